@@ -1,0 +1,127 @@
+"""Lifecycle events: what a lifecycle hook is given. Frozen; new fields come with defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from spinney.model import AtStake, ExitStatus, Session, SessionId, SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all events have."""
+
+    workspace: str
+    """Absolute path of the workspace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreating(Event):
+    """A session is about to be created; nothing was done yet. May be vetoed."""
+
+    name: str | None
+    """As given; ``None`` if one will be generated."""
+    branch: str | None
+    """As given; ``None`` if it follows from the name."""
+    base: str | None = None
+    existing: bool = False
+    command: tuple[str, ...] = ()
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreated(Event):
+    """A session was created; its record is durable."""
+
+    session: Session
+    duration: float
+    """Seconds that the creation took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreationFailed(Event):
+    """A session was not created; every step was undone."""
+
+    name: str | None
+    branch: str | None
+    error: BaseException
+    duration: float
+    session_id: SessionId | None = None
+    left_behind: tuple[str, ...] = ()
+    """What could not be undone, for a person; the next start names it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatusChanged(Event):
+    """The status of a session changed, here or in another process."""
+
+    session: Session
+    previous: SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDestroying(Event):
+    """A session is about to be destroyed. May be vetoed."""
+
+    session: Session
+    cleanup: bool
+    """Whether its worktree will be removed."""
+    force: bool
+    at_stake: AtStake = AtStake()
+    """What removing the worktree would destroy; empty without ``cleanup``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDestroyed(Event):
+    """A session was destroyed; its record is durably gone."""
+
+    session: Session
+    cleanup: bool
+    """Whether its worktree was removed."""
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsRestored(Event):
+    """The sessions of the workspace were loaded at start."""
+
+    sessions: tuple[Session, ...]
+    missing: tuple[SessionId, ...] = ()
+    """Sessions whose worktree has vanished."""
+    moved: tuple[SessionId, ...] = ()
+    """Sessions whose worktree lies at another path than recorded."""
+    swept: tuple[int, ...] = ()
+    """Process ids left behind by a dead host that were ended."""
+    notes: tuple[str, ...] = ()
+    """What else was found and done, for a person."""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCorrupted(Event):
+    """The stored state cannot be believed; recovery follows."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsRecovered(Event):
+    """The state was rebuilt from what recovery remembers."""
+
+    sessions: tuple[Session, ...]
+    reason: str
+    incomplete: tuple[SessionId, ...] = ()
+    """Sessions of which only part was remembered."""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessExited(Event):
+    """The process of a session ended and its output is drained."""
+
+    session: Session
+    exit: ExitStatus

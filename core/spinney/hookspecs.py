@@ -1,0 +1,110 @@
+"""Every hook, one annotated function each, and the markers to declare and implement them.
+
+A plugin is a module or object found through the entry-point group ``spinney.plugins``. It
+implements any of these functions, marked with :data:`hookimpl`. Lifecycle hooks are coroutine
+functions and are awaited one by one: plugins in the order of their names, the host's own last.
+Each has a bounded time; one that raises or hangs is logged with its plugin's name and goes no
+further. Only the two marked *may veto* may raise :class:`~spinney.errors.SessionVetoed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from spinney.config import ManagerConfig
+    from spinney.events import (
+        ProcessExited,
+        SessionCreated,
+        SessionCreating,
+        SessionCreationFailed,
+        SessionDestroyed,
+        SessionDestroying,
+        SessionsRecovered,
+        SessionsRestored,
+        SessionStatusChanged,
+        StoreCorrupted,
+    )
+    from spinney.providers import ProviderSpec
+
+ENTRY_POINT_GROUP = "spinney.plugins"
+"""The one entry-point group through which every plugin is found, the built-in ones included."""
+
+PROJECT = "spinney"
+"""Project name of the pluggy markers; every hook's name starts with it."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks an implementation of a hook: ``@hookimpl``, without options."""
+
+VETO_HOOKS = frozenset({"spinney_session_creating", "spinney_session_destroying"})
+"""The hooks that may raise :class:`~spinney.errors.SessionVetoed`."""
+
+
+@hookspec
+def spinney_providers() -> Iterable[ProviderSpec]:  # type: ignore[empty-body]
+    """Return the providers that this plugin offers. Pure and quick: imports no machinery."""
+
+
+@hookspec
+def spinney_configure(config: ManagerConfig) -> None:
+    """Take this plugin's own options: ``config.plugin_options(name, Model)``.
+
+    Called once when a manager opens, before any provider is.
+
+    Raises:
+        ConfigurationError: an option is wrong; the manager does not open.
+    """
+
+
+@hookspec
+async def spinney_session_creating(event: SessionCreating) -> None:
+    """Before a session is created. *May veto.*"""
+
+
+@hookspec
+async def spinney_session_created(event: SessionCreated) -> None:
+    """After a session was created and is durable."""
+
+
+@hookspec
+async def spinney_session_creation_failed(event: SessionCreationFailed) -> None:
+    """After a creation failed or was cancelled, and was undone."""
+
+
+@hookspec
+async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
+    """After the status of a session changed, here or in another process."""
+
+
+@hookspec
+async def spinney_session_destroying(event: SessionDestroying) -> None:
+    """Before a session is destroyed. *May veto.*"""
+
+
+@hookspec
+async def spinney_session_destroyed(event: SessionDestroyed) -> None:
+    """After a session was destroyed."""
+
+
+@hookspec
+async def spinney_sessions_restored(event: SessionsRestored) -> None:
+    """After the sessions were loaded at start."""
+
+
+@hookspec
+async def spinney_store_corrupted(event: StoreCorrupted) -> None:
+    """When the stored state was found corrupt, damaged or edited, before recovery."""
+
+
+@hookspec
+async def spinney_sessions_recovered(event: SessionsRecovered) -> None:
+    """After the state was rebuilt from what recovery remembers."""
+
+
+@hookspec
+async def spinney_process_exited(event: ProcessExited) -> None:
+    """After the process of a session ended and its output was drained."""

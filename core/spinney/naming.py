@@ -1,0 +1,41 @@
+"""Names of sessions and of the branches that go with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container
+from datetime import date
+
+from spinney.errors import InvalidNameError
+
+_NAME = re.compile(r"[a-zA-Z0-9-]{1,50}")
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it is a valid session name.
+
+    Raises:
+        InvalidNameError: it does not match ``[a-zA-Z0-9-]{1,50}`` as a whole.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidNameError(name)
+    return name
+
+
+def branch_of(name: str) -> str:
+    """Return the branch that a session called ``name`` gets unless told otherwise."""
+    return f"feature/{name}"
+
+
+def generated_name(day: date, number: int) -> str:
+    """Return ``feature-YYYY-MM-DD-NNN`` for a UTC ``day`` and a ``number`` from 1."""
+    return f"feature-{day:%Y-%m-%d}-{number:03d}"
+
+
+def first_free_name(day: date, taken: Container[str] | Callable[[str], bool]) -> str:
+    """Return the generated name of ``day`` with the lowest number that is not ``taken``."""
+    is_taken = taken if callable(taken) else taken.__contains__
+    number = 1
+    while is_taken(name := generated_name(day, number)):
+        number += 1
+    return name

@@ -1,0 +1,52 @@
+"""The ports: what a store, a workspace, a recovery and a terminal must do for spinney.
+
+A port is an abstract base class. Later versions add methods only with a default, so that no
+implementation breaks. Optional abilities are named :class:`~spinney.providers.Capability`; one
+that is not declared raises :class:`~spinney.errors.UnsupportedCapabilityError`.
+"""
+
+from spinney.ports.recovery import Marker, MarkerState, SessionRecovery
+from spinney.ports.store import Claim, Committed, Holder, SessionStore, Transaction
+from spinney.ports.terminal import (
+    Attachment,
+    AttachMode,
+    Chunk,
+    Gap,
+    Size,
+    SpawnRequest,
+    SweepReport,
+    Terminal,
+    TerminalSpawner,
+)
+from spinney.ports.workspace import (
+    Location,
+    Presence,
+    WorkspaceProvider,
+    WorktreePlan,
+    WorktreeRequest,
+)
+
+__all__ = [
+    "AttachMode",
+    "Attachment",
+    "Chunk",
+    "Claim",
+    "Committed",
+    "Gap",
+    "Holder",
+    "Location",
+    "Marker",
+    "MarkerState",
+    "Presence",
+    "SessionRecovery",
+    "SessionStore",
+    "Size",
+    "SpawnRequest",
+    "SweepReport",
+    "Terminal",
+    "TerminalSpawner",
+    "Transaction",
+    "WorkspaceProvider",
+    "WorktreePlan",
+    "WorktreeRequest",
+]

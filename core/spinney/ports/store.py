@@ -1,0 +1,103 @@
+"""The store port: durable sessions, and claims on them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from spinney.errors import UnsupportedCapabilityError
+from spinney.model import Changes, SessionId, Snapshot
+
+Transaction: TypeAlias = Callable[[Snapshot], Changes]
+"""A pure function of the newest state. It may run more than once and in any thread; what it
+raises aborts the transaction and reaches the caller of ``transact`` unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The outcome of a transaction."""
+
+    snapshot: Snapshot
+    """The state after it. Its ``integrity`` tells what the transaction found, not what it left."""
+    revision: int
+    """The revision now stored."""
+
+
+class Holder(StrEnum):
+    """Whether somebody holds the claim on a session."""
+
+    HELD = "held"
+    FREE = "free"
+    UNKNOWN = "unknown"
+    """Cannot be told; whoever asks must act as if it were held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Proof of owning a session while its context is open."""
+
+    session_id: SessionId
+    fence: int
+    """Grows with every claim on the same session, across processes."""
+
+
+class SessionStore(ABC):
+    """Keeps sessions durably for any number of processes at once."""
+
+    @abstractmethod
+    async def load(self) -> Snapshot:
+        """Return the newest stored state; empty, with ``Integrity.MISSING``, if there is none.
+
+        Raises:
+            CorruptStoreError: something is there and cannot be believed; it was left as it is.
+            StoreVersionError: it was written by a newer version.
+            StoreError: it cannot be read; never taken for "nothing there".
+        """
+
+    @abstractmethod
+    async def transact(self, fn: Transaction) -> Committed:
+        """Apply ``fn`` to the newest state under the store's own lock, all or nothing.
+
+        What is returned is durable. Empty changes are not written and keep the revision.
+
+        Raises:
+            StoreBusyError: the lock could not be had within the bounded wait.
+            CommitOutcomeUnknownError: it may be durable or not; load to learn which.
+            CorruptStoreError, StoreVersionError, StoreError: as for ``load``, or the write
+                failed and the previous state is intact.
+        """
+
+    @abstractmethod
+    async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        """Keep the corrupt content aside and store ``snapshot`` in its place.
+
+        Args:
+            token: ``CorruptStoreError.token``. If the content is no longer the one it stands
+                for, nothing is replaced and the newest state is returned as ``load`` would.
+            snapshot: what recovery found.
+        """
+
+    @abstractmethod
+    def claim(self, session_id: SessionId) -> AbstractAsyncContextManager[Claim]:
+        """Own ``session_id`` while the context is open, or until this process dies.
+
+        Entering does not wait.
+
+        Raises:
+            ClaimHeldError: another claim is held, in this or any other process.
+        """
+
+    @abstractmethod
+    async def holder(self, session_id: SessionId) -> Holder:
+        """Tell whether the claim on ``session_id`` is held, by this or any other process."""
+
+    def watch(self) -> AsyncIterator[Snapshot]:
+        """Yield the new state whenever another process has changed it; without polling.
+
+        Requires ``Capability.WATCH``.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "watch")

@@ -1,0 +1,200 @@
+"""The terminal port: processes with a terminal, and viewers of it.
+
+It needs neither a file descriptor nor a process id, so that a keeper process or a remote machine
+can stand behind it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from spinney.errors import UnsupportedCapabilityError
+
+if TYPE_CHECKING:
+    from spinney.model import ExitStatus, Session, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a terminal window in character cells."""
+
+    rows: int = 24
+    columns: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnRequest:
+    """What to run, and where."""
+
+    session_id: SessionId
+    command: tuple[str, ...]
+    """Argument vector; the first is looked up in ``PATH`` of ``env`` or the host."""
+    cwd: str
+    """Absolute path of the working directory."""
+    workspace: str
+    """Absolute path of the workspace."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables set in addition to the host's own environment."""
+    size: Size = Size()
+
+
+class AttachMode(StrEnum):
+    """What happens to a viewer that is slower than the output."""
+
+    LOSSLESS = "lossless"
+    """It gets every byte; the process may have to wait for it."""
+    LOSSY = "lossy"
+    """It never holds anything up; what it missed it is told of by a :class:`Gap`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Output of the process."""
+
+    offset: int
+    """Absolute offset of the first byte since the process started."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Output that a lossy viewer missed: bytes ``offset`` to ``offset + missed``."""
+
+    offset: int
+    missed: int
+
+
+class Attachment(ABC):
+    """One viewer's place in the output."""
+
+    offset: int
+    """Absolute offset of the first byte of :attr:`snapshot`."""
+    snapshot: bytes
+    """The scrollback from ``offset`` on to the moment of attaching."""
+
+    @abstractmethod
+    def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
+        """Yield what follows the snapshot, until the terminal is drained."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep did about processes that a dead host left behind."""
+
+    found: tuple[int, ...] = ()
+    """Process ids that carried the session's identity."""
+    ended: tuple[int, ...] = ()
+    """Those of them that are gone now."""
+    unknown: tuple[str, ...] = ()
+    """What could not be told, for a person."""
+
+
+class Terminal(ABC):
+    """One process in one terminal."""
+
+    @property
+    @abstractmethod
+    def session_id(self) -> SessionId:
+        """The session whose process this is."""
+
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Process id of the process, as the owner's machine names it."""
+
+    @property
+    @abstractmethod
+    def ref(self) -> dict[str, JsonValue]:
+        """What this provider needs to find the process again; opaque to everybody else."""
+
+    @abstractmethod
+    def attach(
+        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+    ) -> AbstractAsyncContextManager[Attachment]:
+        """View the output, from the whole scrollback or from an absolute offset on.
+
+        Works after the process has ended too. Bytes before the oldest kept one are a
+        :class:`Gap`: the attachment then starts at the oldest.
+        """
+
+    @abstractmethod
+    async def write(self, data: bytes) -> None:
+        """Send input to the process, all of it, in order among concurrent writers.
+
+        Raises:
+            TerminalClosedError: the process has ended.
+            LineTooLongError: a line is longer than a canonical-mode terminal keeps.
+            TerminalBusyError: the process did not read within the bounded wait.
+        """
+
+    @abstractmethod
+    async def resize(self, viewer: str, size: Size) -> None:
+        """Tell the size of ``viewer``'s window; the latest one given holds.
+
+        Raises:
+            TerminalClosedError: the process has ended.
+            ValueError: a dimension is not within 1 to 65535.
+        """
+
+    @abstractmethod
+    async def signal(self, number: int) -> None:
+        """Send a signal to the process group of the process.
+
+        Raises:
+            TerminalClosedError: the process has ended.
+        """
+
+    @abstractmethod
+    async def terminate(self, grace: float) -> ExitStatus:
+        """End every process of the session: SIGTERM, ``grace`` seconds, SIGKILL.
+
+        Returns when the process has ended and its output is drained. Not an error if it has
+        ended already.
+        """
+
+    @abstractmethod
+    async def exited(self) -> ExitStatus:
+        """Wait for the process to end; every caller gets the same answer."""
+
+    @abstractmethod
+    async def drained(self) -> None:
+        """Wait until all that the process wrote has been read and no more can come."""
+
+
+class TerminalSpawner(ABC):
+    """Starts processes in terminals."""
+
+    @abstractmethod
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        """Start a process as leader of its own session with its own controlling terminal.
+
+        Its environment carries ``SPINNEY_SESSION_ID`` and ``SPINNEY_WORKSPACE``. Cancelled or
+        failing, it leaves no process behind.
+
+        Raises:
+            CommandNotFoundError: the command does not exist or may not be executed.
+            WorkingDirectoryError: ``cwd`` cannot be entered.
+            SpawnError: anything else.
+        """
+
+    @abstractmethod
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        """End what a dead host left running for ``session``.
+
+        A process is known by what it carries (its environment, start time and boot), never by
+        its pid alone. Only called while this process holds the claim on the session.
+        """
+
+    async def adopt(self, session: Session) -> Terminal | None:
+        """Return the still running terminal of ``session`` that another host started.
+
+        ``None`` if there is none. Requires ``Capability.ADOPT``.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")

@@ -1,0 +1,108 @@
+"""Providers: implementations of a port, offered by plugins and chosen by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from spinney.config import ManagerConfig, Options
+from spinney.errors import DuplicateProviderError, ProviderNotFoundError
+
+
+class Role(StrEnum):
+    """The part that a provider plays; each has one port."""
+
+    STORE = "store"
+    """:class:`~spinney.ports.SessionStore`"""
+    WORKSPACE = "workspace"
+    """:class:`~spinney.ports.WorkspaceProvider`"""
+    RECOVERY = "recovery"
+    """:class:`~spinney.ports.SessionRecovery`"""
+    TERMINAL = "terminal"
+    """:class:`~spinney.ports.TerminalSpawner`"""
+
+
+class Capability(StrEnum):
+    """Optional abilities of providers."""
+
+    WATCH = "watch"
+    """A store tells of changes by other processes: ``SessionStore.watch``."""
+    ADOPT = "adopt"
+    """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
+
+
+class ProviderContext(Protocol):
+    """What spinney gives a provider's factory."""
+
+    @property
+    def workspace(self) -> Path:
+        """Absolute path of the workspace."""
+
+    def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
+        """Open another provider, to wrap it.
+
+        Raises:
+            ProviderNotFoundError: no plugin offers it.
+            ProviderCycleError: it is being opened already.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """One provider that a plugin offers."""
+
+    role: Role
+    name: str
+    factory: Callable[[Any, ProviderContext], AbstractAsyncContextManager[Any]]
+    """``factory(options, context)``: an async context manager of the role's port. It imports
+    its machinery when called, not before."""
+    config: type[BaseModel] = Options
+    """The provider's own options."""
+    capabilities: frozenset[Capability] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A provider, and who offers it."""
+
+    spec: ProviderSpec
+    plugin: str
+    """Name of the plugin."""
+    distribution: str
+    """Distribution that the plugin came with."""
+
+
+def chosen_name(config: ManagerConfig, role: Role) -> str:
+    """Return the name of the provider that ``config`` chooses for ``role``."""
+    return {
+        Role.STORE: config.store,
+        Role.WORKSPACE: config.workspace_provider,
+        Role.RECOVERY: config.recovery,
+        Role.TERMINAL: config.terminal,
+    }[role]
+
+
+def choose(offers: Iterable[Offer], role: Role, name: str, reason: str = "") -> Offer:
+    """Return the one offer of ``role`` called ``name``.
+
+    Args:
+        offers: all that loaded plugins offer.
+        reason: what to add if there is none, say that a plugin failed to load.
+
+    Raises:
+        ProviderNotFoundError: there is none.
+        DuplicateProviderError: there are several, whatever their order.
+    """
+    in_role = [offer for offer in offers if offer.spec.role == role]
+    named = [offer for offer in in_role if offer.spec.name == name]
+    if not named:
+        raise ProviderNotFoundError(role, name, [o.spec.name for o in in_role], reason)
+    if len(named) > 1:
+        raise DuplicateProviderError(role, name, [f"{o.distribution} ({o.plugin})" for o in named])
+    return named[0]
