@@ -1,0 +1,1 @@
+"""Session manager for parallel development work: a small core plus plugins."""
