@@ -1,0 +1,106 @@
+"""The shape of the repository itself: what lies where, who loads whom."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((*ROOT.glob("core/**/*.py"), *ROOT.glob("plugins/**/*.py")))
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/__init__.py"))
+PROVIDERS = [name for name in PLUGINS if name != "spinney_cli"]
+
+TOP_LEVEL = {
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "core",
+    "docs",
+    "plugins",
+    "pyproject.toml",
+    "tests",
+    "tox.ini",
+}
+MOST_LINES = 400
+HOME_OF_SOMEBODY = re.compile(r"(?<![\w.}*])/(?:root|work|home/\w+|Users/\w+)/")
+
+
+def _tracked() -> list[Path]:
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, check=True, text=True
+    )
+    return [Path(name) for name in listed.stdout.split("\0") if name]
+
+
+def _loaded_by(statement: str) -> list[str]:
+    """Return the names of the modules that are loaded once ``statement`` has run."""
+    code = f"import sys; {statement}; print(*sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return ran.stdout.split()
+
+
+def test_the_top_level_holds_only_the_agreed_names() -> None:
+    names = {path.parts[0] for path in _tracked()}
+    assert {name for name in names if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_no_room_outgrows_its_walls() -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
+    too_long = [f"{path.relative_to(ROOT)}: {n}" for path, n in lengths.items() if n > MOST_LINES]
+    assert not too_long, "\n".join(too_long)
+
+
+def test_no_tracked_file_names_a_directory_of_somebodys_machine() -> None:
+    found = [
+        f"{path}:{number}: {line.strip()}"
+        for path in _tracked()
+        if (ROOT / path).is_file()
+        for number, line in enumerate((ROOT / path).read_text("utf-8", "replace").splitlines(), 1)
+        if HOME_OF_SOMEBODY.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def _imports(source: Path) -> list[str]:
+    """Return each module, and each name taken from one, that ``source`` imports absolutely."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_imports_only_public_modules_of_the_core(plugin: str) -> None:
+    private = [
+        f"{source.relative_to(ROOT)}: {name}"
+        for source in sorted((ROOT / "plugins" / plugin).rglob("*.py"))
+        for name in _imports(source)
+        if name.startswith("spinney.") and any(part[0] == "_" for part in name.split("."))
+    ]
+    assert not private, "\n".join(private)
+
+
+@pytest.mark.requirement("R6.1")
+def test_importing_the_core_loads_no_built_in_plugin() -> None:
+    assert not {name.partition(".")[0] for name in _loaded_by("import spinney")} & set(PLUGINS)
+
+
+def test_importing_the_conformance_suites_plugin_loads_nothing_of_the_core() -> None:
+    assert "spinney" not in _loaded_by("import spinney_testing")
+
+
+@pytest.mark.parametrize("plugin", PROVIDERS)
+def test_importing_a_plugin_loads_none_of_its_machinery(plugin: str) -> None:
+    loaded = _loaded_by(f"import {plugin}")
+    assert [name for name in loaded if name.startswith(f"{plugin}._")] == []

@@ -1,0 +1,97 @@
+"""What the author of a plugin writes, as mypy --strict sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import assert_type
+
+from spinney.config import ManagerConfig, Options
+from spinney.errors import SessionVetoed
+from spinney.events import ProcessExited, SessionCreating
+from spinney.hookspecs import hookimpl
+from spinney.model import Changes, ExitStatus, Session, SessionId, Snapshot
+from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
+from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
+
+
+class CountingOptions(Options):
+    inner: str = "json"
+
+
+class CountingStore(SessionStore):
+    """Counts the transactions of the store that it wraps."""
+
+    def __init__(self, inner: SessionStore) -> None:
+        self._inner = inner
+        self.transactions = 0
+
+    async def load(self) -> Snapshot:
+        return await self._inner.load()
+
+    async def transact(self, fn: Transaction) -> Committed:
+        self.transactions += 1
+        return await self._inner.transact(fn)
+
+    async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        return await self._inner.replace_corrupt(token, snapshot)
+
+    def claim(self, session_id: SessionId) -> AbstractAsyncContextManager[Claim]:
+        return self._inner.claim(session_id)
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        return await self._inner.holder(session_id)
+
+
+@asynccontextmanager
+async def counting_store(
+    options: CountingOptions, context: ProviderContext
+) -> AsyncIterator[SessionStore]:
+    assert_type(context.workspace, Path)
+    async with context.open(Role.STORE, options.inner) as inner:
+        yield CountingStore(inner)
+
+
+@hookimpl
+def spinney_providers() -> Iterable[ProviderSpec]:
+    yield ProviderSpec(
+        Role.STORE,
+        "counting",
+        counting_store,
+        config=CountingOptions,
+        capabilities=frozenset({Capability.WATCH}),
+    )
+
+
+@hookimpl
+def spinney_configure(config: ManagerConfig) -> None:
+    assert_type(config.plugin_options("counting", CountingOptions), CountingOptions)
+
+
+@hookimpl
+async def spinney_session_creating(event: SessionCreating) -> None:
+    assert_type(event.name, str | None)
+    if event.name is None:
+        raise SessionVetoed("a session needs a name here")
+
+
+@hookimpl
+async def spinney_process_exited(event: ProcessExited) -> None:
+    assert_type(event.session, Session)
+    assert_type(event.exit, ExitStatus)
+    assert_type(event.exit.code, int | None)
+
+
+async def use(store: SessionStore, session: Session) -> None:
+    def rename(snapshot: Snapshot) -> Changes:
+        assert_type(snapshot.sessions, Mapping[str, Session])
+        return Changes(put=(snapshot.sessions[session.id].evolve(name="renamed"),))
+
+    committed = await store.transact(rename)
+    assert_type(committed.snapshot, Snapshot)
+    assert_type(await store.holder(session.id), Holder)
+    async with store.claim(session.id) as claim:
+        assert_type(claim.fence, int)
+    async for newest in store.watch():
+        assert_type(newest, Snapshot)
