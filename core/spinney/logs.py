@@ -8,34 +8,44 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with control and bidirectional characters escaped as ``\\xNN`` or ``\\uNNNN``.
+    r"""Return ``text`` with control characters, bidirectional marks and surrogates escaped.
 
-    So that what a name or an output carries can neither forge a line nor move a cursor.
+    Each becomes ``\xNN`` or ``\uNNNN``, so that what a name or an output carries can neither forge
+    a line, nor move a cursor, nor fail to be encoded.
     """
-    return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
-
+    return _UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], str(text))
 
 
 def _defused(value: Any) -> Any:
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, list | tuple):
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {printable(str(key)): _defused(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_defused(item) for item in value]
-    if isinstance(value, dict):
-        return {_defused(key): _defused(item) for key, item in value.items()}
-    return value
+    if isinstance(value, BaseException):
+        return printable("".join(traceback.format_exception_only(value)).rstrip("\n"))
+    return printable(str(value))
 
 
 class Logger:
-    """Logs events with fields, through the host's structlog or the logger ``spinney``."""
+    """Logs events with fields, through the host's structlog or the logger ``spinney``.
+
+    Whatever a field holds becomes a JSON value whose texts are :func:`printable`; one that is
+    ``None`` is left out.
+    """
 
     def debug(self, event: str, **fields: Any) -> None:
         """Log at level DEBUG."""
@@ -54,9 +64,9 @@ class Logger:
         self._log("error", event, fields)
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        safe = {key: _defused(value) for key, value in fields.items()}
         target = structlog.get_logger() if structlog.is_configured() else _standard()
-        getattr(target, level)(event, **safe)
+        present = {key: _defused(value) for key, value in fields.items() if value is not None}
+        getattr(target, level)(printable(event), **present)
 
 
 def _standard() -> Any:
@@ -67,7 +77,6 @@ def _standard() -> Any:
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
     )

@@ -1,0 +1,238 @@
+"""Each lifecycle event becomes one line with the agreed name and fields."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import spinney_log
+import structlog
+from spinney.errors import SessionVetoed, SpawnError
+from spinney.events import (
+    ProcessExited,
+    SessionChangedElsewhere,
+    SessionCreated,
+    SessionCreationFailed,
+    SessionDestroyed,
+    SessionsRecovered,
+    SessionsRestored,
+    SessionStatusChanged,
+    StoreCorrupted,
+)
+from spinney.model import ExitStatus, Session, SessionStatus
+
+pytestmark = pytest.mark.requirement("R8.1")
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Any:
+    caplog.set_level(logging.DEBUG, logger="spinney")
+    return lambda: [json.loads(message) for message in caplog.messages]
+
+
+def about(session: Session) -> dict[str, Any]:
+    return {
+        "session_id": session.id,
+        "name": session.name,
+        "branch": session.branch,
+        "path": session.worktree_path,
+    }
+
+
+def has(line: dict[str, Any], event: str, level: str, **fields: Any) -> bool:
+    return line | {"event": event, "level": level, **fields} == line
+
+
+async def test_a_created_session(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_session_created(
+        SessionCreated(workspace="/w", session=session, duration=0.25)
+    )
+    (line,) = lines()
+    assert has(line, "session_created", "info", **about(session), duration=0.25)
+
+
+async def test_a_destroyed_session(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_session_destroyed(
+        SessionDestroyed(workspace="/w", session=session, cleanup=True, duration=0.5)
+    )
+    (line,) = lines()
+    assert has(line, "session_destroyed", "info", **about(session), cleanup=True, duration=0.5)
+
+
+async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None:
+    await spinney_log.spinney_session_creation_failed(
+        SessionCreationFailed(
+            workspace="/w",
+            name="login",
+            branch=None,
+            error=SpawnError(["nvim"], "no such file"),
+            duration=0.1,
+            left_behind=("/w/.worktrees/x",),
+        )
+    )
+    (line,) = lines()
+    assert has(
+        line,
+        "session_creation_failed",
+        "warning",
+        name="login",
+        code="SPAWN_FAILED",
+        reason="Cannot start 'nvim': no such file.",
+        left_behind=["/w/.worktrees/x"],
+        duration=0.1,
+    )
+    assert line.keys().isdisjoint({"plugin", "branch", "session_id"})
+
+
+async def test_a_veto_names_the_plugin_that_refused(lines: Any) -> None:
+    await spinney_log.spinney_session_creation_failed(
+        SessionCreationFailed(
+            workspace="/w",
+            name=None,
+            branch="b",
+            error=SessionVetoed("not on Fridays", "calendar"),
+            duration=0.0,
+        )
+    )
+    (line,) = lines()
+    assert has(line, "session_creation_failed", "warning", code="SESSION_VETOED", plugin="calendar")
+
+
+async def test_a_creation_that_failed_by_no_error_of_spinney_names_its_type(lines: Any) -> None:
+    await spinney_log.spinney_session_creation_failed(
+        SessionCreationFailed(
+            workspace="/w", name="a", branch="b", error=KeyboardInterrupt(), duration=0.0
+        )
+    )
+    (line,) = lines()
+    assert has(line, "session_creation_failed", "warning", code="KeyboardInterrupt")
+
+
+async def test_a_changed_status(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_session_status_changed(
+        SessionStatusChanged(workspace="/w", session=session, previous=SessionStatus.ACTIVE)
+    )
+    (line,) = lines()
+    assert has(
+        line,
+        "session_status_changed",
+        "info",
+        **about(session),
+        status="idle",
+        previous="active",
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [(False, True, "created"), (True, True, "changed"), (True, False, "destroyed")],
+)
+async def test_what_another_process_did(
+    lines: Any, session: Session, before: bool, after: bool, change: str
+) -> None:
+    await spinney_log.spinney_session_changed_elsewhere(
+        SessionChangedElsewhere(
+            workspace="/w",
+            before=session if before else None,
+            after=session if after else None,
+        )
+    )
+    (line,) = lines()
+    assert has(line, "session_changed_elsewhere", "debug", **about(session), change=change)
+
+
+async def test_nothing_that_another_process_did(lines: Any) -> None:
+    await spinney_log.spinney_session_changed_elsewhere(
+        SessionChangedElsewhere(workspace="/w", before=None, after=None)
+    )
+    assert not lines()
+
+
+@pytest.mark.requirement("R4.1")
+async def test_the_number_of_sessions_restored(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_sessions_restored(
+        SessionsRestored(workspace="/w", sessions=(session,), swept=(42,), notes=("undone",))
+    )
+    (line,) = lines()
+    assert has(line, "sessions_restored", "info", count=1, path="/w", swept=[42], notes=["undone"])
+
+
+@pytest.mark.requirement("R4.4")
+async def test_worktrees_that_vanished_or_moved_are_warned_of(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_sessions_restored(
+        SessionsRestored(
+            workspace="/w", sessions=(session,), missing=(session.id,), moved=(session.id,)
+        )
+    )
+    missing, moved, restored = lines()
+    assert has(missing, "worktree_missing", "warning", **about(session))
+    assert has(moved, "worktree_moved", "warning", **about(session))
+    assert has(restored, "sessions_restored", "info", count=1)
+
+
+async def test_a_corrupt_state_file(lines: Any) -> None:
+    await spinney_log.spinney_store_corrupted(
+        StoreCorrupted(workspace="/w", where="/w/state.json", reason="no JSON")
+    )
+    (line,) = lines()
+    assert has(line, "state_file_corrupted", "warning", path="/w/state.json", reason="no JSON")
+
+
+async def test_recovered_sessions(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_sessions_recovered(
+        SessionsRecovered(
+            workspace="/w", sessions=(session,), reason="no JSON", incomplete=(session.id,)
+        )
+    )
+    (line,) = lines()
+    assert has(
+        line,
+        "sessions_recovered",
+        "warning",
+        path="/w",
+        count=1,
+        incomplete=[session.id],
+        reason="no JSON",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_status", "level", "fields"),
+    [
+        (SessionStatus.STOPPED, ExitStatus(code=0), "info", {"exit_code": 0}),
+        (SessionStatus.ERROR, ExitStatus(code=2), "warning", {"exit_code": 2}),
+        (SessionStatus.ERROR, ExitStatus(signal=9), "warning", {"signal": 9}),
+        (SessionStatus.STOPPED, ExitStatus(signal=15), "info", {"signal": 15}),
+    ],
+)
+async def test_an_ended_process_is_a_warning_if_it_failed(
+    lines: Any,
+    session: Session,
+    status: SessionStatus,
+    exit_status: ExitStatus,
+    level: str,
+    fields: dict[str, int],
+) -> None:
+    session = session.evolve(status=status)
+    await spinney_log.spinney_process_exited(
+        ProcessExited(workspace="/w", session=session, exit=exit_status)
+    )
+    (line,) = lines()
+    assert has(line, "process_exited", level, **about(session), status=status.value, **fields)
+    assert {"exit_code", "signal"} & line.keys() == fields.keys()
+
+
+async def test_a_host_that_configured_structlog_gets_the_events_through_it(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    with structlog.testing.capture_logs() as captured:
+        structlog.configure(processors=structlog.get_config()["processors"])
+        await spinney_log.spinney_session_created(
+            SessionCreated(workspace="/w", session=session, duration=0.25)
+        )
+    assert captured == [
+        {"event": "session_created", "log_level": "info", **about(session), "duration": 0.25}
+    ]
+    assert not caplog.messages
