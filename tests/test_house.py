@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import configparser
+import itertools
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,13 @@ def test_importing_the_conformance_suites_plugin_loads_nothing_of_the_core() -> 
 def test_importing_a_plugin_loads_none_of_its_machinery(plugin: str) -> None:
     loaded = _loaded_by(f"import {plugin}")
     assert [name for name in loaded if name.startswith(f"{plugin}._")] == []
+
+
+def test_the_lowest_versions_that_are_tested_are_the_ones_that_are_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = itertools.chain.from_iterable(project["optional-dependencies"].values())
+    allowed = {*project["dependencies"], *extras}
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", "utf-8")
+    tested = tox["testenv:lowest"]["deps"].split()
+    assert {pin.replace("==", ">=") for pin in tested} == allowed
