@@ -1,0 +1,144 @@
+"""What the command makes of the keys and the escape sequences that pass through it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spinney_cli._attach import DetachKey, Press, key_name
+from spinney_cli._modes import Modes
+
+KEY = b"\x1d"
+
+
+def _left_by(*output: bytes) -> bytes:
+    modes = Modes()
+    for piece in output:
+        modes.feed(piece)
+    return modes.leave()
+
+
+@given(st.binary(max_size=200))
+def test_everything_but_the_key_is_passed_on_in_order(typed: bytes) -> None:
+    passed = b"".join(p for p in DetachKey(KEY, asks=True).feed(typed) if isinstance(p, bytes))
+    assert passed == typed.replace(KEY, b"")
+
+
+def test_pressed_twice_running_the_key_detaches() -> None:
+    assert list(DetachKey(KEY, asks=True).feed(b"a" + KEY + KEY)) == [
+        b"a",
+        Press.ASK,
+        Press.DETACH,
+    ]
+
+
+def test_something_typed_in_between_asks_again() -> None:
+    key = DetachKey(KEY, asks=True)
+    assert list(key.feed(KEY + b"a" + KEY)) == [Press.ASK, b"a", Press.ASK]
+
+
+def test_a_key_that_need_not_ask_detaches_at_once() -> None:
+    assert list(DetachKey(KEY, asks=False).feed(KEY)) == [Press.DETACH]
+
+
+@pytest.mark.parametrize("spelled", [b"\x1b[93;5u", b"\x1b[93;5:1u", b"\x1b[27;5;93~"])
+def test_the_key_is_known_however_a_terminal_was_told_to_spell_it(spelled: bytes) -> None:
+    assert list(DetachKey(KEY, asks=False).feed(spelled)) == [Press.DETACH]
+
+
+def test_letting_the_key_go_is_not_another_key() -> None:
+    key = DetachKey(KEY, asks=True)
+    assert list(key.feed(b"\x1b[93;5:1u\x1b[93;5:3u")) == [Press.ASK]
+    assert list(key.feed(b"\x1b[93;5:1u")) == [Press.DETACH]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(KEY, "Ctrl-]"), (b"\x01", "Ctrl-A"), (b"q", "q"), (b"\x1bd", "\\x1bd")]
+)
+def test_a_key_has_a_name_for_people(key: bytes, name: str) -> None:
+    assert key_name(key) == name
+
+
+def test_a_key_that_is_no_control_character_has_one_spelling() -> None:
+    assert list(DetachKey(b"q", asks=False).feed(b"\x1b[113;5uq")) == [b"\x1b[113;5u", Press.DETACH]
+
+
+def test_of_usual_modes_only_the_colours_are_reset() -> None:
+    assert _left_by(b"plain \x1b[31mred") == b"\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("entered", "left"),
+    [
+        (b"\x1b[?1049h", b"\x1b[?1049l"),
+        (b"\x1b[?25l", b"\x1b[?25h"),
+        (b"\x1b[?7l", b"\x1b[?7h"),
+        (b"\x1b[?2004h", b"\x1b[?2004l"),
+        (b"\x1b=", b"\x1b>"),
+        (b"\x1b[>1u\x1b[>3u", b"\x1b[<2u"),
+        (b"\x1b[>4;2m", b"\x1b[>4m"),
+        (b"\x1b[?1000;1006h", b"\x1b[?1000l\x1b[?1006l"),
+    ],
+)
+def test_a_mode_that_was_entered_is_left(entered: bytes, left: bytes) -> None:
+    assert _left_by(entered) == left + b"\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        b"\x1b[?1049h\x1b[?1049l",
+        b"\x1b[?25l\x1b[?25h",
+        b"\x1b[>1u\x1b[<u",
+        b"\x1b[>1u\x1b[>3u\x1b[<2u",
+        b"\x1b[<3u",
+        b"\x1b=\x1b>",
+        b"\x1b[>4;1m\x1b[>4m",
+        b"\x1b[?1049h\x1b[?25l\x1b=\x1bc",
+        b"\x1b[=1u",
+        b"\x1b[?9999h",
+    ],
+)
+def test_a_mode_that_the_program_left_itself_is_not_left_again(output: bytes) -> None:
+    assert _left_by(output) == b"\x1b[0m"
+
+
+def test_the_alternate_screen_is_left_last_and_entered_first() -> None:
+    modes = Modes()
+    modes.feed(b"\x1b[?2004h\x1b[?1049h\x1b[?25l\x1b[>1u\x1b[>4;2m\x1b=")
+    assert re.findall(rb"\?(\d+)", modes.leave())[-1] == b"1049"
+    assert re.findall(rb"\?(\d+)", modes.enter())[0] == b"1049"
+
+
+def test_entering_again_brings_back_what_was_left() -> None:
+    modes = Modes()
+    modes.feed(b"\x1b[?1049h\x1b[?25l\x1b[>1u\x1b[>4;2m\x1b=")
+    assert _left_by(modes.enter()) == modes.leave()
+
+
+def test_what_may_have_been_missed_is_left_where_that_does_no_harm() -> None:
+    modes = Modes()
+    modes.doubt()
+    left = modes.leave()
+    assert b"\x1b[?1000l" in left
+    assert b"1049" not in left
+
+
+_PIECES = [
+    b"\x1b[?1049h",
+    b"\x1b[?25l",
+    b"\x1b[?1002;1006h",
+    b"\x1b[>5u",
+    b"\x1b=",
+    b"text\r\n\x1b",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES)).map(b"".join), st.lists(st.integers(0, 100), max_size=9))
+def test_it_matters_not_where_the_output_is_cut(output: bytes, cuts: list[int]) -> None:
+    ends = sorted({0, len(output), *(min(cut, len(output)) for cut in cuts)})
+    pieces = [output[start:end] for start, end in itertools.pairwise(ends)]
+    assert _left_by(*pieces) == _left_by(output)
