@@ -1,0 +1,58 @@
+"""How Sphinx builds this documentation: ``tox -e docs``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import Any
+
+from pydantic import BaseModel
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon import GoogleDocstring
+
+# autodoc rewrites the annotations of pydantic's BaseModel: what derives from it is imported before.
+import spinney.model  # noqa: F401
+from spinney.errors import SpinneyError
+
+project = "spinney"
+author = "The spinney authors"
+version = release = version_of("spinney")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build", "changelog.d"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = f"spinney {release}"
+
+default_role = "code"
+autodoc_default_options = {
+    "exclude-members": "model_config",
+    "members": True,
+    "show-inheritance": True,
+}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+
+
+def _docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
+) -> None:
+    """Read sections as Google writes them, except in attributes, where a colon is just a colon."""
+    if what not in ("attribute", "data", "property"):
+        lines[:] = GoogleDocstring(lines, what=what, name=name, obj=obj).lines()
+    if isinstance(obj, type) and issubclass(obj, SpinneyError):
+        lines += ["", f"Code: ``{obj.code}``", ""]
+
+
+def _signature(
+    app: Sphinx, what: str, name: str, obj: object, options: Any, signature: str, returns: str
+) -> tuple[str, None] | None:
+    """Leave out the signature of models: their fields are listed below it, with their meaning."""
+    return ("", None) if isinstance(obj, type) and issubclass(obj, BaseModel) else None
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", _docstring)
+    app.connect("autodoc-process-signature", _signature)

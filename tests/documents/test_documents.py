@@ -1,0 +1,113 @@
+"""The code in the README and the documentation works. Run by ``tox -e docs``.
+
+Each document is one test, in an empty directory of its own. In it
+
+- a block whose first line is ``# NAME.EXTENSION`` is written to that file;
+- any other ``python`` block is run, in one namespace for the whole document;
+- a ``console`` block is run by bash: lines after ``$ `` (continued by ``> ``) are commands that
+  must succeed, all others the output that they must have, in which ``…`` stands for anything;
+- ``<!-- invisible-code-block: python … -->`` is run as well, ``<!-- skip: next -->`` skips a block.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import SkipTest
+
+import pytest
+from sybil import Document, Example
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.markdown import CodeBlockParser, SkipParser
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if "```" in path.read_text("utf-8")
+]
+FILE_NAME = re.compile(r"# ([\w.-]+\.\w+)\n")
+
+
+def _write_file(example: Example) -> bool:
+    named = FILE_NAME.match(example.parsed)
+    if named:
+        Path(named[1]).write_text(example.parsed, "utf-8")
+    return bool(named)
+
+
+def _python(example: Example) -> str | None:
+    return None if _write_file(example) else PythonEvaluator()(example)
+
+
+def _toml(example: Example) -> None:
+    _write_file(example)
+
+
+def _console(example: Example) -> str | None:
+    lines = example.parsed.splitlines(keepends=True)
+    script = "".join(line[2:] for line in lines if line[:2] in ("$ ", "> "))
+    expected = "".join(line for line in lines if line[:2] not in ("$ ", "> "))
+    ran = subprocess.run(
+        ["bash", "-euc", f'{script}\npwd >"$DOCUMENT_CWD"'],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    if ran.returncode:
+        return f"{script}exit code {ran.returncode}\n{ran.stdout}"
+    os.chdir(Path(os.environ["DOCUMENT_CWD"]).read_text("utf-8").rstrip("\n"))
+    pattern = ".*".join(re.escape(part) for part in expected.strip().split("…"))
+    if expected and not re.fullmatch(pattern, ran.stdout.strip(), re.DOTALL):
+        return f"{script}expected:\n{expected}\ngot:\n{ran.stdout}"
+    return None
+
+
+PARSERS = (
+    CodeBlockParser("python", _python),
+    CodeBlockParser("console", _console),
+    CodeBlockParser("toml", _toml),
+    SkipParser(),
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, whose modules can be imported and are forgotten afterwards."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(here)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for name, value in {
+        "DOCUMENT_CWD": str(tmp_path / "cwd"),
+        "GIT_AUTHOR_EMAIL": "reader@example.org",
+        "GIT_AUTHOR_NAME": "Reader",
+        "GIT_COMMITTER_EMAIL": "reader@example.org",
+        "GIT_COMMITTER_NAME": "Reader",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "HOME": str(tmp_path),
+        "PATH": path,
+        "SHELL": "/bin/sh",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield here
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(here)):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("directory")
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_code_in_a_document_works(path: Path) -> None:
+    for example in Document.parse(str(path), *PARSERS):
+        try:
+            example.evaluate()
+        except SkipTest:
+            continue
