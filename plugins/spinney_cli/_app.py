@@ -1,0 +1,125 @@
+"""From arguments to an exit code: every failure becomes one line on standard error."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from spinney_cli._config import Settings
+
+REFUSED = 1
+"""Something was refused or failed."""
+USAGE = 2
+"""The command line or the configuration is wrong; nothing was tried."""
+PROCESS_FAILED = 3
+"""The session's process failed."""
+
+_BY_SIGNAL = 128
+
+
+class Interrupted(Exception):  # noqa: N818 - the end that was asked for, not a fault
+    """A signal asked the command to end, and it has cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number = number
+
+
+@dataclass
+class App:
+    """What all commands are given: the options in front of them, and how they speak."""
+
+    workspace: str | None = None
+    flags: tuple[tuple[str, str, str], ...] = ()
+    """Settings given as flags: how each was written, its key, its value."""
+    verbosity: int = 0
+    debug: bool = False
+    as_json: bool = False
+    """Whether the command was asked for JSON; errors are JSON then too."""
+    settings: Settings | None = None
+    """Once they were read."""
+
+    def take(
+        self,
+        workspace: str | None = None,
+        store: str | None = None,
+        settings: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Take the options in front of all commands."""
+        self.workspace = workspace
+        self.flags += tuple((f"--set {key}={value}", key, value) for key, value in settings)
+        if store is not None:
+            self.flags += ((f"--store {store}", "store", store),)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command with ``arguments`` and return its exit code."""
+    from spinney_cli._cli import cli
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app = App()
+    try:
+        return int(cli.main(list(arguments), "spinney", standalone_mode=False, obj=app) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _BY_SIGNAL + signal.SIGINT
+    except Interrupted as error:
+        return _BY_SIGNAL + error.number
+    except Exception as error:
+        return _failed(app, error)
+
+
+def _failed(app: App, error: Exception) -> int:
+    """Say what went wrong and return the exit code for it."""
+    from spinney.errors import (
+        ConfigurationError,
+        InvalidWorkspaceError,
+        ProviderNotFoundError,
+        SpinneyError,
+    )
+
+    if app.debug:
+        traceback.print_exception(error)
+    wrong_usage = (ConfigurationError, InvalidWorkspaceError, ProviderNotFoundError)
+    code = USAGE
+    for cause in _causes(error):
+        if isinstance(cause, ConfigurationError) and app.settings:
+            cause = app.settings.blame(cause)
+        if isinstance(cause, SpinneyError):
+            _say(app, str(cause), cause.code)
+        else:
+            hint = "" if app.debug else " Run with --debug for the traceback."
+            _say(app, f"{type(cause).__name__}: {cause}.{hint}", "INTERNAL")
+        if not isinstance(cause, wrong_usage):
+            code = REFUSED
+    return code
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    else:
+        yield error
+
+
+def _say(app: App, message: str, code: str) -> None:
+    from spinney.logs import printable
+
+    if app.as_json:
+        print(json.dumps({"code": code, "message": message}), file=sys.stderr)
+    else:
+        print(f"spinney: {printable(message)} [{code}]", file=sys.stderr)

@@ -1,0 +1,235 @@
+"""What the command line looks like: every command, argument and option, and nothing they do.
+
+Only click is imported here, so that help and completion come at once. What a command does is
+imported when it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+from spinney_cli._app import App
+from spinney_cli._completion import SessionName
+
+_EXIT_CODES = """
+\b
+Exit codes:
+  0     done
+  1     refused or failed; doctor: findings remain
+  2     wrong command line or configuration; nothing was tried
+  3     the session's process failed
+  128+N ended by signal N: 130 by Ctrl-C
+"""
+
+_SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+
+
+class _Commands(click.Group):
+    """The commands in the order in which they are written here, ``demo`` last."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands, "demo"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "demo":
+            from spinney_cli._demo import demo
+
+            return demo
+        return super().get_command(ctx, cmd_name)
+
+
+class _WithCommand(click.Command):
+    """A command whose arguments after ``--`` are a session's command, whatever they look like."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        command = args[end + 1 :]
+        if args[end:] == ["--"]:
+            raise click.UsageError("There is no command after `--`.", ctx)
+        rest = super().parse_args(ctx, args[:end])
+        ctx.params["command"] = command or None
+        return rest
+
+
+class _Setting(click.ParamType):
+    """``KEY=VALUE``."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
+def _speak_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.obj.as_json = True
+
+
+def _set_detach_key(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.obj.flags += ((f"--detach-key {value}", "detach_key", value),)
+
+
+_json = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_speak_json, help="Print JSON."
+)
+_detach_key = click.option(
+    "--detach-key",
+    metavar="KEY",
+    expose_value=False,
+    callback=_set_detach_key,
+    help="The key that detaches, such as ^B; else the setting; else Ctrl-].",
+)
+_session = click.argument("session", type=SessionName())
+
+
+@click.group(
+    cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "-w", "--workspace", type=click.Path(), help="The repository; else the one around you."
+)
+@click.option("--store", metavar="NAME", help="The store provider.")
+@click.option(
+    "--set", "settings", type=_Setting(), multiple=True, help="A setting; may be repeated."
+)
+@click.option("-v", "--verbose", count=True, help="Show what happens; twice: all of it.")
+@click.option("--debug", is_flag=True, help="Like -vv, and show tracebacks.")
+@click.version_option(package_name="spinney", message="%(prog)s %(version)s")
+@click.pass_obj
+def cli(app: App, verbose: int, debug: bool, **options: Any) -> None:
+    """Sessions for parallel work: each a branch, a worktree, a terminal and a durable record.
+
+    SESSION is an id, a name, or the start of an id.
+    """
+    app.take(**options)
+    app.verbosity = 2 if debug else verbose
+    app.debug = debug
+
+
+@cli.command(cls=_WithCommand, epilog="Without COMMAND: the setting's, else your shell.")
+@click.argument("name", required=False)
+@click.option("--branch", help="Its branch; else feature/NAME.")
+@click.option("--base", metavar="REF", help="Where the branch starts; else HEAD.")
+@click.option("--existing", is_flag=True, help="Take a branch that exists.")
+@click.option("--share", is_flag=True, help="Share the worktree if a session has the branch.")
+@click.option("--no-attach", is_flag=True, help="Create it idle, without starting its process.")
+@_detach_key
+@_json
+@click.pass_obj
+def new(app: App, no_attach: bool, **options: Any) -> int:
+    """Create a session and attach this terminal to it."""
+    if app.as_json and not no_attach:
+        raise click.UsageError("--json needs --no-attach: the session would print, too.")
+    from spinney_cli._commands import running
+
+    return running.new(app, attached=not no_attach, **options)
+
+
+@cli.command(cls=_WithCommand, epilog="Without COMMAND: the one it ran last.")
+@_session
+@_detach_key
+@click.pass_obj
+def resume(app: App, **options: Any) -> int:
+    """Start a session's process again and attach this terminal to it."""
+    from spinney_cli._commands import running
+
+    return running.resume(app, **options)
+
+
+@cli.command()
+@_json
+@click.pass_obj
+def ls(app: App) -> int:
+    """List the sessions."""
+    from spinney_cli._commands import listing
+
+    return listing.ls(app)
+
+
+@cli.command()
+@_session
+@_json
+@click.pass_obj
+def show(app: App, session: str) -> int:
+    """Show all about one session."""
+    from spinney_cli._commands import listing
+
+    return listing.show(app, session)
+
+
+@cli.command()
+@_session
+@_json
+@click.pass_obj
+def stop(app: App, session: str) -> int:
+    """End a session's process, here or in another terminal."""
+    from spinney_cli._commands import running
+
+    return running.stop(app, session)
+
+
+@cli.command()
+@_session
+@click.option("--cleanup", is_flag=True, help="Remove its worktree too; the branch always stays.")
+@click.option("--force", is_flag=True, help="Destroy work in that worktree without asking.")
+@click.pass_obj
+def rm(app: App, session: str, cleanup: bool, force: bool) -> int:
+    """Destroy a session. Its worktree stays unless --cleanup is given.
+
+    If work would be lost that exists nowhere else, it says which and asks; without a terminal it
+    refuses.
+    """
+    if force and not cleanup:
+        raise click.UsageError("--force needs --cleanup: nothing else destroys work.")
+    from spinney_cli._commands import removing
+
+    return removing.rm(app, session, cleanup=cleanup, force=force)
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@_json
+@click.pass_obj
+def rebuild(app: App, dry_run: bool) -> int:
+    """Restore sessions from what their worktrees remember."""
+    from spinney_cli._commands import mending
+
+    return mending.rebuild(app, dry_run=dry_run)
+
+
+@cli.command()
+@click.option("--fix", is_flag=True, help="Repair what can be repaired.")
+@_json
+@click.pass_obj
+def doctor(app: App, fix: bool) -> int:
+    """Compare state file, worktrees, owners and processes, and say what is wrong."""
+    from spinney_cli._commands import mending
+
+    return mending.doctor(app, fix=fix)
+
+
+@cli.command()
+@_json
+@click.pass_obj
+def plugins(app: App) -> int:
+    """List the plugins, and what became of each."""
+    from spinney_cli._commands import listing
+
+    return listing.plugins(app)
+
+
+@cli.command(epilog='For bash: eval "$(spinney completion bash)"')
+@click.argument("shell", type=click.Choice(list(_SHELLS)))
+def completion(shell: str) -> None:
+    """Print the script that completes commands and sessions in your shell."""
+    click.echo(_SHELLS[shell](cli, {}, "spinney", "_SPINNEY_COMPLETE").source())

@@ -1,0 +1,106 @@
+"""What is there: ``ls``, ``show``, ``plugins``, and suggestions for the shell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import anyio
+
+from spinney import SessionManager, installed_plugins
+from spinney.errors import CorruptStoreError, InvalidNameError
+from spinney.naming import check_name
+from spinney_cli._app import App
+from spinney_cli._console import note, write_json, write_table
+from spinney_cli._guard import drive
+from spinney_cli._opening import opened, settings_of
+from spinney_cli._select import select
+from spinney_cli._view import COLUMNS, View, view
+
+
+def ls(app: App) -> int:
+    """Print all sessions, the oldest first."""
+    views = drive(lambda _: _views(app))
+    if app.as_json:
+        write_json([each.to_json() for each in views])
+    elif views:
+        write_table(COLUMNS, [each.row() for each in views])
+    else:
+        note("There are no sessions. `spinney new` creates one.")
+    return 0
+
+
+def show(app: App, given: str) -> int:
+    """Print all about the session that ``given`` names."""
+    views = {each.session.id: each for each in drive(lambda _: _views(app))}
+    chosen = views[select([each.session for each in views.values()], given).id]
+    if app.as_json:
+        write_json(chosen.to_json())
+    else:
+        write_table(("FIELD", "VALUE"), chosen.fields())
+    return 0
+
+
+def plugins(app: App) -> int:
+    """Print what became of each installed plugin, in a repository or not."""
+    records = installed_plugins(settings_of(app, anywhere=True).config)
+    if app.as_json:
+        write_json([asdict(record) for record in records])
+    else:
+        write_table(
+            ("NAME", "DISTRIBUTION", "VERSION", "STATE", "PROVIDERS", "REASON"),
+            [
+                (r.name, r.distribution, r.version, r.state, ", ".join(r.providers), r.reason)
+                for r in records
+            ],
+        )
+    return 0
+
+
+def suggestions(app: App) -> list[tuple[str, str]]:
+    """Return what names each session in a shell, the id where the name does not, and its branch."""
+
+    async def look() -> list[tuple[str, str]]:
+        async with opened(app, restore=False) as manager:
+            sessions = manager.get_all_sessions()
+        times = Counter(session.name for session in sessions)
+        return [
+            (each.name if times[each.name] == 1 and _is_plain(each.name) else each.id, each.branch)
+            for each in sessions
+        ]
+
+    return anyio.run(look)
+
+
+def _is_plain(name: str) -> bool:
+    try:
+        return bool(check_name(name))
+    except InvalidNameError:
+        return False
+
+
+async def _views(app: App) -> list[View]:
+    """Look without changing anything; only where the record is lost, recover it."""
+    try:
+        async with opened(app, restore=False) as manager:
+            views = await _all(manager)
+        if views or not _holds_worktrees(settings_of(app).config.workspace):
+            return views
+    except CorruptStoreError as error:
+        note(str(error))
+    async with opened(app) as manager:
+        views = await _all(manager)
+    if views:
+        note(f"The record was lost; {len(views)} sessions were recovered from their worktrees.")
+    return views
+
+
+async def _all(manager: SessionManager) -> list[View]:
+    sessions = sorted(manager.get_all_sessions(), key=lambda session: session.created_at)
+    return [await view(manager, session) for session in sessions]
+
+
+def _holds_worktrees(workspace: Path) -> bool:
+    directory = workspace / ".worktrees"
+    return directory.is_dir() and any(directory.iterdir())

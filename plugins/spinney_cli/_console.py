@@ -1,0 +1,85 @@
+"""How the command prints: results to standard output, all else to standard error.
+
+Text from outside (names, branches, paths, messages) is printed with control characters escaped
+and never read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from spinney.logs import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_UNLIMITED = 10_000
+"""Width of a table that goes to a pipe: nothing is cut or wrapped there."""
+
+
+def write(text: str) -> None:
+    """Write ``text`` and a line end to standard output, at once.
+
+    Raises:
+        SystemExit: nobody reads it any more; with the code of a process that SIGPIPE killed.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def write_json(value: Any) -> None:
+    """Write ``value`` to standard output as indented JSON, in ASCII: safe in any locale."""
+    write(json.dumps(value, indent=2))
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table to standard output: ruled on a terminal, plain columns in a pipe."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console(sys.stdout)
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    write("\n".join(line for line in lines if line))
+
+
+def note(text: str) -> None:
+    """Tell the user ``text`` on standard error."""
+    print(f"spinney: {printable(text)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Show that ``text`` is under way, on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.text import Text
+
+    with _console(sys.stderr).status(Text(printable(text))):
+        yield
+
+
+def _console(file: TextIO) -> Console:
+    from rich.console import Console
+
+    plain = Console(file=file, markup=False, emoji=False, highlight=False)
+    return plain if plain.is_terminal else Console(file=file, width=_UNLIMITED)

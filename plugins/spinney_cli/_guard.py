@@ -1,0 +1,67 @@
+"""Runs a command's coroutine so that a signal ends it cleanly instead of at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from spinney_cli._app import Interrupted
+
+_Result = TypeVar("_Result")
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Guard:
+    """Waits for a signal that asks the command to end, and cancels its work."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self.received: int | None = None
+        self._tasks = tasks
+
+    async def arm(self) -> None:
+        """Wait for signals from now on; again after something else has waited for them."""
+        await self._tasks.start(self._wait)
+
+    async def _wait(self, *, task_status: TaskStatus[None]) -> None:
+        # What the caller of this command chose to ignore (nohup, a shell's `&`) stays ignored.
+        wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        with anyio.open_signal_receiver(*wanted) as signals:
+            task_status.started()
+            async for number in signals:
+                self.received = self.received or number
+                self._tasks.cancel_scope.cancel()
+
+
+def drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+    """Run ``work`` on an event loop of its own and return its result.
+
+    Raises:
+        Interrupted: a signal ended it; it has cleaned up.
+        BaseException: what ``work`` raises.
+    """
+    return anyio.run(_drive, work, backend="asyncio")
+
+
+async def _drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+    results: list[_Result] = []
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as tasks:
+        guard = Guard(tasks)
+        await guard.arm()
+        try:
+            results.append(await work(guard))
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised below: the task group would wrap it
+            failure = error
+        finally:
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if guard.received is not None:
+        raise Interrupted(guard.received)
+    return results[0]

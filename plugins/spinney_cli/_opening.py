@@ -1,0 +1,54 @@
+"""Opens the manager that a command works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from spinney import SessionManager
+from spinney.errors import InvalidWorkspaceError
+from spinney_cli._app import App
+from spinney_cli._config import Settings, read_settings
+from spinney_cli._console import progress
+from spinney_cli._logs import routed_logs
+from spinney_cli._workspace import find_workspace
+
+
+def settings_of(app: App, *, anywhere: bool = False) -> Settings:
+    """Read the settings of the workspace, once.
+
+    Args:
+        app: what the command was given.
+        anywhere: whether the current directory serves where there is no repository.
+
+    Raises:
+        InvalidWorkspaceError: there is no workspace.
+        ConfigurationError: a setting is wrong.
+    """
+    if app.settings is None:
+        try:
+            workspace = find_workspace(app.workspace, os.environ)
+        except InvalidWorkspaceError:
+            if app.workspace or not anywhere:
+                raise
+            workspace = find_workspace(os.curdir, os.environ)
+        app.settings = read_settings(workspace, os.environ, app.flags)
+    return app.settings
+
+
+@asynccontextmanager
+async def opened(app: App, *, restore: bool = True) -> AsyncIterator[SessionManager]:
+    """Open the manager of the workspace.
+
+    Args:
+        app: what the command was given.
+        restore: whether to put in order what dead hosts left; without, nothing is changed.
+    """
+    config = settings_of(app).config
+    manager = SessionManager(config, restore=restore)
+    with routed_logs(config, app.verbosity):
+        async with AsyncExitStack() as stack:
+            with progress("Opening the workspace"):
+                await stack.enter_async_context(manager)
+            yield manager

@@ -1,0 +1,102 @@
+"""A session as it truly is, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from spinney import SessionManager
+from spinney.model import Session, SessionStatus, now
+from spinney.ports import Holder
+
+COLUMNS = ("NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A session, and whether somebody owns it."""
+
+    session: Session
+    """As the next start will find it: ``idle`` and without process if its owner is gone."""
+    holder: Holder
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the agreed record and one more key, ``spinney``, with what only we know."""
+        details = self.session.details
+        return self.session.to_record() | {
+            "spinney": {
+                "holder": self.holder.value,
+                "command": list(details.command) if details.command is not None else None,
+                "exit": details.exit and details.exit.model_dump(mode="json", by_alias=True),
+                "owner": details.owner and details.owner.model_dump(mode="json", by_alias=True),
+            }
+        }
+
+    def row(self) -> tuple[str, ...]:
+        """Return a line of the table, as :data:`COLUMNS` say."""
+        session = self.session
+        activity = age(now() - session.last_activity)
+        return (
+            session.name,
+            session.status,
+            session.branch,
+            activity,
+            session.id[:8],
+            self.owner(),
+        )
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return all that is known, by name; what is absent is left out."""
+        session, details = self.session, self.session.details
+        known = {
+            "name": session.name,
+            "id": session.id,
+            "status": session.status,
+            "branch": session.branch,
+            "worktree": session.worktree_path,
+            "process": session.pty_pid,
+            "owner": self.owner(),
+            "created": local_time(session.created_at),
+            "last activity": local_time(session.last_activity),
+            "command": shlex.join(details.command) if details.command else None,
+            "last exit": details.exit,
+            "phase": session.current_phase,
+            "metadata": json.dumps(session.metadata) if session.metadata else None,
+        }
+        return [(name, str(value)) for name, value in known.items() if value is not None]
+
+    def owner(self) -> str:
+        """Return who owns the session: a process id, with its host if that is another one."""
+        owner = self.session.details.owner
+        if self.holder is Holder.FREE:
+            return "-"
+        if self.holder is Holder.UNKNOWN or owner is None:
+            return "?"
+        elsewhere = owner.host not in (None, socket.gethostname())
+        return f"{owner.pid}@{owner.host}" if elsewhere else str(owner.pid)
+
+
+async def view(manager: SessionManager, session: Session) -> View:
+    """Return ``session`` as it truly is: a process without a living owner is none."""
+    holder = await manager.holder(session.id)
+    if session.pty_pid is not None and holder is Holder.FREE:
+        session = session.evolve(status=SessionStatus.IDLE, pty_pid=None)
+    return View(session, holder)
+
+
+def age(past: timedelta) -> str:
+    """Return how long ago something was, in its largest unit: ``now``, ``5m``, ``3h``, ``12d``."""
+    seconds = int(past.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return "now"
+
+
+def local_time(moment: datetime) -> str:
+    """Return ``moment`` for a person: local time to the second, with its offset."""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
