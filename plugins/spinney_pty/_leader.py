@@ -1,0 +1,77 @@
+"""The process that a terminal was opened for, leader of its session: awaited through a pidfd.
+
+It stays a zombie until :meth:`Leader.reap`; up to then its id names its process group and its
+session and nothing else. See pidfd_open(2), waitid(2).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from spinney.logs import log
+from spinney.model import ExitStatus
+
+_UNKNOWN = ExitStatus(code=255)
+
+
+class Leader:
+    """A child of this process that leads its own session."""
+
+    __slots__ = ("fd", "pid", "reaped")
+
+    def __init__(self, pid: int) -> None:
+        """Take charge of the child ``pid``.
+
+        Raises:
+            OSError: there is no descriptor left; the child was killed.
+        """
+        self.pid = pid
+        self.reaped = False
+        try:
+            self.fd = os.pidfd_open(pid)
+            """Readable once the process has ended."""
+        except OSError:
+            kill(pid)
+            raise
+
+    def status(self) -> ExitStatus | None:
+        """Return how it ended, ``None`` while it runs. Does not reap it."""
+        try:
+            ended = os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            # Somebody else in this process waits for all children, or SIGCHLD is ignored.
+            log.warning("terminal_exit_status_lost", pid=self.pid)
+            return _UNKNOWN
+        if ended is None:
+            return None
+        if ended.si_code == os.CLD_EXITED:
+            return ExitStatus(code=ended.si_status)
+        return ExitStatus(signal=ended.si_status)
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to its process group. Only before :meth:`reap`.
+
+        Raises:
+            ValueError: there is no such signal.
+        """
+        if number not in signal.valid_signals():
+            raise ValueError(f"There is no signal {number}.")
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def reap(self) -> None:
+        """Release the ended process, and its id to the system."""
+        if not self.reaped:
+            self.reaped = True
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+            os.close(self.fd)
+
+
+def kill(pid: int) -> None:
+    """Kill and reap a child that leads its own process group and was never reaped."""
+    os.killpg(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)

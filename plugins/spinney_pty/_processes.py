@@ -1,0 +1,139 @@
+"""Processes as /proc shows them, and handles that no reused process id can mislead.
+
+See proc_pid_stat(5), proc_pid_environ(5), pidfd_open(2).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """Part of ``/proc/PID/stat``."""
+
+    parent: int
+    session: int
+    start_time: str
+    """Clock ticks since boot, as text."""
+
+
+def stat_of(pid: int) -> Stat | None:
+    """Return what the kernel tells of ``pid``; ``None`` if it is gone."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name of the command comes second, in parentheses, and may itself contain anything.
+    fields = text.rpartition(")")[2].split()
+    return Stat(int(fields[1]), int(fields[3]), fields[19])
+
+
+def environ_of(pid: int) -> frozenset[bytes] | None:
+    """Return the ``NAME=value`` entries that ``pid`` was started with.
+
+    ``None`` if they cannot be read: it is gone, or another user's.
+    """
+    try:
+        return frozenset((_PROC / str(pid) / "environ").read_bytes().split(b"\0"))
+    except OSError:
+        return None
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Tell whether ``pid`` ignores a signal; ``False`` if that cannot be told."""
+    try:
+        status = (_PROC / str(pid) / "status").read_text(errors="replace")
+    except OSError:
+        return False
+    mask = status.partition("SigIgn:")[2].split(maxsplit=1)[0]
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def all_pids() -> list[int]:
+    """Return the ids of all processes that can be seen."""
+    return [int(name) for name in os.listdir(_PROC) if name.isdigit()]
+
+
+def ancestors() -> frozenset[int]:
+    """Return this process and its ancestors."""
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid and pid not in found:
+        found.add(pid)
+        stat = stat_of(pid)
+        pid = stat.parent if stat else 0
+    return frozenset(found)
+
+
+def boot_id() -> str | None:
+    """Return the identity of this boot, ``None`` if the kernel does not tell."""
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def pid_namespace() -> str | None:
+    """Return the identity of this process's pid namespace, ``None`` if it cannot be told."""
+    try:
+        return os.readlink(_PROC / "self/ns/pid")
+    except OSError:
+        return None
+
+
+class Process:
+    """A living process, held by a pidfd: signals reach it or nobody."""
+
+    __slots__ = ("fd", "pid")
+
+    def __init__(self, pid: int) -> None:
+        """Hold ``pid``.
+
+        Raises:
+            OSError: it is gone, or there are no descriptors left.
+        """
+        self.pid = pid
+        self.fd = os.pidfd_open(pid)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any of its threads runs: it has neither ended nor become a zombie."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return not poll.poll(0)
+
+    def signal(self, *numbers: int) -> None:
+        """Send signals, if it still lives and may be signalled by us."""
+        for number in numbers:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self.fd, number)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.fd)
+
+
+def matching(belongs: Callable[[int], bool], pids: Iterable[int]) -> list[Process]:
+    """Return handles of those of ``pids`` that live and satisfy ``belongs``.
+
+    ``belongs`` is asked once the handle is held: what it says is of the very process that
+    signals will reach. The caller closes the handles.
+    """
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            process = Process(pid)
+            if process.alive and belongs(pid):
+                found.append(process)
+            else:
+                process.close()
+    return found

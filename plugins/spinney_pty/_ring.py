@@ -1,0 +1,50 @@
+"""The newest output of a terminal, in a ring of bytes that grows as it is filled."""
+
+from __future__ import annotations
+
+
+class Ring:
+    """Keeps the last ``capacity`` bytes; every byte has an absolute offset, counted from 0."""
+
+    __slots__ = ("_buffer", "_floor", "capacity", "end")
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.end = 0
+        """Offset after the newest byte."""
+        self._buffer = bytearray()
+        self._floor = 0
+
+    @property
+    def start(self) -> int:
+        """Offset of the oldest byte that is still kept."""
+        return max(self._floor, self.end - self.capacity)
+
+    def append(self, data: bytes) -> None:
+        """Add ``data``; the oldest bytes make room."""
+        rest = memoryview(data)
+        while rest:
+            at = self.end % self.capacity
+            piece = rest[: self.capacity - at]
+            if at == len(self._buffer):
+                self._buffer += piece
+            else:
+                self._buffer[at : at + len(piece)] = piece
+            self.end += len(piece)
+            rest = rest[len(piece) :]
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset`` on, which must still be kept."""
+        size = min(limit, self.end - offset)
+        at = offset % self.capacity
+        with memoryview(self._buffer) as view:
+            first = view[at : at + size]
+            return b"".join((first, view[: size - len(first)]))
+
+    def enlarge(self, capacity: int) -> None:
+        """Keep up to ``capacity`` bytes from now on."""
+        oldest = self.start
+        kept = self.read(oldest, self.capacity)
+        self.capacity, self.end, self._floor = capacity, oldest, oldest
+        self._buffer = bytearray(capacity)
+        self.append(kept)
