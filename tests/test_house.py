@@ -38,7 +38,10 @@ def _tracked() -> list[Path]:
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git checkout")
     listed = subprocess.run(
-        ["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, check=True, text=True
+        ["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"],
+        capture_output=True,
+        check=True,
+        text=True,
     )
     return [Path(name) for name in listed.stdout.split("\0") if name]
 
