@@ -1,4 +1,4 @@
-"""The configuration of a manager. Built by the host: the library reads no environment and no file."""
+"""The configuration of a manager; the host builds it, for the library reads nothing itself."""
 
 from __future__ import annotations
 

@@ -56,10 +56,20 @@ class SessionCreationFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatusChanged(Event):
-    """The status of a session changed, here or in another process."""
+    """This process changed the status of a session."""
 
     session: Session
     previous: SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChangedElsewhere(Event):
+    """Another process created, changed or destroyed a session."""
+
+    before: Session | None
+    """``None`` if it is new."""
+    after: Session | None
+    """``None`` if it is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

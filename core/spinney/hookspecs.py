@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spinney.config import ManagerConfig
     from spinney.events import (
         ProcessExited,
+        SessionChangedElsewhere,
         SessionCreated,
         SessionCreating,
         SessionCreationFailed,
@@ -77,7 +78,12 @@ async def spinney_session_creation_failed(event: SessionCreationFailed) -> None:
 
 @hookspec
 async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
-    """After the status of a session changed, here or in another process."""
+    """After this process changed the status of a session."""
+
+
+@hookspec
+async def spinney_session_changed_elsewhere(event: SessionChangedElsewhere) -> None:
+    """After another process created, changed or destroyed a session."""
 
 
 @hookspec

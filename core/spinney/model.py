@@ -117,6 +117,8 @@ class Details(_Record):
     """Opaque to all but that provider: how it finds its process again."""
     desired: SessionStatus | None = None
     """What somebody who does not own the session asks its owner to bring about."""
+    removing: bool | None = None
+    """Whether its worktree is being removed; nobody may join it then."""
     exit: ExitStatus | None = None
     """How the last process ended."""
     owner: Owner | None = None

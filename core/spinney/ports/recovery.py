@@ -36,9 +36,7 @@ class SessionRecovery(ABC):
     """Remembers sessions beside the store, and gives them back."""
 
     @abstractmethod
-    async def remember(
-        self, session: Session, state: MarkerState, *, durable: bool = True
-    ) -> None:
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         """Write or replace the marker of ``session``.
 
         A session whose worktree is gone is not remembered; that is no error.

@@ -41,7 +41,7 @@ class Presence(StrEnum):
     PRESENT = "present"
     MISSING = "missing"
     MOVED = "moved"
-    """The workspace was moved or is mounted elsewhere; :meth:`WorkspaceProvider.repair` mends it."""
+    """The workspace was moved or is mounted elsewhere: :meth:`WorkspaceProvider.repair`."""
     UNKNOWN = "unknown"
     """Cannot be told; whoever asks must act as if it were present."""
 

@@ -1,0 +1,95 @@
+"""The claims that this process holds, each in a task of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from anyio import Event
+from anyio.abc import TaskGroup, TaskStatus
+
+from spinney._hosting import Providers
+from spinney.errors import ClaimHeldError, SessionOwnedError, SpinneyError
+from spinney.logs import log
+from spinney.model import SessionId
+from spinney.ports import Holder
+from spinney.providers import Role
+
+
+@dataclass(slots=True)
+class _Held:
+    error: SpinneyError | None = None
+    release: Event = field(default_factory=Event)
+    done: Event = field(default_factory=Event)
+
+
+class Claims:
+    """Takes and gives back claims; a task may take one and another give it back."""
+
+    def __init__(self, task_group: TaskGroup, providers: Providers) -> None:
+        self._task_group = task_group
+        self._providers = providers
+        self._held: dict[SessionId, _Held] = {}
+
+    def __contains__(self, session_id: object) -> bool:
+        return session_id in self._held
+
+    async def take(self, session_id: SessionId) -> None:
+        """Claim the session for this process.
+
+        Raises:
+            SessionOwnedError: it is claimed already, or that cannot be excluded.
+        """
+        if session_id in self._held:
+            raise SessionOwnedError(session_id)
+        held = self._held[session_id] = _Held()
+        try:
+            await self._task_group.start(self._hold, session_id, held)
+        except BaseException:
+            self._held.pop(session_id, None)
+            raise
+        if held.error is not None:
+            raise held.error
+
+    async def give_back(self, session_id: SessionId) -> None:
+        """Release the claim, if held."""
+        held = self._held.get(session_id)
+        if held is not None:
+            held.release.set()
+            await held.done.wait()
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        """Tell whether the session is claimed, by this or any other process."""
+        if session_id in self._held:
+            return Holder.HELD
+        async with self._providers.use(Role.STORE) as store:
+            return await store.holder(session_id)
+
+    async def give_all_back(self) -> None:
+        """Release every claim."""
+        for session_id in list(self._held):
+            await self.give_back(session_id)
+
+    async def _hold(
+        self, session_id: SessionId, held: _Held, *, task_status: TaskStatus[None]
+    ) -> None:
+        taken = False
+        try:
+            async with self._providers.use(Role.STORE) as store, store.claim(session_id):
+                taken = True
+                task_status.started()
+                await held.release.wait()
+        except ClaimHeldError as error:
+            held.error = SessionOwnedError(session_id, certain=error.certain)
+            held.error.__cause__ = error
+        except SpinneyError as error:
+            held.error = error
+        except Exception as error:
+            held.error = SpinneyError(f"The claim on session {session_id} failed: {error!r}")
+            held.error.__cause__ = error
+        finally:
+            self._held.pop(session_id, None)
+            held.done.set()
+        if held.error is not None and taken:
+            log.error("claim_lost", session_id=session_id, reason=str(held.error))
+        elif held.error is not None:
+            task_status.started()

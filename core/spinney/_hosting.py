@@ -1,0 +1,163 @@
+"""Providers in tasks of their own.
+
+Each provider's context runs in a task that the manager owns, so that its background failure
+becomes :class:`~spinney.errors.ProviderFailedError` for whoever uses it, and the host lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from anyio import CancelScope, Event, Lock
+from anyio.abc import TaskGroup, TaskStatus
+
+from spinney._loading import Plugins
+from spinney.config import ManagerConfig
+from spinney.errors import ProviderCycleError, ProviderFailedError, SpinneyError
+from spinney.logs import log
+from spinney.ports import SessionRecovery, SessionStore, TerminalSpawner, WorkspaceProvider
+from spinney.providers import Capability, Offer, Role, chosen_name
+
+
+@dataclass(slots=True)
+class _Hosted:
+    """One open provider."""
+
+    offer: Offer
+    port: Any = None
+    failure: Exception | None = None
+    users: set[CancelScope] = field(default_factory=set)
+    stop: Event = field(default_factory=Event)
+    done: Event = field(default_factory=Event)
+
+    def error(self) -> ProviderFailedError:
+        spec = self.offer.spec
+        error = ProviderFailedError(spec.role, spec.name, repr(self.failure))
+        error.__cause__ = self.failure
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a factory gets; knows the chain of providers that led to it."""
+
+    providers: Providers
+    chain: tuple[tuple[Role, str], ...]
+
+    @property
+    def workspace(self) -> Path:
+        return self.providers.config.workspace
+
+    def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
+        return self.providers.enter(self.providers.plugins.choose(role, name), self.chain)
+
+
+class Providers:
+    """The chosen providers, each opened on first use and closed in reverse order."""
+
+    def __init__(self, task_group: TaskGroup, config: ManagerConfig, plugins: Plugins) -> None:
+        self.config = config
+        self.plugins = plugins
+        self._task_group = task_group
+        self._open: dict[tuple[Role, str], _Hosted] = {}
+        self._opening = Lock()
+
+    @overload
+    def use(
+        self, role: Literal[Role.STORE], name: str | None = None
+    ) -> AbstractAsyncContextManager[SessionStore]: ...
+    @overload
+    def use(
+        self, role: Literal[Role.WORKSPACE], name: str | None = None
+    ) -> AbstractAsyncContextManager[WorkspaceProvider]: ...
+    @overload
+    def use(
+        self, role: Literal[Role.RECOVERY], name: str | None = None
+    ) -> AbstractAsyncContextManager[SessionRecovery]: ...
+    @overload
+    def use(
+        self, role: Literal[Role.TERMINAL], name: str | None = None
+    ) -> AbstractAsyncContextManager[TerminalSpawner]: ...
+    def use(self, role: Role, name: str | None = None) -> AbstractAsyncContextManager[Any]:
+        """Use the chosen provider of ``role``, or the one called ``name``.
+
+        What runs inside is ended by :class:`ProviderFailedError` if the provider fails.
+        """
+        return self._use(role, name or chosen_name(self.config, role))
+
+    def can(self, role: Role, capability: Capability) -> bool:
+        """Tell whether the chosen provider of ``role`` declares ``capability``."""
+        offer = self.plugins.choose(role, chosen_name(self.config, role))
+        return capability in offer.spec.capabilities
+
+    @asynccontextmanager
+    async def _use(self, role: Role, name: str) -> AsyncIterator[Any]:
+        hosted = await self._opened(role, name)
+        with CancelScope() as scope:
+            hosted.users.add(scope)
+            try:
+                yield hosted.port
+            finally:
+                hosted.users.discard(scope)
+        if scope.cancelled_caught:
+            raise hosted.error()
+
+    async def _opened(self, role: Role, name: str) -> _Hosted:
+        hosted = self._open.get((role, name))
+        if hosted is None:
+            async with self._opening:
+                hosted = self._open.get((role, name))
+                if hosted is None:
+                    hosted = _Hosted(self.plugins.choose(role, name))
+                    await self._task_group.start(self._host, hosted)
+                    if hosted.port is not None:
+                        self._open[role, name] = hosted
+        if hosted.failure is not None:
+            if hosted.port is None and isinstance(hosted.failure, SpinneyError):
+                raise hosted.failure
+            raise hosted.error()
+        return hosted
+
+    async def _host(self, hosted: _Hosted, *, task_status: TaskStatus[None]) -> None:
+        try:
+            async with self.enter(hosted.offer, ()) as port:
+                hosted.port = port
+                task_status.started()
+                await hosted.stop.wait()
+        except Exception as error:
+            hosted.failure = error
+            for scope in hosted.users:
+                scope.cancel()
+            if hosted.port is None:
+                task_status.started()
+            else:
+                spec = hosted.offer.spec
+                log.error("provider_failed", role=spec.role, name=spec.name, reason=repr(error))
+        finally:
+            hosted.done.set()
+
+    def enter(
+        self, offer: Offer, chain: tuple[tuple[Role, str], ...]
+    ) -> AbstractAsyncContextManager[Any]:
+        """Return the context of ``offer``'s provider, opened by the providers of ``chain``.
+
+        Raises:
+            ProviderCycleError: it is in the chain itself.
+        """
+        spec = offer.spec
+        link = (spec.role, spec.name)
+        if link in chain:
+            raise ProviderCycleError([f"{role}:{name}" for role, name in (*chain, link)])
+        options = self.config.section(spec.role, spec.name, spec.config)
+        return spec.factory(options, _Context(self, (*chain, link)))
+
+    async def close(self) -> None:
+        """Close every provider, the last opened first."""
+        for hosted in reversed(self._open.values()):
+            hosted.stop.set()
+            await hosted.done.wait()
+        self._open.clear()

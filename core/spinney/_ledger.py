@@ -1,0 +1,330 @@
+"""The in-memory registry of sessions and its group-committing writer.
+
+The ledger is the only writer. A change is a pure function of the newest stored state, never an
+overwrite. While one commit is on its way the next changes gather, and go as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
+
+from anyio import CancelScope, Event, Lock, create_task_group, move_on_after, sleep
+
+from spinney._batch import Batch, Pending
+from spinney._hosting import Providers
+from spinney.errors import (
+    CommitOutcomeUnknownError,
+    CorruptStoreError,
+    ManagerClosedError,
+    SessionNotFoundError,
+    StoreError,
+)
+from spinney.logs import log
+from spinney.model import Changes, Integrity, Session, SessionId, Snapshot
+from spinney.ports import Transaction
+from spinney.providers import Capability, Role
+
+Amendment: TypeAlias = Callable[[Session], Session]
+"""A pure function of the newest record of one session."""
+
+COALESCE = 1.0
+"""Seconds between two flushes of what need not be durable at once."""
+
+
+class StoreVanishedError(StoreError):
+    """The store is empty though it held sessions before: it was removed under us."""
+
+    code = "STORE_VANISHED"
+
+
+class Ledger:
+    """Answers from memory, writes through the store."""
+
+    def __init__(
+        self,
+        providers: Providers,
+        *,
+        recover: Callable[[StoreError], Awaitable[Snapshot]],
+        changed_elsewhere: Callable[[Session | None, Session | None], None],
+        flushed: Callable[[Session], None],
+        distrusted: Callable[[Snapshot], None],
+    ) -> None:
+        """Make an empty ledger.
+
+        Args:
+            recover: called when the store turns out corrupt or vanished; repairs it.
+            changed_elsewhere: called with a session before and after another process changed it.
+            flushed: called with a session whose owed changes became durable.
+            distrusted: called with a state that somebody else wrote or damaged.
+        """
+        self._providers = providers
+        self._recover = recover
+        self._changed_elsewhere = changed_elsewhere
+        self._flushed = flushed
+        self._distrusted = distrusted
+        self._sessions: dict[SessionId, Session] = {}
+        self._pending: list[Pending] = []
+        self._wake = Event()
+        self._commit_lock = Lock()
+        self._owed: dict[tuple[SessionId, str], Amendment] = {}
+        self._owing = Event()
+        self._closed = False
+        self._changed = Event()
+        self.snapshot = Snapshot()
+        """The newest state known, without what is still owed to the store."""
+
+    def get(self, session_id: SessionId) -> Session | None:
+        """Return the session from memory."""
+        return self._sessions.get(session_id)
+
+    def all(self) -> tuple[Session, ...]:
+        """Return all sessions from memory, in the order of the store."""
+        return tuple(self._sessions.values())
+
+    async def need(self, session_id: SessionId) -> Session:
+        """Return the session, looking at the store again before saying that there is none.
+
+        Raises:
+            SessionNotFoundError: there is none.
+        """
+        if session_id not in self._sessions:
+            await self.refresh()
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise SessionNotFoundError(session_id)
+        return session
+
+    async def load(self) -> Snapshot:
+        """Take over what is stored, as the beginning.
+
+        Raises:
+            StoreError: it cannot be read; ``CorruptStoreError`` included.
+        """
+        async with self._commit_lock, self._providers.use(Role.STORE) as store:
+            snapshot = await store.load()
+            self._take(snapshot)
+            return snapshot
+
+    async def refresh(self) -> Snapshot:
+        """Take over what other processes have changed; repair a corrupt store first."""
+        async with self._commit_lock:
+            try:
+                async with self._providers.use(Role.STORE) as store:
+                    snapshot = await store.load()
+                self._check_vanished(snapshot)
+            except (CorruptStoreError, StoreVanishedError) as error:
+                snapshot = await self._recover(error)
+            self._absorb(snapshot, ours=frozenset())
+            return snapshot
+
+    async def change(self, fn: Transaction) -> Snapshot:
+        """Apply ``fn`` to the newest state; durable on return. ``fn`` may run more than once.
+
+        A caller that is cancelled while waiting does not know whether the change was made.
+
+        Raises:
+            StoreError: it could not be written.
+            Exception: whatever ``fn`` raised; nothing was changed then.
+        """
+        if self._closed:
+            raise ManagerClosedError
+        item = Pending(fn)
+        self._pending.append(item)
+        self._wake.set()
+        try:
+            await item.decided.wait()
+        finally:
+            if item in self._pending:
+                self._pending.remove(item)
+        if item.error is not None:
+            raise item.error
+        return self.snapshot
+
+    async def amend(self, session_id: SessionId, fn: Amendment) -> Session:
+        """Change one session; durable on return.
+
+        Raises:
+            SessionNotFoundError: there is none.
+            StoreError: it could not be written.
+        """
+        amended: list[Session] = []
+
+        def transaction(snapshot: Snapshot) -> Changes:
+            amended.clear()
+            old = snapshot.sessions.get(session_id)
+            if old is None:
+                raise SessionNotFoundError(session_id)
+            new = fn(old)
+            amended.append(new)
+            return Changes() if new == old else Changes(put=(new,))
+
+        await self.change(transaction)
+        return amended[0]
+
+    async def drop(self, session_id: SessionId) -> None:
+        """Remove one session; durable on return. It is no error if there is none.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+
+        def transaction(snapshot: Snapshot) -> Changes:
+            return Changes(delete=frozenset({session_id} & snapshot.sessions.keys()))
+
+        await self.change(transaction)
+
+    def owe(self, session_id: SessionId, what: str, fn: Amendment) -> None:
+        """Change one session in memory now, and in the store with the next commit or flush.
+
+        Args:
+            session_id: the session; nothing happens if there is none.
+            what: names the kind of change; a later one of the same kind replaces an earlier.
+            fn: the change.
+        """
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self._sessions[session_id] = fn(session)
+            self._owed[session_id, what] = fn
+            self._owing.set()
+
+    async def until(self, predicate: Callable[[], bool]) -> None:
+        """Wait until ``predicate`` holds; it is asked again whenever the state has changed."""
+        while not predicate():
+            changed = self._changed
+            with move_on_after(COALESCE) as scope:
+                await changed.wait()
+            if scope.cancelled_caught:
+                await self._refresh_quietly()
+
+    async def flush(self) -> None:
+        """Write what is owed.
+
+        Raises:
+            StoreError: it could not be written; it is still owed.
+        """
+        await self.change(lambda _: Changes())
+
+    async def run(self) -> None:
+        """Write until cancelled; a commit that has begun is finished first."""
+        try:
+            async with create_task_group() as tasks:
+                tasks.start_soon(self._flush_owed)
+                while True:
+                    await self._wake.wait()
+                    with CancelScope(shield=True):
+                        batch, self._pending = self._pending, []
+                        self._wake = Event()
+                        await self._commit(batch)
+        finally:
+            self._closed = True
+            for item in self._pending:
+                item.error = ManagerClosedError()
+                item.decided.set()
+
+    async def follow(self) -> None:
+        """Take over what other processes change, as it happens, until cancelled."""
+        if not self._providers.can(Role.STORE, Capability.WATCH):
+            while True:
+                await sleep(COALESCE)
+                await self._refresh_quietly()
+        async with self._providers.use(Role.STORE) as store:
+            async for _ in store.watch():
+                # What watch saw may be older than what was committed here since.
+                await self._refresh_quietly()
+
+    async def _refresh_quietly(self) -> None:
+        try:
+            await self.refresh()
+        except StoreError as error:
+            log.warning("refresh_failed", reason=str(error))
+
+    async def _flush_owed(self) -> None:
+        while True:
+            await self._owing.wait()
+            await sleep(COALESCE)
+            try:
+                await self.flush()
+            except StoreError as error:
+                log.warning("flush_failed", reason=str(error))
+
+    async def _commit(self, batch: list[Pending]) -> None:
+        owed, self._owed = self._owed, {}
+        self._owing = Event()
+        items = [*batch, *(Pending(_amend_if_there(id_, fn)) for (id_, _), fn in owed.items())]
+        try:
+            async with self._commit_lock:
+                together = Batch(items)
+                committed = await self._transact(together)
+                ours = {s.id for s in together.changes.put} | together.changes.delete
+                self._absorb(committed, ours=ours)
+        except Exception as error:
+            for item in batch:
+                item.error = error
+            self._owed = {**owed, **self._owed}
+            if self._owed:
+                self._owing.set()
+        else:
+            for session_id in {id_ for id_, _ in owed} & self._sessions.keys():
+                self._flushed(self._sessions[session_id])
+        for item in batch:
+            item.decided.set()
+
+    async def _transact(self, batch: Batch) -> Snapshot:
+        try:
+            return await self._transact_surely(batch)
+        except (CorruptStoreError, StoreVanishedError) as error:
+            self._take(await self._recover(error))
+            return await self._transact_surely(batch)
+
+    async def _transact_surely(self, batch: Batch) -> Snapshot:
+        def first(snapshot: Snapshot) -> Changes:
+            self._check_vanished(snapshot)
+            return batch(snapshot)
+
+        async with self._providers.use(Role.STORE) as store:
+            try:
+                committed = await store.transact(first)
+            except CommitOutcomeUnknownError as error:
+                log.warning("commit_outcome_unknown", reason=str(error))
+                committed = await store.transact(batch.again)
+            return committed.snapshot
+
+    def _check_vanished(self, snapshot: Snapshot) -> None:
+        if snapshot.integrity is Integrity.MISSING and self.snapshot.sessions:
+            raise StoreVanishedError("The stored sessions have vanished.")
+
+    def _take(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._sessions = dict(snapshot.sessions)
+        for (session_id, _), fn in self._owed.items():
+            if session_id in self._sessions:
+                self._sessions[session_id] = fn(self._sessions[session_id])
+        self._changed.set()
+        self._changed = Event()
+
+    def _absorb(self, snapshot: Snapshot, ours: Iterable[SessionId]) -> None:
+        before = self.snapshot.sessions
+        self._take(snapshot)
+        if snapshot.integrity in (Integrity.FOREIGN, Integrity.MISMATCH):
+            self._distrusted(snapshot)
+        if before is snapshot.sessions:
+            return
+        ours = frozenset(ours)
+        for session_id in before.keys() | snapshot.sessions.keys():
+            old, new = before.get(session_id), snapshot.sessions.get(session_id)
+            if old is new or session_id in ours:
+                continue
+            if old != new:
+                self._changed_elsewhere(old, new)
+
+
+def _amend_if_there(session_id: SessionId, fn: Amendment) -> Transaction:
+    def transaction(snapshot: Snapshot) -> Changes:
+        old = snapshot.sessions.get(session_id)
+        if old is None:
+            return Changes()
+        new = fn(old)
+        return Changes() if new == old else Changes(put=(new,))
+
+    return transaction

@@ -1,0 +1,164 @@
+"""Opening and closing the parts of a manager, and the tasks that run in between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVarTuple
+
+from anyio import CancelScope, create_task_group, move_on_after
+from anyio.abc import TaskGroup
+
+from spinney import _recovering, _restoring
+from spinney._claims import Claims
+from spinney._dispatch import Hooks
+from spinney._hosting import Providers
+from spinney._ledger import Ledger
+from spinney._loading import PluginRecord, load_plugins
+from spinney._parts import Parts
+from spinney._running import Ending, Running
+from spinney.config import ManagerConfig
+from spinney.errors import CorruptStoreError, SpinneyError, StoreError
+from spinney.events import SessionChangedElsewhere
+from spinney.logs import log
+from spinney.model import Integrity, Session, SessionStatus, Snapshot
+from spinney.ports import MarkerState
+from spinney.providers import Capability, Role
+
+_PATIENCE = 30.0
+"""Seconds that one step of closing may take beyond the grace of processes."""
+
+_Args = TypeVarTuple("_Args")
+
+
+class Lifespan:
+    """One opening of a manager: owns its task group, from which every task comes."""
+
+    def __init__(
+        self, config: ManagerConfig, own_plugins: Mapping[str, object], task_group: TaskGroup
+    ) -> None:
+        plugins = load_plugins(config, own_plugins)
+        plugins.configure(config)
+        providers = Providers(task_group, config, plugins)
+        self._task_group = task_group
+        self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
+        self.parts = Parts(
+            config=config,
+            task_group=task_group,
+            providers=providers,
+            hooks=Hooks(
+                plugins,
+                config.hook_timeout,
+                refuse_broken_creating=config.broken_creating_hook == "refuse",
+            ),
+            ledger=Ledger(
+                providers,
+                recover=self._recover,
+                changed_elsewhere=lambda before, after: self._later(self._heed, before, after),
+                flushed=lambda session: self._later(self._remember, session),
+                distrusted=lambda snapshot: self._later(self._verify, snapshot),
+            ),
+            claims=Claims(task_group, providers),
+        )
+
+    @classmethod
+    async def open(
+        cls, config: ManagerConfig, own_plugins: Mapping[str, object], *, restore: bool
+    ) -> Lifespan:
+        """Load the plugins, open the store and take over its sessions."""
+        task_group = create_task_group()
+        await task_group.__aenter__()
+        lifespan: Lifespan | None = None
+        try:
+            lifespan = cls(config, own_plugins, task_group)
+            task_group.start_soon(lifespan.parts.ledger.run)
+            await lifespan._start(restore=restore)
+        except BaseException:
+            if lifespan is not None:
+                await lifespan.close()
+            else:
+                await task_group.__aexit__(None, None, None)
+            raise
+        return lifespan
+
+    async def _start(self, *, restore: bool) -> None:
+        if restore:
+            await _restoring.restore(self.parts)
+            self.parts.follow()
+            return
+        try:
+            integrity = (await self.parts.ledger.load()).integrity
+        except CorruptStoreError:
+            integrity = Integrity.MISSING
+        if integrity is not Integrity.VERIFIED:
+            await _restoring.restore(self.parts)
+
+    async def close(self) -> None:
+        """End what cannot outlive this process, store what is owed, close the providers.
+
+        The task group is left without an exception of the host's in it, so that the host gets
+        its own exceptions as they were, not in a group.
+        """
+        parts, grace = self.parts, self.parts.config.terminate_grace
+        with CancelScope(shield=True):
+            for step, patience in (
+                (self._end_processes, grace + _PATIENCE),
+                (self._flush, _PATIENCE),
+                (parts.claims.give_all_back, _PATIENCE),
+                (parts.providers.close, grace + _PATIENCE),
+            ):
+                with move_on_after(patience) as scope:
+                    await step()
+                if scope.cancelled_caught:
+                    log.error("closing_step_abandoned", step=step.__name__, seconds=patience)
+        self._task_group.cancel_scope.cancel()
+        await self._task_group.__aexit__(None, None, None)
+
+    async def _end_processes(self) -> None:
+        parts = self.parts
+        if parts.running and parts.providers.can(Role.TERMINAL, Capability.ADOPT):
+            return
+        async with create_task_group() as tasks:
+            for running in tuple(parts.running.values()):
+                tasks.start_soon(self._end, running)
+
+    async def _end(self, running: Running) -> None:
+        try:
+            await running.end(Ending.HOST)
+        except SpinneyError as error:
+            log.error(
+                "process_not_ended", session_id=running.terminal.session_id, reason=str(error)
+            )
+
+    async def _flush(self) -> None:
+        try:
+            await self.parts.ledger.flush()
+        except SpinneyError as error:
+            log.error("flush_failed", reason=str(error))
+
+    def _later(self, function: Callable[[*_Args], Awaitable[object]], *args: *_Args) -> None:
+        self._task_group.start_soon(function, *args)
+
+    async def _recover(self, cause: StoreError) -> Snapshot:
+        return await _recovering.recover(self.parts, cause)
+
+    async def _remember(self, session: Session) -> None:
+        await self.parts.remember(session, MarkerState.LIVE, durable=False)
+
+    async def _verify(self, snapshot: Snapshot) -> None:
+        log.warning("state_not_verified", reason=snapshot.integrity.value)
+        try:
+            await _recovering.verify(self.parts, snapshot)
+        except SpinneyError as error:
+            log.error("state_not_checked", reason=str(error))
+
+    async def _heed(self, before: Session | None, after: Session | None) -> None:
+        """Do what another process asks of this one, and tell the plugins what it changed."""
+        running = self.parts.running.get(after.id) if after is not None else None
+        if after is not None and after.details.desired is SessionStatus.STOPPED and running:
+            try:
+                await running.end(Ending.STOP)
+            except SpinneyError as error:
+                log.error("request_not_met", session_id=after.id, reason=str(error))
+        await self.parts.hooks.session_changed_elsewhere(
+            SessionChangedElsewhere(workspace=self.parts.workspace, before=before, after=after)
+        )

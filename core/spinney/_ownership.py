@@ -1,0 +1,91 @@
+"""Becoming the owner of a session: asking who owns it, and clearing what a dead owner left."""
+
+from __future__ import annotations
+
+from anyio import fail_after, sleep
+
+from spinney._parts import Parts
+from spinney._running import Ending
+from spinney.errors import ProviderNotFoundError, SessionOwnedError
+from spinney.model import Session, SessionStatus
+from spinney.ports import SweepReport
+from spinney.providers import Role
+
+PATIENCE = 5.0
+"""Seconds, beyond the grace of its process, that an owner may take to let go."""
+
+_RETRY = 0.05
+
+
+async def take_over(parts: Parts, session: Session) -> Session:
+    """Make this process the owner of ``session``, with no process of it running any more.
+
+    An owner elsewhere is asked to stop it, through the store.
+
+    Raises:
+        SessionOwnedError: the owner does not let go in time, or it cannot be told who it is.
+        SessionNotFoundError: it was destroyed meanwhile.
+    """
+    running = parts.running.get(session.id)
+    if running is not None:
+        await running.end(Ending.STOP, keep_claim=True)
+    else:
+        await _claim(parts, session)
+    try:
+        await parts.ledger.refresh()
+        session = await parts.ledger.need(session.id)
+        if session.pty_pid is not None or session.details.terminal_ref is not None:
+            await sweep(parts, session)
+    except BaseException:
+        await parts.claims.give_back(session.id)
+        raise
+    return session
+
+
+async def _claim(parts: Parts, session: Session) -> None:
+    try:
+        await parts.claims.take(session.id)
+    except SessionOwnedError as error:
+        if not error.certain:
+            raise
+    else:
+        return
+    parts.follow()
+    await parts.ledger.amend(session.id, lambda s: s.detail(desired=SessionStatus.STOPPED))
+    try:
+        with fail_after(parts.config.terminate_grace + PATIENCE):
+            await parts.ledger.until(lambda: _let_go(parts, session))
+            while True:
+                if await _claimed(parts, session):
+                    return
+                await sleep(_RETRY)
+    except TimeoutError:
+        raise SessionOwnedError(session.id) from None
+
+
+def _let_go(parts: Parts, session: Session) -> bool:
+    current = parts.ledger.get(session.id)
+    return current is None or current.pty_pid is None
+
+
+async def _claimed(parts: Parts, session: Session) -> bool:
+    try:
+        await parts.claims.take(session.id)
+    except SessionOwnedError:
+        return False
+    return True
+
+
+async def sweep(parts: Parts, session: Session) -> SweepReport:
+    """End what a dead host left running for ``session``; this process must hold its claim.
+
+    Only the terminal provider named in the record may do that.
+    """
+    name = session.details.terminal
+    if name is None:
+        return SweepReport()
+    try:
+        async with parts.providers.use(Role.TERMINAL, name) as spawner:
+            return await spawner.sweep(session, parts.config.terminate_grace)
+    except ProviderNotFoundError:
+        return SweepReport(unknown=(f"terminal provider {name!r} is not installed",))

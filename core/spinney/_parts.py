@@ -1,0 +1,80 @@
+"""What the flows of a manager share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from anyio import Lock
+from anyio.abc import TaskGroup
+
+from spinney._claims import Claims
+from spinney._dispatch import Hooks
+from spinney._hosting import Providers
+from spinney._ledger import Ledger
+from spinney.config import ManagerConfig
+from spinney.errors import SpinneyError
+from spinney.logs import log
+from spinney.model import Session, SessionId
+from spinney.ports import MarkerState
+from spinney.providers import Role
+
+if TYPE_CHECKING:
+    from spinney._running import Running
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts of one open manager."""
+
+    config: ManagerConfig
+    task_group: TaskGroup
+    providers: Providers
+    hooks: Hooks
+    ledger: Ledger
+    claims: Claims
+    running: dict[SessionId, Running] = field(default_factory=dict)
+    """The sessions whose process this manager runs."""
+    admission: Lock = field(default_factory=Lock)
+    """Held while a creation chooses its name and reserves its place."""
+    _busy: WeakValueDictionary[SessionId, Lock] = field(default_factory=WeakValueDictionary)
+
+    _following: bool = False
+
+    @property
+    def workspace(self) -> str:
+        """Absolute path of the workspace."""
+        return str(self.config.workspace)
+
+    def follow(self) -> None:
+        """Take over from now on what other processes change, as it happens."""
+        if not self._following:
+            self._following = True
+            self.task_group.start_soon(self._follow)
+
+    async def _follow(self) -> None:
+        try:
+            await self.ledger.follow()
+        except SpinneyError as error:
+            self._following = False
+            log.error("following_failed", reason=str(error))
+
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
+        """Write the marker of ``session``; a failure is logged, for the store holds the truth."""
+        try:
+            async with self.providers.use(Role.RECOVERY) as recovery:
+                await recovery.remember(session, state, durable=durable)
+        except (SpinneyError, OSError) as error:
+            log.warning("marker_not_written", session_id=session.id, reason=str(error))
+
+    @asynccontextmanager
+    async def alone(self, session_id: SessionId) -> AsyncIterator[None]:
+        """Keep other operations of this manager on the same session waiting."""
+        lock = self._busy.get(session_id)
+        if lock is None:
+            lock = self._busy[session_id] = Lock()
+        async with lock:
+            yield

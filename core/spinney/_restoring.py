@@ -1,0 +1,230 @@
+"""The flow at start: load, recover if need be, and bring the record in line with the world."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from anyio import create_task_group
+
+from spinney._ownership import sweep
+from spinney._parts import Parts
+from spinney._recovering import recover, remembered, verify
+from spinney._running import without_process
+from spinney.errors import CorruptStoreError, SessionOwnedError, SpinneyError, WorkspaceError
+from spinney.events import SessionsRestored
+from spinney.logs import log
+from spinney.model import (
+    AtStake,
+    Changes,
+    Details,
+    Integrity,
+    Reservation,
+    Session,
+    SessionId,
+    SessionStatus,
+    Snapshot,
+)
+from spinney.ports import Holder, Location, Marker, MarkerState, Presence, WorktreePlan
+from spinney.providers import Role, chosen_name
+
+
+@dataclass(slots=True)
+class _Report:
+    """What the start found and did."""
+
+    swept: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+async def load(parts: Parts) -> Snapshot:
+    """Load the stored state into the ledger; rebuild it where it is missing or corrupt."""
+    try:
+        snapshot = await parts.ledger.load()
+    except CorruptStoreError as error:
+        await recover(parts, error)
+        return await parts.ledger.load()
+    if snapshot.integrity is Integrity.MISSING:
+        await recover(parts, None)
+        return await parts.ledger.load()
+    if snapshot.integrity is not Integrity.VERIFIED:
+        log.warning("state_not_verified", reason=snapshot.integrity.value)
+        return await verify(parts, snapshot)
+    return snapshot
+
+
+async def restore(parts: Parts) -> None:
+    """Load the sessions; clear what dead owners left; finish or undo what they began."""
+    started = time.monotonic()
+    report = _Report()
+    await load(parts)
+    await reconcile(parts, report)
+    where = await locations(parts, report)
+    await parts.hooks.sessions_restored(
+        SessionsRestored(
+            workspace=parts.workspace,
+            sessions=parts.ledger.all(),
+            missing=_those(where, Presence.MISSING),
+            moved=_those(where, Presence.MOVED),
+            swept=tuple(report.swept),
+            notes=tuple(report.notes),
+            duration=time.monotonic() - started,
+        )
+    )
+
+
+def _those(where: dict[SessionId, Location], presence: Presence) -> tuple[SessionId, ...]:
+    return tuple(id_ for id_, location in where.items() if location.presence is presence)
+
+
+async def locations(parts: Parts, report: _Report | None = None) -> dict[SessionId, Location]:
+    """Tell where the worktree of each session is; nothing if that cannot be told."""
+    sessions = parts.ledger.all()
+    if not sessions:
+        return {}
+    try:
+        async with parts.providers.use(Role.WORKSPACE) as workspace:
+            return await workspace.locate(sessions)
+    except WorkspaceError as error:
+        if report is not None:
+            report.notes.append(str(error))
+        return {}
+
+
+async def reconcile(parts: Parts, report: _Report | None = None) -> None:
+    """Bring every record in line with the world, where no living process owns the session."""
+    report = report or _Report()
+    report.notes.extend(await settle_reservations(parts))
+    async with create_task_group() as tasks:
+        for session in parts.ledger.all():
+            if _claims_a_process(session) and session.id not in parts.running:
+                tasks.start_soon(_reconcile_process, parts, session, report)
+    if any(session.details.removing for session in parts.ledger.all()):
+        await _settle_removals(parts, report)
+
+
+def _claims_a_process(session: Session) -> bool:
+    return (
+        session.pty_pid is not None
+        or session.details.terminal_ref is not None
+        or session.status in (SessionStatus.ACTIVE, SessionStatus.WAITING)
+    )
+
+
+async def _reconcile_process(parts: Parts, session: Session, report: _Report) -> None:
+    """Make a session idle whose owner is gone; end what that owner left running."""
+    try:
+        holder = await parts.claims.holder(session.id)
+        if holder is not Holder.FREE:
+            if holder is Holder.UNKNOWN:
+                report.notes.append(f"cannot tell whether session {session.id} is owned")
+            return
+        await parts.claims.take(session.id)
+    except SessionOwnedError:
+        return
+    try:
+        swept = await sweep(parts, session)
+        report.swept.extend(swept.ended)
+        report.notes.extend(swept.unknown)
+
+        def transaction(newest: Snapshot) -> Changes:
+            current = newest.sessions.get(session.id)
+            if current is None or not _claims_a_process(current):
+                return Changes()
+            return Changes(put=(without_process(current, SessionStatus.IDLE),))
+
+        await parts.ledger.change(transaction)
+    except SpinneyError as error:
+        report.notes.append(f"session {session.id}: {error}")
+        log.warning("session_not_reconciled", session_id=session.id, reason=str(error))
+    finally:
+        await parts.claims.give_back(session.id)
+
+
+async def settle_reservations(parts: Parts) -> list[str]:
+    """Finish or undo the creations that a dead process began; return a line for each.
+
+    Undone when nobody worked in the new worktree; else made a session, for work is never lost.
+    """
+    lines: list[str] = []
+    for reservation in tuple(parts.ledger.snapshot.reservations.values()):
+        try:
+            if await parts.claims.holder(reservation.id) is not Holder.FREE:
+                continue
+            await parts.claims.take(reservation.id)
+        except SessionOwnedError:
+            continue
+        try:
+            lines.append(await _settle(parts, reservation))
+        except SpinneyError as error:
+            log.warning("creation_not_settled", session_id=reservation.id, reason=str(error))
+        finally:
+            await parts.claims.give_back(reservation.id)
+    return lines
+
+
+async def _settle(parts: Parts, reservation: Reservation) -> str:
+    marker = next((m for m in await remembered(parts) if m.session.id == reservation.id), None)
+    session = _session_of(reservation, marker, chosen_name(parts.config, Role.TERMINAL))
+    await sweep(parts, session)
+    at_stake = await _discard(parts, reservation)
+    finished = [without_process(session, SessionStatus.IDLE)] if at_stake else []
+
+    def transaction(newest: Snapshot) -> Changes:
+        if reservation.id not in newest.reservations:
+            return Changes()
+        put = finished if reservation.id not in newest.sessions else []
+        return Changes(put=tuple(put), release=frozenset({reservation.id}))
+
+    await parts.ledger.change(transaction)
+    if at_stake:
+        await parts.remember(finished[0], MarkerState.LIVE)
+        return f"finished the creation of {session.name} ({session.id}): {at_stake.summary()}"
+    return f"undid the creation of {session.name} ({session.id})"
+
+
+def _session_of(reservation: Reservation, marker: Marker | None, terminal: str) -> Session:
+    if marker is not None and marker.complete:
+        return marker.session
+    return Session(
+        id=reservation.id,
+        name=reservation.name,
+        status=SessionStatus.IDLE,
+        branch=reservation.branch,
+        worktree_path=reservation.worktree_path,
+        created_at=reservation.created_at,
+        last_activity=reservation.created_at,
+        details=Details(terminal=terminal),
+    )
+
+
+async def _discard(parts: Parts, reservation: Reservation) -> AtStake:
+    if any(s.worktree_path == reservation.worktree_path for s in parts.ledger.all()):
+        return AtStake()  # it would have shared another session's worktree
+    plan = WorktreePlan(
+        session_id=reservation.id,
+        path=reservation.worktree_path,
+        branch=reservation.branch,
+        creates_branch=reservation.creates_branch,
+        base_oid=reservation.base_oid,
+    )
+    async with parts.providers.use(Role.WORKSPACE) as workspace:
+        return await workspace.discard(plan)
+
+
+async def _settle_removals(parts: Parts, report: _Report) -> None:
+    """Undo a removal that was not begun; finish one whose worktree is gone already."""
+    where = await locations(parts, report)
+    for session in parts.ledger.all():
+        location = where.get(session.id)
+        if not session.details.removing or location is None:
+            continue
+        if await parts.claims.holder(session.id) is not Holder.FREE:
+            continue
+        if location.presence is Presence.MISSING:
+            await parts.ledger.drop(session.id)
+            report.notes.append(f"finished the removal of {session.name} ({session.id})")
+        else:
+            kept = await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
+            await parts.remember(kept, MarkerState.LIVE)
+            report.notes.append(f"undid the removal of {session.name} ({session.id})")

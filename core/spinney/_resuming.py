@@ -1,0 +1,98 @@
+"""The flow that gives a session without a process a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from spinney._ownership import sweep
+from spinney._parts import Parts
+from spinney._running import Running, command_for, spawn, with_process
+from spinney.errors import (
+    SessionOwnedError,
+    SessionRunningError,
+    WorktreeMissingError,
+)
+from spinney.events import SessionStatusChanged
+from spinney.model import Session, SessionId
+from spinney.ports import MarkerState, Presence, Size
+from spinney.providers import Role
+
+
+async def resume(
+    parts: Parts,
+    session_id: SessionId,
+    command: Sequence[str] | None,
+    env: Mapping[str, str] | None,
+    size: Size,
+) -> Session:
+    """Start a process for a session; see :meth:`spinney.SessionManager.resume_session`."""
+    async with parts.alone(session_id):
+        session = await parts.ledger.need(session_id)
+        if session_id in parts.running:
+            raise SessionRunningError(session_id)
+        argv = command_for(parts, command, session.details.command)
+        await parts.claims.take(session_id)
+        try:
+            before, session = await _start(parts, session_id, argv, env, size)
+        except BaseException:
+            if session_id not in parts.running:
+                with CancelScope(shield=True):
+                    await parts.claims.give_back(session_id)
+            raise
+    if session.status != before.status:
+        await parts.hooks.session_status_changed(
+            SessionStatusChanged(workspace=parts.workspace, session=session, previous=before.status)
+        )
+    return session
+
+
+async def _start(
+    parts: Parts,
+    session_id: SessionId,
+    command: tuple[str, ...],
+    env: Mapping[str, str] | None,
+    size: Size,
+) -> tuple[Session, Session]:
+    await parts.ledger.refresh()
+    before = await parts.ledger.need(session_id)
+    if before.details.removing:
+        raise SessionOwnedError(session_id)
+    if before.pty_pid is not None or before.details.terminal_ref is not None:
+        await sweep(parts, before)
+    await _ensure_worktree(parts, before)
+    terminal = await spawn(parts, before.detail(command=command), env, size)
+    try:
+        await checkpoint_if_cancelled()
+        with CancelScope(shield=True):
+            session = await parts.ledger.amend(
+                session_id,
+                lambda current: with_process(parts, current.detail(command=command), terminal),
+            )
+            Running(parts, session_id, terminal).watch()
+            parts.follow()
+            await parts.remember(session, MarkerState.LIVE)
+    except BaseException:
+        if session_id not in parts.running:
+            with CancelScope(shield=True):
+                async with parts.providers.use(Role.TERMINAL):
+                    await terminal.terminate(parts.config.terminate_grace)
+        raise
+    return before, session
+
+
+async def _ensure_worktree(parts: Parts, session: Session) -> None:
+    async with parts.providers.use(Role.WORKSPACE) as workspace:
+        location = (await workspace.locate([session]))[session.id]
+        if location.presence is Presence.MISSING:
+            with CancelScope(shield=True):
+                await workspace.restore(session)
+        elif location.presence is not Presence.PRESENT:
+            reason = (
+                f"it was moved to {location.path!r}. Repair the workspace first."
+                if location.presence is Presence.MOVED
+                else "it cannot be told whether it is there. Check the file system."
+            )
+            raise WorktreeMissingError(session.worktree_path, reason)

@@ -1,0 +1,214 @@
+"""The processes that this manager runs: starting, watching and ending them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum, auto
+
+from anyio import CancelScope, Event, sleep
+
+from spinney._identity import this_process
+from spinney._ledger import COALESCE, Amendment
+from spinney._parts import Parts
+from spinney.errors import (
+    ProviderFailedError,
+    SessionNotFoundError,
+    SpawnError,
+    SpinneyError,
+)
+from spinney.events import ProcessExited, SessionStatusChanged
+from spinney.logs import log
+from spinney.model import ExitStatus, Session, SessionId, SessionStatus, now
+from spinney.ports import AttachMode, Size, SpawnRequest, Terminal
+from spinney.providers import Role, chosen_name
+
+
+class Ending(Enum):
+    """Why a process ends."""
+
+    ITSELF = auto()
+    STOP = auto()
+    """Somebody asked for it."""
+    HOST = auto()
+    """Its host goes away."""
+
+
+def command_for(
+    parts: Parts, given: Sequence[str] | None, recorded: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return what to run: as given, else as recorded, else as configured, else the login shell.
+
+    Raises:
+        SpawnError: the command given is empty.
+    """
+    if given is not None:
+        if not given:
+            raise SpawnError((), "the command is empty")
+        return tuple(given)
+    return tuple(recorded or parts.config.command or (_login_shell(),))
+
+
+def _login_shell() -> str:
+    return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+
+
+async def spawn(
+    parts: Parts, session: Session, env: Mapping[str, str] | None, size: Size
+) -> Terminal:
+    """Start the recorded command of ``session`` in its worktree.
+
+    Raises:
+        SpawnError: it cannot be started.
+    """
+    request = SpawnRequest(
+        session_id=session.id,
+        command=session.details.command or (),
+        cwd=session.worktree_path,
+        workspace=parts.workspace,
+        env=dict(env or {}),
+        size=size,
+    )
+    async with parts.providers.use(Role.TERMINAL) as spawner:
+        return await spawner.spawn(request)
+
+
+def with_process(parts: Parts, session: Session, terminal: Terminal) -> Session:
+    """Return ``session`` as it is while ``terminal`` runs its process."""
+    return session.evolve(
+        status=SessionStatus.ACTIVE, pty_pid=terminal.pid, last_activity=now()
+    ).detail(
+        terminal=chosen_name(parts.config, Role.TERMINAL),
+        terminal_ref=dict(terminal.ref),
+        owner=this_process(),
+        desired=None,
+        exit=None,
+        command=session.details.command,
+    )
+
+
+def without_process(
+    session: Session, status: SessionStatus, exit_status: ExitStatus | None = None
+) -> Session:
+    """Return ``session`` as it is once its process is gone."""
+    return session.evolve(status=status, pty_pid=None).detail(
+        terminal_ref=None,
+        owner=None,
+        desired=None,
+        exit=exit_status or session.details.exit,
+    )
+
+
+class Running:
+    """One running process and the tasks that watch it."""
+
+    def __init__(self, parts: Parts, session_id: SessionId, terminal: Terminal) -> None:
+        self._parts = parts
+        self._id = session_id
+        self._ending = Ending.ITSELF
+        self._keep_claim = False
+        self._recorded = Event()
+        self.terminal = terminal
+
+    def watch(self) -> None:
+        """Watch the process from now on, in tasks of the manager's."""
+        self._parts.running[self._id] = self
+        self._parts.task_group.start_soon(self._watch_exit)
+        self._parts.task_group.start_soon(self._watch_output)
+
+    async def end(self, ending: Ending, *, keep_claim: bool = False) -> None:
+        """End the process and wait until that is recorded.
+
+        Args:
+            ending: why.
+            keep_claim: whether this process goes on owning the session.
+        """
+        self._ending = ending
+        self._keep_claim = keep_claim
+        try:
+            async with self._parts.providers.use(Role.TERMINAL):
+                await self.terminal.terminate(self._parts.config.terminate_grace)
+            await self.ended()
+        except BaseException:
+            self._keep_claim = False
+            if self._recorded.is_set():
+                with CancelScope(shield=True):
+                    await self._parts.claims.give_back(self._id)
+            raise
+
+    async def ended(self) -> None:
+        """Wait until the process has ended and that is recorded."""
+        await self._recorded.wait()
+
+    async def _watch_exit(self) -> None:
+        exit_status: ExitStatus | None = None
+        try:
+            async with self._parts.providers.use(Role.TERMINAL):
+                exit_status = await self.terminal.exited()
+                await self.terminal.drained()
+        except ProviderFailedError as error:
+            log.error("terminal_lost", session_id=self._id, reason=str(error))
+        before = self._parts.ledger.get(self._id)
+        session = await self._record(exit_status)
+        del self._parts.running[self._id]
+        if not self._keep_claim:
+            await self._parts.claims.give_back(self._id)
+        self._recorded.set()
+        if session is not None and before is not None:
+            await self._announce(before, session, exit_status)
+
+    async def _announce(
+        self, before: Session, session: Session, exit_status: ExitStatus | None
+    ) -> None:
+        hooks, workspace = self._parts.hooks, self._parts.workspace
+        if session.status != before.status:
+            await hooks.session_status_changed(
+                SessionStatusChanged(workspace=workspace, session=session, previous=before.status)
+            )
+        if exit_status is not None:
+            await hooks.process_exited(
+                ProcessExited(workspace=workspace, session=session, exit=exit_status)
+            )
+
+    async def _record(self, exit_status: ExitStatus | None) -> Session | None:
+        status = self._status_after(exit_status)
+
+        def amendment(session: Session) -> Session:
+            return without_process(session, status, exit_status)
+
+        try:
+            return await self._parts.ledger.amend(self._id, amendment)
+        except SessionNotFoundError:
+            return None
+        except SpinneyError as error:
+            log.error("exit_not_stored", session_id=self._id, reason=str(error))
+            self._parts.ledger.owe(self._id, "exit", amendment)
+            return self._parts.ledger.get(self._id)
+
+    def _status_after(self, exit_status: ExitStatus | None) -> SessionStatus:
+        if self._ending is Ending.HOST or exit_status is None:
+            return SessionStatus.IDLE
+        if self._ending is Ending.STOP or exit_status.code == 0:
+            return SessionStatus.STOPPED
+        return SessionStatus.ERROR
+
+    async def _watch_output(self) -> None:
+        try:
+            async with (
+                self._parts.providers.use(Role.TERMINAL),
+                self.terminal.attach(mode=AttachMode.LOSSY) as attachment,
+            ):
+                async for _ in attachment:
+                    self._parts.ledger.owe(self._id, "activity", _active_at(now()))
+                    await sleep(COALESCE)
+        except SpinneyError as error:
+            log.warning("activity_lost", session_id=self._id, reason=str(error))
+
+
+def _active_at(moment: datetime) -> Amendment:
+    def amendment(session: Session) -> Session:
+        return session.evolve(last_activity=max(moment, session.last_activity))
+
+    return amendment

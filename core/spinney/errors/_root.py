@@ -1,0 +1,29 @@
+"""The root of all errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """Return the one of ``known`` that ``word`` most probably meant, or ``None``."""
+    found = get_close_matches(word, known, n=1)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return a question to append to a message, empty if nothing is near."""
+    guess = nearest(word, known)
+    return f" Did you mean {guess!r}?" if guess else ""
+
+
+class SpinneyError(Exception):
+    """Root of all errors of spinney.
+
+    Attributes:
+        code: stable, upper-case identifier for programs; never reworded once released.
+    """
+
+    code: ClassVar[str] = "SPINNEY_ERROR"

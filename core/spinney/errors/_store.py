@@ -1,0 +1,81 @@
+"""What can be wrong with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from spinney.errors._root import SpinneyError
+
+if TYPE_CHECKING:
+    from spinney.model import Session
+
+
+class StoreError(SpinneyError):
+    """The store could not read or write; what was stored before is intact."""
+
+    code = "STORE_FAILED"
+
+
+class StoreBusyError(StoreError):
+    """The store's lock could not be had within the bounded wait; nothing was changed."""
+
+    code = "STORE_BUSY"
+
+
+class CommitOutcomeUnknownError(StoreError):
+    """A commit failed at a point where it may be durable or not.
+
+    Load again to learn which; undo nothing before.
+    """
+
+    code = "COMMIT_OUTCOME_UNKNOWN"
+
+
+class StoreVersionError(StoreError):
+    """The stored data was written by a newer version; it was not touched."""
+
+    code = "STORE_VERSION"
+
+    def __init__(self, where: str, found: str, supported: str) -> None:
+        super().__init__(
+            f"{where!r} has version {found}; this spinney reads up to {supported}. "
+            "Upgrade spinney; the file was not touched."
+        )
+        self.where = where
+        self.found = found
+        self.supported = supported
+
+
+class CorruptStoreError(StoreError):
+    """The stored data cannot be believed. Nothing was deleted or overwritten.
+
+    Attributes:
+        where: what is corrupt, for a person (a path).
+        reason: what is wrong with it.
+        token: identifies the very content found corrupt, for ``SessionStore.replace_corrupt``.
+        salvage: the sessions that could still be read from it, perhaps none.
+    """
+
+    code = "STORE_CORRUPT"
+
+    def __init__(
+        self, where: str, reason: str, token: str, salvage: Sequence[Session] = ()
+    ) -> None:
+        super().__init__(f"{where!r} is corrupt ({reason}). Rebuild it from the worktrees.")
+        self.where = where
+        self.reason = reason
+        self.token = token
+        self.salvage = tuple(salvage)
+
+
+class ClaimHeldError(StoreError):
+    """The claim on a session is held by another living process, or that cannot be excluded."""
+
+    code = "CLAIM_HELD"
+
+    def __init__(self, session_id: str, *, certain: bool = True) -> None:
+        what = "is held" if certain else "may be held"
+        super().__init__(f"The claim on session {session_id} {what} by another process.")
+        self.session_id = session_id
+        self.certain = certain

@@ -1,0 +1,342 @@
+"""The façade: everything a host does with sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from pydantic import JsonValue
+
+from spinney import _creating, _destroying, _diagnosing, _recovering, _restoring, _resuming, naming
+from spinney._diagnosing import Finding
+from spinney._lifespan import Lifespan
+from spinney._loading import PluginRecord
+from spinney._parts import Parts
+from spinney.config import ManagerConfig
+from spinney.errors import ManagerClosedError, SessionNotRunningError
+from spinney.events import SessionStatusChanged
+from spinney.model import AtStake, Session, SessionId, SessionStatus, now
+from spinney.ports import Holder, MarkerState, Size, Terminal
+
+
+class _Unset:
+    """Stands for "leave it as it is", where ``None`` means "take it away"."""
+
+
+UNSET = _Unset()
+"""Leave this as it is."""
+
+
+class SessionManager:
+    """Creates, finds, changes and destroys the sessions of one workspace.
+
+    Use it as an async context manager, on asyncio or trio. On leaving, the processes that cannot
+    outlive this one are ended and their sessions become ``idle``.
+
+    Args:
+        config: how to work.
+        plugins: plugin objects of the host's own, by name; their hooks are called last.
+        restore: bring every record in line with the world at start: dead owners, unfinished
+            creations, vanished worktrees. Without it the sessions are only looked at, unless
+            the stored state is missing or damaged. ``load_sessions`` does it later.
+    """
+
+    def __init__(
+        self,
+        config: ManagerConfig,
+        *,
+        plugins: Mapping[str, object] = MappingProxyType({}),
+        restore: bool = True,
+    ) -> None:
+        self.config = config
+        self._own_plugins = dict(plugins)
+        self._restore = restore
+        self._lifespan: Lifespan | None = None
+
+    async def __aenter__(self) -> Self:
+        """Load the plugins, open the store and restore the sessions.
+
+        Raises:
+            ConfigurationError: an option of a plugin or provider is wrong.
+            PluginError: the store's provider is missing, doubled or broken.
+            StoreError: the stored state cannot be read, or was written by a newer version.
+        """
+        self._lifespan = await Lifespan.open(self.config, self._own_plugins, restore=self._restore)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End what cannot outlive this process, store what is owed, close the providers."""
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            await lifespan.close()
+
+    @property
+    def _parts(self) -> Parts:
+        if self._lifespan is None:
+            raise ManagerClosedError
+        return self._lifespan.parts
+
+    @property
+    def plugins(self) -> tuple[PluginRecord, ...]:
+        """What became of every plugin.
+
+        Raises:
+            ManagerClosedError: the manager is not open.
+        """
+        if self._lifespan is None:
+            raise ManagerClosedError
+        return self._lifespan.plugins
+
+    async def create_session(
+        self,
+        name: str | None = None,
+        branch: str | None = None,
+        *,
+        command: Sequence[str] | None = None,
+        base: str | None = None,
+        existing: bool = False,
+        share: bool = False,
+        start: bool = True,
+        env: Mapping[str, str] | None = None,
+        size: Size = Size(),
+        current_phase: str | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Session:
+        """Create a session: a worktree on a branch, a process in it, a durable record.
+
+        A failure or a cancellation at any step undoes all earlier ones.
+
+        Args:
+            name: 1 to 50 letters, digits and hyphens; generated if ``None`` or empty.
+            branch: ``feature/{name}`` if ``None`` or empty.
+            command: argument vector; the configured one, else the login shell, if ``None``.
+            base: where a new branch starts; the workspace's HEAD if ``None``.
+            existing: use ``branch`` as it exists instead of creating it.
+            share: with ``existing``, share the worktree of the session that holds the branch.
+            start: whether to start the process; without, the session is ``idle``.
+            env: variables for the process, beside the host's own environment.
+            size: of the terminal.
+            current_phase: recorded as it is.
+            metadata: recorded as it is; a JSON object.
+
+        Raises:
+            InvalidNameError, InvalidBranchError: the name or the branch cannot be used.
+            SessionLimitError: the workspace is full.
+            BranchTakenError, BranchNotFoundError, BranchInUseError, BaseNotFoundError: the
+                branch or its base is not as asked.
+            SessionVetoed: a plugin refuses.
+            VetoHookFailedError: a plugin broke that might have refused, and the configuration
+                says to refuse then.
+            WorkspaceError, SpawnError, StoreError, PluginError: a step failed.
+        """
+        wish = _creating.Wish(
+            name=name,
+            branch=branch,
+            command=command,
+            base=base,
+            existing=existing,
+            share=share,
+            start=start,
+            env=env,
+            size=size,
+            current_phase=current_phase,
+            metadata=metadata,
+        )
+        return await _creating.create(self._parts, wish)
+
+    def get_session(self, session_id: SessionId) -> Session | None:
+        """Return the session as last known here, ``None`` if there is none. Never waits."""
+        return self._parts.ledger.get(session_id)
+
+    def get_all_sessions(self) -> tuple[Session, ...]:
+        """Return all sessions as last known here. Never waits."""
+        return self._parts.ledger.all()
+
+    async def update_session_status(self, session_id: SessionId, status: SessionStatus) -> Session:
+        """Set the status; durable on return.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            StoreError: it could not be stored.
+        """
+        status = SessionStatus(status)
+        before = await self._parts.ledger.need(session_id)
+        session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(status=status))
+        await self._parts.remember(session, MarkerState.LIVE, durable=False)
+        if session.status != before.status:
+            await self._parts.hooks.session_status_changed(
+                SessionStatusChanged(
+                    workspace=self._parts.workspace, session=session, previous=before.status
+                )
+            )
+        return session
+
+    async def update_last_activity(self, session_id: SessionId) -> Session:
+        """Set the last activity to now; durable on return.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            StoreError: it could not be stored.
+        """
+        return await self._amend(session_id, last_activity=now())
+
+    async def update_session(
+        self,
+        session_id: SessionId,
+        *,
+        name: str | _Unset = UNSET,
+        current_phase: str | _Unset | None = UNSET,
+        metadata: Mapping[str, JsonValue] | _Unset | None = UNSET,
+    ) -> Session:
+        """Change what is given; durable on return.
+
+        Raises:
+            InvalidNameError: the name cannot be used.
+            SessionNotFoundError: there is no such session.
+            StoreError: it could not be stored.
+        """
+        changes: dict[str, Any] = {}
+        if not isinstance(name, _Unset):
+            changes["name"] = naming.check_name(name)
+        if not isinstance(current_phase, _Unset):
+            changes["current_phase"] = current_phase
+        if not isinstance(metadata, _Unset):
+            changes["metadata"] = None if metadata is None else dict(metadata)
+        return await self._amend(session_id, **changes)
+
+    async def stop_session(self, session_id: SessionId) -> Session:
+        """End the process of a session; it becomes ``stopped``.
+
+        If another process owns it, that one is asked through the store.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            SessionOwnedError: its owner did not do it in time, or cannot be told.
+            StoreError: it could not be stored.
+        """
+        return await _destroying.stop(self._parts, session_id)
+
+    async def resume_session(
+        self,
+        session_id: SessionId,
+        *,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        size: Size = Size(),
+    ) -> Session:
+        """Start a new process for a session that has none; its last command if none is given.
+
+        A missing worktree is re-created from the session's branch first.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            SessionRunningError: its process runs here.
+            SessionOwnedError: another living process owns it, or that cannot be excluded.
+            WorktreeMissingError: its worktree is gone and so is its branch, or it was moved.
+            WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
+        """
+        return await _resuming.resume(self._parts, session_id, command, env, size)
+
+    async def destroy_session(
+        self, session_id: SessionId, cleanup: bool = False, *, force: bool = False
+    ) -> None:
+        """End the process of a session and remove its record; the branch always stays.
+
+        Args:
+            session_id: which.
+            cleanup: remove its worktree too.
+            force: even if that destroys work that exists nowhere else.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            WorkAtStakeError: the worktree holds work, and ``force`` was not given.
+            RemovalBlockedError: the worktree may not be removed, not even by force.
+            SessionVetoed, VetoHookFailedError: a plugin refuses, or broke and might have.
+            SessionOwnedError: its owner did not let go in time, or cannot be told.
+            WorkspaceError, StoreError: a step failed; the session still exists.
+        """
+        await _destroying.destroy(self._parts, session_id, cleanup=cleanup, force=force)
+
+    async def inspect_session(self, session_id: SessionId) -> AtStake:
+        """Tell what destroying the session with ``cleanup`` would destroy.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            WorkspaceError: it cannot be told.
+        """
+        return await _destroying.inspect(self._parts, await self._parts.ledger.need(session_id))
+
+    def terminal(self, session_id: SessionId) -> Terminal:
+        """Return the terminal of a session whose process this manager runs.
+
+        Raises:
+            SessionNotRunningError: this manager runs none for it.
+        """
+        running = self._parts.running.get(session_id)
+        if running is None:
+            raise SessionNotRunningError(session_id)
+        return running.terminal
+
+    async def wait_ended(self, session_id: SessionId) -> Session:
+        """Wait until the process that this manager runs for a session has ended.
+
+        Returns the session as recorded then; at once if no process runs here.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+        """
+        running = self._parts.running.get(session_id)
+        if running is not None:
+            await running.ended()
+        return await self._parts.ledger.need(session_id)
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        """Tell whether a living process, this one included, owns the session."""
+        return await self._parts.claims.holder(session_id)
+
+    async def load_sessions(self) -> tuple[Session, ...]:
+        """Take over what is stored, and bring it in line with the world as at start.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        await self._parts.ledger.refresh()
+        await _restoring.reconcile(self._parts)
+        return self._parts.ledger.all()
+
+    async def save_sessions(self) -> None:
+        """Store now what would be stored within the next second.
+
+        Raises:
+            StoreError: it could not be stored; it will be tried again.
+        """
+        await self._parts.ledger.flush()
+
+    async def rebuild_from_worktrees(self, *, dry_run: bool = False) -> tuple[Session, ...]:
+        """Add and correct sessions as their worktrees remember them.
+
+        Args:
+            dry_run: change nothing.
+
+        Returns the sessions that were added or corrected, or would be.
+        """
+        return await _recovering.rebuild(self._parts, dry_run=dry_run)
+
+    async def diagnose(self) -> tuple[Finding, ...]:
+        """Compare record, worktrees, owners and markers; return what is not as it should be."""
+        return await _diagnosing.diagnose(self._parts)
+
+    async def repair(self) -> tuple[Finding, ...]:
+        """Mend what :meth:`diagnose` finds; return the findings, each with whether it is mended."""
+        return await _diagnosing.repair(self._parts)
+
+    async def _amend(self, session_id: SessionId, **changes: Any) -> Session:
+        session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(**changes))
+        await self._parts.remember(session, MarkerState.LIVE, durable="name" in changes)
+        return session
