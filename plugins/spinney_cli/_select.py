@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spinney.model import Session
 from spinney.errors import SessionNotFoundError, SpinneyError
+from spinney.model import Session
 
 _SHORTEST_START = 4
 

@@ -26,7 +26,9 @@ def find_workspace(given: str | None, environ: Mapping[str, str]) -> Path:
     named = given or next((environ[name] for name in VARIABLES if environ.get(name)), None)
     if named is None:
         return enclosing_repository(_current_directory())
-    path = Path(named).absolute() if Path(named).is_absolute() else _current_directory() / named
+    path = Path(named) if Path(named).is_absolute() else _current_directory() / named
+    if ".." in path.parts:
+        path = path.resolve()
     if not path.is_dir():
         raise InvalidWorkspaceError(str(path), "it is not a directory")
     return path

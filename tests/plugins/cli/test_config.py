@@ -1,0 +1,189 @@
+"""The settings: where they come from, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spinney.config import ManagerConfig
+from spinney.errors import ConfigurationError
+from spinney_cli._config import KEYS, VARIABLES, Layer, read_settings
+
+
+def _config(workspace: Path, environ: dict[str, str] | None = None, **flags: str) -> ManagerConfig:
+    written = [(f"--set {key}={value}", key, value) for key, value in flags.items()]
+    return read_settings(workspace, environ or {}, written).config
+
+
+def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
+    assert _config(tmp_path) == ManagerConfig(workspace=tmp_path)
+
+
+def test_dot_spinney_toml_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".spinney.toml").write_text('max_sessions = 9\ncommand = ["sh", "-l"]\n')
+    config = _config(tmp_path)
+    assert (config.max_sessions, config.command) == (9, ("sh", "-l"))
+
+
+def test_tool_spinney_of_pyproject_toml_is_read(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.spinney]\nmax_sessions = 9\n")
+    assert _config(tmp_path).max_sessions == 9
+
+
+def test_a_pyproject_toml_without_our_table_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    (tmp_path / ".spinney.toml").write_text("max_sessions = 9\n")
+    assert _config(tmp_path).max_sessions == 9
+
+
+def test_two_files_that_configure_spinney_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.spinney]\n")
+    (tmp_path / ".spinney.toml").write_text("")
+    with pytest.raises(ConfigurationError, match="keep one"):
+        _config(tmp_path)
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".spinney.toml").write_text("max_sessions = 9\nterminate_grace = 1\n")
+    config = _config(tmp_path, {"SPINNEY_MAX_SESSIONS": "7"})
+    assert (config.max_sessions, config.terminate_grace) == (7, 1.0)
+
+
+def test_a_flag_overrides_the_environment(tmp_path: Path) -> None:
+    assert _config(tmp_path, {"SPINNEY_MAX_SESSIONS": "7"}, max_sessions="5").max_sessions == 5
+
+
+def test_every_key_but_the_options_has_a_variable() -> None:
+    assert sorted(VARIABLES.values()) == sorted(set(KEYS) - {"options"})
+
+
+def test_an_empty_variable_counts_as_none_set(tmp_path: Path) -> None:
+    assert _config(tmp_path, {"SPINNEY_STORE": ""}).store == "json"
+
+
+def test_spinney_disable_plugins_names_them_with_commas(tmp_path: Path) -> None:
+    config = _config(tmp_path, {"SPINNEY_DISABLE_PLUGINS": "log, git,"})
+    assert config.blocked_plugins == {"log", "git"}
+
+
+@pytest.mark.parametrize("source", ["file", "variable", "flag"])
+def test_a_command_is_split_as_a_shell_would(tmp_path: Path, source: str) -> None:
+    text = "sh -c 'echo a b'"
+    if source == "file":
+        (tmp_path / ".spinney.toml").write_text(f'command = "{text}"\n')
+    environ = {"SPINNEY_COMMAND": text} if source == "variable" else {}
+    flags = {"command": text} if source == "flag" else {}
+    assert _config(tmp_path, environ, **flags).command == ("sh", "-c", "echo a b")
+
+
+def test_a_flag_may_hold_any_toml_value(tmp_path: Path) -> None:
+    assert _config(tmp_path, command='["a b", "c"]').command == ("a b", "c")
+
+
+def test_options_are_merged_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / ".spinney.toml").write_text("[options.store.json]\na = 1\nb = 2\n")
+    flags = [("--set options.store.json.b=3", "options.store.json.b", "3")]
+    assert read_settings(tmp_path, {}, flags).config.options == {
+        "store": {"json": {"a": 1, "b": 3}}
+    }
+    assert _config(tmp_path).options == {"store": {"json": {"a": 1, "b": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"), [("Ctrl-]", b"\x1d"), ("ctrl-b", b"\x02"), ("^B", b"\x02"), ("^@", b"\0")]
+)
+def test_a_detach_key_is_a_control_key(tmp_path: Path, written: str, sent: bytes) -> None:
+    assert read_settings(tmp_path, {"SPINNEY_DETACH_KEY": written}).detach_key == sent
+
+
+@pytest.mark.requirement("R1.12")
+@pytest.mark.parametrize(
+    ("text", "key", "suggestion"),
+    [
+        ("max_session = 3", "max_session", "max_sessions"),
+        ("max_sessions = 0", "max_sessions", None),
+        ("max_sessions = 'many'", "max_sessions", None),
+        ("store = 3", "store", None),
+        ("command = ''", "command", None),
+        ('command = "\'"', "command", None),
+        ("command = [1]", "command.0", None),
+        ("detach_key = 'x'", "detach_key", None),
+        ("detach_key = 3", "detach_key", None),
+        ("workspace = 'x'", "workspace", None),
+        ("options = 3", "options", None),
+        ("options.store = 3", "options.store", None),
+    ],
+)
+def test_a_wrong_setting_names_the_file_the_key_and_the_nearest_right_one(
+    tmp_path: Path, text: str, key: str, suggestion: str | None
+) -> None:
+    file = tmp_path / ".spinney.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        _config(tmp_path)
+    assert (caught.value.key, caught.value.suggestion) == (key, suggestion)
+    assert str(caught.value).startswith(f"{file}: Configuration {key!r}")
+    assert str(caught.value).count(str(file)) == 1
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^environment variable SPINNEY_MAX_SESSIONS: "):
+        _config(tmp_path, {"SPINNEY_MAX_SESSIONS": "many"})
+
+
+def test_a_wrong_flag_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--set stor=x: .* Did you mean 'store'\?"):
+        _config(tmp_path, stor="x")
+
+
+def test_the_last_place_that_sets_a_wrong_value_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".spinney.toml").write_text("max_sessions = 9\n")
+    with pytest.raises(ConfigurationError, match=r"^--set max_sessions=0: "):
+        _config(tmp_path, max_sessions="0")
+
+
+def test_what_a_manager_says_of_a_key_is_traced_to_its_place(tmp_path: Path) -> None:
+    (tmp_path / ".spinney.toml").write_text("[options.store.json]\nfil = 'x'\n")
+    error = ConfigurationError("options.store.json.fil", "unknown key", known=["file"])
+    blamed = read_settings(tmp_path, {}).blame(error)
+    assert str(blamed).startswith(f"{tmp_path / '.spinney.toml'}: ")
+
+
+def test_a_variable_that_is_nearly_ours_is_taken_for_a_slip(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="SPINNEY_MAX_SESSIONS"):
+        _config(tmp_path, {"SPINNEY_MAX_SESSION": "3"})
+
+
+def test_variables_of_others_with_our_prefix_are_left_alone(tmp_path: Path) -> None:
+    assert _config(tmp_path, {"SPINNEY_REMOTE_TOKEN": "x", "SPINNEY_SESSION_ID": "y"})
+
+
+@pytest.mark.parametrize("name", [".spinney.toml", "pyproject.toml"])
+@pytest.mark.parametrize("content", [b"max_sessions = ", b"\xff"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"{name}': cannot be read"):
+        _config(tmp_path)
+
+
+def test_a_tool_spinney_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nspinney = 3\n")
+    with pytest.raises(ConfigurationError, match="table"):
+        _config(tmp_path)
+
+
+@given(st.text(min_size=1), st.text())
+def test_any_flag_is_taken_or_refused_with_a_typed_error(key: str, value: str) -> None:
+    with suppress(ConfigurationError):
+        read_settings(Path("/nowhere"), {}, [(f"--set {key}={value}", key, value)])
+
+
+def test_a_layer_says_what_lies_within_its_values() -> None:
+    layer = Layer("here", {"command": ["a"], "options": {"store": {}}})
+    assert layer.says("command.0")
+    assert layer.says("options.store")
+    assert not layer.says("options.store.json")
