@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import structlog
+
 from spinney.config import Options
 from spinney.errors import ConfigurationError
 

@@ -7,8 +7,9 @@ import logging
 from typing import Any
 
 import pytest
-import spinney_log
 import structlog
+
+import spinney_log
 from spinney.errors import SessionVetoed, SpawnError
 from spinney.events import (
     ProcessExited,

@@ -13,10 +13,11 @@ from typing import Any
 
 import anyio
 import pytest
-import spinney_log
 import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+import spinney_log
 from spinney.errors import SessionVetoed
 from spinney.events import SessionCreated, SessionCreationFailed, StoreCorrupted
 from spinney.logs import log, printable

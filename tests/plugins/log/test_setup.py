@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import spinney_log
 import structlog
+
+import spinney_log
 from spinney.config import ManagerConfig
 from spinney.errors import ConfigurationError
 from spinney.logs import log

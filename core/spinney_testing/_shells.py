@@ -1,0 +1,90 @@
+"""Shell scripts in terminals: what the spawner's suite starts, and how it reads them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from spinney.model import Session
+from spinney.ports import Chunk, Gap, Size, SpawnRequest, Terminal, TerminalSpawner
+from spinney_testing._base import PATIENCE, Opening
+from spinney_testing._samples import a_session
+
+
+class Spawn:
+    """Starts shell scripts in the workspace, and keeps their terminals to end them."""
+
+    def __init__(self, spawner: TerminalSpawner, workspace: Path) -> None:
+        self.spawner = spawner
+        self.terminals: list[Terminal] = []
+        self._workspace = str(workspace)
+
+    async def __call__(
+        self, script: str, *, env: Mapping[str, str] | None = None, size: Size | None = None
+    ) -> Terminal:
+        """Start ``script``."""
+        return await self.command("sh", "-c", script, env=env, size=size)
+
+    async def command(
+        self,
+        *command: str,
+        session: Session | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        size: Size | None = None,
+    ) -> Terminal:
+        """Start ``command``, for a new session in the workspace unless told otherwise."""
+        request = SpawnRequest(
+            session_id=(session or a_session()).id,
+            command=command,
+            cwd=cwd or self._workspace,
+            workspace=self._workspace,
+            env=env or {},
+            size=size or Size(),
+        )
+        terminal = await self.spawner.spawn(request)
+        self.terminals.append(terminal)
+        return terminal
+
+
+def data_of(part: Chunk | Gap) -> bytes:
+    """Return the data of ``part``, which must not be a gap."""
+    if isinstance(part, Gap):
+        pytest.fail(f"{part} in output that was read in time")
+    return part.data
+
+
+async def output_of(terminal: Terminal) -> bytes:
+    """Return what is kept of the output once the process has ended and all is read."""
+    with anyio.fail_after(PATIENCE):
+        await terminal.exited()
+        await terminal.drained()
+    async with terminal.attach() as view:
+        return view.snapshot
+
+
+async def shown(terminal: Terminal, text: bytes) -> None:
+    """Wait until the output contains ``text``; fail if it ends without."""
+    with anyio.fail_after(PATIENCE):
+        async with terminal.attach() as view:
+            seen = view.snapshot
+            following = aiter(view)
+            while text not in seen:
+                part = await anext(following, None)
+                if part is None:
+                    pytest.fail(f"{text!r} never came; only {seen!r}")
+                seen += data_of(part)
+
+
+async def leaves_behind(opening: Opening, session: Session) -> AsyncIterator[tuple[int, Any]]:
+    """In another process: start what survives its host; yield its pid and reference."""
+    async with opening.open() as spawner:
+        spawn = Spawn(spawner, opening.workspace)
+        script = "trap '' HUP; echo ready; while :; do sleep 1; done"
+        terminal = await spawn.command("sh", "-c", script, session=session)
+        await shown(terminal, b"ready")
+        yield terminal.pid, terminal.ref

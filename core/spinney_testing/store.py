@@ -1,0 +1,281 @@
+"""What every store must do: see :class:`spinney.ports.SessionStore`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+import pytest
+
+from spinney.errors import CorruptStoreError, UnsupportedCapabilityError
+from spinney.model import Changes, Integrity, Session, Snapshot
+from spinney.ports import SessionStore
+from spinney.providers import Capability, Role
+from spinney_testing._base import PATIENCE, Opening
+from spinney_testing._claims import ClaimConformance
+from spinney_testing._process import elsewhere
+from spinney_testing._samples import a_full_session, a_reservation, a_session
+
+
+class StoreConformance(ClaimConformance, fixture="provider"):
+    """Tests of a store. Define the fixture ``provider``.
+
+    Define ``damage`` too, a function that makes what is stored unbelievable, and the behaviour
+    of a corrupt store is tested as well.
+    """
+
+    role = Role.STORE
+
+    @pytest.fixture
+    def damage(self) -> Callable[[], None]:
+        """Return what damages the stored data."""
+        pytest.skip("the fixture 'damage' is not defined")
+
+    async def test_loading_when_nothing_is_stored_gives_an_empty_snapshot(
+        self, store: SessionStore
+    ) -> None:
+        assert await store.load() == Snapshot(integrity=Integrity.MISSING)
+
+    @pytest.mark.parametrize("make", [a_session, a_full_session])
+    async def test_a_session_comes_back_with_every_field_and_detail(
+        self, store: SessionStore, opening: Opening, make: Callable[[], Session]
+    ) -> None:
+        session = make()
+        committed = await store.transact(lambda _: Changes(put=(session,)))
+        async with opening.open() as another:
+            for snapshot in (committed.snapshot, await store.load(), await another.load()):
+                (found,) = snapshot.sessions.values()
+                assert found == session
+                assert found.to_record() == session.to_record()
+                assert found.details.model_extra == session.details.model_extra
+
+    async def test_a_reservation_comes_back_with_every_field(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        new, unborn = a_reservation(), a_reservation(creates_branch=False, base_oid=None)
+        await store.transact(lambda _: Changes(reserve=(new, unborn)))
+        async with opening.open() as another:
+            assert (await another.load()).reservations == {new.id: new, unborn.id: unborn}
+
+    async def test_changes_are_applied_together(self, store: SessionStore) -> None:
+        kept, gone, replaced = a_full_session(), a_session(), a_session()
+        held, released = a_reservation(), a_reservation()
+        await store.transact(
+            lambda _: Changes(put=(kept, gone, replaced), reserve=(held, released))
+        )
+        replacement = a_full_session(id=replaced.id)
+        committed = await store.transact(
+            lambda _: Changes(
+                put=(replacement,), delete=frozenset({gone.id}), release=frozenset({released.id})
+            )
+        )
+        for snapshot in (committed.snapshot, await store.load()):
+            assert snapshot.sessions == {kept.id: kept, replacement.id: replacement}
+            assert snapshot.reservations == {held.id: held}
+
+    async def test_removing_what_is_not_there_is_no_error(self, store: SessionStore) -> None:
+        session = a_session()
+        await store.transact(lambda _: Changes(put=(session,)))
+        unknown = frozenset({a_session().id})
+        await store.transact(lambda _: Changes(delete=unknown, release=unknown))
+        assert (await store.load()).sessions == {session.id: session}
+
+    async def test_the_revision_grows_with_every_commit(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        revisions = [(await store.load()).revision]
+        async with opening.open() as another:
+            for opened in (store, another, store):
+                committed = await opened.transact(lambda _: Changes(put=(a_session(),)))
+                assert committed.revision == committed.snapshot.revision
+                assert committed.revision == (await store.load()).revision
+                revisions.append(committed.revision)
+        assert revisions == sorted(set(revisions))
+
+    async def test_empty_changes_write_nothing(self, store: SessionStore) -> None:
+        nothing = await store.transact(lambda _: Changes())
+        assert nothing.revision == 0
+        assert (await store.load()).integrity is Integrity.MISSING
+        before = await store.transact(lambda _: Changes(put=(a_session(),)))
+        after = await store.transact(lambda _: Changes())
+        assert after.revision == before.revision
+        assert (await store.load()).sessions == before.snapshot.sessions
+
+    async def test_a_commit_tells_the_integrity_that_it_found(self, store: SessionStore) -> None:
+        first = await store.transact(lambda _: Changes(put=(a_session(),)))
+        second = await store.transact(lambda _: Changes(put=(a_session(),)))
+        assert first.snapshot.integrity is Integrity.MISSING
+        assert second.snapshot.integrity is Integrity.VERIFIED
+        assert (await store.load()).integrity is Integrity.VERIFIED
+
+    async def test_what_a_transaction_raises_aborts_it_and_reaches_the_caller(
+        self, store: SessionStore
+    ) -> None:
+        before = await store.transact(lambda _: Changes(put=(a_session(),)))
+        error = LookupError("changed my mind")
+
+        def refuse(_: Snapshot) -> Changes:
+            raise error
+
+        with pytest.raises(LookupError) as caught:
+            await store.transact(refuse)
+        assert caught.value is error
+        after = await store.load()
+        assert (after.sessions, after.revision) == (before.snapshot.sessions, before.revision)
+        await store.transact(lambda _: Changes(put=(a_session(),)))
+
+    async def test_a_transaction_sees_what_another_host_has_committed(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        session = a_session()
+        await store.load()
+        async with opening.open() as another:
+            await another.transact(lambda _: Changes(put=(session,)))
+        seen: list[Snapshot] = []
+        await store.transact(lambda newest: seen.append(newest) or Changes())  # type: ignore[func-returns-value]
+        assert seen[-1].sessions == {session.id: session}
+
+    async def test_concurrent_transactions_lose_nothing(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        session = a_session(metadata={"count": 0})
+        await store.transact(lambda _: Changes(put=(session,)))
+        async with opening.open() as another, anyio.create_task_group() as tasks:
+            for opened in (store, another) * 10:
+                tasks.start_soon(opened.transact, counting(session.id))
+        (counted,) = (await store.load()).sessions.values()
+        assert counted.metadata == {"count": 20}
+
+    async def test_concurrent_processes_lose_nothing(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        session = a_session(metadata={"count": 0})
+        await store.transact(lambda _: Changes(put=(session,)))
+        async with (
+            elsewhere(counts, opening, session.id) as first,
+            elsewhere(counts, opening, session.id) as second,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(first.step)
+            tasks.start_soon(second.step)
+            for _ in range(25):
+                await store.transact(counting(session.id))
+        (counted,) = (await store.load()).sessions.values()
+        assert counted.metadata == {"count": 75}
+
+    async def test_a_commit_survives_the_death_of_its_process(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        async with elsewhere(commits, opening) as other:
+            committed = await other.step()
+            await other.kill()
+        snapshot = await store.load()
+        assert [*snapshot.sessions] == [committed]
+        await store.transact(lambda _: Changes(put=(a_session(),)))
+
+    async def test_a_cancelled_transaction_happens_wholly_or_not_at_all(
+        self, store: SessionStore
+    ) -> None:
+        both = (a_session(), a_session())
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await store.transact(lambda _: Changes(put=both))
+        found = (await store.load()).sessions
+        assert found in ({}, {session.id: session for session in both})
+        await store.transact(lambda _: Changes(put=both))
+        assert len((await store.load()).sessions) == 2
+
+    async def test_a_token_of_what_is_no_longer_stored_replaces_nothing(
+        self, store: SessionStore
+    ) -> None:
+        session = a_session()
+        before = await store.transact(lambda _: Changes(put=(session,)))
+        recovered = a_session()
+        after = await store.replace_corrupt("stale", Snapshot({recovered.id: recovered}))
+        assert after.revision == before.revision
+        for snapshot in (after.snapshot, await store.load()):
+            assert snapshot.sessions == {session.id: session}
+
+    async def test_a_corrupt_store_is_reported_until_it_is_replaced(
+        self, store: SessionStore, opening: Opening, damage: Callable[[], None]
+    ) -> None:
+        session, recovered = a_session(), a_full_session()
+        await store.transact(lambda _: Changes(put=(session,)))
+        damage()
+        async with opening.open() as another:
+            with pytest.raises(CorruptStoreError) as first:
+                await another.load()
+            with pytest.raises(CorruptStoreError) as second:
+                await another.transact(lambda _: Changes(put=(a_session(),)))
+            assert second.value.token == first.value.token
+            await another.replace_corrupt(first.value.token, Snapshot({recovered.id: recovered}))
+            repaired = await another.load()
+            assert repaired.sessions == {recovered.id: recovered}
+            again = await another.replace_corrupt(first.value.token, Snapshot())
+            assert again.snapshot.sessions == repaired.sessions
+        assert (await store.load()).sessions == repaired.sessions
+
+    async def test_watching_tells_of_what_another_process_changed(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        if Capability.WATCH not in opening.spec.capabilities:
+            pytest.skip("the provider does not declare 'watch'")
+        seen: list[Snapshot] = []
+        news = anyio.Event()
+
+        async def follow() -> None:
+            async for snapshot in store.watch():
+                seen.append(snapshot)
+                news.set()
+
+        async with elsewhere(commits, opening) as other, anyio.create_task_group() as tasks:
+            tasks.start_soon(follow)
+            with anyio.fail_after(PATIENCE):
+                while not news.is_set():
+                    await other.step()
+                    with anyio.move_on_after(0.2):
+                        await news.wait()
+                last = await other.step()
+                while last not in seen[-1].sessions:
+                    news = anyio.Event()
+                    await news.wait()
+            tasks.cancel_scope.cancel()
+
+    async def test_watching_that_is_not_declared_is_refused(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        if Capability.WATCH in opening.spec.capabilities:
+            pytest.skip("the provider declares 'watch'")
+        with pytest.raises(UnsupportedCapabilityError) as caught:
+            await anext(store.watch())
+        assert caught.value.capability == Capability.WATCH
+
+
+def counting(session_id: str) -> Callable[[Snapshot], Changes]:
+    """Return a transaction that counts one up in the metadata of a session."""
+
+    def count(newest: Snapshot) -> Changes:
+        session = newest.sessions[session_id]
+        match session.metadata:
+            case {"count": int(number)}:
+                return Changes(put=(session.evolve(metadata={"count": number + 1}),))
+        raise LookupError(f"the metadata did not come back: {session.metadata!r}")
+
+    return count
+
+
+async def counts(opening: Opening, session_id: str) -> AsyncIterator[None]:
+    """In another process: count up by twenty-five."""
+    async with opening.open() as store:
+        for _ in range(25):
+            await store.transact(counting(session_id))
+        yield
+
+
+async def commits(opening: Opening) -> AsyncIterator[str]:
+    """In another process: commit a new session at each step; yield its id."""
+    async with opening.open() as store:
+        while True:
+            session = a_session()
+            await store.transact(lambda _, new=session: Changes(put=(new,)))
+            yield session.id

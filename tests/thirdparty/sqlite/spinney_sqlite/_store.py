@@ -1,0 +1,141 @@
+"""The database: one row for each session and reservation, one for the revision."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+
+from spinney.errors import CorruptStoreError, StoreBusyError, StoreError
+from spinney.model import Details, Integrity, Reservation, Session, SessionId, Snapshot
+from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
+from spinney_sqlite._claims import Claims, locked
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS revision (number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, record TEXT, details TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reservation (id TEXT PRIMARY KEY, record TEXT) WITHOUT ROWID;
+"""
+
+
+class SqliteStore(SessionStore):
+    """Opens the database anew for each operation, in a thread: it waits for locks."""
+
+    def __init__(self, directory: Path, busy_timeout: float) -> None:
+        directory.mkdir(exist_ok=True)
+        (directory / ".gitignore").write_text("*\n")
+        self._path = directory / "sessions.db"
+        self._lock = directory / "replace.lock"
+        self._busy_timeout = busy_timeout
+        self._claims = Claims(directory / "claims")
+
+    async def load(self) -> Snapshot:
+        """See :meth:`spinney.ports.SessionStore.load`."""
+        return await run_sync(self._load)
+
+    async def transact(self, fn: Transaction) -> Committed:
+        """See :meth:`spinney.ports.SessionStore.transact`."""
+        return await run_sync(self._transact, fn)
+
+    async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        """See :meth:`spinney.ports.SessionStore.replace_corrupt`."""
+        return await run_sync(self._replace_corrupt, token, snapshot)
+
+    @asynccontextmanager
+    async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:
+        """See :meth:`spinney.ports.SessionStore.claim`."""
+        with self._claims.held(session_id) as claim:
+            yield claim
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        """See :meth:`spinney.ports.SessionStore.holder`."""
+        return self._claims.holder(session_id)
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(
+            self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            database.execute("PRAGMA synchronous = EXTRA")
+            database.executescript(SCHEMA)
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise StoreBusyError(f"{self._path} is locked by another process.") from error
+            raise StoreError(f"{self._path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise CorruptStoreError(str(self._path), str(error), self._token()) from error
+        finally:
+            database.close()
+
+    def _token(self) -> str:
+        return sha256(self._path.read_bytes()).hexdigest()
+
+    def _load(self) -> Snapshot:
+        if not self._path.exists():
+            return Snapshot(integrity=Integrity.MISSING)
+        with self._database() as database:
+            return _read(database)
+
+    def _transact(self, fn: Transaction) -> Committed:
+        with self._database() as database:
+            found = _read(database)
+            changes = fn(found)
+            if changes:
+                _write(database, changes.apply(found))
+            database.execute("COMMIT")
+        after = changes.apply(found)
+        snapshot = Snapshot(after.sessions, after.reservations, after.revision, found.integrity)
+        return Committed(snapshot, snapshot.revision)
+
+    def _replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        with locked(self._lock):
+            if self._path.exists() and self._token() == token:
+                self._path.rename(self._path.with_suffix(f".{token[:12]}.corrupt"))
+                with self._database() as database:
+                    _write(database, snapshot, snapshot.revision + 1)
+                    database.execute("COMMIT")
+        newest = self._load()
+        return Committed(newest, newest.revision)
+
+
+def _read(database: sqlite3.Connection) -> Snapshot:
+    (revision,) = database.execute("SELECT coalesce(max(number), 0) FROM revision").fetchone()
+    sessions = [
+        Session.model_validate_json(record).evolve(details=Details.model_validate_json(details))
+        for record, details in database.execute("SELECT record, details FROM session")
+    ]
+    reservations = [
+        Reservation.model_validate_json(record)
+        for (record,) in database.execute("SELECT record FROM reservation")
+    ]
+    return Snapshot(
+        {session.id: session for session in sessions},
+        {reservation.id: reservation for reservation in reservations},
+        revision,
+        Integrity.VERIFIED if revision else Integrity.MISSING,
+    )
+
+
+def _write(database: sqlite3.Connection, state: Snapshot, revision: int | None = None) -> None:
+    for table in ("revision", "session", "reservation"):
+        database.execute(f"DELETE FROM {table}")
+    database.execute("INSERT INTO revision VALUES (?)", (revision or state.revision,))
+    database.executemany(
+        "INSERT INTO session VALUES (?, ?, ?)",
+        [
+            (s.id, json.dumps(s.to_record()), s.details.model_dump_json(by_alias=True))
+            for s in state.sessions.values()
+        ],
+    )
+    database.executemany(
+        "INSERT INTO reservation VALUES (?, ?)",
+        [(r.id, r.model_dump_json(by_alias=True)) for r in state.reservations.values()],
+    )
