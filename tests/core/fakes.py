@@ -1,0 +1,437 @@
+"""Fakes of the four ports: everything in memory, nothing hidden, every step can be made to fail.
+
+A :class:`World` is what outlives a manager; several managers may share one, as processes do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from anyio import Event
+from anyio.lowlevel import checkpoint
+
+from spinney import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
+from spinney.errors import (
+    BranchNotFoundError,
+    BranchTakenError,
+    ClaimHeldError,
+    CorruptStoreError,
+    WorkAtStakeError,
+)
+from spinney.model import (
+    AtStake,
+    Changes,
+    ExitStatus,
+    Integrity,
+    Session,
+    SessionId,
+    Snapshot,
+)
+from spinney.ports import (
+    Attachment,
+    AttachMode,
+    Chunk,
+    Claim,
+    Committed,
+    Gap,
+    Holder,
+    Location,
+    Marker,
+    MarkerState,
+    Presence,
+    SessionRecovery,
+    SessionStore,
+    Size,
+    SpawnRequest,
+    SweepReport,
+    Terminal,
+    TerminalSpawner,
+    Transaction,
+    WorkspaceProvider,
+    WorktreePlan,
+    WorktreeRequest,
+)
+
+WORKSPACE = "/workspace"
+
+
+@dataclass
+class World:
+    """What lies outside of any manager: disk, repository, processes."""
+
+    snapshot: Snapshot = field(default_factory=lambda: Snapshot(integrity=Integrity.MISSING))
+    corrupt: CorruptStoreError | None = None
+    claims: dict[SessionId, int] = field(default_factory=dict)
+    fences: dict[SessionId, int] = field(default_factory=dict)
+    unknown_holders: set[SessionId] = field(default_factory=set)
+    watchers: list[Event] = field(default_factory=list)
+    branches: set[str] = field(default_factory=lambda: {"main"})
+    worktrees: dict[str, str] = field(default_factory=dict)
+    presence: dict[SessionId, Presence] = field(default_factory=dict)
+    at_stake: dict[str, AtStake] = field(default_factory=dict)
+    markers: dict[SessionId, Marker] = field(default_factory=dict)
+    terminals: list[FakeTerminal] = field(default_factory=list)
+    leftovers: dict[SessionId, tuple[int, ...]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    """Every step, in order."""
+    faults: dict[str, list[BaseException]] = field(default_factory=dict)
+    """What the next calls of a step raise."""
+    loads: int = 0
+    writes: int = 0
+
+    async def step(self, name: str) -> None:
+        """Take a step: record it, let others run, fail if told so."""
+        self.calls.append(name)
+        await checkpoint()
+        self.fail(name)
+
+    def fail(self, name: str) -> None:
+        """Raise the next fault of ``name``, if any."""
+        if self.faults.get(name):
+            raise self.faults[name].pop(0)
+
+    def sessions(self) -> list[Session]:
+        """Return what is stored."""
+        return list(self.snapshot.sessions.values())
+
+    def living(self) -> list[FakeTerminal]:
+        """Return the terminals whose process runs."""
+        return [terminal for terminal in self.terminals if terminal.status is None]
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Store ``snapshot`` as another process would."""
+        self.snapshot = snapshot
+        for watcher in self.watchers:
+            watcher.set()
+
+    def nothing_left(self) -> bool:
+        """Tell that there is no session, worktree, branch, process, claim or marker."""
+        return not (
+            self.snapshot.sessions
+            or self.snapshot.reservations
+            or self.worktrees
+            or self.branches - {"main"}
+            or self.living()
+            or self.claims
+            or self.markers
+        )
+
+
+class FakeStore(SessionStore):
+    """A store in memory."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def load(self) -> Snapshot:
+        self.world.loads += 1
+        await self.world.step("load")
+        if self.world.corrupt:
+            raise self.world.corrupt
+        return self.world.snapshot
+
+    async def transact(self, fn: Transaction) -> Committed:
+        await self.world.step("transact")
+        if self.world.corrupt:
+            raise self.world.corrupt
+        found = self.world.snapshot
+        changes: Changes = fn(found)
+        if changes:
+            self.world.fail("write")
+            self.world.writes += 1
+            self.world.snapshot = changes.apply(found)
+            self.world.fail("written")
+        after = self.world.snapshot
+        told = Snapshot(after.sessions, after.reservations, after.revision, found.integrity)
+        return Committed(told, after.revision)
+
+    async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        await self.world.step("replace_corrupt")
+        if self.world.corrupt and self.world.corrupt.token == token:
+            self.world.corrupt = None
+            self.world.snapshot = snapshot
+        return Committed(self.world.snapshot, self.world.snapshot.revision)
+
+    @asynccontextmanager
+    async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:  # type: ignore[override]
+        await self.world.step("claim")
+        if session_id in self.world.unknown_holders:
+            raise ClaimHeldError(session_id, certain=False)
+        if session_id in self.world.claims:
+            raise ClaimHeldError(session_id)
+        fence = self.world.fences[session_id] = self.world.fences.get(session_id, 0) + 1
+        self.world.claims[session_id] = fence
+        try:
+            yield Claim(session_id, fence)
+        finally:
+            self.world.claims.pop(session_id, None)
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        await self.world.step("holder")
+        if session_id in self.world.unknown_holders:
+            return Holder.UNKNOWN
+        return Holder.HELD if session_id in self.world.claims else Holder.FREE
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        while True:
+            changed = Event()
+            self.world.watchers.append(changed)
+            await changed.wait()
+            self.world.watchers.remove(changed)
+            yield self.world.snapshot
+
+
+class FakeWorkspace(WorkspaceProvider):
+    """Branches and worktrees in memory."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def taken(self, branches: Collection[str]) -> frozenset[str]:
+        await self.world.step("taken")
+        return frozenset(self.world.branches & set(branches))
+
+    async def plan(self, request: WorktreeRequest) -> WorktreePlan:
+        await self.world.step("plan")
+        exists = request.branch in self.world.branches
+        if exists and not request.existing:
+            raise BranchTakenError(request.branch)
+        if request.existing and not exists:
+            raise BranchNotFoundError(request.branch)
+        path = f"{WORKSPACE}/.worktrees/{request.session_id}"
+        return WorktreePlan(request.session_id, path, request.branch, not exists, "0" * 40)
+
+    async def create(self, plan: WorktreePlan) -> None:
+        await self.world.step("create")
+        self.world.branches.add(plan.branch)
+        self.world.worktrees[plan.path] = plan.branch
+
+    async def discard(self, plan: WorktreePlan) -> AtStake:
+        await self.world.step("discard")
+        at_stake = self.world.at_stake.get(plan.path, AtStake())
+        if not at_stake:
+            self.world.worktrees.pop(plan.path, None)
+            self.world.markers.pop(plan.session_id, None)
+            if plan.creates_branch:
+                self.world.branches.discard(plan.branch)
+        return at_stake
+
+    async def restore(self, session: Session) -> None:
+        await self.world.step("restore")
+        self.world.worktrees[session.worktree_path] = session.branch
+        self.world.presence.pop(session.id, None)
+
+    async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
+        await self.world.step("locate")
+        found = {}
+        for session in sessions:
+            there = session.worktree_path in self.world.worktrees
+            presence = Presence.PRESENT if there else Presence.MISSING
+            presence = self.world.presence.get(session.id, presence)
+            path = session.worktree_path
+            if presence is Presence.MOVED:
+                path = f"{WORKSPACE}/.worktrees/{session.id}"
+            found[session.id] = Location(presence, path)
+        return found
+
+    async def inspect(self, session: Session) -> AtStake:
+        await self.world.step("inspect")
+        return self.world.at_stake.get(session.worktree_path, AtStake())
+
+    async def remove(self, session: Session, *, force: bool = False) -> None:
+        await self.world.step("remove")
+        at_stake = self.world.at_stake.get(session.worktree_path)
+        if at_stake and not force:
+            raise WorkAtStakeError(session.worktree_path, at_stake)
+        self.world.worktrees.pop(session.worktree_path, None)
+        self.world.markers.pop(session.id, None)
+
+    async def repair(self) -> tuple[str, ...]:
+        await self.world.step("repair")
+        return tuple(self.world.presence.pop(key) for key in list(self.world.presence))
+
+
+class FakeRecovery(SessionRecovery):
+    """Markers in memory."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
+        await self.world.step(f"remember {state}")
+        if session.worktree_path in self.world.worktrees:
+            self.world.markers[session.id] = Marker(session, state)
+
+    async def forget(self, session_id: SessionId) -> None:
+        await self.world.step("forget")
+        self.world.markers.pop(session_id, None)
+
+    async def rebuild(self) -> Sequence[Marker]:
+        await self.world.step("rebuild")
+        return list(self.world.markers.values())
+
+
+class FakeAttachment(Attachment):
+    """A viewer of a fake terminal."""
+
+    def __init__(self, terminal: FakeTerminal) -> None:
+        self._terminal = terminal
+        self.offset = 0
+        self.snapshot = bytes(terminal.output)
+        self._seen = len(self.snapshot)
+
+    async def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
+        while self._terminal.status is None or self._seen < len(self._terminal.output):
+            if self._seen == len(self._terminal.output):
+                await self._terminal.changed.wait()
+                continue
+            data = bytes(self._terminal.output[self._seen :])
+            chunk = Chunk(self._seen, data)
+            self._seen += len(data)
+            yield chunk
+
+
+class FakeTerminal(Terminal):
+    """A process that ends when told to."""
+
+    def __init__(self, world: World, request: SpawnRequest, pid: int) -> None:
+        self.world = world
+        self.request = request
+        self.status: ExitStatus | None = None
+        self.output = bytearray()
+        self.changed = Event()
+        self._ended = Event()
+        self._pid = pid
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.request.session_id
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def ref(self) -> dict[str, Any]:
+        return {"pid": self._pid}
+
+    def say(self, data: bytes) -> None:
+        """Write output."""
+        self.output += data
+        self.changed.set()
+        self.changed = Event()
+
+    def end(self, code: int | None = None, signal: int | None = None) -> None:
+        """End the process."""
+        self.status = ExitStatus(code=code, signal=signal)
+        self._ended.set()
+        self.changed.set()
+
+    @asynccontextmanager
+    async def attach(  # type: ignore[override]
+        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+    ) -> AsyncIterator[Attachment]:
+        yield FakeAttachment(self)
+
+    async def write(self, data: bytes) -> None:
+        self.say(data)
+
+    async def resize(self, viewer: str, size: Size) -> None:
+        raise NotImplementedError
+
+    async def signal(self, number: int) -> None:
+        self.end(signal=number)
+
+    async def terminate(self, grace: float) -> ExitStatus:
+        await self.world.step("terminate")
+        if self.status is None:
+            self.end(signal=15)
+        return await self.exited()
+
+    async def exited(self) -> ExitStatus:
+        await self._ended.wait()
+        assert self.status is not None
+        return self.status
+
+    async def drained(self) -> None:
+        await self._ended.wait()
+
+
+class FakeSpawner(TerminalSpawner):
+    """Starts fake processes."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        await self.world.step("spawn")
+        terminal = FakeTerminal(self.world, request, 1000 + len(self.world.terminals))
+        self.world.terminals.append(terminal)
+        return terminal
+
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        await self.world.step("sweep")
+        pids = self.world.leftovers.pop(session.id, ())
+        return SweepReport(found=pids, ended=pids)
+
+
+class FakePlugin:
+    """Offers the four fakes."""
+
+    def __init__(self, world: World, capabilities: Iterable[Capability] = (Capability.WATCH,)):
+        self.world = world
+        self._capabilities = frozenset(capabilities)
+        self._ports: dict[Role, Callable[[World], object]] = {
+            Role.STORE: FakeStore,
+            Role.WORKSPACE: FakeWorkspace,
+            Role.RECOVERY: FakeRecovery,
+            Role.TERMINAL: FakeSpawner,
+        }
+
+    @hookimpl
+    def spinney_providers(self) -> Iterable[ProviderSpec]:
+        return [
+            ProviderSpec(role, "fake", self._factory(port), capabilities=self._capabilities)
+            for role, port in self._ports.items()
+        ]
+
+    def _factory(self, port: Callable[[World], object]) -> Any:
+        @asynccontextmanager
+        async def factory(_options: Any, _context: Any) -> AsyncIterator[object]:
+            yield port(self.world)
+
+        return factory
+
+
+BUILT_INS = frozenset({"json", "git", "pty", "log"})
+
+
+def configuration(**changes: Any) -> ManagerConfig:
+    """Return a configuration that chooses the fakes."""
+    values: dict[str, Any] = {
+        "workspace": Path(WORKSPACE),
+        "store": "fake",
+        "workspace_provider": "fake",
+        "recovery": "fake",
+        "terminal": "fake",
+        "command": ("agent",),
+        "blocked_plugins": BUILT_INS,
+    }
+    return ManagerConfig.of(**{**values, **changes})
+
+
+def manager(
+    world: World,
+    *,
+    plugins: dict[str, object] | None = None,
+    capabilities: Iterable[Capability] = (Capability.WATCH,),
+    restore: bool = True,
+    **changes: Any,
+) -> SessionManager:
+    """Return a manager on the fakes; not open yet."""
+    own = {"fakes": FakePlugin(world, capabilities), **(plugins or {})}
+    return SessionManager(configuration(**changes), plugins=own, restore=restore)
