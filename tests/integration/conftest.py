@@ -1,0 +1,144 @@
+"""Real repositories, and real hosts in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("host.py")
+
+
+class Refused(Exception):  # noqa: N818 - what the host answered, not a fault
+    """A call was refused, with its code and its message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+class HostGoneError(Exception):
+    """The host ended before it answered."""
+
+
+class Host:
+    """A host in a process of its own."""
+
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        backend: str = "asyncio",
+        limit: int = 4,
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        command = [*prefix, sys.executable, str(SCRIPT), str(workspace), backend, str(limit)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self._restored: list[dict[str, Any]] | None = None
+
+    @property
+    def restored(self) -> list[dict[str, Any]]:
+        """The sessions that it found at start, once it has."""
+        if self._restored is None:
+            self._restored = self._answer()
+        return self._restored
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.endswith("\n"):
+            raise HostGoneError(self.process.wait())
+        return json.loads(line)
+
+    def all_at_once(self, *calls: tuple[str, list[Any], dict[str, Any]]) -> list[list[Any]]:
+        """Make ``calls`` concurrently and return their outcomes, ``[value, error]`` each."""
+        assert self.restored is not None
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(calls) + "\n")
+            self.process.stdin.flush()
+        outcomes: list[list[Any]] = self._answer()
+        return outcomes
+
+    def call(self, method: str, *arguments: Any, **keywords: Any) -> Any:
+        """Call a method of its manager; a refusal raises :class:`Refused`."""
+        value, error = self.all_at_once((method, list(arguments), keywords))[0]
+        if error is not None:
+            raise Refused(*error)
+        return value
+
+    def kill(self) -> None:
+        """Kill it as the kernel does when memory runs out."""
+        self.process.kill()
+        self.process.wait()
+
+    def leave(self) -> int:
+        """Let it end as it should; return its exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait()
+
+    def close(self) -> None:
+        """Be rid of it."""
+        self.process.kill()
+        with suppress(BrokenPipeError):
+            self.process.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def start_host(request: pytest.FixtureRequest, workspace: Path) -> Iterator[Callable[..., Host]]:
+    """Start hosts of the workspace, on either backend; they are gone when the test ends."""
+    started: list[Host] = []
+
+    def start(where: Path = workspace, **options: Any) -> Host:
+        started.append(Host(where, **{"backend": request.param, **options}))
+        return started[-1]
+
+    yield start
+    for host in started:
+        host.close()
+
+
+@pytest.fixture
+def clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing that this machine is set to change what git does."""
+    for name in os.environ:
+        if name.startswith(("GIT_", "SPINNEY_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "somebody")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "somebody@example.invalid")
+
+
+@pytest.fixture
+def git(clean_git: None) -> Callable[..., str]:
+    """Run git in a directory and return what it printed."""
+
+    def run(where: Path, *arguments: str) -> str:
+        command = ["git", "-C", str(where), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    return run
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, git: Callable[..., str]) -> Path:
+    """A repository with one commit."""
+    where = tmp_path / "workspace"
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(where))
+    (where / "README").write_text("A repository.\n")
+    git(where, "add", "README")
+    git(where, "commit", "--quiet", "--message=Begin")
+    return where

@@ -1,0 +1,47 @@
+"""The limit of sessions, when everybody wants one at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROCESSES = 4
+CALLS_EACH = 25
+LIMIT = 4
+
+
+@pytest.mark.requirement("R2.3")
+@pytest.mark.requirement("R2.4")
+def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(
+    start_host: Callable[..., Any], git: Callable[..., str], workspace: Path
+) -> None:
+    hosts = [start_host(limit=LIMIT) for _ in range(PROCESSES)]
+    call = ("create_session", [], {"command": ["sleep", "60"]})
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        answers = pool.map(lambda host: host.all_at_once(*[call] * CALLS_EACH), hosts)
+        outcomes = [outcome for answer in answers for outcome in answer]
+    created = [value for value, error in outcomes if error is None]
+    errors = [error for _, error in outcomes if error is not None]
+    message = "Maximum 4 sessions supported. Destroy a session to create a new one."
+    assert errors == [["MAX_SESSIONS", message]] * (PROCESSES * CALLS_EACH - LIMIT)
+    assert len(created) == LIMIT
+    _nothing_is_left_over(workspace, git, created)
+
+
+def _nothing_is_left_over(
+    workspace: Path, git: Callable[..., str], created: list[dict[str, Any]]
+) -> None:
+    stored = json.loads((workspace / ".claude-container-sessions.json").read_text())
+    assert {s["id"] for s in stored["sessions"]} == {s["id"] for s in created}
+    assert not stored["spinney"].get("reservations")
+    worktrees = {path.name for path in (workspace / ".worktrees").iterdir()}
+    assert worktrees == {session["id"] for session in created}
+    branches = git(workspace, "for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+    assert set(branches) == {"main", *(session["branch"] for session in created)}
+    listed = git(workspace, "worktree", "list", "--porcelain").count("worktree ")
+    assert listed == 1 + LIMIT
