@@ -1,0 +1,172 @@
+"""Creating a worktree: branch, worktree without files, files, hook; undone if any step fails.
+
+Four git processes: `update-ref` (for a new branch), `worktree add`, then `read-tree` beside
+`rev-parse`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+import anyio
+
+from spinney.errors import BranchTakenError, WorkspaceError
+from spinney.logs import log
+from spinney.ports import WorktreePlan
+from spinney_git._branches import HEADS, check_free, taken
+from spinney_git._files import accessing, read_bytes, replace, touch
+from spinney_git._git import Git, GitError
+from spinney_git._hooks import find_post_checkout, run_post_checkout
+from spinney_git._lock import exclusive
+from spinney_git._removal import take_away
+from spinney_git._repository import Repository
+from spinney_git._together import together
+
+STAMP = "spinney-created"
+"""File in the administrative directory: touched when the creation was complete."""
+
+_MANY_FILES = 1000
+_UNDO_SECONDS = 60.0
+
+
+def lock_reason(session_id: str) -> str:
+    """Return the reason with which the worktree of a session is locked."""
+    return f"spinney {session_id}"
+
+
+def branch_note(session_id: str) -> str:
+    """Return the reflog message with which the branch of a session is created."""
+    return f"spinney: created for session {session_id}"
+
+
+class Creation:
+    """The creation of one worktree."""
+
+    def __init__(self, git: Git, repository: Repository, plan: WorktreePlan) -> None:
+        self._git = git
+        self._repository = repository
+        self._plan = plan
+        self._made_branch = False
+        self._made_worktree = False
+
+    async def begin(self, excluded: Iterable[str]) -> None:
+        """Create the branch and the worktree, without files.
+
+        Raises:
+            BranchTakenError, BranchInUseError, WorkspaceError: nothing was done.
+        """
+        plan, workspace = self._plan, self._repository.workspace
+        assert plan.base_oid is not None  # noqa: S101 - plan() refuses repositories without commits
+        async with exclusive(self._repository.lock):
+            # Short, and torn in two it would leave what only a guess could clear away.
+            with anyio.CancelScope(shield=True):
+                if os.path.lexists(plan.path) or self._repository.worktree_at(plan.path):
+                    raise WorkspaceError(
+                        f"{plan.path!r} exists already. Move it away, then try again."
+                    )
+                _keep_out(self._repository, excluded)
+                if plan.creates_branch:
+                    await self._create_branch(plan.base_oid)
+                else:
+                    check_free(self._repository, plan.branch, plan.path)
+                self._made_worktree = True
+                await self._git.run(
+                    workspace,
+                    *("worktree", "add", "--quiet", "--no-checkout", "--lock"),
+                    *("--reason", lock_reason(plan.session_id), "--", plan.path, plan.branch),
+                )
+
+    async def _create_branch(self, base_oid: str) -> None:
+        plan = self._plan
+        note = branch_note(plan.session_id)
+        try:
+            # An empty old value: git refuses if the branch has come into being meanwhile.
+            await self._git.run(
+                self._repository.workspace,
+                *("update-ref", "--create-reflog", "-m", note, HEADS + plan.branch, base_oid, ""),
+            )
+        except GitError:
+            if await taken(self._git, self._repository, [plan.branch]):
+                raise BranchTakenError(plan.branch) from None
+            raise
+        self._made_branch = True
+
+    async def fill(self, workers: int) -> None:
+        """Write the files, run the hook, and note that the creation is complete."""
+        plan = self._plan
+        assert plan.base_oid is not None  # noqa: S101 - as above
+
+        async def write() -> None:
+            await check_out(self._git, self._repository, plan.path, workers)
+
+        async def look() -> str | None:
+            return await find_post_checkout(self._git, plan.path)
+
+        _, hook = await together(write, look)
+        if hook:
+            await run_post_checkout(hook, plan.path, plan.base_oid)
+        worktree = self._repository.worktree_at(plan.path)
+        if worktree:
+            touch(f"{worktree.admin}/{STAMP}")
+
+    async def undo(self) -> None:
+        """Take away what this creation made; what cannot be is logged."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_UNDO_SECONDS, shield=True):
+            try:
+                async with exclusive(self._repository.lock):
+                    await self._undo()
+            except Exception as error:
+                log.error("creation_not_undone", path=self._plan.path, error=str(error))
+
+    async def _undo(self) -> None:
+        plan = self._plan
+        if self._made_worktree:
+            worktree = self._repository.worktree_at(plan.path)
+            if worktree and worktree.lock == lock_reason(plan.session_id):
+                await take_away(self._git, self._repository, worktree, plan.path, force=True)
+        if self._made_branch and plan.base_oid:
+            await delete_branch(self._git, self._repository, plan.branch, plan.base_oid)
+
+
+async def check_out(git: Git, repository: Repository, path: str, workers: int) -> None:
+    """Write the files of HEAD into the worktree at ``path``, which has none yet.
+
+    As `git worktree add` would: sparse if the worktree is, without the submodules.
+    """
+    parallel: list[str] = []
+    if workers > 1 and _has_many_files(repository):
+        parallel = ["-c", f"checkout.workers={workers}"]
+    await git.run(path, *parallel, "read-tree", "--reset", "-u", "--no-recurse-submodules", "HEAD")
+
+
+async def delete_branch(git: Git, repository: Repository, branch: str, oid: str) -> None:
+    """Delete ``branch`` if it still is at ``oid``.
+
+    Raises:
+        GitError: it is not.
+    """
+    await git.run(repository.workspace, "update-ref", "-d", HEADS + branch, oid)
+
+
+def _has_many_files(repository: Repository) -> bool:
+    """Guess from the main worktree's index, whose header says how many entries it has."""
+    with suppress(OSError), open(f"{repository.common}/index", "rb") as index:
+        header = index.read(12)
+        return header[:4] == b"DIRC" and int.from_bytes(header[8:12], "big") >= _MANY_FILES
+    return False
+
+
+def _keep_out(repository: Repository, lines: Iterable[str]) -> None:
+    """See that ``info/exclude`` has ``lines`` (gitignore(5))."""
+    path = os.path.realpath(f"{repository.common}/info/exclude")
+    content = read_bytes(path) or b""
+    present = content.splitlines()
+    missing = [line.encode() for line in lines if line.encode() not in present]
+    if missing:
+        if content and not content.endswith(b"\n"):
+            content += b"\n"
+        with accessing(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            replace(path, content + b"\n".join(missing) + b"\n")

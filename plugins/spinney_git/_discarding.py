@@ -1,0 +1,80 @@
+"""Undoing a creation after a crash, as far as it had come."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from spinney.model import AtStake
+from spinney.ports import WorktreePlan
+from spinney_git._branches import HEADS
+from spinney_git._creation import STAMP, branch_note, delete_branch, lock_reason
+from spinney_git._git import Git
+from spinney_git._inspection import Findings, Inspector, without_what_was_there
+from spinney_git._removal import take_away
+from spinney_git._repository import Repository, Worktree
+
+
+async def discard(
+    git: Git, repository: Repository, inspector: Inspector, plan: WorktreePlan
+) -> AtStake:
+    """Undo the creation of ``plan``. Whoever calls holds the lock.
+
+    Returns:
+        What is at stake; if anything, nothing was removed.
+    """
+    findings = await inspector.inspect(plan.session_id, plan.path)
+    worktree = findings.worktree
+    if worktree is None and not os.path.lexists(plan.path):
+        return await _discard_branch(git, repository, plan)
+    if worktree is None or not _is_made_by(worktree, plan):
+        reason = f"{plan.path!r} was not made for session {plan.session_id}"
+        return AtStake(blocked=(*findings.at_stake.blocked, reason))
+    at_stake = without_what_was_there(findings, f"{worktree.admin}/{STAMP}")
+    at_stake = replace(at_stake, commits=at_stake.commits or _moved(findings, plan))
+    if at_stake:
+        return at_stake
+    await take_away(git, repository, worktree, plan.path, force=True)
+    return await _discard_branch(git, repository, plan)
+
+
+def _is_made_by(worktree: Worktree, plan: WorktreePlan) -> bool:
+    """Tell by its lock; one without lock or path was broken off before git wrote either."""
+    if worktree.lock is None:
+        return worktree.path is None
+    return worktree.lock == lock_reason(plan.session_id)
+
+
+def _moved(findings: Findings, plan: WorktreePlan) -> tuple[str, ...]:
+    """Return the commit of HEAD if somebody has moved it away from where the plan put it."""
+    status = findings.status
+    if status is None or (status.commit, status.branch) == (plan.base_oid, plan.branch):
+        return ()
+    return (status.commit or "HEAD",)
+
+
+async def _discard_branch(git: Git, repository: Repository, plan: WorktreePlan) -> AtStake:
+    if not plan.creates_branch or plan.base_oid is None:
+        return AtStake()
+    ref = HEADS + plan.branch
+    commit = await git.read(
+        repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
+    )
+    if not commit:
+        return AtStake()
+    notes = await git.read(
+        repository.workspace,
+        "log",
+        "--walk-reflogs",
+        "--no-show-signature",
+        "--format=%gs",
+        ref,
+        "--",
+    )
+    history = notes.decode(errors="replace").splitlines()
+    if history[-1:] != [branch_note(plan.session_id)]:
+        return AtStake()
+    if len(history) > 1:
+        return AtStake(commits=(commit.decode().strip(),))
+    await delete_branch(git, repository, plan.branch, plan.base_oid)
+    return AtStake()

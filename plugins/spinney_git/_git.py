@@ -1,0 +1,176 @@
+"""Running the `git` command: never a shell, a fixed locale, no variable that redirects it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from spinney.errors import InvalidWorkspaceError, WorkspaceError
+
+LOCAL_VARIABLES = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_CONFIG",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_CONFIG_COUNT",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_GRAFT_FILE",
+        "GIT_INDEX_FILE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_PREFIX",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_COMMON_DIR",
+    }
+)
+"""What `git rev-parse --local-env-vars` prints: variables that tie git to one repository."""
+
+_ALSO_REMOVED = frozenset({"GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
+_USAGE = 129
+_DUBIOUS = "detected dubious ownership"
+_GRACE = 5.0
+
+
+class GitError(WorkspaceError):
+    """A git command failed.
+
+    Attributes:
+        argv: the command.
+        exit_code: its exit code; negative for the number of a signal.
+        stderr: what it said.
+    """
+
+    code = "GIT_FAILED"
+
+    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str) -> None:
+        said = stderr.strip() or "nothing"
+        hint = " Spinney needs git 2.33 or later." if exit_code == _USAGE else ""
+        super().__init__(f"`{' '.join(argv)}` ended with {exit_code} and said: {said}.{hint}")
+        self.argv = argv
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+class GitNotFoundError(WorkspaceError):
+    """There is no git command."""
+
+    code = "GIT_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The command `git` cannot be run. Install git, or put it on the PATH.")
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without what would redirect git."""
+    removed = LOCAL_VARIABLES | _ALSO_REMOVED
+    return {key: value for key, value in os.environ.items() if key not in removed}
+
+
+class Git:
+    """Runs git commands, and counts them."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        """How many git processes were started."""
+
+    async def read(
+        self,
+        directory: str,
+        *args: str,
+        stdin: bytes = b"",
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run a command that changes nothing; it takes no optional lock. See :meth:`run`."""
+        quiet = {"GIT_OPTIONAL_LOCKS": "0", **(env or {})}
+        return await self.run(directory, *args, stdin=stdin, ok=ok, env=quiet)
+
+    async def run(
+        self,
+        directory: str,
+        *args: str,
+        stdin: bytes = b"",
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run ``git -C directory args`` and return what it wrote to its standard output.
+
+        Git finds the repository in ``directory`` itself, never above it. Cancelled, it is
+        terminated and waited for.
+
+        Raises:
+            GitError: the exit code is not one of ``ok``.
+            GitNotFoundError: there is no git.
+            InvalidWorkspaceError: git does not trust the owner of ``directory``.
+        """
+        argv = ("git", "-C", directory, *args)
+        environment = {
+            **clean_environment(),
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
+            **(env or {}),
+        }
+        code, output, errors = await self._communicate(argv, environment, stdin)
+        if code in ok:
+            return output
+        stderr = errors.decode(errors="backslashreplace")
+        if _DUBIOUS in stderr:
+            raise InvalidWorkspaceError(directory, stderr.strip())
+        raise GitError(argv, code, stderr)
+
+    async def _communicate(
+        self, argv: tuple[str, ...], env: Mapping[str, str], stdin: bytes
+    ) -> tuple[int, bytes, bytes]:
+        self.runs += 1
+        with anyio.CancelScope(shield=True):
+            try:
+                process = await anyio.open_process(
+                    argv,
+                    cwd="/",
+                    env=env,
+                    stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                    # Its own session: Ctrl-C in the terminal must not tear a change in two.
+                    start_new_session=True,
+                )
+            except (FileNotFoundError, PermissionError) as error:
+                raise GitNotFoundError from error
+        try:
+            output, errors = bytearray(), bytearray()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_collect, process.stdout, output)
+                tasks.start_soon(_collect, process.stderr, errors)
+                if process.stdin:
+                    with suppress(anyio.BrokenResourceError):
+                        await process.stdin.send(stdin)
+                    await process.stdin.aclose()
+            return await process.wait(), bytes(output), bytes(errors)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _end(process)
+
+
+async def _collect(stream: ByteReceiveStream | None, into: bytearray) -> None:
+    if stream:
+        async for chunk in stream:
+            into += chunk
+
+
+async def _end(process: Process) -> None:
+    """See that ``process`` has ended: by SIGTERM, on which git removes its lock files."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with anyio.move_on_after(_GRACE):
+            await process.wait()
+    await process.aclose()

@@ -1,0 +1,51 @@
+"""Taking a worktree away: always by git, never by deleting files."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from spinney_git._files import accessing
+from spinney_git._git import Git, GitError
+from spinney_git._repository import Repository, Worktree
+
+
+async def take_away(
+    git: Git, repository: Repository, worktree: Worktree, path: str, *, force: bool
+) -> None:
+    """Remove ``worktree``, which lies at ``path`` or is missing there. Whoever calls has looked.
+
+    Args:
+        force: also if git sees changes, or submodules in it.
+
+    Raises:
+        GitError: git refuses; the worktree is locked as before.
+        GitFileError: an unfinished worktree holds something that git did not put there.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if not os.listdir(path):
+            os.rmdir(path)
+    if worktree.path is None:
+        _remove_unfinished(worktree)
+        return
+    workspace = repository.workspace
+    if worktree.lock is not None:
+        await git.run(workspace, "worktree", "unlock", "--", path)
+    try:
+        options = ["--force"] if force else []
+        await git.run(workspace, "worktree", "remove", *options, "--", path)
+    except GitError:
+        if worktree.lock is not None and os.path.isdir(worktree.admin):
+            await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
+        raise
+
+
+def _remove_unfinished(worktree: Worktree) -> None:
+    """Remove what `git worktree add` leaves if killed in its first step, which git never does.
+
+    That is a directory with the lock alone; with anything else in it, this fails.
+    """
+    with accessing(worktree.admin):
+        if sorted(os.listdir(worktree.admin)) == ["locked"]:
+            os.unlink(f"{worktree.admin}/locked")
+        os.rmdir(worktree.admin)

@@ -1,0 +1,115 @@
+"""The workspace provider `git`: each session has a worktree of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from spinney.errors import RemovalBlockedError, WorkAtStakeError
+from spinney.model import AtStake, Session, SessionId
+from spinney.ports import Location, WorkspaceProvider, WorktreePlan, WorktreeRequest
+from spinney_git import GitWorkspaceOptions, _branches, _discarding, _location
+from spinney_git._creation import Creation
+from spinney_git._git import Git
+from spinney_git._inspection import Inspector
+from spinney_git._lock import exclusive
+from spinney_git._removal import take_away
+from spinney_git._repository import Repository
+
+
+class GitWorkspace(WorkspaceProvider):
+    """Worktrees in ``{workspace}/.worktrees/{session id}``, locked while sessions live in them."""
+
+    def __init__(self, options: GitWorkspaceOptions, workspace: Path) -> None:
+        self.git = Git()
+        self._options = options
+        self._workspace = workspace
+        self._places = anyio.CapacityLimiter(options.concurrency)
+        self._workers = options.checkout_workers or os.cpu_count() or 1
+
+    async def taken(self, branches: Collection[str]) -> frozenset[str]:
+        return await _branches.taken(self.git, self._repository(), branches)
+
+    async def plan(self, request: WorktreeRequest) -> WorktreePlan:
+        """One git process. A repository without commits is refused."""
+        repository = self._repository()
+        return WorktreePlan(
+            session_id=request.session_id,
+            path=repository.path_of(request.session_id),
+            branch=request.branch,
+            creates_branch=not request.existing,
+            base_oid=await _branches.starting_point(self.git, repository, request),
+        )
+
+    async def create(self, plan: WorktreePlan) -> None:
+        """Four git processes for a new branch, three for an existing one, and the hook."""
+        creation = Creation(self.git, self._repository(), plan)
+        try:
+            await creation.begin(self._options.excluded)
+            async with self._places:
+                await creation.fill(self._workers)
+        except BaseException:
+            await creation.undo()
+            raise
+
+    async def discard(self, plan: WorktreePlan) -> AtStake:
+        async with self._changing() as repository:
+            inspector = self._inspector(repository)
+            return await _discarding.discard(self.git, repository, inspector, plan)
+
+    async def restore(self, session: Session) -> None:
+        async with self._changing() as repository:
+            await _location.restore(self.git, repository, session, self._workers)
+
+    async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
+        repository = self._repository()
+        return await anyio.to_thread.run_sync(
+            lambda: {session.id: _location.locate(repository, session) for session in sessions}
+        )
+
+    async def inspect(self, session: Session) -> AtStake:
+        inspector = self._inspector(self._repository())
+        return (await inspector.inspect(session.id, session.worktree_path)).at_stake
+
+    async def remove(self, session: Session, *, force: bool = False) -> None:
+        path = session.worktree_path
+        async with self._changing() as repository:
+            findings = await self._inspector(repository).inspect(session.id, path)
+            if findings.at_stake.blocked:
+                raise RemovalBlockedError(path, findings.at_stake.blocked)
+            if findings.at_stake and not force:
+                raise WorkAtStakeError(path, findings.at_stake)
+            if findings.worktree:
+                force = force or findings.has_modules
+                await take_away(self.git, repository, findings.worktree, path, force=force)
+
+    async def repair(self) -> tuple[str, ...]:
+        async with self._changing() as repository:
+            return tuple(await _location.repair(self.git, repository))
+
+    def _repository(self) -> Repository:
+        """Look anew each time: the workspace may have been moved or replaced."""
+        return Repository.find(self._workspace)
+
+    def _inspector(self, repository: Repository) -> Inspector:
+        return Inspector(self.git, repository, self._options.disposable)
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Repository]:
+        """Hold the repository's lock; what is begun is finished, also if cancelled meanwhile."""
+        repository = self._repository()
+        async with exclusive(repository.lock):
+            with anyio.CancelScope(shield=True):
+                yield repository
+
+
+@asynccontextmanager
+async def open_workspace(
+    options: GitWorkspaceOptions, workspace: Path
+) -> AsyncIterator[GitWorkspace]:
+    """Open the workspace provider `git` on ``workspace``."""
+    yield GitWorkspace(options, workspace)
