@@ -7,9 +7,9 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,16 +48,12 @@ class App:
     settings: Settings | None = None
     """Once they were read."""
 
-    def take(
-        self,
-        workspace: str | None = None,
-        store: str | None = None,
-        settings: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        """Take the options in front of all commands."""
-        self.workspace = workspace
-        self.flags += tuple((f"--set {key}={value}", key, value) for key, value in settings)
-        if store is not None:
+    def take(self, options: Mapping[str, Any]) -> None:
+        """Take the options in front of all commands, by their names."""
+        self.workspace = options.get("workspace")
+        settings = list(options.get("settings") or ())
+        self.flags = tuple((f"--set {key}={value}", key, value) for key, value in settings)
+        if store := options.get("store"):
             self.flags += ((f"--store {store}", "store", store),)
 
 

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from spinney_cli._app import App
-from spinney_cli._completion import SessionName
+from spinney_cli._completion import complete_session
 
 _EXIT_CODES = """
 \b
@@ -57,16 +57,14 @@ class _WithCommand(click.Command):
         return rest
 
 
-class _Setting(click.ParamType):
-    """``KEY=VALUE``."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        key, equals, text = value.partition("=")
+def _key_and_value(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    pairs = [text.partition("=") for text in given]
+    for key, equals, value in pairs:
         if not (key and equals):
-            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
-        return key, text
+            raise click.BadParameter(f"{key + value!r} is not KEY=VALUE.", context, parameter)
+    return tuple((key, value) for key, _, value in pairs)
 
 
 def _speak_json(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -89,7 +87,7 @@ _detach_key = click.option(
     callback=_set_detach_key,
     help="The key that detaches, such as ^B; else the setting; else Ctrl-].",
 )
-_session = click.argument("session", type=SessionName())
+_session = click.argument("session", shell_complete=complete_session)
 
 
 @click.group(
@@ -100,18 +98,23 @@ _session = click.argument("session", type=SessionName())
 )
 @click.option("--store", metavar="NAME", help="The store provider.")
 @click.option(
-    "--set", "settings", type=_Setting(), multiple=True, help="A setting; may be repeated."
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_key_and_value,
+    help="A setting; may be repeated.",
 )
 @click.option("-v", "--verbose", count=True, help="Show what happens; twice: all of it.")
 @click.option("--debug", is_flag=True, help="Like -vv, and show tracebacks.")
 @click.version_option(package_name="spinney", message="%(prog)s %(version)s")
 @click.pass_obj
-def cli(app: App, verbose: int, debug: bool, **options: Any) -> None:
+def cli(app: App, /, verbose: int, debug: bool, **options: Any) -> None:
     """Sessions for parallel work: each a branch, a worktree, a terminal and a durable record.
 
     SESSION is an id, a name, or the start of an id.
     """
-    app.take(**options)
+    app.take(options)
     app.verbosity = 2 if debug else verbose
     app.debug = debug
 
@@ -126,7 +129,7 @@ def cli(app: App, verbose: int, debug: bool, **options: Any) -> None:
 @_detach_key
 @_json
 @click.pass_obj
-def new(app: App, no_attach: bool, **options: Any) -> int:
+def new(app: App, /, no_attach: bool, **options: Any) -> int:
     """Create a session and attach this terminal to it."""
     if app.as_json and not no_attach:
         raise click.UsageError("--json needs --no-attach: the session would print, too.")
@@ -139,7 +142,7 @@ def new(app: App, no_attach: bool, **options: Any) -> int:
 @_session
 @_detach_key
 @click.pass_obj
-def resume(app: App, **options: Any) -> int:
+def resume(app: App, /, **options: Any) -> int:
     """Start a session's process again and attach this terminal to it."""
     from spinney_cli._commands import running
 
@@ -149,7 +152,7 @@ def resume(app: App, **options: Any) -> int:
 @cli.command()
 @_json
 @click.pass_obj
-def ls(app: App) -> int:
+def ls(app: App, /) -> int:
     """List the sessions."""
     from spinney_cli._commands import listing
 
@@ -160,7 +163,7 @@ def ls(app: App) -> int:
 @_session
 @_json
 @click.pass_obj
-def show(app: App, session: str) -> int:
+def show(app: App, /, session: str) -> int:
     """Show all about one session."""
     from spinney_cli._commands import listing
 
@@ -171,7 +174,7 @@ def show(app: App, session: str) -> int:
 @_session
 @_json
 @click.pass_obj
-def stop(app: App, session: str) -> int:
+def stop(app: App, /, session: str) -> int:
     """End a session's process, here or in another terminal."""
     from spinney_cli._commands import running
 
@@ -183,7 +186,7 @@ def stop(app: App, session: str) -> int:
 @click.option("--cleanup", is_flag=True, help="Remove its worktree too; the branch always stays.")
 @click.option("--force", is_flag=True, help="Destroy work in that worktree without asking.")
 @click.pass_obj
-def rm(app: App, session: str, cleanup: bool, force: bool) -> int:
+def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     """Destroy a session. Its worktree stays unless --cleanup is given.
 
     If work would be lost that exists nowhere else, it says which and asks; without a terminal it
@@ -200,7 +203,7 @@ def rm(app: App, session: str, cleanup: bool, force: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @_json
 @click.pass_obj
-def rebuild(app: App, dry_run: bool) -> int:
+def rebuild(app: App, /, dry_run: bool) -> int:
     """Restore sessions from what their worktrees remember."""
     from spinney_cli._commands import mending
 
@@ -211,7 +214,7 @@ def rebuild(app: App, dry_run: bool) -> int:
 @click.option("--fix", is_flag=True, help="Repair what can be repaired.")
 @_json
 @click.pass_obj
-def doctor(app: App, fix: bool) -> int:
+def doctor(app: App, /, fix: bool) -> int:
     """Compare state file, worktrees, owners and processes, and say what is wrong."""
     from spinney_cli._commands import mending
 
@@ -221,7 +224,7 @@ def doctor(app: App, fix: bool) -> int:
 @cli.command()
 @_json
 @click.pass_obj
-def plugins(app: App) -> int:
+def plugins(app: App, /) -> int:
     """List the plugins, and what became of each."""
     from spinney_cli._commands import listing
 

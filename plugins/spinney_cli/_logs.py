@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from spinney.config import ManagerConfig
 from spinney.logs import printable
 
-_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LEVELS = {-1: logging.CRITICAL, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 _TOLD_ANYWAY = ("session_creation_failed", "process_exited")
 """Warnings that the command tells in its own words."""
 _NOT_SHOWN = ("level", "timestamp")
@@ -23,7 +23,7 @@ def routed_logs(config: ManagerConfig, verbosity: int) -> Iterator[None]:
 
     Args:
         config: tells whether it is.
-        verbosity: 0 for warnings, 1 for events too, 2 for all.
+        verbosity: -1 for nothing, 0 for warnings, 1 for events too, 2 for all.
     """
     if config.options.get("plugin", {}).get("log", {}).get("configure"):
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 from spinney import SessionManager
 from spinney.errors import InvalidWorkspaceError
@@ -49,6 +49,6 @@ async def opened(app: App, *, restore: bool = True) -> AsyncIterator[SessionMana
     manager = SessionManager(config, restore=restore)
     with routed_logs(config, app.verbosity):
         async with AsyncExitStack() as stack:
-            with progress("Opening the workspace"):
+            with progress("Opening the workspace") if restore else nullcontext():
                 await stack.enter_async_context(manager)
             yield manager

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from spinney import SessionManager
-from spinney.model import Session, SessionStatus, now
-from spinney.ports import Holder
+from spinney import Holder, Session, SessionManager, SessionStatus
+from spinney.model import now
 
 COLUMNS = ("NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER")
 

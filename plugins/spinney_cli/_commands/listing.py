@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 
 import anyio
 
-from spinney import SessionManager, installed_plugins
-from spinney.errors import CorruptStoreError, InvalidNameError
+from spinney import installed_plugins
+from spinney.errors import InvalidNameError
 from spinney.naming import check_name
 from spinney_cli._app import App
 from spinney_cli._console import note, write_json, write_table
@@ -81,26 +80,7 @@ def _is_plain(name: str) -> bool:
 
 
 async def _views(app: App) -> list[View]:
-    """Look without changing anything; only where the record is lost, recover it."""
-    try:
-        async with opened(app, restore=False) as manager:
-            views = await _all(manager)
-        if views or not _holds_worktrees(settings_of(app).config.workspace):
-            return views
-    except CorruptStoreError as error:
-        note(str(error))
-    async with opened(app) as manager:
-        views = await _all(manager)
-    if views:
-        note(f"The record was lost; {len(views)} sessions were recovered from their worktrees.")
-    return views
-
-
-async def _all(manager: SessionManager) -> list[View]:
-    sessions = sorted(manager.get_all_sessions(), key=lambda session: session.created_at)
-    return [await view(manager, session) for session in sessions]
-
-
-def _holds_worktrees(workspace: Path) -> bool:
-    directory = workspace / ".worktrees"
-    return directory.is_dir() and any(directory.iterdir())
+    """Look without changing anything, unless the record is lost: then it is recovered."""
+    async with opened(app, restore=False) as manager:
+        sessions = sorted(manager.get_all_sessions(), key=lambda session: session.created_at)
+        return [await view(manager, session) for session in sessions]

@@ -6,8 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from spinney import Session, SessionManager, SessionStatus
-from spinney.ports import Size
+from spinney import Session, SessionManager, SessionStatus, Size
 from spinney_cli._app import PROCESS_FAILED, App, Interrupted
 from spinney_cli._attach import AttachOutcome, attach, key_name
 from spinney_cli._console import note, progress, write, write_json

@@ -1,0 +1,90 @@
+"""A signal ends a command cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from spinney_cli._app import Interrupted
+from spinney_cli._guard import Guard, drive
+
+
+def test_the_result_comes_back() -> None:
+    async def work(_: Guard) -> str:
+        return "done"
+
+    assert drive(work) == "done"
+
+
+def test_an_error_comes_back_as_it_was() -> None:
+    async def work(_: Guard) -> None:
+        raise LookupError("this one")
+
+    with pytest.raises(LookupError, match="this one"):
+        drive(work)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_the_work_clean_up_first(number: signal.Signals) -> None:
+    cleaned = []
+
+    async def work(_: Guard) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            await anyio.sleep_forever()
+        finally:
+            cleaned.append(True)
+
+    with pytest.raises(Interrupted) as caught:
+        drive(work)
+    assert caught.value.number == number
+    assert cleaned == [True]
+
+
+def test_a_second_signal_does_not_cut_the_cleaning_short() -> None:
+    cleaned = []
+
+    async def work(_: Guard) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                os.kill(os.getpid(), signal.SIGINT)
+                await anyio.sleep(0.01)
+                cleaned.append(True)
+
+    with pytest.raises(Interrupted) as caught:
+        drive(work)
+    assert caught.value.number == signal.SIGTERM
+    assert cleaned == [True]
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    async def work(_: Guard) -> str:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.sleep(0.01)
+        return "done"
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert drive(work) == "done"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_armed_again_it_waits_for_signals_that_something_else_waited_for_meanwhile() -> None:
+    async def work(guard: Guard) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anext(aiter(signals))
+        await guard.arm()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await anyio.sleep_forever()
+
+    with pytest.raises(Interrupted):
+        drive(work)
