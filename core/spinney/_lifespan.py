@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVarTuple
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVarTuple
 
 from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
@@ -135,7 +135,9 @@ class Lifespan:
         except SpinneyError as error:
             log.error("flush_failed", reason=str(error))
 
-    def _later(self, function: Callable[[*_Args], Awaitable[object]], *args: *_Args) -> None:
+    def _later(
+        self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
+    ) -> None:
         self._task_group.start_soon(function, *args)
 
     async def _recover(self, cause: StoreError) -> Snapshot:

@@ -12,8 +12,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -64,12 +62,16 @@ class Logger:
         self._log("error", event, fields)
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        import structlog  # most programs that import spinney never log
+
         target = structlog.get_logger() if structlog.is_configured() else _standard()
         present = {key: _defused(value) for key, value in fields.items() if value is not None}
         getattr(target, level)(printable(event), **present)
 
 
 def _standard() -> Any:
+    import structlog
+
     return structlog.wrap_logger(
         logging.getLogger("spinney"),
         wrapper_class=structlog.stdlib.BoundLogger,
