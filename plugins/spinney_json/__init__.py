@@ -1,1 +1,28 @@
-"""Being built."""
+"""The store ``json``: all sessions of a workspace in one readable, atomically written file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from spinney.hookspecs import hookimpl
+from spinney.ports import SessionStore
+from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
+from spinney_json.options import CAN_WATCH, JsonOptions
+
+__all__ = ["JsonOptions", "spinney_providers"]
+
+
+@asynccontextmanager
+async def _open(options: JsonOptions, context: ProviderContext) -> AsyncIterator[SessionStore]:
+    from spinney_json.store import JsonStore
+
+    async with JsonStore.opened(context.workspace, options) as store:
+        yield store
+
+
+@hookimpl
+def spinney_providers() -> Iterable[ProviderSpec]:
+    """Offer the store ``json``."""
+    capabilities = frozenset({Capability.WATCH}) if CAN_WATCH else frozenset()
+    return [ProviderSpec(Role.STORE, "json", _open, JsonOptions, capabilities)]

@@ -1,0 +1,147 @@
+"""The seam to the operating system: every file operation of this store goes through here.
+
+Named one by one so that a fault laboratory can record them, or make each of them fail. All
+raise :class:`OSError` as the system call does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+_READ_SIZE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return the identity that ``status`` tells of."""
+    return Identity(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+def is_regular(status: os.stat_result) -> bool:
+    """Tell whether ``status`` is that of a regular file."""
+    return stat.S_ISREG(status.st_mode)
+
+
+def status(path: str) -> os.stat_result:
+    """stat(2), following links."""
+    return os.stat(path)
+
+
+def status_of(fd: int) -> os.stat_result:
+    """fstat(2)."""
+    return os.fstat(fd)
+
+
+def open_for_reading(path: str) -> int:
+    """Open ``path`` without waiting, whatever kind of file it is."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def open_new(path: str) -> int:
+    """Create ``path`` for writing with mode 0600; it must not exist, not even as a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o600)
+
+
+def open_lock(path: str) -> int:
+    """Open the lock file ``path``, creating it and its directories where they are missing."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o666)
+
+
+def read_all(fd: int, limit: int) -> bytes:
+    """Read from ``fd`` to its end, at most ``limit`` bytes."""
+    chunks = []
+    while limit > 0 and (chunk := os.read(fd, min(limit, _READ_SIZE))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of ``data``, however little each write(2) takes."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def read_note(fd: int) -> bytes:
+    """Read the few bytes that a lock file holds."""
+    return os.pread(fd, 64, 0)
+
+
+def write_note(fd: int, note: bytes) -> None:
+    """Overwrite the beginning of a lock file."""
+    os.pwrite(fd, note, 0)
+
+
+def sync(fd: int) -> None:
+    """Force ``fd`` to the medium; on macOS fsync(2) alone leaves it in the drive's cache."""
+    if sys.platform == "darwin":  # pragma: no cover
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(fd)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in directory ``path`` durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def take_over_access(fd: int, status: os.stat_result) -> None:
+    """Give ``fd`` the owner, where permitted, and the mode of ``status``."""
+    mine = os.fstat(fd)
+    if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
+        with suppress(PermissionError):
+            os.fchown(fd, status.st_uid, status.st_gid)
+    os.fchmod(fd, stat.S_IMODE(status.st_mode))
+
+
+def rename(source: str, target: str) -> None:
+    """rename(2): ``target`` is the old or the new file at any moment."""
+    os.rename(source, target)
+
+
+def link(source: str, target: str) -> None:
+    """link(2)."""
+    os.link(source, target)
+
+
+def unlink(path: str) -> None:
+    """unlink(2)."""
+    os.unlink(path)
+
+
+def close(fd: int) -> None:
+    """close(2)."""
+    os.close(fd)
+
+
+def lock(fd: int, operation: int) -> None:
+    """flock(2)."""
+    fcntl.flock(fd, operation)

@@ -1,0 +1,121 @@
+"""Locks between processes: flock(2) on files that others may delete and we never do.
+
+A lock belongs to the open file description: the kernel drops it when its holder dies, other
+descriptions in the same process are refused like another process. Descriptors are closed in a
+forked child, which would otherwise keep its dead parent's locks alive; exec(3) closes them too.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+
+from spinney_json import _files
+
+_UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
+
+_open: set[int] = set()
+
+
+def _close_in_child() -> None:
+    for fd in _open:
+        with suppress(OSError):
+            os.close(fd)
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def is_unsupported(error: OSError) -> bool:
+    """Tell whether ``error`` says that the file system has no locks."""
+    return error.errno in _UNSUPPORTED
+
+
+def opened(path: str) -> int:
+    """Open the lock file ``path``, creating it if need be."""
+    fd = _files.open_lock(path)
+    _open.add(fd)
+    return fd
+
+
+def closed(fd: int) -> None:
+    """Close ``fd``, and with it drop its lock."""
+    if fd in _open:  # otherwise a fork has closed it, and the number may be another's
+        _open.discard(fd)
+        _files.close(fd)
+
+
+def try_lock(fd: int, *, shared: bool = False) -> bool:
+    """Lock ``fd`` if that is possible at once."""
+    try:
+        _files.lock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Tell whether ``fd`` is the file that ``path`` names now, not one deleted since."""
+    try:
+        mine, theirs = _files.status_of(fd), _files.status(path)
+    except FileNotFoundError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (theirs.st_dev, theirs.st_ino)
+
+
+class FileLock:
+    """An exclusive lock, for one thread at a time.
+
+    Its file also holds the highest revision ever written, by which we know that we have
+    written before, even if the state file says nothing of it any more.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Wait for the lock, however long."""
+        while True:
+            if self._fd < 0:
+                self._fd = opened(self._path)
+            _files.lock(self._fd, fcntl.LOCK_EX)
+            if is_at(self._fd, self._path):
+                return
+            self.close()
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        _files.lock(self._fd, fcntl.LOCK_UN)
+
+    def note(self, revision: int) -> None:
+        """Remember ``revision``; only while locked."""
+        _files.write_note(self._fd, f"{revision:020d}\n".encode())
+
+    def noted(self) -> int:
+        """Return the highest revision known to have been written, 0 if none is; never waits."""
+        try:
+            fd = _files.open_for_reading(self._path)
+        except OSError:
+            return 0
+        try:
+            return as_number(_files.read_note(fd))
+        except OSError:
+            return 0
+        finally:
+            _files.close(fd)
+
+    def close(self) -> None:
+        """Close the lock file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            closed(fd)
+
+
+def as_number(note: bytes) -> int:
+    """Return the number that a lock file holds, 0 if it holds none."""
+    text = note.strip()
+    return int(text) if text.isdigit() else 0

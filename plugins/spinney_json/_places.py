@@ -1,0 +1,82 @@
+"""Where things are: the state file, its temporary file, its locks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths of one store."""
+
+    file: str
+    """The state file as it was named; may be a symbolic link."""
+    lock: str
+    """The lock that writers take."""
+    claims: str
+    """Directory of the locks that stand for claims."""
+
+    @classmethod
+    def of(cls, workspace: Path, file: str) -> Places:
+        """Return the places for the state file ``file`` of ``workspace``.
+
+        Locks lie in the repository's git directory, which ``git clean -fdx`` spares, under a
+        name that does not change when the workspace is mounted elsewhere. Without a repository,
+        or for a file outside the workspace, which several workspaces may share, they lie beside
+        the file.
+        """
+        path = Path(os.path.normpath(workspace / file))
+        home = _git_directory(workspace) if path.is_relative_to(workspace) else None
+        if home is not None:
+            root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
+        else:
+            real = Path(os.path.realpath(path))
+            root, name = real.parent / ".spinney", real.name
+        return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"))
+
+    @property
+    def target(self) -> str:
+        """The file itself, where :attr:`file` is a symbolic link to it."""
+        path = Path(self.file)
+        return os.path.realpath(path) if path.is_symlink() else self.file
+
+    @property
+    def directories(self) -> set[str]:
+        """The directories in which a rename can change the state."""
+        return {os.path.dirname(path) for path in (self.file, self.target)}
+
+
+def temporary_names(target: str) -> list[str]:
+    """Return the names for the temporary file beside ``target``, the agreed one first.
+
+    The others serve when something that cannot be removed occupies it.
+    """
+    stem = str(Path(target).with_suffix(""))
+    return [f"{stem}.tmp", *(f"{stem}.{number}.tmp" for number in range(1, 10))]
+
+
+def _git_directory(workspace: Path) -> Path | None:
+    """Return the common git directory of ``workspace``: gitrepository-layout(5)."""
+    dot_git = workspace / ".git"
+    if dot_git.is_dir():
+        return dot_git
+    if dot_git.is_file():
+        return _linked(dot_git)
+    bare = (workspace / "HEAD").is_file() and all(
+        (workspace / part).is_dir() for part in ("objects", "refs")
+    )
+    return workspace if bare else None
+
+
+def _linked(dot_git: Path) -> Path | None:
+    prefix, _, named = os.fsdecode(dot_git.read_bytes()).rstrip("\n").partition("gitdir: ")
+    home = dot_git.parent / named
+    if prefix or not named or not home.is_dir():
+        return None
+    common = home / "commondir"
+    if common.is_file():
+        home /= os.fsdecode(common.read_bytes()).rstrip("\n")
+    return Path(os.path.realpath(home))

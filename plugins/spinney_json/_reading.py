@@ -1,0 +1,245 @@
+"""Bytes to document: what is believed, what is noticed, what is refused.
+
+A file whose seal holds was laid out by :mod:`spinney_json._document`: its records are cut out and
+validated one by one, and those that have not changed since the last reading are taken over. Any
+other file is parsed as a whole, by a parser that keeps the text of odd numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from spinney.errors import StoreVersionError
+from spinney.model import Details, Integrity, Reservation, Session, Snapshot
+from spinney_json import _document as layout
+from spinney_json._document import EMPTY, Document, Entry, UnstorableError, read_session
+from spinney_json._numbers import Exact, loads, plain
+
+_ID = slice(len('{\n      "id": "'), len('{\n      "id": "') + 36)
+_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[.+-].*)?", re.DOTALL)
+
+
+class DamagedError(Exception):
+    """The content is not a state file; ``str()`` says why."""
+
+
+def read(data: bytes, where: str, previous: Document = EMPTY) -> Document:
+    """Return the document that ``data`` stands for.
+
+    Args:
+        data: content of the state file ``where``.
+        previous: an earlier reading, whose sessions are taken over where nothing changed.
+
+    Raises:
+        DamagedError: it is none.
+        StoreVersionError: a newer version wrote it.
+    """
+    seal = verified_seal(data)
+    try:
+        if seal is not None and (cut := _Cut.of(data)) is not None:
+            with suppress(ValueError, KeyError, DamagedError):  # not our layout after all
+                return cut.document(seal, where, previous)
+        return _whole(data, seal, where)
+    except UnicodeDecodeError as error:
+        raise DamagedError("it is not UTF-8") from error
+    except ValueError as error:
+        raise DamagedError(str(error).splitlines()[0]) from error
+    except UnstorableError as error:
+        raise DamagedError(error.reason) from error
+
+
+def verified_seal(data: bytes) -> str | None:
+    """Return the checksum that ``data`` carries if it is right, else ``None``.
+
+    It covers every byte of the file but its own digits, which stand at a fixed place.
+    """
+    end = len(data) - len(layout.SEAL_CLOSE)
+    start = end - layout.SEAL_SIZE
+    body, seal = data[: max(start, 0)], data[max(start, 0) : max(end, 0)]
+    if not body.endswith(layout.SEAL_OPEN) or not data.endswith(layout.SEAL_CLOSE):
+        return None
+    actual = hashlib.sha256(body + layout.SEAL_CLOSE).hexdigest()
+    return actual if seal == actual.encode() else None
+
+
+def check_version(tree: dict[str, Any], where: str) -> str | None:
+    """Return the older version that the file has, ``None`` if it has ours.
+
+    Versions are ``MAJOR.MINOR``; a higher one of either is newer, none at all is older.
+
+    Raises:
+        DamagedError: it is no version.
+        StoreVersionError: it is newer.
+    """
+    found = tree.get("version", "0")
+    text = found.text if isinstance(found, Exact) else str(found)
+    match = _VERSION.fullmatch(text)
+    if isinstance(found, bool) or match is None:
+        raise DamagedError("its version is none")
+    version = (int(match[1]), int(match[2] or 0))
+    ours = tuple(int(part) for part in layout.VERSION.split("."))
+    if version > ours:
+        raise StoreVersionError(where, text, layout.VERSION)
+    return None if version == ours else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """Our own part of the file, but for the records."""
+
+    revision: int
+    reservations: dict[str, Any]
+    verbatim: frozenset[str]
+    rest: dict[str, Any]
+
+    @classmethod
+    def of(cls, tree: Any, where: str) -> _Ours:
+        if not isinstance(tree, dict):
+            raise DamagedError("its key 'spinney' is not an object")
+        rest = dict(tree)
+        number, revision = rest.pop("format", None), rest.pop("revision", None)
+        reservations, verbatim = rest.pop("reservations", {}), rest.pop("verbatim", [])
+        for key in ("checksum", "records"):
+            rest.pop(key, None)
+        if type(number) is not int or type(revision) is not int or number < 1 or revision < 0:
+            raise DamagedError("its format or revision is not a positive integer")
+        if number > layout.FORMAT:
+            raise StoreVersionError(where, f"1.0, format {number}", f"1.0, format {layout.FORMAT}")
+        if not isinstance(reservations, dict) or not isinstance(verbatim, list):
+            raise DamagedError("its reservations are not an object")
+        return cls(revision, reservations, frozenset(map(str, verbatim)), rest)
+
+
+def _assembled(
+    top: dict[str, Any],
+    ours: _Ours,
+    entries: Mapping[str, Entry],
+    strays: Mapping[str, Any],
+    integrity: Integrity,
+    seal: str,
+    older: str | None,
+) -> Document:
+    reservations = {
+        key: Reservation.model_validate(plain(tree)) for key, tree in ours.reservations.items()
+    }
+    if any(key != reservation.id for key, reservation in reservations.items()):
+        raise DamagedError("a reservation stands under another id")
+    snapshot = Snapshot(
+        MappingProxyType({key: entry.session for key, entry in entries.items()}),
+        MappingProxyType(reservations),
+        ours.revision,
+        integrity,
+    )
+    return Document(snapshot, entries, top, ours.rest, strays, ours.reservations, seal, older)
+
+
+def _whole(data: bytes, seal: str | None, where: str) -> Document:
+    tree = loads(data.decode())
+    if not isinstance(tree, dict) or not isinstance(tree.get("sessions"), list):
+        raise DamagedError("it is not an object with a list of sessions")
+    older = check_version(tree, where)
+    known = "spinney" in tree
+    blank = {"format": layout.FORMAT, "revision": 0}
+    ours = _Ours.of(tree["spinney"] if known else blank, where)
+    records = tree["spinney"].get("records", {}) if known else {}
+    if not isinstance(records, dict):
+        raise DamagedError("its records are not an object")
+    strays, entries = dict(records), {}
+    for record in tree["sessions"]:
+        key = record.get("id") if isinstance(record, dict) else None
+        entry = Entry.of(*read_session(record, strays.pop(key, {})))
+        if entry.session.id in entries:
+            raise DamagedError(f"two sessions have the id {key}")
+        entries[entry.session.id] = entry
+    top = {key: None if key in _AGREED else value for key, value in tree.items()}
+    readable = Integrity.MISMATCH if known else Integrity.FOREIGN
+    return _assembled(
+        top,
+        ours,
+        entries,
+        strays,
+        readable if seal is None else Integrity.VERIFIED,
+        seal or hashlib.sha256(data).hexdigest(),
+        older,
+    )
+
+
+_AGREED = ("version", "sessions", "spinney")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A verified file, cut into its records and what remains."""
+
+    rest: bytes
+    records: list[bytes]
+    details: dict[str, bytes]
+
+    @classmethod
+    def of(cls, data: bytes) -> _Cut | None:
+        """Cut ``data`` by its layout; ``None`` if it is not laid out so."""
+        # No JSON string holds a raw line break: an indentation tells the depth it stands at.
+        ours = data.rfind(layout.OURS_OPEN)
+        start, end = _section(data, layout.SESSIONS_OPEN, layout.SESSIONS_CLOSE, 0, ours)
+        first, last = _section(data, layout.RECORDS_OPEN, layout.RECORDS_CLOSE, ours, len(data))
+        if ours < 0 or not 0 <= start <= end <= ours or not ours <= first <= last:
+            return None
+        records = _pieces(data[start:end], b",\n    {", len(b"    {"))
+        details = [
+            piece.partition(b'": ')
+            for piece in _pieces(data[first:last], b',\n      "', len(b'      "'))
+        ]
+        return cls(
+            data[:start] + data[end:first] + data[last:],
+            [b"{" + piece for piece in records],
+            {key.decode(): text for key, _, text in details},
+        )
+
+    def document(self, seal: str, where: str, previous: Document) -> Document:
+        tree = loads(self.rest.decode())
+        check_version(tree, where)
+        ours = _Ours.of(tree["spinney"], where)
+        entries: dict[str, Entry] = {}
+        details = dict(self.details)
+        for record in self.records:
+            key = record[_ID].decode()
+            entry = _entry(record, details.pop(key, b""), key in ours.verbatim, previous, key)
+            entries[entry.session.id] = entry
+        if len(entries) != len(self.records):
+            raise DamagedError("two sessions have the same id")
+        top = {key: None if key in _AGREED else value for key, value in tree.items()}
+        strays = {key: loads(text.decode()) for key, text in details.items()}
+        return _assembled(top, ours, entries, strays, Integrity.VERIFIED, seal, None)
+
+
+def _section(data: bytes, opening: bytes, closing: bytes, start: int, end: int) -> tuple[int, int]:
+    """Return where the lines between ``opening`` and ``closing`` are; empty if there are none."""
+    found = data.find(opening, max(start - 1, 0), end)
+    if found < 0:
+        return max(start, 0), max(start, 0)
+    first = found + len(opening)
+    return first, data.find(closing, first - 1, end)
+
+
+def _pieces(section: bytes, separator: bytes, skip: int) -> list[bytes]:
+    return section[skip:].split(separator) if section else []
+
+
+def _entry(record: bytes, details: bytes, verbatim: bool, previous: Document, key: str) -> Entry:
+    before = previous.entries.get(key)
+    if before is not None and before.record == record and before.details == details:
+        return before
+    if verbatim:
+        trees = loads(record.decode()), loads(details.decode() or "{}")
+        session, origin = read_session(*trees)
+        return Entry(session, record, details, origin)
+    session = Session.model_validate_json(record)
+    if details:
+        session = session.evolve(details=Details.model_validate_json(details))
+    return Entry(session, record, details)

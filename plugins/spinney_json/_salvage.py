@@ -1,0 +1,75 @@
+"""What can still be read from a state file that cannot be believed as a whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from spinney.model import Session
+from spinney_json._document import read_session
+from spinney_json._numbers import decode_from
+
+_SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
+_RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
+_BETWEEN = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """Sessions found in damaged content."""
+
+    sessions: tuple[Session, ...]
+    """Of several with one id, the one that was active last."""
+    complete: bool
+    """Whether the list of sessions was read to its end without skipping anything."""
+
+
+def salvage(data: bytes) -> Salvage:
+    """Return every session that can be parsed from ``data``, whatever surrounds it."""
+    text = data.decode(errors="surrogateescape")
+    details = _details(text)
+    found: dict[str, Session] = {}
+    start = _SESSIONS.search(text)
+    position, complete = (start.end(), True) if start else (0, False)
+    while True:
+        position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
+        if start and text.startswith("]", position):
+            break
+        session, position, skipped = _next(text, position, details)
+        complete = complete and not skipped
+        if session is None:
+            break
+        before = found.get(session.id)
+        if before is None or before.last_activity <= session.last_activity:
+            found[session.id] = session
+    return Salvage(tuple(found.values()), complete)
+
+
+def _next(text: str, position: int, details: Any) -> tuple[Session | None, int, bool]:
+    """Return the next session from ``position`` on, where it ends, whether text was skipped."""
+    first = position
+    while (position := text.find("{", position)) >= 0:
+        try:
+            record, end = decode_from(text, position)
+            its = details.get(record.get("id"), {})
+            return _session(record, its), end, position != first
+        except ValueError:
+            position += 1
+    return None, len(text), True
+
+
+def _session(record: Any, details: Any) -> Session:
+    try:
+        return read_session(record, details)[0]
+    except ValueError:
+        return read_session(record, {})[0]
+
+
+def _details(text: str) -> dict[str, Any]:
+    found = _RECORDS.search(text)
+    try:
+        tree = decode_from(text, found.end())[0] if found else {}
+    except ValueError:
+        return {}
+    return tree if isinstance(tree, dict) else {}

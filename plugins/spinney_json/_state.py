@@ -1,0 +1,277 @@
+"""The state file as the threads of a store see it: read, commit, replace. Everything blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from spinney.errors import (
+    CommitOutcomeUnknownError,
+    CorruptStoreError,
+    StoreBusyError,
+    StoreError,
+)
+from spinney.logs import log
+from spinney.model import Integrity, Snapshot
+from spinney.ports import Committed, Transaction
+from spinney_json import _aside, _files
+from spinney_json._atomic import OvertakenError, Stats
+from spinney_json._atomic import replace as replace_file
+from spinney_json._document import EMPTY, VERSION, Document
+from spinney_json._files import Identity
+from spinney_json._locks import FileLock, is_unsupported
+from spinney_json._places import Places
+from spinney_json._reading import DamagedError, read
+from spinney_json._salvage import salvage
+
+T = TypeVar("T")
+
+_ATTEMPTS = 20
+"""How often a file that somebody else keeps changing is read or written again."""
+_MAX_SIZE = 512 << 20
+"""Bytes; a larger file is none of ours, and would not fit in memory several times over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    data: bytes
+    identity: Identity
+
+    @property
+    def token(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was read or written last, and the file that it was; ``None`` if there was none."""
+
+    document: Document
+    identity: Identity | None
+    generation: int
+    """How often somebody else had changed the content by then."""
+
+
+class StateFile:
+    """One state file. :meth:`current` in any thread, the rest in the one that writes."""
+
+    def __init__(self, places: Places) -> None:
+        self.stats = Stats()
+        self.generation = 0
+        """How often the content was found changed by somebody else."""
+        self._places = places
+        self._lock = FileLock(places.lock)
+        self._known: Known | None = None
+        self._written = ""
+        self._guard = threading.Lock()
+
+    def current(self) -> Known:
+        """Return what is stored now; an unchanged file is not read again.
+
+        Raises:
+            CorruptStoreError, StoreVersionError, StoreError: as ``SessionStore.load``.
+        """
+        while True:
+            known = self._known
+            if known is not None and self._identity() == known.identity:
+                return known
+            document, identity = self._read(known.document if known else EMPTY)
+            with self._guard:
+                if self._known is known:  # otherwise a commit came in between, and is newer
+                    before = known.document.seal if known else self._written or document.seal
+                    self.generation += document.seal not in (before, self._written)
+                    self._known = Known(document, identity, self.generation)
+                    return self._known
+
+    def locked(self, work: Callable[[], T]) -> T:
+        """Do ``work`` while no other process writes, however long it takes to get there.
+
+        Raises:
+            StoreError: the lock cannot be had at all.
+        """
+        try:
+            self._lock.acquire()
+        except OSError as error:
+            hint = " Its file system has no locks." if is_unsupported(error) else ""
+            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.{hint}") from error
+        try:
+            return work()
+        finally:
+            self._lock.release()
+
+    def commit(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
+        """Apply ``transactions`` one after the other and write once; only while locked.
+
+        One that raises affects none of the others.
+
+        Raises:
+            CorruptStoreError, StoreVersionError, StoreError, CommitOutcomeUnknownError: as
+                ``SessionStore.transact``, for all of them.
+        """
+        for _ in range(_ATTEMPTS):
+            found = self.current()
+            document, outcomes = self._applied(found.document, transactions)
+            if document is found.document:
+                return outcomes
+            with suppress(OvertakenError):
+                self._write(document, found.identity)
+                return outcomes
+        raise self._restless()
+
+    def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        """As ``SessionStore.replace_corrupt``; only while locked."""
+        for _ in range(_ATTEMPTS):
+            content = self._content()
+            if content is None or content.token != token:
+                newest = self.current().document.snapshot
+                return Committed(newest, newest.revision)
+            repaired = self._numbered(Document.of(snapshot)).incremented()
+            self._keep(content, "corrupt")
+            with suppress(OvertakenError):
+                stored = self._write(repaired, content.identity).snapshot
+                _aside.prune(self._places.target, stored.sessions.keys())
+                return Committed(stored, stored.revision)
+        raise self._restless()
+
+    def close(self) -> None:
+        """Close the lock file."""
+        self._lock.close()
+
+    def _read(self, previous: Document) -> tuple[Document, Identity | None]:
+        for _ in range(_ATTEMPTS):
+            content = self._content()
+            if content is None:
+                return EMPTY, None
+            self.stats.parses += 1
+            try:
+                document = read(content.data, self._places.file, previous)
+            except DamagedError as error:
+                if self._identity() != content.identity:
+                    continue  # seen while somebody was writing it in place
+                raise CorruptStoreError(
+                    self._places.file, str(error), content.token, salvage(content.data).sessions
+                ) from error
+            return self._judged(document), content.identity
+        raise self._restless()
+
+    def _judged(self, document: Document) -> Document:
+        """Report what is not as we left it; our revisions go on from there."""
+        integrity = document.snapshot.integrity
+        if integrity is Integrity.VERIFIED:
+            return document
+        judged = self._numbered(document)
+        if integrity is Integrity.MISMATCH:
+            log.warning("state_file_mismatch", path=self._places.file)
+        elif judged.snapshot.revision:
+            log.warning("state_file_foreign", path=self._places.file)
+        return judged
+
+    def _numbered(self, document: Document) -> Document:
+        """Return ``document`` with a revision no lower than any ever written."""
+        revision = max(document.snapshot.revision, self._lock.noted())
+        return replace(document, snapshot=replace(document.snapshot, revision=revision))
+
+    def _applied(
+        self, found: Document, transactions: Sequence[Transaction]
+    ) -> tuple[Document, list[Committed | BaseException]]:
+        document = found
+        outcomes: list[Committed | BaseException] = []
+        for transaction in transactions:
+            try:
+                changes = transaction(document.snapshot)
+                if changes:
+                    base = self._numbered(found) if document is found else document
+                    document = base.changed(changes)
+            except BaseException as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(Committed(document.snapshot, document.snapshot.revision))
+        return document, outcomes
+
+    def _write(self, document: Document, expected: Identity | None) -> Document:
+        if document.older is not None:
+            content = self._content()
+            if content is None or content.identity != expected:
+                raise OvertakenError
+            self._keep(content, f"before-{VERSION}")
+        sealed, data = document.sealed()
+        self._written = sealed.seal
+        try:
+            identity = replace_file(self._places.target, data, expected, self.stats)
+            self._note(sealed.snapshot.revision)
+        except CommitOutcomeUnknownError:
+            self._remember(sealed, None)
+            raise
+        self._remember(sealed, identity)
+        return sealed
+
+    def _remember(self, document: Document, identity: Identity | None) -> None:
+        with self._guard:
+            known = Known(document, identity, self.generation)
+            self._known = known if identity else None
+
+    def _note(self, revision: int) -> None:
+        try:
+            self._lock.note(revision)
+        except OSError as error:  # the state is durable; only the hint to it is not
+            log.warning("revision_not_noted", path=self._places.lock, reason=str(error))
+
+    def _keep(self, content: _Content, why: str) -> None:
+        target = self._places.target
+        try:
+            kept = _aside.keep(target, content.data, why)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
+            ) from error
+        log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
+
+    def _identity(self) -> Identity | None:
+        try:
+            return _files.identity_of(_files.status(self._places.file))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(error.strerror or str(error)) from error
+
+    def _content(self) -> _Content | None:
+        try:
+            for _ in range(_ATTEMPTS):
+                fd = _files.open_for_reading(self._places.file)
+                try:
+                    before = _files.status_of(fd)
+                    if not _files.is_regular(before):
+                        raise self._unreadable("it is no regular file")
+                    if before.st_size > _MAX_SIZE:
+                        raise self._unreadable(f"it is larger than {_MAX_SIZE >> 20} MiB")
+                    data = _files.read_all(fd, before.st_size + 1)
+                    identity = _files.identity_of(_files.status_of(fd))
+                finally:
+                    _files.close(fd)
+                if identity == _files.identity_of(before) and len(data) == identity.size:
+                    return _Content(data, identity)
+        except FileNotFoundError as error:
+            directory = os.path.dirname(self._places.target)
+            if not os.path.isdir(directory):
+                raise self._unreadable(f"{directory!r} is no directory") from error
+            return None
+        except OSError as error:
+            raise self._unreadable(error.strerror or str(error)) from error
+        raise self._restless()
+
+    def _unreadable(self, why: str) -> StoreError:
+        return StoreError(
+            f"Cannot read {self._places.file!r}: {why}. Nothing was changed; remedy that and "
+            "try again."
+        )
+
+    def _restless(self) -> StoreBusyError:
+        return StoreBusyError(
+            f"{self._places.file!r} is changed all the time by a program that takes no lock; "
+            "nothing was changed. Stop that program, then try again."
+        )

@@ -1,0 +1,35 @@
+"""What can be set of the store ``json``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePath
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from spinney.config import Options
+
+CAN_WATCH = sys.platform == "linux"
+"""Whether this platform tells of changes without polling: Linux, through inotify(7)."""
+
+
+def _file_name(value: str) -> str:
+    path = PurePath(value)
+    if "\0" in value or not path.name or ".." in path.parts:
+        raise ValueError("must name a file, in the workspace or by an absolute path")
+    if path.suffix in (".tmp", ".lock"):
+        raise ValueError("must not end in .tmp or .lock, which the store itself needs")
+    return value
+
+
+class JsonOptions(Options):
+    """Options of the store ``json``."""
+
+    file: Annotated[str, AfterValidator(_file_name)] = ".claude-container-sessions.json"
+    """The state file: a path in the workspace, or an absolute one."""
+    lock_timeout: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds to wait for other processes before :class:`~spinney.errors.StoreBusyError`."""
+    write_timeout: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds that a begun write may take on a stalled disk before
+    :class:`~spinney.errors.CommitOutcomeUnknownError`."""

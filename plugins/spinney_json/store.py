@@ -1,0 +1,173 @@
+"""The store ``json``: the store port, over one state file and its locks.
+
+Two daemon threads of the store do the blocking work: one waits for the lock and writes, the other
+reads and claims and never waits for anybody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from spinney.errors import StoreError, UnsupportedCapabilityError
+from spinney.model import SessionId, Snapshot
+from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
+from spinney_json._atomic import Stats
+from spinney_json._claims import Claims
+from spinney_json._jobs import Job, Worker, announce, do
+from spinney_json._places import Places
+from spinney_json._state import StateFile
+from spinney_json.options import CAN_WATCH, JsonOptions
+
+T = TypeVar("T")
+
+_CLOSING = 1.0
+"""Seconds that closing waits for the threads; one that waits for a lock ends when it gets it."""
+
+
+class JsonStore(SessionStore):
+    """Sessions in a JSON file; see the documentation of the state file for its format.
+
+    A transaction whose caller is cancelled before its write has begun is dropped. Once it has
+    begun the caller waits until it is decided, and is cancelled then.
+    """
+
+    def __init__(self, places: Places, options: JsonOptions) -> None:
+        self._places = places
+        self._options = options
+        self._state = StateFile(places)
+        self._claims = Claims(places.claims)
+        self._waiting: deque[tuple[Transaction, Job[Committed]]] = deque()
+        self._gathering = False
+        self._writer = Worker("spinney-json-writer")
+        self._reader = Worker("spinney-json-reader")
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, workspace: Path, options: JsonOptions) -> AsyncIterator[JsonStore]:
+        """Open the store of ``workspace``; its threads end with the context."""
+        try:
+            places = Places.of(workspace, options.file)
+        except OSError as error:
+            raise StoreError(f"Cannot look for the repository: {error}.") from error
+        store = cls(places, options)
+        try:
+            yield store
+        finally:
+            store._writer.submit(store._state.close)
+            await store._reader.close(_CLOSING)
+            await store._writer.close(_CLOSING)
+
+    @property
+    def stats(self) -> Stats:
+        """What this store has cost so far, counted."""
+        return self._state.stats
+
+    async def load(self) -> Snapshot:
+        """See :meth:`spinney.ports.SessionStore.load`. Waits for no lock."""
+        return (await self._read(self._state.current)).document.snapshot
+
+    async def transact(self, fn: Transaction) -> Committed:
+        """See :meth:`spinney.ports.SessionStore.transact`.
+
+        All that wait at the moment when the lock is had are written as one.
+        """
+        job = Job[Committed]()
+        self._waiting.append((fn, job))
+        if not self._gathering:
+            self._gathering = True
+            job.call_soon(self._gathered)  # once the others of this turn of the loop have joined
+        return await job.outcome(self._options.lock_timeout, self._options.write_timeout)
+
+    async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        """See :meth:`spinney.ports.SessionStore.replace_corrupt`."""
+        job = Job[Committed]()
+
+        def replace() -> None:
+            do(job, lambda: self._state.replace_corrupt(token, snapshot))
+
+        def locked() -> None:
+            try:
+                self._state.locked(replace)
+            except StoreError as error:
+                if job.begin():
+                    job.fail(error)
+                    announce([job])
+
+        self._writer.submit(locked)
+        return await job.outcome(self._options.lock_timeout, self._options.write_timeout)
+
+    @asynccontextmanager
+    async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:
+        """See :meth:`spinney.ports.SessionStore.claim`."""
+        held = await self._read(lambda: self._claims.take(session_id), self._claims.release)
+        try:
+            yield Claim(session_id, held.fence)
+        finally:
+            self._claims.release(held)
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        """See :meth:`spinney.ports.SessionStore.holder`."""
+        return await self._read(lambda: self._claims.holder(session_id))
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        """See :meth:`spinney.ports.SessionStore.watch`.
+
+        Starts from what this store has seen last. While the file cannot be read nothing is
+        yielded; ``load`` tells why.
+        """
+        if not CAN_WATCH:
+            raise UnsupportedCapabilityError("the store 'json' on this platform", "watch")
+        from spinney_json._inotify import Directories
+
+        seen = self._state.generation
+        with Directories() as directories:
+            while True:
+                directories.follow(self._places.directories)
+                with suppress(StoreError):
+                    known = await self._read(self._state.current)
+                    if known.generation != seen:
+                        seen = known.generation
+                        yield known.document.snapshot
+                await directories.changed()
+
+    async def _read(self, work: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+        limits = self._options.lock_timeout, self._options.write_timeout
+        return await self._reader.run(work, *limits, undo)
+
+    def _gathered(self) -> None:
+        self._gathering = False
+        self._writer.submit(self._write_waiting)
+
+    def _write_waiting(self) -> None:
+        group: list[tuple[Transaction, Job[Committed]]] = []
+        outcomes: Sequence[Committed | BaseException] = ()
+
+        def take() -> None:
+            while self._waiting:
+                fn, job = self._waiting.popleft()
+                if job.begin():
+                    group.append((fn, job))
+
+        def commit() -> Sequence[Committed | BaseException]:
+            self._claims.mend()
+            take()
+            return self._state.commit([fn for fn, _ in group]) if group else ()
+
+        if not self._waiting:
+            return  # written with an earlier group
+        try:
+            outcomes = self._state.locked(commit)
+        except BaseException as error:
+            if not group:  # the lock itself failed
+                take()
+            outcomes = [error] * len(group)
+        for (_, job), outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                job.fail(outcome)
+            else:
+                job.settle(outcome)
+        announce(job for _, job in group)
