@@ -41,7 +41,7 @@ class GitWorkspaceOptions(Options):
     """Processes that fill one large worktree; 0 for one per processor."""
 
 
-def _workspace(
+def _open_workspace(
     options: GitWorkspaceOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[WorkspaceProvider]:
     from spinney_git._workspace import open_workspace
@@ -49,7 +49,7 @@ def _workspace(
     return open_workspace(options, context.workspace)
 
 
-def _recovery(
+def _open_recovery(
     _options: Options, context: ProviderContext
 ) -> AbstractAsyncContextManager[SessionRecovery]:
     from spinney_git._recovery import open_recovery
@@ -61,6 +61,6 @@ def _recovery(
 def spinney_providers() -> Iterable[ProviderSpec]:
     """Offer the workspace and the recovery provider `git`."""
     return (
-        ProviderSpec(Role.WORKSPACE, "git", _workspace, GitWorkspaceOptions),
-        ProviderSpec(Role.RECOVERY, "git", _recovery),
+        ProviderSpec(Role.WORKSPACE, "git", _open_workspace, GitWorkspaceOptions),
+        ProviderSpec(Role.RECOVERY, "git", _open_recovery),
     )
