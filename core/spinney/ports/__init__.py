@@ -6,7 +6,14 @@ that is not declared raises :class:`~spinney.errors.UnsupportedCapabilityError`.
 """
 
 from spinney.ports.recovery import Marker, MarkerState, SessionRecovery
-from spinney.ports.store import Claim, Committed, Holder, SessionStore, Transaction
+from spinney.ports.store import (
+    Claim,
+    Committed,
+    Holder,
+    SessionStore,
+    Transaction,
+    WrappedStore,
+)
 from spinney.ports.terminal import (
     Attachment,
     AttachMode,
@@ -49,4 +56,5 @@ __all__ = [
     "WorkspaceProvider",
     "WorktreePlan",
     "WorktreeRequest",
+    "WrappedStore",
 ]

@@ -101,3 +101,34 @@ class SessionStore(ABC):
         Requires ``Capability.WATCH``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "watch")
+
+
+class WrappedStore(SessionStore):
+    """Hands everything on to the store that it wraps; override what shall differ."""
+
+    def __init__(self, inner: SessionStore) -> None:
+        self.inner = inner
+
+    async def load(self) -> Snapshot:
+        """Load from the wrapped store."""
+        return await self.inner.load()
+
+    async def transact(self, fn: Transaction) -> Committed:
+        """Transact in the wrapped store."""
+        return await self.inner.transact(fn)
+
+    async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
+        """Replace what is corrupt in the wrapped store."""
+        return await self.inner.replace_corrupt(token, snapshot)
+
+    def claim(self, session_id: SessionId) -> AbstractAsyncContextManager[Claim]:
+        """Claim in the wrapped store."""
+        return self.inner.claim(session_id)
+
+    async def holder(self, session_id: SessionId) -> Holder:
+        """Ask the wrapped store."""
+        return await self.inner.holder(session_id)
+
+    def watch(self) -> AsyncIterator[Snapshot]:
+        """Watch the wrapped store."""
+        return self.inner.watch()
