@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
 
-from spinney.hookspecs import ENTRY_POINT_GROUP
-from spinney.providers import Offer, ProviderSpec, Role, choose
+from spinney._loading import load_plugins
+from spinney.config import ManagerConfig
+from spinney.providers import ProviderSpec, Role
 
 PATIENCE = 30.0
 """Seconds after which something that should happen at once is taken never to happen."""
@@ -81,19 +82,11 @@ class Context:
 
         Raises:
             ProviderNotFoundError: no plugin that can be loaded offers it.
+            DuplicateProviderError: several do.
         """
-        spec = choose(_installed(), role, name).spec
+        plugins = load_plugins(ManagerConfig(workspace=self.workspace))
+        spec = plugins.choose(role, name).spec
         return spec.factory(spec.config(), self)
-
-
-def _installed() -> Iterator[Offer]:
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            specs: Iterable[ProviderSpec] = getattr(entry.load(), "spinney_providers", list)()
-        except Exception:  # noqa: S112 - a broken plugin is the host's to report
-            continue
-        for spec in specs:
-            yield Offer(spec, entry.name, entry.dist.name if entry.dist else "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +123,15 @@ class ProviderConformance(Conformance, fixture="provider"):
         workspace = (tmp_path / "workspace").resolve()
         workspace.mkdir()
         (workspace / "tracked.txt").write_text("tracked\n")
+        env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        env.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
         git = ["git", "-C", str(workspace), "-c", "user.name=t", "-c", "user.email=t@localhost"]
         for command in (
             ["init", "-q", "-b", "main"],
             ["add", "tracked.txt"],
-            ["-c", "commit.gpgsign=false", "commit", "-q", "-m", "first"],
+            ["commit", "-q", "-m", "first"],
         ):
-            subprocess.run([*git, *command], check=True)
+            subprocess.run([*git, *command], check=True, env=env)
         return workspace
 
     @pytest.fixture

@@ -12,7 +12,6 @@ from spinney.providers import ProviderSpec
 from spinney_testing.store import StoreConformance
 
 
-@pytest.mark.requirement("R6.6")
 class TestJson(StoreConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:
@@ -21,8 +20,8 @@ class TestJson(StoreConformance):
 
     @pytest.fixture
     def damage(self, workspace: Path) -> Callable[[], None]:
-        def truncate() -> None:
-            state = workspace / ".claude-container-sessions.json"
-            state.write_bytes(state.read_bytes()[:-20])
+        def cut() -> None:
+            file = workspace / ".claude-container-sessions.json"
+            file.write_bytes(file.read_bytes()[:-100])
 
-        return truncate
+        return cut

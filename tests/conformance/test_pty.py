@@ -9,7 +9,6 @@ from spinney.providers import ProviderSpec
 from spinney_testing.spawner import SpawnerConformance
 
 
-@pytest.mark.requirement("R6.6")
 class TestPty(SpawnerConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:

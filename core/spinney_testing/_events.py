@@ -1,0 +1,91 @@
+"""Lifecycle events to test with."""
+
+from __future__ import annotations
+
+from spinney.errors import SessionLimitError
+from spinney.events import (
+    Event,
+    ProcessExited,
+    SessionChangedElsewhere,
+    SessionCreated,
+    SessionCreating,
+    SessionCreationFailed,
+    SessionDestroyed,
+    SessionDestroying,
+    SessionsRecovered,
+    SessionsRestored,
+    SessionStatusChanged,
+    StoreCorrupted,
+)
+from spinney.model import AtStake, ExitStatus, SessionStatus
+from spinney_testing._samples import ODD_TEXTS, a_full_session, a_session
+
+
+def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
+    """Return events that ``hook`` may be given: a plain one first, then odder ones."""
+    plain, full, odd = a_session(), a_full_session(), ODD_TEXTS[3]
+    work = AtStake(untracked=(odd,), operation="merge")
+    samples: dict[str, tuple[Event, ...]] = {
+        "spinney_session_creating": (
+            SessionCreating(workspace=workspace, name="sample", branch="feature/sample"),
+            SessionCreating(workspace=workspace, name=None, branch=None),
+            SessionCreating(
+                workspace=workspace, name=odd, branch=odd, command=(odd,), metadata={odd: odd}
+            ),
+        ),
+        "spinney_session_created": tuple(
+            SessionCreated(workspace=workspace, session=session, duration=0.5)
+            for session in (plain, full)
+        ),
+        "spinney_session_creation_failed": tuple(
+            SessionCreationFailed(
+                workspace=workspace, name=name, branch=name, error=error, duration=0.5
+            )
+            for name, error in (("sample", SessionLimitError(4)), (None, OSError(odd)))
+        ),
+        "spinney_session_status_changed": tuple(
+            SessionStatusChanged(
+                workspace=workspace, session=session, previous=SessionStatus.ACTIVE
+            )
+            for session in (plain, full)
+        ),
+        "spinney_session_changed_elsewhere": tuple(
+            SessionChangedElsewhere(workspace=workspace, before=before, after=after)
+            for before, after in ((plain, full), (None, plain), (plain, None))
+        ),
+        "spinney_session_destroying": (
+            SessionDestroying(workspace=workspace, session=plain, cleanup=False, force=False),
+            SessionDestroying(
+                workspace=workspace, session=full, cleanup=True, force=True, at_stake=work
+            ),
+        ),
+        "spinney_session_destroyed": tuple(
+            SessionDestroyed(workspace=workspace, session=session, cleanup=True, duration=0.5)
+            for session in (plain, full)
+        ),
+        "spinney_sessions_restored": (
+            SessionsRestored(workspace=workspace, sessions=()),
+            SessionsRestored(
+                workspace=workspace,
+                sessions=(plain, full),
+                missing=(plain.id,),
+                moved=(full.id,),
+                swept=(4711,),
+                notes=(odd,),
+            ),
+        ),
+        "spinney_store_corrupted": (
+            StoreCorrupted(workspace=workspace, where=f"{workspace}/state", reason=odd),
+        ),
+        "spinney_sessions_recovered": (
+            SessionsRecovered(workspace=workspace, sessions=(), reason=""),
+            SessionsRecovered(
+                workspace=workspace, sessions=(plain, full), reason=odd, incomplete=(full.id,)
+            ),
+        ),
+        "spinney_process_exited": (
+            ProcessExited(workspace=workspace, session=plain, exit=ExitStatus(code=0)),
+            ProcessExited(workspace=workspace, session=full, exit=ExitStatus(signal=9)),
+        ),
+    }
+    return samples[hook]

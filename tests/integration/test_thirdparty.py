@@ -1,0 +1,216 @@
+"""Strangers' distributions beside spinney: installed from their wheels, chosen by configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STRANGERS = Path(__file__).parent.parent / "thirdparty"
+STATE_FILE = ".claude-container-sessions.json"
+
+HOST = """
+import json, sys
+import anyio
+from spinney import ManagerConfig, SessionManager, SpinneyError
+
+async def main(backend, config, names):
+    created, error = [], None
+    try:
+        async with SessionManager(ManagerConfig.of(**config)) as manager:
+            for name in names:
+                created.append((await manager.create_session(name, start=False)).id)
+            found = [session.name for session in manager.get_all_sessions()]
+    except SpinneyError as refused:
+        found, error = [], [refused.code, str(refused)]
+    print(json.dumps({"created": created, "found": sorted(found), "error": error}))
+
+backend, config, *names = sys.argv[1:]
+anyio.run(main, backend, json.loads(config), names, backend=backend)
+"""
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Build each stranger's wheel and unpack it as an installer would, each by itself."""
+    sites = {}
+    for source in sorted(path.parent for path in STRANGERS.glob("*/pyproject.toml")):
+        directory = tmp_path_factory.mktemp(source.name)
+        copy = shutil.copytree(source, directory / "source")
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory]
+        subprocess.run(command, cwd=copy, check=True, capture_output=True)
+        (wheel,) = directory.glob("*.whl")
+        sites[source.name] = directory / "site"
+        zipfile.ZipFile(wheel).extractall(sites[source.name])
+    return sites
+
+
+@pytest.fixture
+def run(
+    sites: dict[str, Path], workspace: Path, tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Python with some of the strangers installed, in their order of precedence."""
+
+    def run(*arguments: str, installed: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        path = [str(sites[name]) for name in installed]
+        known = os.environ.get("PYTHONPATH")
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([*path, *([known] if known else [])]),
+            "SPINNEY_WORKSPACE": str(workspace),
+        }
+        return subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, env=env, cwd=tmp_path
+        )
+
+    return run
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def host(request: pytest.FixtureRequest, run: Any, workspace: Path) -> Callable[..., Any]:
+    """Run a host that creates sessions of these names; return what it found."""
+
+    def host(*names: str, installed: tuple[str, ...], **config: Any) -> Any:
+        options = json.dumps({"workspace": str(workspace), **config})
+        done = run("-c", HOST, request.param, options, *names, installed=installed)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return host
+
+
+@pytest.fixture
+def spinney(run: Any) -> Callable[..., Any]:
+    """Run the command with --json; return what it printed."""
+
+    def spinney(*arguments: str, installed: tuple[str, ...]) -> Any:
+        done = run("-m", "spinney_cli", *arguments, "--json", installed=installed)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return spinney
+
+
+@pytest.mark.requirement("R6.2")
+def test_a_stranger_replaces_the_store_by_configuration_alone(host: Any, workspace: Path) -> None:
+    first = host("one", installed=("sqlite",), store="sqlite")
+    assert first["found"] == ["one"]
+    second = host("two", installed=("sqlite",), store="sqlite")
+    assert second["found"] == ["one", "two"]
+    assert (workspace / ".sessions" / "sessions.db").exists()
+    assert not (workspace / STATE_FILE).exists()
+
+
+@pytest.mark.requirement("R6.1")
+def test_the_command_takes_a_strangers_store_from_the_configuration_file(
+    spinney: Any, workspace: Path
+) -> None:
+    (workspace / ".spinney.toml").write_text('store = "sqlite"\n')
+    created = spinney("new", "one", "--no-attach", installed=("sqlite",))
+    assert [found["id"] for found in spinney("ls", installed=("sqlite",))] == [created["id"]]
+    assert not (workspace / STATE_FILE).exists()
+
+
+def test_a_store_wraps_the_built_in_one_and_delegates_to_it(host: Any, workspace: Path) -> None:
+    wrapped = host("one", installed=("counting",), store="counting")
+    assert (workspace / ".commits").read_text().splitlines()
+    assert wrapped["found"] == host(installed=("counting",))["found"] == ["one"]
+    stored = json.loads((workspace / STATE_FILE).read_text())
+    assert [session["id"] for session in stored["sessions"]] == wrapped["created"]
+
+
+def test_a_store_wraps_a_strangers_store(host: Any, workspace: Path) -> None:
+    options = {"store": {"counting": {"wraps": "sqlite"}}}
+    installed = ("counting", "sqlite")
+    host("one", installed=installed, store="counting", options=options)
+    assert host(installed=installed, store="sqlite")["found"] == ["one"]
+    assert not (workspace / STATE_FILE).exists()
+
+
+def test_a_store_that_wraps_itself_is_refused(host: Any) -> None:
+    options = {"store": {"counting": {"wraps": "counting"}}}
+    answer = host("one", installed=("counting",), store="counting", options=options)
+    assert answer["error"][0] == "PROVIDER_CYCLE"
+
+
+@pytest.mark.requirement("R6.4")
+def test_a_stranger_vetoes_a_creation_and_nothing_is_left_of_it(
+    host: Any, workspace: Path, git: Callable[..., str]
+) -> None:
+    answer = host("wip-one", installed=("policy",))
+    assert answer["error"] == [
+        "SESSION_VETOED",
+        "Refused by plugin 'policy': no name may begin with 'wip'",
+    ]
+    assert git(workspace, "branch", "--format=%(refname:short)").split() == ["main"]
+    assert len(git(workspace, "worktree", "list").splitlines()) == 1
+    assert host("one", installed=("policy",))["found"] == ["one"]
+
+
+def test_a_strangers_hook_takes_its_own_options(host: Any) -> None:
+    options = {"plugin": {"policy": {"forbidden": "one"}}}
+    assert host("one", installed=("policy",), options=options)["error"][0] == "SESSION_VETOED"
+    assert host("wip-one", installed=("policy",), options=options)["found"] == ["wip-one"]
+
+
+@pytest.mark.requirement("R6.3")
+def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, spinney: Any) -> None:
+    listed = {record["name"]: record for record in spinney("plugins", installed=("broken",))}
+    broken = listed.pop("broken")
+    assert (broken["distribution"], broken["version"]) == ("spinney-broken", "1.0")
+    assert broken["state"] == "failed"
+    assert "a library that this plugin needs is not installed" in broken["reason"]
+    assert {record["state"] for record in listed.values()} == {"loaded"}
+    assert host("one", installed=("broken",))["found"] == ["one"]
+
+
+@pytest.mark.requirement("R6.3")
+def test_choosing_what_a_broken_plugin_would_offer_is_a_clear_error(host: Any) -> None:
+    code, message = host("one", installed=("broken",), store="broken")["error"]
+    assert code == "PROVIDER_NOT_FOUND"
+    assert "a library that this plugin needs is not installed" in message
+
+
+@pytest.mark.requirement("R6.3")
+def test_a_broken_plugin_that_is_blocked_is_not_even_imported(run: Any) -> None:
+    arguments = ("-m", "spinney_cli", "plugins", "--json", "--set", "blocked_plugins=broken")
+    done = run("-v", *arguments, installed=("broken",))
+    listed = {record["name"]: record["state"] for record in json.loads(done.stdout)}
+    assert listed["broken"] == "blocked"
+    assert "spinney_broken" not in done.stderr
+
+
+@pytest.mark.requirement("R6.2")
+@pytest.mark.parametrize("installed", [("sqlite", "twin"), ("twin", "sqlite")])
+def test_two_providers_of_one_name_are_an_error_that_names_both_distributions(
+    host: Any, installed: tuple[str, ...]
+) -> None:
+    code, message = host("one", installed=installed, store="sqlite")["error"]
+    assert code == "DUPLICATE_PROVIDER"
+    assert "spinney-sqlite" in message
+    assert "spinney-twin" in message
+
+
+@pytest.mark.requirement("R6.2")
+def test_two_providers_of_one_name_matter_only_to_who_chooses_it(host: Any) -> None:
+    installed = ("sqlite", "twin")
+    assert host("one", installed=installed)["found"] == ["one"]
+    blocked = host("two", installed=installed, store="sqlite", blocked_plugins=["twin"])
+    assert "two" in blocked["found"]
+
+
+@pytest.mark.requirement("R6.6")
+@pytest.mark.parametrize("stranger", ["sqlite", "counting", "policy"])
+def test_a_stranger_runs_the_shipped_suites(run: Any, stranger: str) -> None:
+    tests = str(STRANGERS / stranger / "tests")
+    arguments = ["-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider", tests]
+    done = run("-m", "pytest", *arguments, f"--rootdir={tests}", installed=(stranger,))
+    assert done.returncode == 0, done.stdout
