@@ -300,7 +300,7 @@ class _Creation:
             parts.follow()
         else:
             await parts.claims.give_back(session.id)
-        await parts.remember(session, MarkerState.LIVE)
+        await parts.markers.write(session, MarkerState.LIVE)
 
     async def _forget(self) -> None:
         if self.undo.left_behind:

@@ -130,16 +130,16 @@ async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool)
     try:
         if cleanup:
             await _bar_entry(parts, session)
-            await parts.remember(session, MarkerState.REMOVING)
+            await parts.markers.write(session, MarkerState.REMOVING)
             async with parts.providers.use(Role.WORKSPACE) as workspace:
                 await workspace.remove(session, force=force)
         else:
-            await parts.remember(session, MarkerState.RELEASED)
+            await parts.markers.write(session, MarkerState.RELEASED)
         await parts.ledger.drop(session.id)
     except BaseException:
         if cleanup:
             parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None))
-        await parts.remember(session, MarkerState.LIVE)
+        await parts.markers.write(session, MarkerState.LIVE)
         raise
 
 

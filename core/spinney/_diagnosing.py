@@ -64,7 +64,7 @@ async def _relocate(parts: Parts, session_id: SessionId, path: str) -> None:
     if session is None or session.worktree_path == path:
         return
     moved = await parts.ledger.amend(session_id, lambda s: s.evolve(worktree_path=path))
-    await parts.remember(moved, MarkerState.LIVE)
+    await parts.markers.write(moved, MarkerState.LIVE)
 
 
 def _label(session: Session) -> str:

@@ -14,6 +14,7 @@ from spinney._dispatch import Hooks
 from spinney._hosting import Providers
 from spinney._ledger import Ledger
 from spinney._loading import PluginRecord, load_plugins
+from spinney._markers import Markers
 from spinney._parts import Parts
 from spinney._running import Ending, Running
 from spinney.config import ManagerConfig
@@ -21,7 +22,6 @@ from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionChangedElsewhere
 from spinney.logs import log
 from spinney.model import Integrity, Session, SessionStatus, Snapshot
-from spinney.ports import MarkerState
 from spinney.providers import Capability, Role
 
 _PATIENCE = 30.0
@@ -41,6 +41,13 @@ class Lifespan:
         providers = Providers(task_group, config, plugins)
         self._task_group = task_group
         self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
+        ledger = Ledger(
+            providers,
+            recover=self._recover,
+            changed_elsewhere=lambda before, after: self._later(self._heed, before, after),
+            flushed=lambda session: self.parts.markers.write_later(session.id),
+            distrusted=lambda snapshot: self._later(self._verify, snapshot),
+        )
         self.parts = Parts(
             config=config,
             task_group=task_group,
@@ -50,14 +57,9 @@ class Lifespan:
                 config.hook_timeout,
                 refuse_broken_creating=config.broken_creating_hook == "refuse",
             ),
-            ledger=Ledger(
-                providers,
-                recover=self._recover,
-                changed_elsewhere=lambda before, after: self._later(self._heed, before, after),
-                flushed=lambda session: self._later(self._remember, session),
-                distrusted=lambda snapshot: self._later(self._verify, snapshot),
-            ),
+            ledger=ledger,
             claims=Claims(task_group, providers),
+            markers=Markers(task_group, providers, ledger),
         )
 
     @classmethod
@@ -103,6 +105,7 @@ class Lifespan:
             for step, patience in (
                 (self._end_processes, grace + _PATIENCE),
                 (self._flush, _PATIENCE),
+                (parts.markers.flush, _PATIENCE),
                 (parts.claims.give_all_back, _PATIENCE),
                 (parts.providers.close, grace + _PATIENCE),
             ):
@@ -142,9 +145,6 @@ class Lifespan:
 
     async def _recover(self, cause: StoreError) -> Snapshot:
         return await _recovering.recover(self.parts, cause)
-
-    async def _remember(self, session: Session) -> None:
-        await self.parts.remember(session, MarkerState.LIVE, durable=False)
 
     async def _verify(self, snapshot: Snapshot) -> None:
         log.warning("state_not_verified", reason=snapshot.integrity.value)

@@ -15,12 +15,11 @@ from spinney._claims import Claims
 from spinney._dispatch import Hooks
 from spinney._hosting import Providers
 from spinney._ledger import Ledger
+from spinney._markers import Markers
 from spinney.config import ManagerConfig
 from spinney.errors import SpinneyError
 from spinney.logs import log
-from spinney.model import Session, SessionId
-from spinney.ports import MarkerState
-from spinney.providers import Role
+from spinney.model import SessionId
 
 if TYPE_CHECKING:
     from spinney._running import Running
@@ -36,6 +35,7 @@ class Parts:
     hooks: Hooks
     ledger: Ledger
     claims: Claims
+    markers: Markers
     running: dict[SessionId, Running] = field(default_factory=dict)
     """The sessions whose process this manager runs."""
     admission: Lock = field(default_factory=Lock)
@@ -61,14 +61,6 @@ class Parts:
         except SpinneyError as error:
             self._following = False
             log.error("following_failed", reason=str(error))
-
-    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
-        """Write the marker of ``session``; a failure is logged, for the store holds the truth."""
-        try:
-            async with self.providers.use(Role.RECOVERY) as recovery:
-                await recovery.remember(session, state, durable=durable)
-        except (SpinneyError, OSError) as error:
-            log.warning("marker_not_written", session_id=session.id, reason=str(error))
 
     @asynccontextmanager
     async def alone(self, session_id: SessionId) -> AsyncIterator[None]:

@@ -231,5 +231,5 @@ async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
     else:
         await parts.ledger.change(transaction)
         for session in found:
-            await parts.remember(session, MarkerState.LIVE)
+            await parts.markers.write(session, MarkerState.LIVE)
     return tuple(found)

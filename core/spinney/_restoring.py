@@ -178,7 +178,7 @@ async def _settle(parts: Parts, reservation: Reservation) -> str:
 
     await parts.ledger.change(transaction)
     if at_stake:
-        await parts.remember(finished[0], MarkerState.LIVE)
+        await parts.markers.write(finished[0], MarkerState.LIVE)
         return f"finished the creation of {session.name} ({session.id}): {at_stake.summary()}"
     return f"undid the creation of {session.name} ({session.id})"
 
@@ -226,5 +226,5 @@ async def _settle_removals(parts: Parts, report: _Report) -> None:
             report.notes.append(f"finished the removal of {session.name} ({session.id})")
         else:
             kept = await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
-            await parts.remember(kept, MarkerState.LIVE)
+            await parts.markers.write(kept, MarkerState.LIVE)
             report.notes.append(f"undid the removal of {session.name} ({session.id})")

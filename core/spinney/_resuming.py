@@ -73,7 +73,7 @@ async def _start(
             )
             Running(parts, session_id, terminal).watch()
             parts.follow()
-            await parts.remember(session, MarkerState.LIVE)
+            await parts.markers.write(session, MarkerState.LIVE)
     except BaseException:
         if session_id not in parts.running:
             with CancelScope(shield=True):

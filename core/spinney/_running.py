@@ -179,13 +179,15 @@ class Running:
             return without_process(session, status, exit_status)
 
         try:
-            return await self._parts.ledger.amend(self._id, amendment)
+            session = await self._parts.ledger.amend(self._id, amendment)
+            self._parts.markers.write_later(self._id)
         except SessionNotFoundError:
             return None
         except SpinneyError as error:
             log.error("exit_not_stored", session_id=self._id, reason=str(error))
             self._parts.ledger.owe(self._id, "exit", amendment)
             return self._parts.ledger.get(self._id)
+        return session
 
     def _status_after(self, exit_status: ExitStatus | None) -> SessionStatus:
         if self._ending is Ending.HOST or exit_status is None:

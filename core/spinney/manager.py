@@ -168,7 +168,7 @@ class SessionManager:
         status = SessionStatus(status)
         before = await self._parts.ledger.need(session_id)
         session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(status=status))
-        await self._parts.remember(session, MarkerState.LIVE, durable=False)
+        self._parts.markers.write_later(session_id)
         if session.status != before.status:
             await self._parts.hooks.session_status_changed(
                 SessionStatusChanged(
@@ -338,5 +338,8 @@ class SessionManager:
 
     async def _amend(self, session_id: SessionId, **changes: Any) -> Session:
         session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(**changes))
-        await self._parts.remember(session, MarkerState.LIVE, durable="name" in changes)
+        if "name" in changes:
+            await self._parts.markers.write(session, MarkerState.LIVE)
+        else:
+            self._parts.markers.write_later(session_id)
         return session

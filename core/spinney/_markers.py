@@ -1,0 +1,68 @@
+"""Keeps what recovery remembers in step with the ledger.
+
+Identity is written at once and durably; activity, status and metadata at most once a second.
+"""
+
+from __future__ import annotations
+
+from anyio import Lock, sleep
+from anyio.abc import TaskGroup
+
+from spinney._hosting import Providers
+from spinney._ledger import COALESCE, Ledger
+from spinney.errors import SpinneyError
+from spinney.logs import log
+from spinney.model import Session, SessionId
+from spinney.ports import MarkerState
+from spinney.providers import Role
+
+
+class Markers:
+    """Writes markers; a failure is logged and goes no further, for the store holds the truth."""
+
+    def __init__(self, task_group: TaskGroup, providers: Providers, ledger: Ledger) -> None:
+        self._task_group = task_group
+        self._providers = providers
+        self._ledger = ledger
+        self._outdated: set[SessionId] = set()
+        self._waiting = False
+        self._writing = Lock()
+        self._going: set[SessionId] = set()
+        """Sessions being destroyed: a late write must not bring them back to life."""
+
+    async def write(self, session: Session, state: MarkerState) -> None:
+        """Write the marker of ``session`` durably, now."""
+        async with self._writing:
+            self._outdated.discard(session.id)
+            if state in (MarkerState.REMOVING, MarkerState.RELEASED):
+                self._going.add(session.id)
+            else:
+                self._going.discard(session.id)
+            await self._write(session, state, durable=True)
+
+    def write_later(self, session_id: SessionId) -> None:
+        """Write the marker of a living session within the next second."""
+        self._outdated.add(session_id)
+        if not self._waiting:
+            self._waiting = True
+            self._task_group.start_soon(self._write_soon)
+
+    async def flush(self) -> None:
+        """Write now what would be written within the next second."""
+        async with self._writing:
+            while self._outdated:
+                session = self._ledger.get(self._outdated.pop())
+                if session is not None and session.id not in self._going:
+                    await self._write(session, MarkerState.LIVE, durable=False)
+
+    async def _write_soon(self) -> None:
+        await sleep(COALESCE)
+        self._waiting = False
+        await self.flush()
+
+    async def _write(self, session: Session, state: MarkerState, *, durable: bool) -> None:
+        try:
+            async with self._providers.use(Role.RECOVERY) as recovery:
+                await recovery.remember(session, state, durable=durable)
+        except (SpinneyError, OSError) as error:
+            log.warning("marker_not_written", session_id=session.id, reason=str(error))
