@@ -34,6 +34,7 @@ class Markers:
         """Write the marker of ``session`` durably, now."""
         async with self._writing:
             self._outdated.discard(session.id)
+            self._going = {id_ for id_ in self._going if self._ledger.get(id_)}
             if state in (MarkerState.REMOVING, MarkerState.RELEASED):
                 self._going.add(session.id)
             else:

@@ -208,7 +208,11 @@ class SessionManager:
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
             changes["metadata"] = None if metadata is None else dict(metadata)
-        return await self._amend(session_id, **changes)
+        async with self._parts.alone(session_id):
+            session = await self._amend(session_id, **changes)
+            if "name" in changes:
+                await self._parts.markers.write(session, MarkerState.LIVE)
+        return session
 
     async def stop_session(self, session_id: SessionId) -> Session:
         """End the process of a session; it becomes ``stopped``.
@@ -338,8 +342,5 @@ class SessionManager:
 
     async def _amend(self, session_id: SessionId, **changes: Any) -> Session:
         session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(**changes))
-        if "name" in changes:
-            await self._parts.markers.write(session, MarkerState.LIVE)
-        else:
-            self._parts.markers.write_later(session_id)
+        self._parts.markers.write_later(session_id)
         return session
