@@ -10,13 +10,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticSerializationError
 
 from spinney.errors import StoreError
 from spinney.model import Changes, Details, Integrity, Reservation, Session, Snapshot
-from spinney_json._numbers import dumps, encoded, loads, plain, restored
+from spinney_json._numbers import dumps, encoded, has_lone_surrogate, loads, plain, restored
 
 VERSION = "1.0"
 """The agreed version of the file."""
@@ -31,9 +33,11 @@ RECORDS_OPEN, RECORDS_CLOSE = b'\n    "records": {\n', b"\n    }"
 SEAL_OPEN, SEAL_CLOSE = b'\n    "checksum": "sha256:', b'"\n  }\n}'
 SEAL_SIZE = 64
 
-_ALIASED = {name for name, info in Session.model_fields.items() if info.alias != name}
-_HIDDEN = frozenset(_ALIASED | {"details"})
-"""Fields of others that a :class:`Session` would take for its own, were it given them."""
+_OWN: dict[type[BaseModel], frozenset[str]] = {
+    Session: frozenset(to_camel(name) for name in Session.model_fields if name != "details"),
+    Details: frozenset(to_camel(name) for name in Details.model_fields),
+}
+"""The fields of the JSON; a model also answers to its Python names, which are others' here."""
 
 
 class UnstorableError(StoreError):
@@ -78,8 +82,9 @@ class Entry:
         before = origin or Origin({}, {})
         try:
             record = restored(_record_of(session), before.record)
-            record |= {key: before.record[key] for key in _HIDDEN & before.record.keys()}
+            record |= _unheld(before.record, Session)
             details = restored(_details_of(session.details), before.details)
+            details |= _unheld(before.details, Details)
             written = encoded(dumps(record, RECORD_MARGIN))
             written_details = encoded(dumps(details, DETAILS_MARGIN)) if details else b""
             read_session(loads(written.decode()), loads(written_details.decode() or "{}"))
@@ -101,24 +106,41 @@ def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
     """
     if not isinstance(record, dict) or not isinstance(details, dict):
         raise ValueError("a session is not an object")  # noqa: TRY004
-    simple, simple_details = plain(record), plain(details)
-    hidden = _HIDDEN & record.keys()
-    if hidden:
-        simple = {key: value for key, value in simple.items() if key not in hidden}
+    simple, simple_details = _held(record, Session), _held(details, Details)
     session = Session.model_validate(simple)
     if details:
         session = session.evolve(details=Details.model_validate(simple_details))
-    odd = hidden or simple is not record or simple_details is not details
+    odd = simple is not record or simple_details is not details
     return session, Origin(record, details) if odd else None
 
 
+def _held(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    unheld = _unheld(tree, model)
+    kept = {key: value for key, value in tree.items() if key not in unheld} if unheld else tree
+    return cast("dict[str, Any]", plain(kept))
+
+
+def _unheld(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return those fields of ``tree`` that a ``model`` would take for its own or choke on."""
+    own = _OWN[model]
+    return {
+        key: value
+        for key, value in tree.items()
+        if key not in own and (key in model.model_fields or has_lone_surrogate({key: value}))
+    }
+
+
+# What is JSON already is taken as it is: pydantic's own dump would turn an infinite number into
+# null and a lone surrogate in a key into replacement characters.
 def _record_of(session: Session) -> dict[str, Any]:
-    # What others wrote is JSON already; pydantic would turn an infinite number into null.
-    return session.to_record() | (session.model_extra or {})
+    record = session.to_record() | (session.model_extra or {})
+    return record if session.metadata is None else record | {"metadata": session.metadata}
 
 
 def _details_of(details: Details) -> dict[str, Any]:
     known = details.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if details.terminal_ref is not None:
+        known["terminalRef"] = details.terminal_ref
     return known | (details.model_extra or {})
 
 

@@ -135,6 +135,11 @@ def encoded(text: str) -> bytes:
         return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text).encode()
 
 
+def has_lone_surrogate(tree: Any) -> bool:
+    """Tell whether a string in ``tree`` has no UTF-8 form."""
+    return _SURROGATE.search(dumps(tree)) is not None
+
+
 def plain(tree: Any) -> Any:
     """Return ``tree`` with plain numbers; ``tree`` itself if they all are."""
     if isinstance(tree, Exact):

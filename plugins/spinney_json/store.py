@@ -127,11 +127,12 @@ class JsonStore(SessionStore):
         with Directories() as directories:
             while True:
                 directories.follow(self._places.directories)
+                known = None
                 with suppress(StoreError):
                     known = await self._read(self._state.current)
-                    if known.generation != seen:
-                        seen = known.generation
-                        yield known.document.snapshot
+                if known is not None and known.generation != seen:
+                    seen = known.generation
+                    yield known.document.snapshot
                 await directories.changed()
 
     async def _read(self, work: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
