@@ -54,7 +54,7 @@ class _Lines(logging.Handler):
         event = fields.pop("event")
         if event in _TOLD_ANYWAY and not self._verbosity:
             return
-        shown = {key: value for key, value in fields.items() if value and key not in _NOT_SHOWN}
+        shown = {k: v for k, v in fields.items() if k not in _NOT_SHOWN and v not in ([], {})}
         said = " ".join([event, *(f"{key}={value}" for key, value in shown.items())])
         line = f"spinney: {record.levelname.lower()}: {said}"
         print(printable(line), file=sys.stderr, flush=True)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
+import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from spinney_cli._app import run
+
 Git = Callable[..., str]
+_COMMAND = (sys.executable, "-m", "spinney_cli")
+_PATIENCE = 30
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +54,106 @@ def repository(tmp_path: Path, git: Git) -> Path:
     git(path, "add", ".")
     git(path, "commit", "-q", "-m", "First")
     return path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed as JSON."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def spinney(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Run the command here, in the repository and without a terminal."""
+    monkeypatch.chdir(repository)
+
+    def call(*arguments: str) -> Outcome:
+        capfd.readouterr()
+        code = run(arguments)
+        return Outcome(code, *capfd.readouterr())
+
+    return call
+
+
+class Terminal:
+    """The command in a process of its own, on a terminal."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self._fd, child = os.openpty()
+        self._process = subprocess.Popen(
+            [*_COMMAND, *arguments],
+            cwd=directory,
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            start_new_session=True,
+            env=os.environ | {"TERM": "xterm"},
+        )
+        os.close(child)
+        self.shown = b""
+
+    def expect(self, text: bytes) -> None:
+        """Wait until ``text`` is shown."""
+        while text not in self.shown:
+            assert self._read(), f"ended without {text!r}: {self.shown!r}"
+
+    def type(self, text: bytes) -> None:
+        """Type ``text``."""
+        os.write(self._fd, text)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the command a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait until the command ends and return its exit code."""
+        while self._read():
+            pass
+        return self._process.wait(_PATIENCE)
+
+    def hang_up(self) -> int:
+        """Let the terminal go away; wait until the command ends and return its exit code."""
+        os.close(self._fd)
+        self._fd = -1
+        return self._process.wait(_PATIENCE)
+
+    def _read(self) -> bytes:
+        ready, _, _ = select.select([self._fd], [], [], _PATIENCE)
+        assert ready, f"nothing more is shown after {self.shown!r}"
+        try:
+            piece = os.read(self._fd, 65536)
+        except OSError:  # EIO: nobody holds the other end any more
+            return b""
+        self.shown += piece
+        return piece
+
+    def close(self) -> None:
+        """Be rid of it."""
+        self._process.kill()
+        self._process.wait()
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+@pytest.fixture
+def on_terminal(repository: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start the command in the repository on a terminal; it is gone when the test ends."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str) -> Terminal:
+        started.append(Terminal(repository, *arguments))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.close()

@@ -1,0 +1,90 @@
+"""What the library logs, as the command shows it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spinney.config import ManagerConfig
+from spinney.logs import log
+from spinney_cli._logs import routed_logs
+
+from .conftest import Outcome
+
+Spinney = Callable[..., Outcome]
+CONFIG = ManagerConfig(workspace=Path("/nowhere"))
+
+
+def _log_one_of_each() -> None:
+    log.debug("step_taken", step=1)
+    log.info("session_created", name="one", exit_code=0, notes=())
+    log.warning("session_creation_failed", code="X")
+    log.warning("state_file_corrupted", path="/a\nb", reason="cut off")
+
+
+@pytest.mark.requirement("R8.3")
+@pytest.mark.parametrize(
+    ("verbosity", "events"),
+    [
+        (-1, []),
+        (0, ["state_file_corrupted"]),
+        (1, ["session_created", "session_creation_failed", "state_file_corrupted"]),
+        (
+            2,
+            ["step_taken", "session_created", "session_creation_failed", "state_file_corrupted"],
+        ),
+    ],
+)
+def test_the_verbosity_chooses_what_is_shown_one_line_each(
+    verbosity: int, events: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with routed_logs(CONFIG, verbosity):
+        _log_one_of_each()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[2] for line in lines] == events
+
+
+def test_a_line_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    with routed_logs(CONFIG, 1):
+        _log_one_of_each()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "spinney: info: session_created name=one exit_code=0"
+    assert lines[2] == r"spinney: warning: state_file_corrupted path=/a\nb reason=cut off"
+
+
+def test_afterwards_the_logger_is_as_before() -> None:
+    logger = logging.getLogger("spinney")
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    with routed_logs(CONFIG, 2):
+        pass
+    assert (logger.level, logger.propagate, logger.handlers) == before
+
+
+@pytest.mark.requirement("R8.2")
+def test_asked_to_configure_logging_the_plugin_does_and_the_command_does_not(
+    spinney: Spinney, repository: Path
+) -> None:
+    (repository / ".spinney.toml").write_text(
+        '[options.plugin.log]\nconfigure = true\nfile = ".git/spinney.log"\n'
+    )
+    logger = logging.getLogger("spinney")
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    try:
+        created = spinney("--verbose", "new", "one", "--no-attach")
+        assert created.err.startswith("spinney: Created one")
+        lines = (repository / ".git" / "spinney.log").read_text().splitlines()
+        assert "session_created" in [json.loads(line)["event"] for line in lines]
+    finally:
+        for handler in set(logger.handlers) - set(before[2]):
+            logger.removeHandler(handler)
+            handler.close()
+        logger.level, logger.propagate = before[:2]
+
+
+def test_verbose_tells_what_happened(spinney: Spinney) -> None:
+    created = spinney("-v", "new", "one", "--no-attach")
+    assert "spinney: info: session_created" in created.err

@@ -1,0 +1,105 @@
+"""Rebuilding and diagnosing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Git, Outcome
+
+Spinney = Callable[..., Outcome]
+STATE = ".claude-container-sessions.json"
+
+
+@pytest.fixture
+def created(spinney: Spinney) -> dict[str, object]:
+    """The record of a session called ``one``."""
+    record = spinney("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
+    return dict(record)
+
+
+def _forget(repository: Path) -> None:
+    """Let the record lose its sessions, as another program might."""
+    (repository / STATE).write_text('{"version": "1.0", "sessions": []}\n')
+
+
+@pytest.mark.requirement("R5.1")
+@pytest.mark.parametrize("harm", ["missing", "corrupt"])
+def test_ls_recovers_a_lost_record_and_says_so(
+    spinney: Spinney, repository: Path, created: dict[str, object], harm: str
+) -> None:
+    if harm == "missing":
+        (repository / STATE).unlink()
+    else:
+        (repository / STATE).write_text('{"version": "1.0", "sess')
+    listed = spinney("ls", "--json")
+    assert listed.json == [created]
+    assert "spinney: warning: sessions_recovered" in listed.err
+
+
+def test_a_dry_run_of_rebuild_changes_nothing(
+    spinney: Spinney, repository: Path, created: dict[str, object]
+) -> None:
+    before = (repository / STATE).read_bytes()
+    rebuilt = spinney("rebuild", "--dry-run", "--json")
+    assert (rebuilt.code, rebuilt.json) == (0, [])
+    assert (repository / STATE).read_bytes() == before
+    assert "Nothing to rebuild" in spinney("rebuild").err
+
+
+@pytest.mark.requirement("R5.3")
+def test_rebuild_prints_what_it_brought_back(
+    spinney: Spinney, repository: Path, created: dict[str, object]
+) -> None:
+    state = json.loads((repository / STATE).read_text())
+    state["sessions"][0]["name"] = "forged"
+    (repository / STATE).write_text(json.dumps(state))
+    printed = spinney("rebuild")
+    assert printed.code == 0
+    assert spinney("show", str(created["id"]), "--json").json["name"] == "one"
+
+
+def test_doctor_finds_nothing_where_all_is_well(
+    spinney: Spinney, created: dict[str, object]
+) -> None:
+    assert spinney("doctor") == Outcome(0, "", "spinney: All is well.\n")
+    assert spinney("doctor", "--json").json == []
+
+
+@pytest.mark.requirement("R4.4")
+def test_doctor_tells_of_a_vanished_worktree_and_fails(
+    spinney: Spinney, repository: Path, created: dict[str, object], git: Git
+) -> None:
+    path = str(created["worktreePath"])
+    git(repository, "worktree", "remove", "--force", "--force", path)
+    examined = spinney("doctor")
+    assert examined.code == 1
+    assert "WORKTREE_MISSING" in examined.out
+    assert path in examined.out
+    finding = spinney("doctor", "--json").json[0]
+    assert finding["session_id"] == created["id"]
+    assert finding["repaired"] is False
+
+
+@pytest.mark.requirement("R4.4")
+def test_doctor_repairs_a_workspace_that_was_moved(
+    spinney: Spinney,
+    repository: Path,
+    created: dict[str, object],
+    git: Git,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved = repository.with_name("moved")
+    repository.rename(moved)
+    monkeypatch.chdir(moved)
+    git(moved, "worktree", "prune")
+    assert spinney("doctor").code == 1
+    repaired = spinney("doctor", "--fix")
+    assert repaired.code == 0
+    assert spinney("doctor").err == "spinney: All is well.\n"
+    worktree = spinney("show", "one", "--json").json["worktreePath"]
+    assert Path(worktree) == moved / ".worktrees" / str(created["id"])
+    assert git(Path(worktree), "status", "--short") == ""

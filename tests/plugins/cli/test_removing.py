@@ -1,0 +1,111 @@
+"""Destroying a session: what is at stake is said, and nothing goes unasked."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Git, Outcome, Terminal
+
+Spinney = Callable[..., Outcome]
+OnTerminal = Callable[..., Terminal]
+
+
+@pytest.fixture
+def worktree(spinney: Spinney) -> Path:
+    """The worktree of a session called ``one``."""
+    created = spinney("new", "one", "--no-attach", "--json")
+    return Path(created.json["worktreePath"])
+
+
+@pytest.fixture
+def precious(worktree: Path) -> Path:
+    """A file in it that exists nowhere else."""
+    file = worktree / "precious.txt"
+    file.write_text("Written last night.\n")
+    return file
+
+
+@pytest.mark.requirement("R2.7")
+def test_without_cleanup_the_worktree_and_the_branch_stay(
+    spinney: Spinney, repository: Path, precious: Path, git: Git
+) -> None:
+    removed = spinney("rm", "one")
+    assert removed.code == 0
+    assert str(precious.parent) in removed.err
+    assert precious.exists()
+    assert git(repository, "branch", "--list", "feature/one")
+    assert spinney("ls", "--json").json == []
+
+
+def test_with_cleanup_only_the_branch_stays(
+    spinney: Spinney, repository: Path, worktree: Path, git: Git
+) -> None:
+    assert spinney("rm", "one", "--cleanup").code == 0
+    assert not worktree.exists()
+    assert git(repository, "branch", "--list", "feature/one")
+
+
+@pytest.mark.requirement("R2.8")
+def test_without_a_terminal_work_is_never_destroyed_unasked(
+    spinney: Spinney, precious: Path
+) -> None:
+    refused = spinney("rm", "one", "--cleanup")
+    assert refused.code == 1
+    assert "precious.txt" in refused.err
+    assert refused.err.endswith("[WORK_AT_STAKE]\n")
+    assert precious.exists()
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1), (b"\x04", 1)])
+def test_on_a_terminal_it_says_what_is_at_stake_and_asks(
+    on_terminal: OnTerminal, precious: Path, answer: bytes, code: int
+) -> None:
+    terminal = on_terminal("rm", "one", "--cleanup")
+    terminal.expect(b"untracked: precious.txt")
+    terminal.expect(b"[y/N]")
+    terminal.type(answer)
+    assert terminal.end() == code
+    assert precious.exists() == (code == 1)
+
+
+def test_interrupted_while_it_asks_it_destroys_nothing(
+    spinney: Spinney, on_terminal: OnTerminal, precious: Path
+) -> None:
+    terminal = on_terminal("rm", "one", "--cleanup")
+    terminal.expect(b"[y/N]")
+    terminal.signal(signal.SIGINT)
+    assert terminal.end() == 130
+    assert precious.exists()
+    assert spinney("show", "one").code == 0
+
+
+def test_an_operation_in_progress_is_said_too(
+    on_terminal: OnTerminal, worktree: Path, git: Git
+) -> None:
+    git(worktree, "bisect", "start")
+    terminal = on_terminal("rm", "one", "--cleanup")
+    terminal.expect(b"in progress: bisect")
+
+
+def test_force_destroys_without_asking(
+    spinney: Spinney, on_terminal: OnTerminal, precious: Path
+) -> None:
+    terminal = on_terminal("rm", "one", "--cleanup", "--force")
+    assert terminal.end() == 0
+    assert b"[y/N]" not in terminal.shown
+    assert not precious.exists()
+
+
+@pytest.mark.requirement("R2.9")
+def test_what_is_blocked_is_not_destroyed_even_by_force(
+    spinney: Spinney, worktree: Path, git: Git
+) -> None:
+    git(worktree, "worktree", "add", "-q", "-b", "nested", str(worktree / "nested"))
+    refused = spinney("rm", "one", "--cleanup", "--force")
+    assert refused.code == 1
+    assert refused.err.endswith("[REMOVAL_BLOCKED]\n")
+    assert (worktree / "nested" / "README").exists()

@@ -1,0 +1,253 @@
+"""Creating, listing, showing and naming sessions."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from spinney_cli._view import age
+
+from .conftest import Git, Outcome, Terminal
+
+Spinney = Callable[..., Outcome]
+STATE = ".claude-container-sessions.json"
+
+
+@pytest.mark.requirement("R2.1")
+def test_new_without_attaching_prints_the_id_of_an_idle_session(
+    spinney: Spinney, repository: Path
+) -> None:
+    created = spinney("new", "one", "--no-attach")
+    assert created.code == 0
+    shown = spinney("show", "one", "--json").json
+    assert created.out == f"{shown['id']}\n"
+    assert shown["status"] == "idle"
+    assert "ptyPid" not in shown
+    assert (repository / ".worktrees" / shown["id"] / "README").is_file()
+
+
+@pytest.mark.requirement("R3.1")
+def test_json_is_the_record_of_the_state_file_and_one_key_more(
+    spinney: Spinney, repository: Path
+) -> None:
+    created = spinney("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
+    ours = created.pop("spinney")
+    assert json.loads((repository / STATE).read_text())["sessions"] == [created]
+    assert ours == {"holder": "free", "command": ["sleep", "9"], "exit": None, "owner": None}
+
+
+def test_ls_and_show_print_the_same_json(spinney: Spinney) -> None:
+    created = spinney("new", "one", "--no-attach", "--json").json
+    assert spinney("ls", "--json").json == [created]
+    assert spinney("show", created["id"][:8], "--json").json == created
+
+
+def test_ls_prints_a_table_with_the_oldest_first(spinney: Spinney) -> None:
+    ids = [spinney("new", name, "--no-attach").out.strip() for name in ("one", "two")]
+    header, *rows = (re.split(r"  +", line) for line in spinney("ls").out.splitlines())
+    assert header == ["NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER"]
+    assert rows == [
+        ["one", "idle", "feature/one", "now", ids[0][:8], "-"],
+        ["two", "idle", "feature/two", "now", ids[1][:8], "-"],
+    ]
+
+
+def test_ls_without_sessions_prints_nothing_on_standard_output(spinney: Spinney) -> None:
+    listed = spinney("ls")
+    assert (listed.code, listed.out) == (0, "")
+    assert "`spinney new`" in listed.err
+    assert spinney("ls", "--json").json == []
+
+
+def test_show_prints_all_that_is_known(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach", "--", "sh", "-c", "echo a b")
+    shown = dict(
+        re.split(r"  +", line, maxsplit=1) for line in spinney("show", "one").out.splitlines()
+    )
+    assert shown["branch"] == "feature/one"
+    assert shown["command"] == "sh -c 'echo a b'"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d", shown["created"])
+    assert "process" not in shown
+
+
+@pytest.mark.requirement("R4.1")
+def test_a_session_whose_owner_is_gone_is_shown_as_idle_and_nothing_is_written(
+    spinney: Spinney, on_terminal: Callable[..., Terminal], repository: Path
+) -> None:
+    owner = on_terminal("new", "one", "--", "sh", "-c", "echo ready; exec sleep 100")
+    owner.expect(b"ready")
+    running = spinney("show", "one", "--json").json
+    assert (running["status"], running["spinney"]["holder"]) == ("active", "held")
+    assert running["ptyPid"] > 0
+    owner.signal(signal.SIGKILL)
+    owner.end()
+    before = (repository / STATE).read_bytes()
+    left = spinney("show", "one", "--json").json
+    assert (left["status"], left["spinney"]["holder"]) == ("idle", "free")
+    assert "ptyPid" not in left
+    assert (repository / STATE).read_bytes() == before
+
+
+def test_new_takes_a_branch_and_a_base(spinney: Spinney, repository: Path, git: Git) -> None:
+    git(repository, "tag", "here")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "Second")
+    created = spinney(
+        "new", "one", "--branch", "fix/it", "--base", "here", "--no-attach", "--json"
+    ).json
+    assert created["branch"] == "fix/it"
+    assert git(repository, "rev-parse", "fix/it") == git(repository, "rev-parse", "here")
+
+
+@pytest.mark.requirement("R1.11")
+def test_new_shares_an_existing_branch_when_asked_to(spinney: Spinney) -> None:
+    first = spinney("new", "one", "--no-attach", "--json").json
+    again = ("new", "two", "--branch", "feature/one", "--existing", "--no-attach")
+    assert "[BRANCH_IN_USE]" in spinney(*again).err
+    shared = spinney(*again, "--share", "--json").json
+    assert shared["worktreePath"] == first["worktreePath"]
+
+
+@pytest.mark.requirement("R1.2")
+def test_new_without_a_name_generates_one(spinney: Spinney) -> None:
+    created = spinney("new", "--no-attach", "--json").json
+    assert re.fullmatch(r"feature-\d{4}-\d\d-\d\d-001", created["name"])
+
+
+@pytest.mark.requirement("R2.3")
+def test_the_fifth_session_is_refused(spinney: Spinney) -> None:
+    for name in ("one", "two", "three", "four"):
+        assert spinney("new", name, "--no-attach").code == 0
+    assert spinney("new", "five", "--no-attach") == Outcome(
+        1,
+        "",
+        "spinney: Maximum 4 sessions supported. Destroy a session to create a new one. "
+        "[MAX_SESSIONS]\n",
+    )
+    assert spinney("--set", "max_sessions=5", "new", "five", "--no-attach").code == 0
+
+
+@pytest.mark.requirement("R1.12")
+@pytest.mark.parametrize(
+    ("arguments", "code", "exit_code"),
+    [
+        (["new", "no good", "--no-attach"], "INVALID_NAME", 1),
+        (["new", "one\x1b[2J", "--no-attach"], "INVALID_NAME", 1),
+        (["new", "one", "--branch", "..", "--no-attach"], "INVALID_BRANCH", 1),
+        (["new", "one", "--branch", "main", "--no-attach"], "BRANCH_TAKEN", 1),
+        (["new", "one", "--base", "nowhere", "--no-attach"], "BASE_NOT_FOUND", 1),
+        (["new", "one", "--branch", "b", "--existing", "--no-attach"], "BRANCH_NOT_FOUND", 1),
+        (["new", "one"], "NOT_A_TERMINAL", 1),
+        (["resume", "one"], "NOT_A_TERMINAL", 1),
+        (["show", "nobody"], "SESSION_NOT_FOUND", 1),
+        (["stop", "nobody"], "SESSION_NOT_FOUND", 1),
+        (["rm", "nobody"], "SESSION_NOT_FOUND", 1),
+        (["--workspace", "nowhere", "ls"], "INVALID_WORKSPACE", 2),
+        (["--store", "jsno", "ls"], "PROVIDER_NOT_FOUND", 2),
+        (["--set", "max_session=3", "ls"], "CONFIGURATION", 2),
+        (["--set", "options.store.json.fil=3", "ls"], "CONFIGURATION", 2),
+        (["--set", "options.store.jsn.file=3", "ls"], "CONFIGURATION", 2),
+        (["--set", "options.stor.json.file=3", "ls"], "CONFIGURATION", 2),
+        (["--set", "options.plugin.lg.level=3", "ls"], "CONFIGURATION", 2),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_line_and_changes_nothing(
+    spinney: Spinney, repository: Path, arguments: list[str], code: str, exit_code: int
+) -> None:
+    refused = spinney(*arguments)
+    assert (refused.code, refused.out) == (exit_code, "")
+    assert refused.err.count("\n") == 1
+    assert refused.err.startswith("spinney: ")
+    assert refused.err.endswith(f"[{code}]\n")
+    assert refused.err[:-1].isprintable()
+    assert not any((repository / ".worktrees").glob("*"))
+
+
+def test_a_wrong_option_of_a_provider_names_its_file(spinney: Spinney, repository: Path) -> None:
+    file = repository / ".spinney.toml"
+    file.write_text("[options.workspace.git]\ndisposabel = []\n")
+    refused = spinney("new", "one", "--no-attach")
+    assert refused.code == 2
+    assert str(file) in refused.err
+    assert "Did you mean 'disposable'?" in refused.err
+
+
+@pytest.mark.requirement("R6.2")
+def test_the_plugins_are_listed_outside_of_a_repository_too(
+    spinney: Spinney, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = spinney("plugins").out.splitlines()
+    assert rows[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "PROVIDERS", "REASON"]
+    assert any(re.match(r"json +spinney +\S+ +loaded +store:json", row) for row in rows)
+    blocked = spinney("--set", "blocked_plugins=git", "plugins", "--json").json
+    assert [each["state"] for each in blocked if each["name"] == "git"] == ["blocked"]
+
+
+def test_a_workspace_that_was_named_must_exist_for_the_plugins_too(spinney: Spinney) -> None:
+    assert spinney("--workspace", "nowhere", "plugins").code == 2
+
+
+def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach")
+    code = (
+        "import sys; from spinney_cli._app import run\n"
+        "code = run(['ls'])\n"
+        "unused = ('spinney_git._', 'spinney_pty._', 'spinney_cli._attach', 'spinney_cli._demo')\n"
+        "sys.exit(code or ', '.join(name for name in sys.modules if name.startswith(unused)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stderr == "\n"
+    assert "feature/one" in ran.stdout
+
+
+def test_from_inside_a_session_the_workspace_is_found(
+    spinney: Spinney, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = spinney("new", "one", "--no-attach", "--json").json
+    monkeypatch.chdir(created["worktreePath"])
+    assert spinney("ls", "--json").json == [created]
+
+
+def _completions(words: str) -> list[str]:
+    environ = os.environ | {"_SPINNEY_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    environ["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+    code = "from spinney_cli import main; main()"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
+    assert ran.stderr == ""
+    return [line.partition(",")[2] for line in ran.stdout.splitlines() if line]
+
+
+def test_the_shell_completes_commands(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    assert _completions("spinney re") == ["resume", "rebuild"]
+
+
+def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach")
+    ids = [spinney("new", "two", "--branch", b, "--no-attach").out.strip() for b in ("b", "c")]
+    assert sorted(_completions("spinney show ")) == sorted(["one", *ids])
+    assert _completions("spinney show o") == ["one"]
+
+
+def test_the_shell_completes_nothing_where_nothing_can_be_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _completions("spinney show ") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-5, "now"), (59, "now"), (60, "1m"), (3599, "59m"), (3600, "1h"), (86_400 * 12, "12d")],
+)
+def test_an_age_is_told_in_its_largest_unit(seconds: int, shown: str) -> None:
+    assert age(timedelta(seconds=seconds)) == shown
