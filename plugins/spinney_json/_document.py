@@ -133,15 +133,25 @@ def _unheld(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
 # What is JSON already is taken as it is: pydantic's own dump would turn an infinite number into
 # null and a lone surrogate in a key into replacement characters.
 def _record_of(session: Session) -> dict[str, Any]:
-    record = session.to_record() | (session.model_extra or {})
-    return record if session.metadata is None else record | {"metadata": session.metadata}
+    """Return what ``session.to_record()`` does, but for that."""
+    metadata = {} if session.metadata is None else {"metadata": session.metadata}
+    return _known_of(session, "metadata") | metadata | (session.model_extra or {})
 
 
 def _details_of(details: Details) -> dict[str, Any]:
-    known = details.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if details.terminal_ref is not None:
-        known["terminalRef"] = details.terminal_ref
-    return known | (details.model_extra or {})
+    ref = {} if details.terminal_ref is None else {"terminalRef": details.terminal_ref}
+    return _known_of(details, "terminal_ref") | ref | (details.model_extra or {})
+
+
+def _known_of(model: BaseModel, json_field: str) -> dict[str, Any]:
+    others = model.model_extra or {}
+    return model.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={json_field, *others},
+        warnings="error",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,328 @@
+"""Read, change, write: in order, together, at most once, and only for who still waits."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import anyio
+import pytest
+
+from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
+from spinney.model import Changes, Integrity, Snapshot
+from spinney_json import _files
+from spinney_json._document import UnstorableError
+
+
+class Gate:
+    """Stops the writing thread right before its rename until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = threading.Event()
+        self._opened = threading.Event()
+        real = _files.rename
+
+        def rename(source: str, target: str) -> None:
+            self.reached.set()
+            assert self._opened.wait(30)
+            real(source, target)
+
+        monkeypatch.setattr(_files, "rename", rename)
+
+    async def is_reached(self) -> None:
+        assert await anyio.to_thread.run_sync(self.reached.wait, 30)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+def nothing(_: Snapshot) -> Changes:
+    return Changes()
+
+
+async def test_a_transaction_is_stored_and_returned(open_store, make) -> None:
+    session = make(metadata={"a": [1]}).detail(command=("sh", "-c", "x"))
+    async with open_store() as store:
+        committed = await store.transact(lambda _: Changes(put=(session,)))
+    assert committed.revision == committed.snapshot.revision == 1
+    assert committed.snapshot.integrity is Integrity.MISSING
+    assert committed.snapshot.sessions == {session.id: session}
+    async with open_store() as store:
+        loaded = await store.load()
+    assert loaded.sessions == {session.id: session}
+    assert (loaded.revision, loaded.integrity) == (1, Integrity.VERIFIED)
+
+
+async def test_revisions_grow_with_every_commit(open_store, make) -> None:
+    async with open_store() as store, open_store() as other:
+        revisions = [
+            (await each.transact(lambda _: Changes(put=(make(),)))).revision
+            for each in (store, other, store, store, other)
+        ]
+    assert revisions == [1, 2, 3, 4, 5]
+
+
+async def test_empty_changes_are_not_written(open_store, state, make) -> None:
+    async with open_store() as store:
+        assert (await store.transact(nothing)).revision == 0
+        assert not state.exists()
+        await store.transact(lambda _: Changes(put=(make(),)))
+        assert (await store.transact(nothing)).revision == 1
+        assert store.stats.writes == 1
+
+
+async def test_an_unchanged_file_is_never_parsed_again(open_store, make) -> None:
+    async with open_store() as writer:
+        await writer.transact(lambda _: Changes(put=(make(),)))
+    async with open_store() as store:
+        for _ in range(3):
+            await store.load()
+            await store.transact(nothing)
+            await store.transact(lambda _: Changes(put=(make(),)))
+        assert store.stats.parses == 1
+
+
+async def test_a_file_that_another_process_changed_is_parsed_once(
+    open_store, start_actor, make
+) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make(),)))
+        start_actor("add", "theirs").communicate()
+        for _ in range(3):
+            assert len((await store.load()).sessions) == 2
+        assert store.stats.parses == 1
+
+
+async def test_what_a_transaction_raises_reaches_its_caller_alone(open_store, state, make) -> None:
+    outcomes: list[Any] = []
+
+    def refuse(_: Snapshot) -> Changes:
+        raise LookupError("not that one")
+
+    async with open_store() as store:
+
+        async def attempt(fn: Any) -> None:
+            try:
+                outcomes.append((await store.transact(fn)).revision)
+            except LookupError as error:
+                outcomes.append(str(error))
+
+        async with anyio.create_task_group() as group:
+            for fn in (lambda _: Changes(put=(make(),)), refuse, nothing):
+                group.start_soon(attempt, fn)
+        assert store.stats.writes == 1
+    assert sorted(outcomes, key=str) == [1, 1, "not that one"] or outcomes.count(0) == 1
+
+
+async def test_each_transaction_of_a_group_sees_the_one_before(open_store, make) -> None:
+    session = make(metadata={"n": 0})
+    seen: list[int] = []
+
+    def increment(snapshot: Snapshot) -> Changes:
+        now = snapshot.sessions[session.id]
+        count = now.metadata["n"]
+        seen.append(count)
+        return Changes(put=(now.evolve(metadata={"n": count + 1}),))
+
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(session,)))
+        before = store.stats.writes
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(store.transact, increment)
+        assert seen == list(range(100))
+        assert store.stats.writes - before <= 3
+        assert (await store.load()).revision == 101
+
+
+@pytest.mark.requirement("R3.5")
+async def test_callers_that_come_during_a_write_are_written_together(
+    open_store, make, monkeypatch
+) -> None:
+    gate = Gate(monkeypatch)
+    async with open_store() as store, anyio.create_task_group() as group:
+        group.start_soon(store.transact, lambda _: Changes(put=(make(),)))
+        await gate.is_reached()
+        for _ in range(50):
+            group.start_soon(store.transact, lambda _: Changes(put=(make(),)))
+        await anyio.wait_all_tasks_blocked()
+        gate.open()
+    assert store.stats.writes == 2
+
+
+@pytest.mark.requirement("R3.7")
+@pytest.mark.parametrize("times", [25])
+def test_no_update_of_four_processes_is_lost(start_actor, workspace, make, times) -> None:
+    from spinney_json.options import JsonOptions
+    from spinney_json.store import JsonStore
+
+    session = make(metadata={"count": 0})
+
+    async def prepare() -> None:
+        async with JsonStore.opened(workspace, JsonOptions()) as store:
+            await store.transact(lambda _: Changes(put=(session,)))
+
+    async def count() -> Any:
+        async with JsonStore.opened(workspace, JsonOptions()) as store:
+            snapshot = await store.load()
+            return snapshot.sessions[session.id].metadata["count"], snapshot.revision
+
+    anyio.run(prepare)
+    actors = [start_actor("increment", session.id, str(times), ready=False) for _ in range(4)]
+    for actor in actors:
+        actor.communicate()
+        assert actor.returncode == 0
+    assert anyio.run(count) == (4 * times, 4 * times + 1)
+
+
+async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
+    open_store, start_actor, state, make
+) -> None:
+    holder = start_actor("hold_lock")
+    async with open_store(lock_timeout=0.05) as store:
+        with pytest.raises(StoreBusyError, match="busy for 0.05 seconds"):
+            await store.transact(lambda _: Changes(put=(make("late"),)))
+        assert (await store.load()).integrity is Integrity.MISSING
+        holder.communicate("go\n")
+        await store.transact(nothing)
+        assert not state.exists()
+
+
+async def test_reading_waits_for_no_writer(open_store, start_actor, make) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make("one"),)))
+        start_actor("hold_lock")
+        async with open_store(lock_timeout=0.05) as other:
+            with pytest.raises(StoreBusyError):
+                await other.transact(nothing)
+            assert len((await other.load()).sessions) == 1
+
+
+async def test_a_caller_cancelled_before_the_lock_was_had_changes_nothing(
+    open_store, start_actor, state, make
+) -> None:
+    holder = start_actor("hold_lock")
+    async with open_store() as store:
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.transact, lambda _: Changes(put=(make("dropped"),)))
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        holder.communicate("go\n")
+        committed = await store.transact(lambda _: Changes(put=(make("kept"),)))
+    assert [s.name for s in committed.snapshot.sessions.values()] == ["kept"]
+
+
+async def test_a_lock_killed_with_its_holder_is_free_at_once(open_store, start_actor, make) -> None:
+    start_actor("hold_lock").kill()
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make(),)))
+
+
+async def test_a_caller_cancelled_during_the_write_waits_until_it_is_decided(
+    open_store, make, monkeypatch
+) -> None:
+    gate = Gate(monkeypatch)
+    finished: list[str] = []
+    async with open_store() as store:
+
+        async def change() -> None:
+            try:
+                await store.transact(lambda _: Changes(put=(make("decided"),)))
+            finally:
+                finished.append("change")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(change)
+            await gate.is_reached()
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()
+                assert finished == []
+                gate.open()
+        assert finished == ["change"]
+        loaded = await store.load()
+        assert [s.name for s in loaded.sessions.values()] == ["decided"]
+
+
+async def test_a_disk_that_does_not_answer_leaves_the_outcome_open(
+    open_store, make, monkeypatch
+) -> None:
+    gate = Gate(monkeypatch)
+    async with open_store(lock_timeout=0.05, write_timeout=0.05) as store:
+        with pytest.raises(CommitOutcomeUnknownError, match="did not answer"):
+            await store.transact(lambda _: Changes(put=(make(),)))
+        gate.open()
+
+
+async def test_a_slow_write_still_answers_after_the_lock_timeout(
+    open_store, make, monkeypatch
+) -> None:
+    gate = Gate(monkeypatch)
+    revisions: list[int] = []
+    async with open_store(lock_timeout=0.05) as store:
+
+        async def change() -> None:
+            revisions.append((await store.transact(lambda _: Changes(put=(make(),)))).revision)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(change)
+            await gate.is_reached()
+            with pytest.raises(StoreBusyError):
+                await store.transact(nothing)
+            gate.open()
+    assert revisions == [1]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"a": float("nan")}, "no number nan"),
+        ({"a": float("inf")}, "no number inf"),
+        ({"a": {1, 2}}, "set"),
+        ({1: 2}, "keys"),
+        ({"a": 10**5000}, "digits"),
+    ],
+)
+async def test_what_json_cannot_hold_is_refused_for_its_caller(
+    open_store, state, make, metadata, said
+) -> None:
+    bad = make().evolve(metadata=metadata)
+    async with open_store() as store:
+        with pytest.raises(UnstorableError, match=said) as caught:
+            await store.transact(lambda _: Changes(put=(bad,)))
+        assert caught.value.session_id == bad.id
+        assert caught.value.code == "STORE_UNSTORABLE"
+        assert not state.exists()
+
+
+async def test_a_structure_without_end_is_refused(open_store, make) -> None:
+    endless: dict[str, Any] = {}
+    endless["self"] = endless
+    async with open_store() as store:
+        with pytest.raises(UnstorableError):
+            await store.transact(lambda _: Changes(put=(make().evolve(metadata=endless),)))
+
+
+async def test_what_could_not_be_read_again_is_not_written(open_store, state, make) -> None:
+    async with open_store() as store:
+        with pytest.raises(UnstorableError):
+            await store.transact(lambda _: Changes(put=(make().evolve(worktree_path=None),)))
+    assert not state.exists()
+
+
+async def test_a_lock_file_that_was_deleted_is_made_anew(open_store, workspace, make) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make(),)))
+        (lock,) = (workspace / ".git" / "spinney").glob("*.lock")
+        lock.unlink()
+        await store.transact(lambda _: Changes(put=(make(),)))
+        assert lock.exists()
+
+
+async def test_closing_waits_for_no_lock(open_store, start_actor) -> None:
+    holder = start_actor("hold_lock")
+    async with open_store(lock_timeout=0.01) as store:
+        with pytest.raises(StoreBusyError):
+            await store.transact(nothing)
+    assert holder.poll() is None
+    holder.communicate("go\n")
