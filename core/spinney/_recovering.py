@@ -10,7 +10,6 @@ from types import MappingProxyType
 from spinney._parts import Parts
 from spinney.errors import CorruptStoreError, StoreError
 from spinney.events import SessionsRecovered, StoreCorrupted
-from spinney.logs import log
 from spinney.model import Changes, Integrity, Reservation, Session, SessionId, Snapshot
 from spinney.ports import Holder, Marker, MarkerState, Transaction
 from spinney.providers import Role
@@ -124,7 +123,6 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
     salvage: tuple[Session, ...] = ()
     if isinstance(cause, CorruptStoreError):
         salvage = cause.salvage
-        log.warning("state_corrupted", path=cause.where, reason=cause.reason)
         await parts.hooks.store_corrupted(
             StoreCorrupted(workspace=parts.workspace, where=cause.where, reason=cause.reason)
         )

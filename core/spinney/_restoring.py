@@ -59,6 +59,7 @@ async def restore(parts: Parts) -> None:
     report = _Report()
     await load(parts)
     await reconcile(parts, report)
+    await _refresh_markers(parts)
     where = await locations(parts, report)
     await parts.hooks.sessions_restored(
         SessionsRestored(
@@ -71,6 +72,18 @@ async def restore(parts: Parts) -> None:
             duration=time.monotonic() - started,
         )
     )
+
+
+async def _refresh_markers(parts: Parts) -> None:
+    """Bring markers up to date that a dead host left behind its last records."""
+    if not parts.ledger.all():
+        return
+    markers = {marker.session.id: marker for marker in await remembered(parts)}
+    for session in parts.ledger.all():
+        marker = markers.get(session.id)
+        fresh = marker and marker.state is MarkerState.LIVE and marker.session == session
+        if not fresh and session.pty_pid is None:
+            parts.markers.write_later(session.id)
 
 
 def _those(where: dict[SessionId, Location], presence: Presence) -> tuple[SessionId, ...]:
