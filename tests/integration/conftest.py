@@ -32,6 +32,8 @@ class HostGoneError(Exception):
 class Host:
     """A host in a process of its own."""
 
+    Gone = HostGoneError
+
     def __init__(
         self,
         workspace: Path,

@@ -181,7 +181,7 @@ def test_choosing_what_a_broken_plugin_would_offer_is_a_clear_error(host: Any) -
 
 @pytest.mark.requirement("R6.3")
 def test_a_broken_plugin_that_is_blocked_is_not_even_imported(run: Any) -> None:
-    arguments = ("-m", "spinney_cli", "plugins", "--json", "--set", "blocked_plugins=broken")
+    arguments = ("-m", "spinney_cli", "--set", "blocked_plugins=broken", "plugins", "--json")
     done = run("-v", *arguments, installed=("broken",))
     listed = {record["name"]: record["state"] for record in json.loads(done.stdout)}
     assert listed["broken"] == "blocked"

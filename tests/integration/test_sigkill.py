@@ -1,0 +1,178 @@
+"""SIGKILL of the host at random moments of a create/update/destroy loop.
+
+``SPINNEY_KILLS=200 SPINNEY_SEED=7 pytest tests/integration/test_sigkill.py`` kills more often, and
+chooses the moments and the calls as an earlier run with that seed did.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KILLS = int(os.environ.get("SPINNEY_KILLS", "12"))
+SEED = int(os.environ.get("SPINNEY_SEED", str(time.time_ns() % 1_000_000)))
+STATE = ".claude-container-sessions.json"
+AT_MOST = 4
+COMMAND = ["sh", "-c", "trap '' HUP; while [ -e \"$SPINNEY_WORKSPACE/.git\" ]; do sleep 0.1; done"]
+CHANGES_AT_RESTART = ("status", "ptyPid", "lastActivity")
+
+Git = Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that the loop makes."""
+
+    method: str
+    arguments: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Truth:
+    """What must be so: all that returned; ``pending`` may have happened or not."""
+
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    branches: set[str] = field(default_factory=lambda: {"main"})
+    kept: set[str] = field(default_factory=set)
+    """Ids of worktrees that stayed behind their sessions."""
+    pending: Call | None = None
+    calls: int = 0
+
+    def next_call(self, chance: random.Random) -> Call:
+        """Choose what to do next."""
+        self.calls += 1
+        known = sorted(self.sessions)
+        choice = chance.random()
+        if len(known) < AT_MOST and (choice < 0.4 or not known):
+            keywords = {"metadata": {"n": self.calls}, "command": COMMAND}
+            return Call("create_session", (f"n{self.calls}",), {**keywords, "start": choice < 0.3})
+        if choice < 0.7:
+            change = {"metadata": {"n": self.calls}, "current_phase": str(self.calls)}
+            return Call("update_session", (chance.choice(known),), change)
+        return Call("destroy_session", (chance.choice(known),), {"cleanup": choice < 0.85})
+
+    def returned(self, call: Call, value: Any) -> None:
+        """Take note of what ``call`` returned."""
+        if call.method == "destroy_session":
+            self._forget(call)
+        else:
+            self.sessions[value["id"]] = value
+            self.branches.add(value["branch"])
+
+    def _forget(self, call: Call) -> None:
+        del self.sessions[call.arguments[0]]
+        if not call.keywords["cleanup"]:
+            self.kept.add(call.arguments[0])
+
+    def settle(self, found: dict[str, dict[str, Any]]) -> None:
+        """Decide from what was ``found`` whether the pending call happened."""
+        call, self.pending = self.pending, None
+        if call is None:
+            return
+        if call.method == "create_session":
+            for record in found.values():
+                if record["name"] == call.arguments[0]:
+                    self.returned(call, record)
+        elif call.method == "destroy_session":
+            if call.arguments[0] not in found:
+                self._forget(call)
+        elif found[call.arguments[0]].get("currentPhase") == call.keywords["current_phase"]:
+            self.returned(call, found[call.arguments[0]])
+
+
+def lasting(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in CHANGES_AT_RESTART}
+
+
+def processes_of(workspace: Path) -> list[str]:
+    """Return the command lines of processes that carry ``workspace`` in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"SPINNEY_WORKSPACE={workspace}\0".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
+
+
+def nothing_is_orphaned(truth: Truth, workspace: Path, git: Git) -> None:
+    state = workspace / STATE
+    stored = json.loads(state.read_text()) if state.exists() else {"sessions": [], "spinney": {}}
+    assert {record["id"] for record in stored["sessions"]} == truth.sessions.keys()
+    assert not stored["spinney"].get("reservations")
+    worktrees = workspace / ".worktrees"
+    there = {path.name for path in worktrees.iterdir()} if worktrees.exists() else set()
+    assert there == truth.sessions.keys() | truth.kept
+    listed = git(workspace, "worktree", "list", "--porcelain").split("\n\n")
+    assert {Path(entry.split("\n")[0]).name for entry in listed if entry.strip()} == {
+        workspace.name,
+        *there,
+    }
+    branches = git(workspace, "for-each-ref", "--format=%(refname:short)", "refs/heads")
+    assert set(branches.split()) == truth.branches
+    assert processes_of(workspace) == []
+
+
+def agrees(host: Any, truth: Truth) -> None:
+    """See that ``host`` has restored all that had returned, and nobody owns any of it."""
+    found = {record["id"]: record for record in host.restored}
+    truth.settle(found)
+    expected = {key: lasting(record) for key, record in truth.sessions.items()}
+    assert {key: lasting(record) for key, record in found.items()} == expected
+    assert not any("ptyPid" in record for record in found.values())
+    # stopped: a call to destroy it had come no further than to end its process
+    assert {record["status"] for record in found.values()} <= {"idle", "stopped"}
+    for session_id in found:
+        assert host.call("holder", session_id) == "free"
+
+
+def work_until_killed(host: Any, truth: Truth, chance: random.Random, gone: Any) -> None:
+    killer = threading.Timer(chance.uniform(0.0, 0.5), host.process.kill)
+    killer.start()
+    try:
+        while True:
+            truth.pending = truth.next_call(chance)
+            value = host.call(
+                truth.pending.method, *truth.pending.arguments, **truth.pending.keywords
+            )
+            truth.returned(truth.pending, value)
+            truth.pending = None
+    except gone:
+        killer.join()
+
+
+@pytest.mark.requirement("R3.5")
+@pytest.mark.requirement("R4.1")
+@pytest.mark.requirement("R4.3")
+@pytest.mark.requirement("R2.2")
+@pytest.mark.timeout(60 + 5 * KILLS)
+def test_whenever_a_host_is_killed_all_that_returned_is_there_and_nothing_is_orphaned(
+    start_host: Callable[..., Any], workspace: Path, git: Git
+) -> None:
+    print(f"SPINNEY_KILLS={KILLS} SPINNEY_SEED={SEED}")
+    chance = random.Random(SEED)
+    truth = Truth()
+    for _ in range(KILLS):
+        host = start_host()
+        if chance.random() < 0.2:
+            time.sleep(chance.uniform(0.0, 0.8))
+            host.kill()
+            continue
+        agrees(host, truth)
+        nothing_is_orphaned(truth, workspace, git)
+        work_until_killed(host, truth, chance, host.Gone)
+        host.close()
+    host = start_host()
+    agrees(host, truth)
+    nothing_is_orphaned(truth, workspace, git)
