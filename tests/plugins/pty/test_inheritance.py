@@ -1,0 +1,93 @@
+"""What a process does not inherit from its host."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from spinney_pty import _libc
+
+LIST = "ls /proc/$$/fd | tr '\\n' ' '"
+IGNORABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD})
+OF_THE_C_LIBRARY = 1 << 31 | 1 << 32
+"""Signals 32 and 33, which no program sets and glibc's own posix_spawn leaves ignored."""
+
+
+@pytest.fixture
+def inheritable():
+    """Descriptors of the host that any exec would pass on."""
+    fds = [fd for pair in (os.pipe(), os.pipe()) for fd in pair]
+    fds.append(os.dup2(fds[0], 200))
+    for fd in fds:
+        os.set_inheritable(fd, True)
+    yield fds
+    for fd in fds:
+        os.close(fd)
+
+
+@pytest.mark.requirement("R7.2")
+@pytest.mark.usefixtures("inheritable")
+async def test_it_has_no_descriptor_but_its_terminal(shell, output_of):
+    assert (await output_of(await shell(LIST))).split() == [b"0", b"1", b"2"]
+
+
+@pytest.mark.requirement("R7.2")
+@pytest.mark.usefixtures("inheritable")
+async def test_nor_where_the_c_library_cannot_close_all_others(
+    opened, request_for, output_of, monkeypatch
+):
+    init = _libc.PosixSpawn.__init__
+
+    def without_closefrom(self: _libc.PosixSpawn) -> None:
+        init(self)
+        self._has_closefrom = False
+
+    monkeypatch.setattr(_libc.PosixSpawn, "__init__", without_closefrom)
+    async with opened() as spawner:
+        terminal = await spawner.spawn(request_for("sh", "-c", LIST))
+        assert (await output_of(terminal)).split() == [b"0", b"1", b"2"]
+
+
+@pytest.mark.requirement("R7.2")
+async def test_its_descriptors_are_the_terminal(shell, output_of):
+    terminal = await shell("tty; for n in 0 1 2; do readlink /proc/$$/fd/$n; done")
+    name, *targets = (await output_of(terminal)).split()
+    assert targets == [name] * 3
+    assert name.startswith(b"/dev/pts/")
+
+
+async def test_the_host_passes_its_ends_of_terminals_on_to_nobody(spawner, request_for):
+    await spawner.spawn(request_for("cat"))
+    ends = [
+        int(fd)
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{fd}")
+        and os.readlink(f"/proc/self/fd/{fd}").startswith(("/dev/ptmx", "/dev/pts/ptmx"))
+    ]
+    assert ends
+    assert not any(os.get_inheritable(fd) for fd in ends)
+
+
+@pytest.mark.requirement("R7.2")
+async def test_no_signal_is_ignored_or_blocked_whatever_the_host_does(shell, output_of):
+    before = {number: signal.getsignal(number) for number in IGNORABLE}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+    try:
+        for number in IGNORABLE:
+            signal.signal(number, signal.SIG_IGN)
+        terminal = await shell("grep -E 'Sig(Ign|Blk)' /proc/self/status")
+        _, blocked, _, ignored = (await output_of(terminal)).split()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    assert int(blocked, 16) == 0
+    assert int(ignored, 16) & ~OF_THE_C_LIBRARY == 0
+
+
+async def test_a_reader_that_goes_away_ends_a_pipeline(shell):
+    # Python ignores SIGPIPE; inherited, `yes` would complain and report a failure.
+    terminal = await shell("yes | head -n 1 >/dev/null; echo done")
+    assert (await terminal.exited()).code == 0

@@ -1,0 +1,189 @@
+"""What viewers see of the output."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from spinney.ports import AttachMode, Chunk, Gap
+
+LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
+BOTH = pytest.mark.parametrize("mode", [LOSSLESS, LOSSY])
+COUNT = "stty -opost; i=100000; while [ $i -lt {} ]; do echo $i; i=$((i+1)); done"
+"""Writes lines of 7 bytes from 100000 on; each tells by itself where it belongs."""
+
+
+def counted(start: int, stop: int) -> bytes:
+    return b"".join(b"%d\n" % n for n in range(start, stop))
+
+
+async def rest(view) -> bytes:
+    """What ``view`` still yields, checked to lie without gaps after its snapshot."""
+    seen = b""
+    async for item in view:
+        assert isinstance(item, Chunk), item
+        assert item.offset == view.offset + len(view.snapshot) + len(seen)
+        seen += item.data
+    return view.snapshot + seen
+
+
+@pytest.fixture
+async def small(opened):
+    """A provider whose terminals keep the least there is."""
+    async with opened(scrollback=4096) as spawner:
+        yield spawner
+
+
+@pytest.fixture
+def counting(small, request_for):
+    async def start(stop: int, then: str = ""):
+        return await small.spawn(request_for("sh", "-c", f"read go; {COUNT.format(stop)}; {then}"))
+
+    return start
+
+
+@pytest.mark.requirement("R7.3")
+@BOTH
+async def test_every_viewer_sees_all_of_it(shell, mode):
+    terminal = await shell("read go; " + COUNT.format(104000))
+    seen = []
+
+    async def view() -> None:
+        async with terminal.attach(mode=mode) as view:
+            seen.append(await rest(view))
+
+    async with anyio.create_task_group() as viewers:
+        for _ in range(10):
+            viewers.start_soon(view)
+        await terminal.write(b"\n")
+    assert seen == [b"\r\n" + counted(100000, 104000)] * 10
+
+
+@pytest.mark.requirement("R7.3")
+@BOTH
+async def test_the_scrollback_is_replayed_on_attaching(shell, transcript, mode):
+    terminal = await shell("echo before; read line; echo after")
+    async with terminal.attach() as view:
+        await transcript(view).until(b"before\r\n")
+    async with terminal.attach(mode=mode) as view:
+        assert (view.offset, view.snapshot) == (0, b"before\r\n")
+        await terminal.write(b"\n")
+        assert await rest(view) == b"before\r\n\r\nafter\r\n"
+
+
+@pytest.mark.requirement("R7.3")
+async def test_it_is_replayed_after_the_end_too(shell):
+    terminal = await shell("printf 0123456789")
+    await terminal.drained()
+    async with terminal.attach() as view:
+        assert await rest(view) == b"0123456789"
+    async with terminal.attach(from_offset=6) as view:
+        assert (view.offset, view.snapshot) == (6, b"6789")
+    async with terminal.attach(from_offset=1000) as view:
+        assert (view.offset, view.snapshot) == (10, b"")
+
+
+@pytest.mark.requirement("R7.3")
+async def test_the_scrollback_is_bounded_in_bytes(counting):
+    terminal = await counting(102000)
+    await terminal.write(b"\n")
+    await terminal.drained()
+    for asked in (None, 0, 3000):
+        async with terminal.attach(from_offset=asked) as view:
+            assert view.snapshot == counted(100000, 102000)[-4096:]
+            assert view.offset == len(b"\r\n") + 2000 * 7 - 4096
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_lossy_viewer_that_sleeps_is_told_what_it_missed(counting):
+    terminal = await counting(102000)
+    async with terminal.attach(mode=LOSSY) as view:
+        await terminal.write(b"\n")
+        await terminal.drained()
+        items = [item async for item in view]
+    whole = b"\r\n" + counted(100000, 102000)
+    missed = len(whole) - 4096
+    assert items == [Gap(0, missed), Chunk(missed, whole[missed:])]
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_lossless_viewer_that_sleeps_makes_the_process_wait(counting, transcript):
+    terminal = await counting(110000)
+    whole = b"\r\n" + counted(100000, 110000)
+    async with (
+        terminal.attach(mode=LOSSLESS) as sleeper,
+        terminal.attach(mode=LOSSY) as awake,
+    ):
+        await terminal.write(b"\n")
+        seen = transcript(awake)
+        await seen.until(whole[:4096])
+        # The ring is full of what the sleeper has not seen; whoever is awake sees no more.
+        assert seen.seen == whole[:4096]
+        with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+            await anext(awake)
+        assert await rest(sleeper) == whole
+    assert (await terminal.exited()).code == 0
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_lossless_viewer_that_leaves_holds_up_nobody(counting, transcript):
+    terminal = await counting(110000)
+    async with terminal.attach(mode=LOSSLESS):
+        await terminal.write(b"\n")
+        async with terminal.attach(mode=LOSSY) as awake:
+            await transcript(awake).until(b"100500")
+    await terminal.drained()
+    async with terminal.attach() as view:
+        assert view.snapshot == counted(100000, 110000)[-4096:]
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_cancelled_lossless_viewer_holds_up_nobody(counting):
+    terminal = await counting(110000)
+    async with anyio.create_task_group() as viewers:
+
+        async def view(*, task_status) -> None:
+            async with terminal.attach(mode=LOSSLESS):
+                task_status.started()
+                await anyio.sleep_forever()
+
+        await viewers.start(view)
+        await terminal.write(b"\n")
+        viewers.cancel_scope.cancel()
+    await terminal.drained()
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_lossless_viewer_that_sleeps_through_the_end_misses_nothing(counting):
+    # 4096 bytes of scrollback full of unseen output, and more of it in the kernel at the exit.
+    terminal = await counting(100000 + 585 + 1000)
+    async with terminal.attach(mode=LOSSLESS) as sleeper:
+        await terminal.write(b"\n")
+        assert (await terminal.exited()).code == 0
+        await terminal.drained()
+        assert await rest(sleeper) == b"\r\n" + counted(100000, 101585)
+
+
+async def test_a_lossless_viewer_that_sleeps_does_not_hinder_the_end(counting, transcript):
+    terminal = await counting(999999)
+    async with terminal.attach(mode=LOSSLESS) as sleeper:
+        await terminal.write(b"\n")
+        async with terminal.attach() as view:
+            await transcript(view).until(b"100500")
+        assert (await terminal.terminate(5)).signal == 15
+        items = [item async for item in sleeper]
+    seen = b"".join(item.data for item in items if isinstance(item, Chunk))
+    assert (b"\r\n" + counted(100000, 999999)).find(seen[-4096:]) > 0
+
+
+async def test_a_viewer_that_left_sees_the_end_at_once(shell):
+    terminal = await shell("echo something")
+    await terminal.drained()
+    async with terminal.attach() as view:
+        pass
+    assert [item async for item in view] == []
+
+
+async def test_output_is_bytes_as_they_are(shell, output_of):
+    terminal = await shell(r"stty -opost; printf '\000\377\303'; printf '\251'")
+    assert await output_of(terminal) == b"\0\xff\xc3\xa9"

@@ -1,0 +1,177 @@
+"""What cannot be started, and how that is said."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import pytest
+
+from spinney.errors import (
+    CommandNotFoundError,
+    ConfigurationError,
+    SpawnError,
+    UnsupportedPlatformError,
+    WorkingDirectoryError,
+)
+from spinney.config import validated
+from spinney.ports import Size
+from spinney_pty import _libc
+from spinney_pty.options import PtyOptions
+
+
+@pytest.fixture
+def few_descriptors():
+    """Lets the host open only so many more descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def leave(count: int) -> None:
+        free = os.open("/", os.O_RDONLY)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + count, hard))
+
+    yield leave
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.requirement("R1.12")
+@pytest.mark.parametrize("command", ["no-such-command", "./no-such-command", "/no/such/command"])
+async def test_a_missing_command_is_said_so(spawner, request_for, command):
+    with pytest.raises(CommandNotFoundError, match="there is no") as refused:
+        await spawner.spawn(request_for(command, "argument"))
+    assert refused.value.command == (command, "argument")
+    assert refused.value.code == "COMMAND_NOT_FOUND"
+
+
+async def test_an_exit_code_of_127_is_an_exit_code(shell):
+    assert (await (await shell("exit 127")).exited()).code == 127
+
+
+async def test_a_file_that_is_not_executable_is_not_run(spawner, request_for, tmp_path):
+    (tmp_path / "notes").write_text("x")
+    for command in ("./notes", "notes"):
+        with pytest.raises(CommandNotFoundError, match="make it executable"):
+            await spawner.spawn(request_for(command, env={"PATH": str(tmp_path)}))
+
+
+async def test_a_directory_is_not_run(spawner, request_for, tmp_path):
+    with pytest.raises(CommandNotFoundError, match="is a directory"):
+        await spawner.spawn(request_for(str(tmp_path)))
+
+
+async def test_a_missing_interpreter_is_named_as_the_reason(spawner, request_for, tmp_path):
+    (tmp_path / "script").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "script").chmod(0o755)
+    with pytest.raises(CommandNotFoundError, match="interpreter of './script' is missing"):
+        await spawner.spawn(request_for("./script"))
+
+
+async def test_an_interpreter_that_may_not_be_executed_is_said_so(spawner, request_for, tmp_path):
+    (tmp_path / "script").write_text("#!/etc/passwd\n")
+    (tmp_path / "script").chmod(0o755)
+    with pytest.raises(CommandNotFoundError, match="may not be executed"):
+        await spawner.spawn(request_for("./script"))
+
+
+async def test_a_file_of_another_machine_is_not_fed_to_a_shell(spawner, request_for, tmp_path):
+    (tmp_path / "binary").write_bytes(b"\x7fELF\0\0\0 of another machine")
+    (tmp_path / "binary").chmod(0o755)
+    with pytest.raises(SpawnError, match="Exec format error"):
+        await spawner.spawn(request_for("./binary"))
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+async def test_a_working_directory_that_is_none_is_said_so(spawner, request_for, tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkingDirectoryError, match=name):
+        await spawner.spawn(request_for("true", cwd=str(tmp_path / name)))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter any directory")
+async def test_a_working_directory_that_may_not_be_entered_is_said_so(
+    spawner, request_for, tmp_path
+):
+    (tmp_path / "closed").mkdir(mode=0o600)
+    with pytest.raises(WorkingDirectoryError, match="may not be entered"):
+        await spawner.spawn(request_for("true", cwd=str(tmp_path / "closed")))
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "reason"),
+    [
+        ((), {}, "command is empty"),
+        (("",), {}, "command is empty"),
+        (("echo", "a\0b"), {}, "NUL"),
+        (("true",), {"env": {"A": "\0"}}, "NUL"),
+        (("true",), {"cwd": "/\0"}, "NUL"),
+        (("true",), {"env": {"A=B": "c"}}, "'A=B' is no name"),
+        (("true",), {"env": {"": "c"}}, "'' is no name"),
+        (("true",), {"size": Size(0, 80)}, "0 rows"),
+        (("true",), {"size": Size(24, 65536)}, "65536 columns"),
+        (("true", "x" * 3_000_000), {}, "too long"),
+    ],
+)
+async def test_what_no_system_can_start_is_refused(spawner, request_for, command, fields, reason):
+    with pytest.raises(SpawnError, match=reason):
+        await spawner.spawn(request_for(*command, **fields))
+
+
+@pytest.mark.requirement("R7.5")
+@pytest.mark.parametrize("left", range(5))
+async def test_without_descriptors_nothing_is_started_and_nothing_leaks(
+    spawner, request_for, few_descriptors, left
+):
+    with pytest.raises(SpawnError):
+        few_descriptors(left)
+        for _ in range(3):
+            await spawner.spawn(request_for("sleep", "100"))
+
+
+async def test_a_closed_provider_starts_nothing(opened, request_for):
+    async with opened() as spawner:
+        pass
+    with pytest.raises(SpawnError, match="closed"):
+        await spawner.spawn(request_for("true"))
+
+
+@pytest.mark.requirement("R9.1")
+async def test_another_platform_is_refused_at_once(opened, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "plan9")
+    with pytest.raises(UnsupportedPlatformError, match="plan9"):
+        async with opened():
+            pass
+
+
+@pytest.mark.requirement("R9.1")
+async def test_a_kernel_without_pidfds_is_refused_at_once(opened, monkeypatch):
+    def pidfd_open(pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
+    with pytest.raises(UnsupportedPlatformError, match="pidfd_open"):
+        async with opened():
+            pass
+
+
+@pytest.mark.requirement("R9.1")
+async def test_a_system_without_proc_is_refused_at_once(opened, monkeypatch):
+    monkeypatch.setattr("spinney_pty._spawner.stat_of", lambda pid: None)
+    with pytest.raises(UnsupportedPlatformError, match="/proc"):
+        async with opened():
+            pass
+
+
+@pytest.mark.requirement("R9.1")
+def test_an_old_c_library_is_refused(monkeypatch):
+    monkeypatch.setattr(_libc.ctypes, "CDLL", lambda name: object())
+    with pytest.raises(UnsupportedPlatformError, match="C library"):
+        _libc.PosixSpawn()
+
+
+@pytest.mark.parametrize(
+    "options", [{"scrollback": 10}, {"write_timeout": 0}, {"term": ""}, {"scrolback": 5000}]
+)
+def test_wrong_options_are_refused(options):
+    with pytest.raises(ConfigurationError):
+        validated(PtyOptions, options)

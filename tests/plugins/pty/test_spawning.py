@@ -1,0 +1,181 @@
+"""What a process finds when it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney.ports import Size
+
+HERE = os.getpid()
+
+
+@pytest.mark.requirement("R7.1")
+async def test_it_leads_its_own_session_and_process_group(shell, output_of):
+    terminal = await shell("cut -d' ' -f1,5,6 /proc/$$/stat")
+    assert (await output_of(terminal)).split() == [str(terminal.pid).encode()] * 3
+
+
+@pytest.mark.requirement("R7.1")
+async def test_it_can_open_its_controlling_terminal(shell, output_of):
+    # bash would open one by itself; plain sh does not.
+    terminal = await shell("echo through >/dev/tty; ps -o tpgid= -p $$")
+    out = (await output_of(terminal)).split()
+    assert out == [b"through", str(terminal.pid).encode()]
+
+
+@pytest.mark.requirement("R7.1")
+async def test_the_window_has_its_size_from_the_first_instruction_on(shell, output_of):
+    terminal = await shell("stty size", size=Size(rows=33, columns=121))
+    assert await output_of(terminal) == b"33 121\r\n"
+
+
+@pytest.mark.requirement("R7.1")
+async def test_the_line_discipline_knows_utf8(shell, output_of):
+    assert b" iutf8" in await output_of(await shell("stty -a"))
+
+
+@pytest.mark.requirement("R7.1")
+async def test_it_starts_in_the_directory_asked_for_by_the_name_asked_for(
+    shell, output_of, tmp_path
+):
+    (tmp_path / "a b\n\udcff").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a b\n\udcff")
+    terminal = await shell("pwd; pwd -P | wc -l", cwd=str(tmp_path / "link"))
+    assert await output_of(terminal) == os.fsencode(f"{tmp_path}/link\r\n2\r\n")
+
+
+@pytest.mark.requirement("R7.1")
+async def test_it_carries_the_identity_of_its_session(shell, output_of, session_id, tmp_path):
+    script = 'echo "$SPINNEY_SESSION_ID" "$SPINNEY_WORKSPACE"'
+    terminal = await shell(script, env={"SPINNEY_SESSION_ID": "another's"})
+    assert terminal.session_id == session_id
+    assert (await output_of(terminal)).decode().split() == [session_id, str(tmp_path)]
+
+
+@pytest.mark.requirement("R7.1")
+async def test_its_environment_is_the_hosts_and_the_requests(shell, output_of, monkeypatch):
+    monkeypatch.setenv("HOSTS", "host")
+    monkeypatch.setenv("BOTH", "host")
+    monkeypatch.setenv("RAW", "\udcff")
+    terminal = await shell(
+        'echo "$HOSTS,$BOTH,$MINE"; printf %s "$RAW" | od -An -tx1',
+        env={"BOTH": "request", "MINE": "é"},
+    )
+    assert (await output_of(terminal)).decode().split() == ["host,request,é", "ff"]
+
+
+async def test_nothing_in_it_describes_the_terminal_of_the_host(shell, output_of, monkeypatch):
+    lies = ["LINES", "COLUMNS", "TERMCAP", "TMUX", "STY", "SSH_TTY", "TERM_PROGRAM", "OLDPWD"]
+    for name in lies:
+        monkeypatch.setenv(name, "a lie")
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = await shell("env | grep -c 'a lie'; echo $TERM")
+    assert (await output_of(terminal)).split() == [b"0", b"xterm-256color"]
+
+
+async def test_the_terminal_type_can_be_configured_and_asked_for(opened, request_for, output_of):
+    async with opened(term="vt100") as spawner:
+        first = await spawner.spawn(request_for("sh", "-c", "echo $TERM"))
+        other = await spawner.spawn(request_for("sh", "-c", "echo $TERM", env={"TERM": "vt52"}))
+        assert await output_of(first) + await output_of(other) == b"vt100\r\nvt52\r\n"
+
+
+async def test_arguments_arrive_as_they_are(spawner, request_for, output_of):
+    odd = ["", "a b", "$HOME", "=", "é", "\udcfe", "-n"]
+    terminal = await spawner.spawn(request_for("printf", r"%s|", *odd))
+    assert await output_of(terminal) == b"|a b|$HOME|=|" + "é".encode() + b"|\xfe|-n|"
+
+
+async def test_the_command_is_looked_up_in_the_path_of_its_own_environment(
+    spawner, request_for, output_of, tmp_path
+):
+    for directory, mode in (("first", 0o644), ("second", 0o755)):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "tool").write_text(f"#!/bin/sh\necho {directory}\n")
+        (tmp_path / directory / "tool").chmod(mode)
+    path = f"/nowhere:{tmp_path}/first:second:/bin"
+    terminal = await spawner.spawn(request_for("tool", env={"PATH": path}))
+    assert await output_of(terminal) == b"second\r\n"
+
+
+async def test_a_command_with_a_slash_is_relative_to_its_working_directory(
+    spawner, request_for, output_of, tmp_path
+):
+    (tmp_path / "a=b").write_text("#!/bin/sh\necho $0 $1\n")
+    (tmp_path / "a=b").chmod(0o755)
+    terminal = await spawner.spawn(request_for("./a=b", "c"))
+    assert await output_of(terminal) == b"./a=b c\r\n"
+
+
+async def test_a_script_without_interpreter_line_is_run_by_sh(
+    spawner, request_for, output_of, tmp_path
+):
+    (tmp_path / "script").write_text('echo "$0" "$1"\n')
+    (tmp_path / "script").chmod(0o755)
+    terminal = await spawner.spawn(request_for("./script", "a b"))
+    assert await output_of(terminal) == b"./script a b\r\n"
+
+
+async def test_its_reference_names_it_beyond_its_process_id(shell):
+    terminal = await shell("read line")
+    fields = Path(f"/proc/{terminal.pid}/stat").read_text().rpartition(")")[2].split()
+    assert terminal.ref == {
+        "pid": terminal.pid,
+        "startTime": fields[19],
+        "bootId": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "pidNamespace": str(Path("/proc/self/ns/pid").readlink()),
+    }
+
+
+@pytest.mark.requirement("R7.2")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_event_loop_in_any_thread_can_spawn(opened, request_for, output_of, backend):
+    async def spawn_some() -> list[bytes]:
+        async with opened() as spawner:
+            terminals = [await spawner.spawn(request_for("echo", str(n))) for n in range(5)]
+            return [await output_of(terminal) for terminal in terminals]
+
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(anyio.run(spawn_some, backend=backend)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [[f"{n}\r\n".encode() for n in range(5)]] * 3
+
+
+def test_trio_as_a_guest_of_asyncio_can_spawn(opened, request_for, output_of):
+    import trio
+
+    async def inner() -> bytes:
+        async with opened() as spawner:
+            return await output_of(await spawner.spawn(request_for("echo", "guest")))
+
+    async def outer() -> bytes:
+        done = asyncio.get_running_loop().create_future()
+        trio.lowlevel.start_guest_run(
+            inner,
+            run_sync_soon_threadsafe=asyncio.get_running_loop().call_soon_threadsafe,
+            done_callback=done.set_result,
+        )
+        return (await done).unwrap()
+
+    assert asyncio.run(outer()) == b"guest\r\n"
+
+
+@pytest.mark.requirement("R6.1")
+def test_the_plugin_loads_its_machinery_only_when_it_is_opened():
+    program = "import sys, spinney_pty; print([m for m in sys.modules if 'spinney_pty._' in m])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout == b"[]\n"

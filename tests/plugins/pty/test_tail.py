@@ -1,0 +1,67 @@
+"""Nothing that a process wrote before it exited is lost."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from spinney.ports import AttachMode
+
+WRITE = "stty -opost; head -c {} /dev/zero | tr '\\0' x"
+
+
+@pytest.mark.requirement("R7.4")
+@pytest.mark.parametrize("size", [1, 3000, 20_000, 65_536])
+async def test_the_tails_of_many_that_exit_at_once_arrive(spawner, request_for, output_of, size):
+    async def run() -> None:
+        terminal = await spawner.spawn(request_for("sh", "-c", WRITE.format(size)))
+        lengths.append(len(await output_of(terminal)))
+
+    lengths: list[int] = []
+    for _ in range(3):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(25):
+                tasks.start_soon(run)
+    assert lengths == [size] * 75
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_tail_arrives_although_a_descendant_holds_the_terminal(shell, output_of):
+    terminal = await shell(f"sleep 100 & {WRITE.format(9000)}")
+    assert await output_of(terminal) == b"x" * 9000
+
+
+@pytest.mark.requirement("R7.4")
+async def test_what_is_in_the_kernel_at_the_exit_arrives(python, output_of):
+    terminal = await python(
+        "import os, tty; tty.setraw(1); os.write(1, b'x' * 12000); os._exit(0)"
+    )
+    assert await output_of(terminal) == b"x" * 12000
+
+
+@pytest.mark.requirement("R7.5")
+async def test_the_exit_comes_before_the_last_output_is_read(opened, request_for):
+    async with opened(scrollback=4096) as spawner:
+        terminal = await spawner.spawn(request_for("sh", "-c", WRITE.format(12000)))
+        async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+            assert (await terminal.exited()).code == 0
+            await terminal.drained()
+            assert sum([len(item.data) async for item in view], len(view.snapshot)) == 12000
+
+
+async def test_a_process_without_its_terminal_costs_nothing_and_may_come_back(shell, output_of):
+    terminal = await shell("exec <&- >&- 2>&-; sleep 0.2; echo back >/dev/tty")
+    assert await output_of(terminal) == b"back\r\n"
+
+
+async def test_a_descendant_that_goes_on_writing_does_not_keep_it_from_being_drained(
+    shell, transcript
+):
+    # Ignoring the hangup, it opens the terminal anew: its descriptors were hung up with it.
+    terminal = await shell(
+        'trap "" HUP; T=$(tty); (sleep 0.05; while echo late; do :; done >$T 2>/dev/null) & echo end'
+    )
+    with anyio.fail_after(5):
+        await terminal.drained()
+    assert (await terminal.exited()).code == 0
+    await terminal.terminate(0)
