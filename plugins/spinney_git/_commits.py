@@ -45,7 +45,7 @@ async def unreachable_commits(
         return ()
     output = await git.read(
         repository.workspace,
-        *("rev-list", _AT_MOST, "--ignore-missing", *starts, "--not"),
+        *("rev-list", _AT_MOST, *starts, "--not"),
         *("--exclude=refs/bisect/*", "--exclude=refs/worktree/*", "--single-worktree", "--all"),
         "--",
     )
@@ -61,7 +61,7 @@ async def unpushed_commits(git: Git, git_dir: str) -> tuple[str, ...]:
         git_dir,
         # Whatever its configuration says of a working tree, which may be gone.
         *(f"--git-dir={git_dir}", f"--work-tree={git_dir}", "rev-list", _AT_MOST),
-        *("--ignore-missing", "HEAD", "refs/stash", "--branches", "--not", "--remotes", "--"),
+        *("--exclude=refs/tags/*", "--exclude=refs/remotes/*", "--all", "--not", "--remotes", "--"),
     )
     return tuple(output.decode().split())
 

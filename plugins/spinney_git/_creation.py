@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import anyio
 
@@ -26,6 +27,9 @@ from spinney_git._together import together
 
 STAMP = "spinney-created"
 """File in the administrative directory: touched when the creation was complete."""
+
+FILLING = "spinney-filling.lock"
+"""File there whose lock is held while files are written, also by a git that outlives its host."""
 
 _MANY_FILES = 1000
 _UNDO_SECONDS = 60.0
@@ -98,8 +102,14 @@ class Creation:
         plan = self._plan
         assert plan.base_oid is not None  # noqa: S101 - as above
 
+        worktree = self._repository.worktree_at(plan.path)
+        if worktree is None:
+            raise WorkspaceError(f"{plan.path!r} was removed while it was being created.")
+        filling = Path(worktree.admin, FILLING)
+
         async def write() -> None:
-            await check_out(self._git, self._repository, plan.path, workers)
+            async with exclusive(filling):
+                await check_out(self._git, self._repository, plan.path, workers)
 
         async def look() -> str | None:
             return await find_post_checkout(self._git, plan.path)
@@ -107,9 +117,7 @@ class Creation:
         _, hook = await together(write, look)
         if hook:
             await run_post_checkout(hook, plan.path, plan.base_oid)
-        worktree = self._repository.worktree_at(plan.path)
-        if worktree:
-            touch(f"{worktree.admin}/{STAMP}")
+        touch(f"{worktree.admin}/{STAMP}")
 
     async def undo(self) -> None:
         """Take away what this creation made; what cannot be is logged."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from spinney.model import AtStake
 from spinney.ports import WorktreePlan
 from spinney_git._branches import HEADS
-from spinney_git._creation import STAMP, branch_note, delete_branch, lock_reason
+from spinney_git._creation import FILLING, STAMP, branch_note, delete_branch, lock_reason
 from spinney_git._git import Git
 from spinney_git._inspection import Findings, Inspector, without_what_was_there
+from spinney_git._lock import exclusive
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository, Worktree
 
@@ -23,6 +25,18 @@ async def discard(
     Returns:
         What is at stake; if anything, nothing was removed.
     """
+    begun = repository.worktree_at(plan.path)
+    filling = Path(begun.admin, FILLING) if begun else None
+    if filling and filling.exists():
+        # Its host may be dead, and the git that it started still be writing.
+        async with exclusive(filling):
+            return await _discard(git, repository, inspector, plan)
+    return await _discard(git, repository, inspector, plan)
+
+
+async def _discard(
+    git: Git, repository: Repository, inspector: Inspector, plan: WorktreePlan
+) -> AtStake:
     findings = await inspector.inspect(plan.session_id, plan.path)
     worktree = findings.worktree
     if worktree is None and not os.path.lexists(plan.path):

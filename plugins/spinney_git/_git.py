@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from spinney.errors import InvalidWorkspaceError, WorkspaceError
+from spinney_git._lock import held
 
 LOCAL_VARIABLES = frozenset(
     {
@@ -113,7 +114,8 @@ class Git:
             GitNotFoundError: there is no git.
             InvalidWorkspaceError: git does not trust the owner of ``directory``.
         """
-        argv = ("git", "-C", directory, *args)
+        # No monitor: a stale one hides changes, a new one would keep the locks that it inherits.
+        argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *args)
         environment = {
             **clean_environment(),
             "LC_ALL": "C",
@@ -142,6 +144,7 @@ class Git:
                     stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                     # Its own session: Ctrl-C in the terminal must not tear a change in two.
                     start_new_session=True,
+                    pass_fds=held.get(),
                 )
             except (FileNotFoundError, PermissionError) as error:
                 raise GitNotFoundError from error

@@ -35,7 +35,11 @@ async def run_post_checkout(hook: str, path: str, commit: str) -> None:
     """
     # A file rather than a pipe: what the hook leaves running must not hold us up.
     with tempfile.TemporaryFile() as output:
-        process = await _start([hook, "0" * len(commit), commit, "1"], path, output)
+        try:
+            process = await _start([hook, "0" * len(commit), commit, "1"], path, output)
+        except OSError as error:
+            log.warning("post_checkout_hook_failed", path=path, output=str(error))
+            return
         try:
             code = await process.wait()
         finally:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import anyio
@@ -16,22 +17,29 @@ from spinney_git._files import accessing
 
 _LOCK_MODE = 0o666
 
+held: ContextVar[tuple[int, ...]] = ContextVar("held", default=())
+"""Descriptors of the locks that the present task holds, for the processes it starts to inherit:
+should this process die, the lock stays until they have ended, too."""
+
 
 @asynccontextmanager
 async def exclusive(path: Path) -> AsyncIterator[None]:
     """Hold the lock on the file ``path``, which is created, and its directory, if missing.
 
-    The kernel releases it should this process die (flock(2)). The file is never deleted; if
-    somebody else deletes it, the lock is taken anew on the file that took its place.
+    The kernel releases it when this process and those that inherited it have ended (flock(2)).
+    The file is never deleted; if somebody else deletes it, the lock is taken anew on the file
+    that took its place.
 
     Raises:
         GitFileError: the file cannot be opened, or the file system has no locks.
     """
     with accessing(str(path)):
         descriptor = await _acquire(path)
+    token = held.set((*held.get(), descriptor))
     try:
         yield
     finally:
+        held.reset(token)
         os.close(descriptor)
 
 

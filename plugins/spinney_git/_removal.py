@@ -22,9 +22,7 @@ async def take_away(
         GitError: git refuses; the worktree is locked as before.
         GitFileError: an unfinished worktree holds something that git did not put there.
     """
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if not os.listdir(path):
-            os.rmdir(path)
+    _remove_unfinished_directory(worktree, path)
     if worktree.path is None:
         _remove_unfinished(worktree)
         return
@@ -38,6 +36,21 @@ async def take_away(
         if worktree.lock is not None and os.path.isdir(worktree.admin):
             await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
         raise
+
+
+def _remove_unfinished_directory(worktree: Worktree, path: str) -> None:
+    """Remove a directory that is empty, or holds no more than the link of a worktree half made.
+
+    Git refuses to remove either.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        content = os.listdir(path)
+        half_made = not all(os.path.exists(f"{worktree.admin}/{f}") for f in ("HEAD", "commondir"))
+        if content == [".git"] and half_made and worktree.is_linked():
+            os.unlink(f"{path}/.git")
+            content = []
+        if not content:
+            os.rmdir(path)
 
 
 def _remove_unfinished(worktree: Worktree) -> None:

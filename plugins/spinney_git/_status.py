@@ -15,8 +15,7 @@ from spinney_git._git import Git
 from spinney_git._together import together
 
 _STATUS = (
-    # A stale monitor could hide a change.
-    *("-c", "core.fsmonitor=false", "status", "--porcelain=v2", "-z", "--no-renames"),
+    *("status", "--porcelain=v2", "-z", "--no-renames"),
     *("--branch", "--no-ahead-behind"),
     *("--ignored=matching", "--untracked-files=normal", "--ignore-submodules=dirty"),
 )

@@ -1,0 +1,139 @@
+"""Removing worktrees: never work, unless forced, and never by deleting files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from spinney.errors import RemovalBlockedError, WorkAtStakeError
+from spinney.ports import MarkerState
+from spinney_git._git import GitError
+
+
+@pytest.fixture
+async def session(repo):
+    return await repo.create()
+
+
+@pytest.fixture
+def tree(session):
+    return Path(session.worktree_path)
+
+
+@pytest.mark.requirement("R2.7")
+async def test_the_worktree_goes_and_the_branch_stays(repo, session, tree):
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+    assert not repo.admin(session).exists()
+    assert "feature/x" in repo.branches()
+
+
+@pytest.mark.requirement("R2.8")
+@pytest.mark.parametrize("name", [".env", "untracked", "README"])
+async def test_work_is_refused_and_named(repo, session, tree, name):
+    (tree / name).write_text("work")
+    with pytest.raises(WorkAtStakeError, match=name):
+        await repo.workspace.remove(session)
+    assert (tree / name).read_text() == "work"
+    assert (repo.admin(session) / "locked").exists()
+
+
+async def test_force_removes_work(repo, session, tree):
+    (tree / ".env").write_text("work")
+    (tree / "README").write_text("work")
+    await repo.workspace.remove(session, force=True)
+    assert not tree.exists()
+
+
+async def test_disposable_things_go_without_force(repo, session, tree):
+    (tree / "node_modules").mkdir()
+    (tree / "node_modules/x").write_text("x")
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+
+
+@pytest.mark.requirement("R2.9")
+async def test_a_registered_worktree_beneath_blocks_even_force(repo, session, tree):
+    repo.git("worktree", "add", "--quiet", "-b", "nested", f"{tree}/build/nested")
+    with pytest.raises(RemovalBlockedError):
+        await repo.workspace.remove(session, force=True)
+    assert (tree / "build/nested/README").exists()
+
+
+@pytest.mark.requirement("R2.9")
+async def test_the_main_worktree_blocks_even_force(repo, session):
+    with pytest.raises(RemovalBlockedError):
+        await repo.workspace.remove(session.evolve(worktree_path=str(repo.path)), force=True)
+    assert (repo.path / "README").exists()
+
+
+@pytest.mark.requirement("R2.9")
+async def test_another_session_in_it_blocks_even_force(repo, session, tree):
+    other = session.evolve(id="11111111-1111-4111-8111-111111111111")
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    await repo.recovery.remember(other, MarkerState.LIVE)
+    with pytest.raises(RemovalBlockedError, match=other.id):
+        await repo.workspace.remove(session, force=True)
+
+
+@pytest.mark.requirement("R2.5")
+async def test_the_last_session_removes_a_shared_worktree_whoever_locked_it(repo, session, tree):
+    other = session.evolve(id="11111111-1111-4111-8111-111111111111")
+    await repo.recovery.remember(session, MarkerState.RELEASED)
+    await repo.recovery.remember(other, MarkerState.LIVE)
+    await repo.workspace.remove(other)
+    assert not tree.exists()
+
+
+async def test_a_missing_worktree_is_no_error_and_is_forgotten_by_git(repo, session, tree):
+    kept = await repo.create("kept")
+    shutil.rmtree(tree)
+    shutil.rmtree(kept.worktree_path)
+    await repo.workspace.remove(session)
+    assert not repo.admin(session).exists()
+    assert repo.admin(kept).exists()
+    await repo.workspace.remove(session)
+
+
+async def test_an_emptied_directory_goes_too(repo, session, tree):
+    shutil.rmtree(tree)
+    tree.mkdir()
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+    assert not repo.admin(session).exists()
+
+
+async def test_an_unlocked_worktree_is_removed(repo, session, tree):
+    repo.git("worktree", "unlock", str(tree))
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+
+
+async def test_if_git_refuses_it_stays_locked_and_whole(repo, session, tree, monkeypatch):
+    inspector = "spinney_git._inspection.tree_status"
+
+    async def blind(*_):
+        from spinney_git._status import TreeStatus
+
+        return TreeStatus(commit="0" * 40)
+
+    (tree / "untracked").write_text("written just after the inspection")
+    monkeypatch.setattr(inspector, blind)
+    monkeypatch.setattr("spinney_git._inspection.unreachable_commits", _none)
+    with pytest.raises(GitError, match="untracked"):
+        await repo.workspace.remove(session)
+    assert (tree / "untracked").exists()
+    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+
+
+async def _none(*_):
+    return ()
+
+
+async def test_removing_while_the_worktree_is_broken_removes_nothing(repo, session, tree):
+    (tree / ".git").unlink()
+    with pytest.raises(RemovalBlockedError):
+        await repo.workspace.remove(session, force=True)
+    assert (tree / "README").exists()

@@ -1,0 +1,307 @@
+"""Creations that fail, are cancelled or are killed leave nothing that is not named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney.model import AtStake
+from spinney_git._git import Git, GitError
+
+_PROGRAM = """
+import sys, anyio
+from pathlib import Path
+from spinney.ports import WorktreePlan
+from spinney_git import GitWorkspaceOptions
+from spinney_git._workspace import GitWorkspace
+workspace, id, path, branch, base = sys.argv[1:]
+provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
+anyio.run(provider.create, WorktreePlan(id, path, branch, True, base))
+"""
+
+_KILLER = """#!{sh}
+# Is git, but kills the host before or after it runs the given command.
+doomed=no; case " $* " in *" {command} "*) doomed=yes;; esac
+[ $doomed-{when} = yes-before ] && kill -9 $(cat {pid})
+{git} "$@"; code=$?
+[ $doomed-{when} = yes-after ] && kill -9 $(cat {pid})
+exit $code
+"""
+
+
+def _is_clean(repo) -> bool:
+    lying = repo.path / ".worktrees"
+    return (
+        repo.branches() == {"main"}
+        and repo.worktrees() == 1
+        and not list((repo.path / ".git").glob("worktrees/*"))
+        and (not lying.exists() or not os.listdir(lying))
+    )
+
+
+@pytest.mark.requirement("R2.2")
+@pytest.mark.parametrize(
+    "command", [("update-ref",), ("worktree", "add"), ("read-tree",), ("rev-parse",)]
+)
+async def test_a_step_that_fails_undoes_the_earlier_ones(repo, monkeypatch, command):
+    plan = await repo.plan()
+    run = Git.run
+
+    async def failing(self, directory, *args, **options):
+        output = await run(self, directory, *args, **options)
+        if args[: len(command)] == command and "-d" not in args:
+            raise GitError(("git", *args), 1, "broken for the test")
+        return output
+
+    monkeypatch.setattr(Git, "run", failing)
+    if command == ("update-ref",):
+        # Git says that it failed, and the branch is there: nobody can know that it is ours.
+        with pytest.raises(Exception, match="taken"):
+            await repo.workspace.create(plan)
+        return
+    with pytest.raises(GitError, match="broken"):
+        await repo.workspace.create(plan)
+    assert _is_clean(repo)
+
+
+@pytest.mark.requirement("R2.2")
+async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
+    """Cancel at each git process that a creation starts, one after the other, and in the hook."""
+    hook("true")
+    for step in range(1, 6):
+        plan = await repo.plan()
+        seen = 0
+        with anyio.CancelScope() as scope:
+            start = anyio.open_process
+
+            async def counting(*args, **options):
+                nonlocal seen
+                seen += 1
+                if seen == step:
+                    scope.cancel()  # noqa: B023
+                return await start(*args, **options)  # noqa: B023
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(anyio, "open_process", counting)
+                await repo.workspace.create(plan)
+        if not Path(plan.path).exists():
+            assert _is_clean(repo), step
+        else:
+            assert await repo.workspace.discard(plan) == AtStake()
+            assert _is_clean(repo), step
+
+
+async def test_cancelled_while_the_hook_runs_it_ends_the_hook_and_leaves_nothing(
+    repo, hook, tmp_path
+):
+    os.mkfifo(tmp_path / "started")
+    hook(f"touch made; echo $$ >{tmp_path}/started; while :; do sleep 60; done")
+    plan = await repo.plan()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(repo.workspace.create, plan)
+        pid = int(await anyio.Path(tmp_path / "started").read_text())
+        tasks.cancel_scope.cancel()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert _is_clean(repo)
+
+
+async def test_what_cannot_be_undone_is_logged(repo, hook, caplog, monkeypatch):
+    plan = await repo.plan()
+
+    async def failing(*_):
+        raise GitError(("git",), 1, "broken for the test")
+
+    async def stuck(*_, **__):
+        raise GitError(("git",), 1, "stuck for the test")
+
+    monkeypatch.setattr("spinney_git._creation.check_out", failing)
+    monkeypatch.setattr("spinney_git._creation.take_away", stuck)
+    with pytest.raises(GitError, match="broken"):
+        await repo.workspace.create(plan)
+    assert "creation_not_undone" in caplog.text
+    assert "stuck for the test" in caplog.text
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("command", ["update-ref", "worktree", "read-tree", "rev-parse"])
+async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
+    repo, tmp_path, command, when
+):
+    plan = await repo.plan()
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(
+        _KILLER.format(
+            sh=shutil.which("sh"),
+            git=shutil.which("git"),
+            pid=tmp_path / "pid",
+            command=command,
+            when=when,
+        )
+    )
+    fake.chmod(0o755)
+    os.mkfifo(tmp_path / "go")
+    host = subprocess.Popen(
+        [sys.executable, "-c", f"open({str(tmp_path / 'go')!r}).read()\n{_PROGRAM}"]
+        + [str(repo.path), plan.session_id, plan.path, plan.branch, str(plan.base_oid)],
+        env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    (tmp_path / "pid").write_text(str(host.pid))
+    (tmp_path / "go").write_text("")
+    output, _ = host.communicate()
+    assert host.returncode == -signal.SIGKILL, output
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert _is_clean(repo)
+
+
+async def test_nothing_begun_is_nothing_to_discard(repo):
+    assert await repo.workspace.discard(await repo.plan()) == AtStake()
+
+
+async def test_a_complete_creation_is_discarded(repo):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert _is_clean(repo)
+
+
+async def test_an_existing_branch_is_not_discarded(repo):
+    repo.git("branch", "mine")
+    plan = await repo.plan("mine", existing=True)
+    await repo.workspace.create(plan)
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert repo.branches() == {"main", "mine"}
+
+
+async def test_a_branch_of_the_same_name_and_place_that_is_not_ours_stays(repo):
+    plan = await repo.plan()
+    repo.git("branch", plan.branch)
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert plan.branch in repo.branches()
+
+
+async def test_a_branch_that_moved_is_at_stake(repo):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    commit = repo.commit("work", at=plan.path)
+    found = await repo.workspace.discard(plan)
+    assert found.commits == (commit,)
+    assert Path(plan.path, "README").exists()
+    repo.git("worktree", "unlock", plan.path)
+    repo.git("worktree", "remove", plan.path)
+    assert (await repo.workspace.discard(plan)).commits == (commit,)
+    assert plan.branch in repo.branches()
+
+
+@pytest.mark.parametrize("name", ["README", "untracked", ".env"])
+async def test_work_since_the_creation_is_not_discarded(repo, name):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    _wait_for_the_clock(repo.admin(repo.session(plan)) / "spinney-created")
+    Path(plan.path, name).write_text("work")
+    assert name in (await repo.workspace.discard(plan)).summary()
+    assert Path(plan.path, name).read_text() == "work"
+
+
+async def test_what_the_hook_brought_is_discarded_with_the_rest(repo, hook):
+    hook("echo SECRET=1 >.env; mkdir new; touch new/file; echo more >>README")
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert _is_clean(repo)
+
+
+async def test_what_was_changed_after_the_hook_brought_it_is_not_discarded(repo, hook):
+    hook("mkdir new; touch new/file")
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    _wait_for_the_clock(repo.admin(repo.session(plan)) / "spinney-created")
+    Path(plan.path, "new/file").write_text("work")
+    assert (await repo.workspace.discard(plan)).untracked == ("new/",)
+
+
+async def test_a_directory_that_is_not_ours_is_not_discarded(repo):
+    plan = await repo.plan()
+    Path(plan.path).mkdir(parents=True)
+    Path(plan.path, "precious").write_text("work")
+    assert (await repo.workspace.discard(plan)).blocked
+    assert Path(plan.path, "precious").exists()
+
+
+async def test_a_worktree_that_somebody_else_locked_is_not_discarded(repo):
+    plan = await repo.plan()
+    repo.git("worktree", "add", "--quiet", "-b", "theirs", plan.path)
+    assert (await repo.workspace.discard(plan)).blocked
+    assert Path(plan.path, "README").exists()
+
+
+def _begun(repo, plan, *made: str) -> None:
+    """Make what `git worktree add` has made when it is killed, in its own order."""
+    admin = repo.path / ".git/worktrees" / plan.session_id
+    steps = {
+        "admin": lambda: admin.mkdir(parents=True),
+        "locked": lambda: (admin / "locked").write_text(f"spinney {plan.session_id}"),
+        "directory": lambda: Path(plan.path).mkdir(parents=True),
+        "gitdir": lambda: (admin / "gitdir").write_text(f"{plan.path}/.git\n"),
+        ".git": lambda: Path(plan.path, ".git").write_text(f"gitdir: {admin}\n"),
+        "HEAD": lambda: (admin / "HEAD").write_text("0" * 40 + "\n"),
+        "commondir": lambda: (admin / "commondir").write_text("../..\n"),
+    }
+    for name in steps if made == ("all",) else made:
+        steps[name]()
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+async def test_git_killed_within_worktree_add_is_discarded(repo, count):
+    plan = await repo.plan()
+    note = f"spinney: created for session {plan.session_id}"
+    branch = f"refs/heads/{plan.branch}"
+    repo.git("update-ref", "--create-reflog", "-m", note, branch, plan.base_oid)
+    made = ("admin", "locked", "directory", "gitdir", ".git", "HEAD", "commondir")[:count]
+    _begun(repo, plan, *made)
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert _is_clean(repo)
+
+
+async def test_a_checkout_that_was_killed_is_discarded(repo):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    admin = repo.admin(repo.session(plan))
+    (admin / "index").rename(admin / "index.lock")
+    (admin / "spinney-created").unlink()
+    Path(plan.path, "src/main.py").unlink()
+    assert await repo.workspace.discard(plan) == AtStake()
+    assert _is_clean(repo)
+
+
+async def test_work_in_a_worktree_without_index_is_at_stake(repo):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    admin = repo.admin(repo.session(plan))
+    (admin / "index").unlink()
+    (admin / "spinney-created").unlink()
+    Path(plan.path, "README").write_text("work")
+    assert (await repo.workspace.discard(plan)).changed == ("README",)
+    assert stat.S_ISREG(Path(plan.path, "README").stat().st_mode)
+
+
+def _wait_for_the_clock(stamp: Path) -> None:
+    """Wait until a file written now gets a later time than ``stamp`` has."""
+    probe = stamp.with_name("probe")
+    while True:
+        probe.write_text("")
+        later = probe.stat().st_ctime_ns > stamp.stat().st_ctime_ns
+        probe.unlink()
+        if later:
+            return
