@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,32 @@ def test_a_plugin_imports_only_public_modules_of_the_core(plugin: str) -> None:
         if name.startswith("spinney.") and any(part[0] == "_" for part in name.split("."))
     ]
     assert not private, "\n".join(private)
+
+
+def _undocumented(source: Path) -> Iterator[str]:
+    """Yield each public name of the module ``source``, itself included, without a docstring."""
+    module = ast.parse(source.read_text("utf-8"))
+    if not ast.get_docstring(module):
+        yield f"{source.relative_to(ROOT)}"
+    scopes: list[ast.Module | ast.ClassDef] = [module]
+    for scope in scopes:
+        for node in scope.body:
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            overload = any("overload" in ast.unparse(mark) for mark in node.decorator_list)
+            if node.name.startswith(("_", "test_")) or overload:
+                continue
+            if not ast.get_docstring(node):
+                yield f"{source.relative_to(ROOT)}:{node.lineno}: {node.name}"
+            if isinstance(node, ast.ClassDef):
+                scopes.append(node)
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    private = re.compile(r"/_(?!_init__)")
+    public = [path for path in SOURCES if not private.search(str(path.relative_to(ROOT)))]
+    missing = [name for source in public for name in _undocumented(source)]
+    assert not missing, "\n".join(missing)
 
 
 @pytest.mark.requirement("R6.1")
