@@ -15,7 +15,7 @@ _BARE = re.compile(r"^\s*bare\s*=\s*true\s*$", re.MULTILINE | re.IGNORECASE)
 
 
 def find_workspace(given: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the absolute path of the workspace.
+    """Return the absolute path of the workspace, without links: one path, however it is named.
 
     It is the one ``given``, else the one the environment names, else the main worktree of the
     repository that encloses the current directory.
@@ -27,8 +27,7 @@ def find_workspace(given: str | None, environ: Mapping[str, str]) -> Path:
     if named is None:
         return enclosing_repository(_current_directory())
     path = Path(named) if Path(named).is_absolute() else _current_directory() / named
-    if ".." in path.parts:
-        path = path.resolve()
+    path = path.resolve()
     if not path.is_dir():
         raise InvalidWorkspaceError(str(path), "it is not a directory")
     return path

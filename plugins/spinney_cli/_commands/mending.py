@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from pydantic.alias_generators import to_camel
+
 from spinney import Finding
 from spinney_cli._app import REFUSED, App
 from spinney_cli._console import note, progress, write_json, write_table
@@ -41,7 +43,7 @@ def doctor(app: App, *, fix: bool) -> int:
 
     findings = drive(examine)
     if app.as_json:
-        write_json([asdict(finding) for finding in findings])
+        write_json([_to_json(finding) for finding in findings])
     elif findings:
         write_table(
             ("FINDING", "SESSION", "WHAT", "REPAIRED" if fix else "REPAIR"),
@@ -53,6 +55,10 @@ def doctor(app: App, *, fix: bool) -> int:
     else:
         note("All is well.")
     return 0 if all(finding.repaired for finding in findings) else REFUSED
+
+
+def _to_json(finding: Finding) -> dict[str, object]:
+    return {to_camel(name): value for name, value in asdict(finding).items()}
 
 
 def _outcome(finding: Finding, *, fix: bool) -> str:

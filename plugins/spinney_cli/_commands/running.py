@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from spinney import Session, SessionManager, SessionStatus, Size
+from spinney.errors import SessionNotRunningError
 from spinney_cli._app import PROCESS_FAILED, App, Interrupted
 from spinney_cli._attach import AttachOutcome, attach, key_name
 from spinney_cli._console import note, progress, write, write_json
@@ -85,7 +86,10 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         async with opened(app) as manager:
             session = await start(manager)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-            outcome = await attach(manager, session, detach_key=key)
+            try:
+                outcome = await attach(manager, session, detach_key=key)
+            except SessionNotRunningError:  # it was quicker than we were
+                outcome = AttachOutcome(exit=(await manager.wait_ended(session.id)).details.exit)
             await guard.arm()
             if outcome.exit is not None:
                 session = await manager.wait_ended(session.id)

@@ -80,7 +80,7 @@ def test_doctor_tells_of_a_vanished_worktree_and_fails(
     assert "WORKTREE_MISSING" in examined.out
     assert path in examined.out
     finding = spinney("doctor", "--json").json[0]
-    assert finding["session_id"] == created["id"]
+    assert finding["sessionId"] == created["id"]
     assert finding["repaired"] is False
 
 

@@ -60,7 +60,7 @@ def test_without_a_terminal_work_is_never_destroyed_unasked(
     assert precious.exists()
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1), (b"\x04", 1)])
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\x04", 1)])
 def test_on_a_terminal_it_says_what_is_at_stake_and_asks(
     on_terminal: OnTerminal, precious: Path, answer: bytes, code: int
 ) -> None:

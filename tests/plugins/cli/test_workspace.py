@@ -34,6 +34,12 @@ def test_a_relative_path_starts_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_workspace("./here/../here/.", {}) == tmp_path / "here"
 
 
+def test_however_it_is_named_it_is_one_workspace(repository: Path) -> None:
+    link = repository.with_name("link")
+    link.symlink_to(repository)
+    assert find_workspace(str(link), {}) == repository
+
+
 def test_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidWorkspaceError, match="not a directory"):
         find_workspace(str(tmp_path / "nowhere"), {})
