@@ -48,9 +48,7 @@ class SessionStatus(StrEnum):
 
 def format_timestamp(moment: datetime) -> str:
     """Return ``moment`` as ISO 8601 in UTC with milliseconds and ``Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
-        f"{moment.microsecond // 1000:03d}Z"
-    )
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _to_milliseconds(moment: datetime) -> datetime:

@@ -29,7 +29,7 @@ def branch_of(name: str) -> str:
 
 def generated_name(day: date, number: int) -> str:
     """Return ``feature-YYYY-MM-DD-NNN`` for a UTC ``day`` and a ``number`` from 1."""
-    return f"feature-{day:%Y-%m-%d}-{number:03d}"
+    return f"feature-{day.isoformat()}-{number:03d}"
 
 
 def first_free_name(day: date, taken: Container[str] | Callable[[str], bool]) -> str:
