@@ -32,10 +32,9 @@ def validated(model: type[_Model], values: Mapping[str, Any], prefix: str = "") 
 
 
 def _absolute(value: Any) -> Any:
-    path = Path(value)
-    if not path.is_absolute():
+    if not isinstance(value, str | Path) or not Path(value).is_absolute():
         raise ValueError(f"must be an absolute path, not {str(value)!r}")
-    return path
+    return Path(value)
 
 
 class Options(BaseModel):
