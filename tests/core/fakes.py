@@ -1,36 +1,20 @@
-"""Fakes of the four ports: everything in memory, nothing hidden, every step can be made to fail.
-
-A :class:`World` is what outlives a manager; several managers may share one, as processes do.
-"""
+"""Fakes of the four ports: views of a :class:`World`, with nothing hidden."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from anyio import Event
-from anyio.lowlevel import checkpoint
+from anyio import CancelScope, Event
 
-from spinney import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
 from spinney.errors import (
     BranchNotFoundError,
     BranchTakenError,
     ClaimHeldError,
-    CorruptStoreError,
     WorkAtStakeError,
 )
-from spinney.model import (
-    AtStake,
-    Changes,
-    ExitStatus,
-    Integrity,
-    Session,
-    SessionId,
-    Snapshot,
-)
+from spinney.model import AtStake, ExitStatus, Session, SessionId, Snapshot
 from spinney.ports import (
     Attachment,
     AttachMode,
@@ -56,69 +40,7 @@ from spinney.ports import (
     WorktreeRequest,
 )
 
-WORKSPACE = "/workspace"
-
-
-@dataclass
-class World:
-    """What lies outside of any manager: disk, repository, processes."""
-
-    snapshot: Snapshot = field(default_factory=lambda: Snapshot(integrity=Integrity.MISSING))
-    corrupt: CorruptStoreError | None = None
-    claims: dict[SessionId, int] = field(default_factory=dict)
-    fences: dict[SessionId, int] = field(default_factory=dict)
-    unknown_holders: set[SessionId] = field(default_factory=set)
-    watchers: list[Event] = field(default_factory=list)
-    branches: set[str] = field(default_factory=lambda: {"main"})
-    worktrees: dict[str, str] = field(default_factory=dict)
-    presence: dict[SessionId, Presence] = field(default_factory=dict)
-    at_stake: dict[str, AtStake] = field(default_factory=dict)
-    markers: dict[SessionId, Marker] = field(default_factory=dict)
-    terminals: list[FakeTerminal] = field(default_factory=list)
-    leftovers: dict[SessionId, tuple[int, ...]] = field(default_factory=dict)
-    calls: list[str] = field(default_factory=list)
-    """Every step, in order."""
-    faults: dict[str, list[BaseException]] = field(default_factory=dict)
-    """What the next calls of a step raise."""
-    loads: int = 0
-    writes: int = 0
-
-    async def step(self, name: str) -> None:
-        """Take a step: record it, let others run, fail if told so."""
-        self.calls.append(name)
-        await checkpoint()
-        self.fail(name)
-
-    def fail(self, name: str) -> None:
-        """Raise the next fault of ``name``, if any."""
-        if self.faults.get(name):
-            raise self.faults[name].pop(0)
-
-    def sessions(self) -> list[Session]:
-        """Return what is stored."""
-        return list(self.snapshot.sessions.values())
-
-    def living(self) -> list[FakeTerminal]:
-        """Return the terminals whose process runs."""
-        return [terminal for terminal in self.terminals if terminal.status is None]
-
-    def write(self, snapshot: Snapshot) -> None:
-        """Store ``snapshot`` as another process would."""
-        self.snapshot = snapshot
-        for watcher in self.watchers:
-            watcher.set()
-
-    def nothing_left(self) -> bool:
-        """Tell that there is no session, worktree, branch, process, claim or marker."""
-        return not (
-            self.snapshot.sessions
-            or self.snapshot.reservations
-            or self.worktrees
-            or self.branches - {"main"}
-            or self.living()
-            or self.claims
-            or self.markers
-        )
+from .world import WORKSPACE, Watcher, World
 
 
 class FakeStore(SessionStore):
@@ -139,11 +61,11 @@ class FakeStore(SessionStore):
         if self.world.corrupt:
             raise self.world.corrupt
         found = self.world.snapshot
-        changes: Changes = fn(found)
+        changes = fn(found)
         if changes:
             self.world.fail("write")
             self.world.writes += 1
-            self.world.snapshot = changes.apply(found)
+            self.world.put(changes.apply(found), by=self)
             self.world.fail("written")
         after = self.world.snapshot
         told = Snapshot(after.sessions, after.reservations, after.revision, found.integrity)
@@ -153,11 +75,11 @@ class FakeStore(SessionStore):
         await self.world.step("replace_corrupt")
         if self.world.corrupt and self.world.corrupt.token == token:
             self.world.corrupt = None
-            self.world.snapshot = snapshot
+            self.world.put(snapshot, by=self)
         return Committed(self.world.snapshot, self.world.snapshot.revision)
 
     @asynccontextmanager
-    async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:  # type: ignore[override]
+    async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:
         await self.world.step("claim")
         if session_id in self.world.unknown_holders:
             raise ClaimHeldError(session_id, certain=False)
@@ -168,7 +90,11 @@ class FakeStore(SessionStore):
         try:
             yield Claim(session_id, fence)
         finally:
-            self.world.claims.pop(session_id, None)
+            with CancelScope(shield=True):
+                try:
+                    await self.world.step("release")
+                finally:
+                    self.world.claims.pop(session_id, None)
 
     async def holder(self, session_id: SessionId) -> Holder:
         await self.world.step("holder")
@@ -177,11 +103,12 @@ class FakeStore(SessionStore):
         return Holder.HELD if session_id in self.world.claims else Holder.FREE
 
     async def watch(self) -> AsyncIterator[Snapshot]:
+        watcher = Watcher(self)
+        self.world.watchers.append(watcher)
         while True:
-            changed = Event()
-            self.world.watchers.append(changed)
-            await changed.wait()
-            self.world.watchers.remove(changed)
+            await watcher.changed.wait()
+            watcher.changed = Event()
+            await self.world.step("watch")
             yield self.world.snapshot
 
 
@@ -332,7 +259,7 @@ class FakeTerminal(Terminal):
         self.changed.set()
 
     @asynccontextmanager
-    async def attach(  # type: ignore[override]
+    async def attach(
         self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
     ) -> AsyncIterator[Attachment]:
         yield FakeAttachment(self)
@@ -377,61 +304,3 @@ class FakeSpawner(TerminalSpawner):
         await self.world.step("sweep")
         pids = self.world.leftovers.pop(session.id, ())
         return SweepReport(found=pids, ended=pids)
-
-
-class FakePlugin:
-    """Offers the four fakes."""
-
-    def __init__(self, world: World, capabilities: Iterable[Capability] = (Capability.WATCH,)):
-        self.world = world
-        self._capabilities = frozenset(capabilities)
-        self._ports: dict[Role, Callable[[World], object]] = {
-            Role.STORE: FakeStore,
-            Role.WORKSPACE: FakeWorkspace,
-            Role.RECOVERY: FakeRecovery,
-            Role.TERMINAL: FakeSpawner,
-        }
-
-    @hookimpl
-    def spinney_providers(self) -> Iterable[ProviderSpec]:
-        return [
-            ProviderSpec(role, "fake", self._factory(port), capabilities=self._capabilities)
-            for role, port in self._ports.items()
-        ]
-
-    def _factory(self, port: Callable[[World], object]) -> Any:
-        @asynccontextmanager
-        async def factory(_options: Any, _context: Any) -> AsyncIterator[object]:
-            yield port(self.world)
-
-        return factory
-
-
-BUILT_INS = frozenset({"json", "git", "pty", "log"})
-
-
-def configuration(**changes: Any) -> ManagerConfig:
-    """Return a configuration that chooses the fakes."""
-    values: dict[str, Any] = {
-        "workspace": Path(WORKSPACE),
-        "store": "fake",
-        "workspace_provider": "fake",
-        "recovery": "fake",
-        "terminal": "fake",
-        "command": ("agent",),
-        "blocked_plugins": BUILT_INS,
-    }
-    return ManagerConfig.of(**{**values, **changes})
-
-
-def manager(
-    world: World,
-    *,
-    plugins: dict[str, object] | None = None,
-    capabilities: Iterable[Capability] = (Capability.WATCH,),
-    restore: bool = True,
-    **changes: Any,
-) -> SessionManager:
-    """Return a manager on the fakes; not open yet."""
-    own = {"fakes": FakePlugin(world, capabilities), **(plugins or {})}
-    return SessionManager(configuration(**changes), plugins=own, restore=restore)

@@ -1,0 +1,47 @@
+"""What tests of the core share: a world, a witness, a log, and less patience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from spinney import _ledger, _markers, _ownership, _running
+
+from .managers import Witness
+from .world import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def witness() -> Witness:
+    return Witness()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """Every event that is logged, as a mapping."""
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    yield capture.entries
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a hundredth of a second where a second would pass."""
+    for module in (_ledger, _markers, _running):
+        monkeypatch.setattr(module, "COALESCE", 0.01)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for an owner elsewhere for no longer than the grace of its process."""
+    monkeypatch.setattr(_ownership, "PATIENCE", 0.05)

@@ -1,0 +1,126 @@
+"""Managers on the fakes, and a plugin that sees every lifecycle event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyio import create_task_group
+
+from spinney import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
+from spinney.events import Event
+
+from .fakes import FakeRecovery, FakeSpawner, FakeStore, FakeWorkspace
+from .world import WORKSPACE, World
+
+_Event = TypeVar("_Event", bound=Event)
+
+BUILT_INS = frozenset({"json", "git", "pty", "log"})
+
+PORTS: dict[Role, Callable[[World], object]] = {
+    Role.STORE: FakeStore,
+    Role.WORKSPACE: FakeWorkspace,
+    Role.RECOVERY: FakeRecovery,
+    Role.TERMINAL: FakeSpawner,
+}
+
+
+class FakePlugin:
+    """Offers the four fakes."""
+
+    def __init__(self, world: World, capabilities: Iterable[Capability] = ()) -> None:
+        self.world = world
+        self._capabilities = frozenset(capabilities)
+
+    @hookimpl
+    def spinney_providers(self) -> Iterable[ProviderSpec]:
+        return [
+            ProviderSpec(role, "fake", self._factory(role), capabilities=self._capabilities)
+            for role in Role
+        ]
+
+    def _factory(self, role: Role) -> Any:
+        @asynccontextmanager
+        async def factory(_options: Any, _context: Any) -> AsyncIterator[object]:
+            self.world.fail(f"open {role}")
+            async with create_task_group() as tasks:
+                tasks.start_soon(self._collapse, role)
+                yield PORTS[role](self.world)
+                tasks.cancel_scope.cancel()
+            self.world.fail(f"close {role}")
+
+        return factory
+
+    async def _collapse(self, role: Role) -> None:
+        await self.world.collapses[role].wait()
+        raise RuntimeError(f"the {role} collapsed")
+
+
+class Witness:
+    """A plugin that keeps every lifecycle event that it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def seen(self, kind: type[_Event]) -> list[_Event]:
+        """Return the events of ``kind``, in order."""
+        return [event for event in self.events if type(event) is kind]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of all events, in order."""
+        return [type(event).__name__ for event in self.events]
+
+
+def _keeping(hook: str) -> Any:
+    async def implementation(self: Witness, event: Event) -> None:
+        self.events.append(event)
+
+    implementation.__name__ = hook
+    return hookimpl(implementation)
+
+
+LIFECYCLE_HOOKS = (
+    "spinney_session_creating",
+    "spinney_session_created",
+    "spinney_session_creation_failed",
+    "spinney_session_status_changed",
+    "spinney_session_changed_elsewhere",
+    "spinney_session_destroying",
+    "spinney_session_destroyed",
+    "spinney_sessions_restored",
+    "spinney_store_corrupted",
+    "spinney_sessions_recovered",
+    "spinney_process_exited",
+)
+for _hook in LIFECYCLE_HOOKS:
+    setattr(Witness, _hook, _keeping(_hook))
+
+
+def configuration(**changes: Any) -> ManagerConfig:
+    """Return a configuration that chooses the fakes."""
+    values: dict[str, Any] = {
+        "workspace": Path(WORKSPACE),
+        "store": "fake",
+        "workspace_provider": "fake",
+        "recovery": "fake",
+        "terminal": "fake",
+        "command": ("agent",),
+        "blocked_plugins": BUILT_INS,
+    }
+    return ManagerConfig.of(**{**values, **changes})
+
+
+def manager(
+    world: World,
+    *own: object,
+    capabilities: Iterable[Capability] = (Capability.WATCH,),
+    restore: bool = True,
+    **changes: Any,
+) -> SessionManager:
+    """Return a manager on the fakes with these plugins of the host's own; not open yet."""
+    plugins = {f"own-{number}": plugin for number, plugin in enumerate(own)}
+    plugins["fakes"] = FakePlugin(world, capabilities)
+    return SessionManager(configuration(**changes), plugins=plugins, restore=restore)
