@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from spinney import ManagerConfig, SessionManager
 from spinney.errors import SpinneyError
@@ -38,7 +39,7 @@ async def tell(_guard: object, *, keep: bool) -> int:
         with routed_logs(config, 0):
             try:
                 await _Story(config, report).tell()
-            except (SpinneyError, OSError, SubprocessError, anyio.EndOfStream) as error:
+            except (SpinneyError, OSError, SubprocessError, anyio.IncompleteRead) as error:
                 report.check("Nothing fails unexpectedly", False, error)
     return report.sum_up()
 
@@ -91,8 +92,8 @@ class _Story:
         # it ends by itself when its standard input does, should even this process be killed
         async with await anyio.open_process(command, stderr=None) as started:
             with anyio.fail_after(_HOST_MUST_BE_READY):
-                said = await started.stdout.receive() if started.stdout else b""
-            self.report.same("The host is ready", said, b"ready\n")
+                said = await _line(started)
+            self.report.same("The host is ready", said, b"ready")
             yield started
 
     async def _see_from_another_process(self) -> None:
@@ -191,6 +192,13 @@ class _Story:
 
     def _beside_the_state(self) -> list[Path]:
         return [p for p in self.config.workspace.iterdir() if p.is_file() and p != self.state]
+
+
+async def _line(started: Process) -> bytes:
+    """Return the first line that a process prints."""
+    if started.stdout is None:
+        return b""
+    return await BufferedByteReceiveStream(started.stdout).receive_until(b"\n", 100)
 
 
 def _lasting(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
