@@ -1,0 +1,211 @@
+"""The command attached to real processes, in a terminal that is its controlling terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 30
+# a session leader's first terminal becomes its controlling terminal
+RUN = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+for standard in (0, 1, 2):
+    os.dup2(fd, standard)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Screen:
+    """A terminal of 30 lines and 100 columns, and what runs in its foreground."""
+
+    def __init__(self, directory: Path, *command: str) -> None:
+        self.master, self.slave = pty.openpty()
+        self.resize(30, 100)
+        self.found = termios.tcgetattr(self.slave)
+        self.seen = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, os.ttyname(self.slave), *command],
+            cwd=directory,
+            start_new_session=True,
+            env=os.environ | {"TERM": "xterm", "PS1": "outer> ", "ENV": ""},
+        )
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+    def expect(self, pattern: bytes) -> bytes:
+        """Wait until what is shown matches; return the first group; forget all up to there."""
+        while not (found := re.search(pattern, self.seen)):
+            assert select.select([self.master], [], [], PATIENCE)[0], (pattern, self.seen)
+            self.seen += os.read(self.master, 65536)
+        self.seen = self.seen[found.end() :]
+        return found[found.lastindex or 0]
+
+    def wait(self) -> int:
+        """Wait for the command to end; see that the terminal is as it was; return the code."""
+        while self.process.poll() is None:
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.seen += os.read(self.master, 65536)
+        assert self.is_as_found()
+        return self.process.returncode
+
+    def is_as_found(self) -> bool:
+        return termios.tcgetattr(self.slave) == self.found
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def screen(repository: Path) -> Iterator[Callable[..., Screen]]:
+    """Run a command in the repository on a screen."""
+    started: list[Screen] = []
+
+    def start(*command: str) -> Screen:
+        started.append(Screen(repository, *command))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def new(screen: Callable[..., Screen]) -> Callable[..., Screen]:
+    """Create a session that runs a command, attached to a screen."""
+
+    def start(*command: str) -> Screen:
+        return screen(sys.executable, "-m", "spinney_cli", "new", "one", "--", *command)
+
+    return start
+
+
+def record_of(repository: Path) -> dict[str, str]:
+    stored = json.loads((repository / ".claude-container-sessions.json").read_text())
+    (record,) = stored["sessions"]
+    return dict(record)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+SHELL = ("sh", "-c", "echo pid=$$; exec sh")
+
+
+@pytest.mark.requirement("R7.1")
+def test_a_shell_is_typed_into_and_knows_the_size_of_the_window(
+    new: Callable[..., Screen],
+) -> None:
+    outer = new(*SHELL)
+    outer.expect(rb"pid=\d+\r\n")
+    outer.type(b"stty size\r")
+    outer.expect(rb"\r\n30 100\r\n")
+    outer.resize(40, 120)
+    outer.type(b"trap 'stty size' WINCH; stty size\r")
+    outer.expect(rb"\r\n40 120\r\n")
+    outer.type(b"exit\r")
+    assert outer.wait() == 0
+
+
+def test_a_failed_process_is_told_of_by_the_exit_code(new: Callable[..., Screen]) -> None:
+    outer = new("sh", "-c", "printf '\033[?1049h\033[?25l'; exit 7")
+    assert outer.wait() == 3
+    assert b"\x1b[?1049l" in outer.seen
+    assert b"\x1b[?25h" in outer.seen
+    assert b"exit code 7" in outer.seen
+
+
+@pytest.mark.requirement("R1.3")
+def test_detaching_ends_the_process_once_the_key_was_pressed_twice(
+    new: Callable[..., Screen], repository: Path
+) -> None:
+    outer = new(*SHELL)
+    pid = int(outer.expect(rb"pid=(\d+)\r\n"))
+    outer.type(b"\x1d")
+    outer.expect(rb"Detaching ends the process of one")
+    outer.type(b"echo still there\r")
+    outer.expect(rb"\r\nstill there\r\n")
+    outer.type(b"\x1d\x1d")
+    assert outer.wait() == 0
+    assert gone(pid)
+    assert record_of(repository)["status"] == "idle"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_command_and_its_process_and_restores_the_terminal(
+    new: Callable[..., Screen], repository: Path, number: signal.Signals
+) -> None:
+    outer = new(*SHELL)
+    pid = int(outer.expect(rb"pid=(\d+)\r\n"))
+    outer.type(b"printf '\\033[?1000h'; echo done\r")
+    outer.expect(rb"\r\ndone\r\n|\[\?1000hdone\r\n")
+    outer.process.send_signal(number)
+    assert outer.wait() == 128 + number
+    assert b"\x1b[?1000l" in outer.seen
+    assert gone(pid)
+    assert record_of(repository)["status"] == "idle"
+
+
+@pytest.mark.requirement("R7.5")
+def test_a_process_that_is_killed_is_told_of_and_the_terminal_restored(
+    new: Callable[..., Screen], repository: Path
+) -> None:
+    outer = new(*SHELL)
+    os.kill(int(outer.expect(rb"pid=(\d+)\r\n")), signal.SIGKILL)
+    assert outer.wait() == 3
+    assert b"signal 9" in outer.seen
+    assert record_of(repository)["status"] == "error"
+
+
+def test_output_that_came_all_at_once_is_shown_to_its_end(new: Callable[..., Screen]) -> None:
+    outer = new("sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done")
+    outer.expect(rb"line 0\r\n")
+    outer.expect(rb"line 1999\r\n")
+    assert outer.wait() == 0
+
+
+def test_the_command_is_suspended_and_continued_by_a_shell(screen: Callable[..., Screen]) -> None:
+    outer = screen("sh", "-i")
+    outer.expect(rb"outer> ")
+    inner = "trap 'echo redrawn' WINCH; printf '\\033[?2004h'; echo pid=$$ of=$PPID; exec cat"
+    command = f'{sys.executable} -m spinney_cli new one -- sh -c "{inner}"'
+    command = command.replace("$", "\\$")
+    outer.type(command.encode() + b"\r")
+    command_pid = int(outer.expect(rb"pid=\d+ of=(\d+)\r\n"))
+    os.kill(command_pid, signal.SIGTSTP)
+    outer.expect(rb"\x1b\[\?2004l")
+    outer.expect(rb"(?i)stopped|suspended")
+    outer.expect(rb"outer> ")
+    outer.type(b"fg\r")
+    outer.expect(rb"\x1b\[\?2004h")
+    outer.type(b"hello\r")
+    outer.expect(rb"hello\r\nhello\r\n")
+    outer.type(b"\x1d\x1d")
+    outer.expect(rb"outer> ")
+    outer.type(b"exit\r")
+    assert outer.wait() == 0
