@@ -1,0 +1,328 @@
+"""Owning a session: one at a time, for as long as the owner lives."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from spinney.errors import ClaimHeldError, StoreError
+from spinney.model import Changes
+from spinney.ports import Holder
+from spinney_json import _claims, _files
+
+
+@pytest.fixture
+def sid() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+def claims(workspace: Path) -> Path:
+    return workspace / ".git" / "spinney" / "claims"
+
+
+async def test_a_claim_is_held_while_its_context_is_open(open_store, sid) -> None:
+    async with open_store() as store:
+        assert await store.holder(sid) is Holder.FREE
+        async with store.claim(sid) as claim:
+            assert claim.session_id == sid
+            assert await store.holder(sid) is Holder.HELD
+        assert await store.holder(sid) is Holder.FREE
+
+
+async def test_a_second_claim_is_refused_by_every_store(open_store, sid) -> None:
+    async with open_store() as store, open_store() as other, store.claim(sid):
+        for each in (store, other):
+            with pytest.raises(ClaimHeldError) as caught:
+                async with each.claim(sid):
+                    pass
+            assert (caught.value.session_id, caught.value.certain) == (sid, True)
+            assert await each.holder(sid) is Holder.HELD
+
+
+@pytest.mark.requirement("R4.2")
+async def test_a_claim_of_another_process_is_seen_and_respected(
+    open_store, start_actor, sid
+) -> None:
+    owner = start_actor("hold_claim", sid)
+    async with open_store() as store:
+        assert await store.holder(sid) is Holder.HELD
+        with pytest.raises(ClaimHeldError):
+            async with store.claim(sid):
+                pass
+        owner.communicate("end\n")
+        assert await store.holder(sid) is Holder.FREE
+        async with store.claim(sid):
+            pass
+
+
+async def test_a_claim_ends_at_once_when_its_owner_is_killed(open_store, start_actor, sid) -> None:
+    owner = start_actor("hold_claim", sid)
+    owner.kill()
+    owner.wait()
+    async with open_store() as store:
+        assert await store.holder(sid) is Holder.FREE
+        async with store.claim(sid):
+            pass
+
+
+async def test_a_child_of_the_owner_does_not_keep_its_claim(open_store, sid) -> None:
+    async with open_store() as store:
+        async with store.claim(sid):
+            forked = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+            executed = subprocess.Popen(["/bin/sleep", "60"], close_fds=False)
+        try:
+            assert await store.holder(sid) is Holder.FREE
+        finally:
+            executed.kill()
+            executed.wait()
+            os.kill(forked, 9)
+            os.waitpid(forked, 0)
+
+
+FORKING = """
+import os, sys, anyio
+from pathlib import Path
+from spinney_json.options import JsonOptions
+from spinney_json.store import JsonStore
+
+async def main():
+    async with JsonStore.opened(Path(sys.argv[1]), JsonOptions()) as store:
+        async with store.claim(sys.argv[2]):
+            if (child := os.fork()) == 0:
+                print(os.getpid(), flush=True)
+                sys.stdin.readline()
+                os._exit(0)
+            os.kill(os.getpid(), 9)
+
+anyio.run(main)
+"""
+
+
+async def test_a_fork_that_outlives_the_owner_does_not_keep_its_claim(
+    open_store, workspace, sid
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(workspace), sid],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        assert owner.stdout is not None
+        child = int(owner.stdout.readline())
+        owner.wait()
+        os.kill(child, 0)
+        async with open_store() as store:
+            assert await store.holder(sid) is Holder.FREE
+
+
+async def test_the_fence_grows_with_every_claim_across_processes(
+    open_store, start_actor, claims, sid
+) -> None:
+    fences = []
+    async with open_store() as store, open_store() as other:
+        for each in (store, other, store):
+            async with each.claim(sid) as claim:
+                fences.append(claim.fence)
+        start_actor("hold_claim", sid).communicate("end\n")
+        fences.append(int((claims / sid).read_text()))
+        async with store.claim(sid) as claim:
+            fences.append(claim.fence)
+    assert fences == sorted(set(fences))
+
+
+async def test_the_fence_grows_even_if_its_file_was_lost_or_the_clock_stands(
+    open_store, claims, sid, monkeypatch
+) -> None:
+    fences = []
+    async with open_store() as store:
+        async with store.claim(sid) as claim:
+            fences.append(claim.fence)
+        shutil.rmtree(claims)
+        async with store.claim(sid) as claim:
+            fences.append(claim.fence)
+        monkeypatch.setattr(_claims.time, "time_ns", lambda: 0)
+        async with store.claim(sid) as claim:
+            fences.append(claim.fence)
+    assert fences == sorted(set(fences))
+
+
+async def test_of_many_that_claim_at_once_exactly_one_gets_it(start_actor, sid) -> None:
+    actors = [start_actor("compete", sid) for _ in range(4)]
+    for actor in actors:
+        actor.stdin.write("go\n")
+        actor.stdin.flush()
+    results = [actor.stdout.readline() for actor in actors]
+    assert sorted(results) == ["lost True\n"] * 3 + ["won\n"]
+
+
+async def test_probes_never_make_a_claim_fail(open_store, workspace, sid) -> None:
+    prober = (
+        "import sys\nfrom spinney_json._claims import Claims\n"
+        "claims = Claims(sys.argv[1])\nprint(flush=True)\n"
+        "while True: claims.holder(sys.argv[2])\n"
+    )
+    directory = workspace / ".git" / "spinney" / "claims"
+    async with open_store() as store:
+        async with store.claim(sid):
+            pass
+        probers = [
+            subprocess.Popen(
+                [sys.executable, "-c", prober, str(directory), sid], stdout=subprocess.PIPE
+            )
+            for _ in range(2)
+        ]
+        try:
+            for each in probers:
+                assert each.stdout is not None
+                each.stdout.readline()
+            for _ in range(100):
+                async with store.claim(sid):
+                    pass
+        finally:
+            for each in probers:
+                each.kill()
+                each.communicate()
+
+
+async def test_a_claim_whose_file_was_deleted_is_kept_and_mended(
+    open_store, start_actor, claims, make, sid
+) -> None:
+    async with open_store() as store:
+        async with store.claim(sid) as claim, open_store() as other:
+            (claims / sid).unlink()
+            assert await other.holder(sid) is Holder.HELD
+            with pytest.raises(ClaimHeldError):
+                async with other.claim(sid):
+                    pass
+            await store.transact(lambda _: Changes(put=(make(),)))
+            assert int((claims / sid).read_text()) == claim.fence
+            actor = start_actor("compete", sid)
+            assert actor.communicate("go\n")[0] == "lost True\n"
+        assert await store.holder(sid) is Holder.FREE
+
+
+async def test_a_claim_lost_to_another_is_reported(
+    open_store, start_actor, claims, make, sid, caplog
+) -> None:
+    async with open_store() as store, store.claim(sid):
+        (claims / sid).unlink()
+        start_actor("hold_claim", sid)
+        await store.transact(lambda _: Changes(put=(make(),)))
+    assert "claim_lost" in caplog.text
+
+
+async def test_a_claim_that_cannot_be_mended_is_reported(
+    open_store, claims, make, sid, caplog
+) -> None:
+    async with open_store() as store, store.claim(sid):
+        (claims / sid).unlink()
+        (claims / sid).mkdir()
+        await store.transact(lambda _: Changes(put=(make(),)))
+    assert "claim_not_mended" in caplog.text
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+async def test_without_locks_nobody_can_tell(open_store, sid, monkeypatch, code) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    async with open_store() as store:
+        async with store.claim(sid):
+            pass
+        monkeypatch.setattr(_files, "lock", unsupported)
+        assert await store.holder(sid) is Holder.UNKNOWN
+        with pytest.raises(ClaimHeldError) as caught:
+            async with store.claim(sid):
+                pass
+        assert caught.value.certain is False
+        with pytest.raises(StoreError, match="has no locks"):
+            await store.transact(lambda _: Changes())
+
+
+@pytest.mark.parametrize("operation", ["open_lock", "read_note", "write_note"])
+async def test_a_claim_that_fails_is_an_error_and_leaves_none(
+    open_store, sid, monkeypatch, operation
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with open_store() as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(_files, operation, broken)
+            with pytest.raises(StoreError, match="Cannot claim"):
+                async with store.claim(sid):
+                    pass
+        assert await store.holder(sid) is Holder.FREE
+
+
+@pytest.mark.requirement("R5.2")
+async def test_a_claim_that_cannot_be_looked_at_is_not_called_free(
+    open_store, sid, monkeypatch
+) -> None:
+    def broken(*_: Any) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with open_store() as store:
+        monkeypatch.setattr(_files, "open_for_reading", broken)
+        assert await store.holder(sid) is Holder.UNKNOWN
+
+
+async def test_a_claim_probed_all_the_time_is_not_certain(open_store, sid, monkeypatch) -> None:
+    def only_shared(fd: int, *, shared: bool = False) -> bool:
+        return shared
+
+    monkeypatch.setattr(_claims, "_PAUSE", 0)
+    monkeypatch.setattr(_claims._locks, "try_lock", only_shared)
+    async with open_store() as store:
+        with pytest.raises(ClaimHeldError) as caught:
+            async with store.claim(sid):
+                pass
+    assert caught.value.certain is False
+
+
+async def test_a_claim_cancelled_while_it_is_taken_is_released(
+    open_store, sid, monkeypatch
+) -> None:
+    import threading
+
+    reached, go_on = threading.Event(), threading.Event()
+    real = _files.write_note
+
+    def slow(fd: int, note: bytes) -> None:
+        reached.set()
+        assert go_on.wait(30)
+        real(fd, note)
+
+    monkeypatch.setattr(_files, "write_note", slow)
+    async with open_store() as store:
+
+        async def claim() -> None:
+            async with store.claim(sid):
+                pytest.fail("was cancelled before")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(claim)
+            assert await anyio.to_thread.run_sync(reached.wait, 30)
+            group.cancel_scope.cancel()
+            go_on.set()
+        assert await store.holder(sid) is Holder.FREE
+
+
+@pytest.mark.parametrize("strange", ["../../escape", ".", "..", "a/b", "ä\n"])
+async def test_a_strange_id_stays_within_the_directory(
+    open_store, workspace, claims, strange
+) -> None:
+    async with open_store() as store, store.claim(strange):
+        assert await store.holder(strange) is Holder.HELD
+    assert len(list(claims.iterdir())) == 1
+    assert sorted(path.name for path in workspace.iterdir()) == [".git"]

@@ -1,0 +1,202 @@
+"""Being told what other processes did, without polling."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import pytest
+
+from spinney.errors import StoreError, UnsupportedCapabilityError
+from spinney.model import Changes, Integrity, Snapshot
+from spinney_json import _inotify, store as store_module
+from spinney_json._inotify import Directories
+from spinney_json.options import CAN_WATCH
+
+pytestmark = pytest.mark.skipif(not CAN_WATCH, reason="this platform has no inotify")
+
+
+class Watch:
+    """What a watcher has seen so far, and a way to know that it waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[Snapshot] = []
+        self._arrived = anyio.Event()
+        self._idle = anyio.Event()
+        real = Directories.changed
+
+        async def changed(directories: Directories) -> None:
+            self._idle.set()
+            self._idle = anyio.Event()
+            await real(directories)
+
+        monkeypatch.setattr(Directories, "changed", changed)
+
+    async def run(self, store: Any) -> None:
+        async with aclosing(store.watch()) as snapshots:
+            async for snapshot in snapshots:
+                self.seen.append(snapshot)
+                self._arrived.set()
+
+    async def idle(self) -> None:
+        """Wait until the watcher waits for the next change."""
+        await self._idle.wait()
+
+    async def until(self, count: int) -> None:
+        while len(self.seen) < count:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(monkeypatch)
+
+
+@pytest.mark.requirement("R3.7")
+async def test_a_change_by_another_process_is_seen(open_store, start_actor, make, watch) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make("mine"),)))
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            start_actor("add", "theirs").communicate()
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    (snapshot,) = watch.seen
+    assert [s.name for s in snapshot.sessions.values()] == ["mine", "theirs"]
+
+
+async def test_own_changes_are_not_reported(open_store, make, watch) -> None:
+    async with open_store() as store, open_store() as other:
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            for _ in range(20):
+                await store.transact(lambda _: Changes(put=(make("own"),)))
+                await store.load()
+            await other.transact(lambda _: Changes(put=(make("other"),)))
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert [len(snapshot.sessions) for snapshot in watch.seen] == [21]
+
+
+async def test_a_change_since_the_last_look_is_reported_at_once(
+    open_store, start_actor, watch
+) -> None:
+    async with open_store() as store:
+        await store.load()
+        start_actor("add", "theirs").communicate()
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert len(watch.seen) == 1
+
+
+async def test_a_change_that_a_transaction_met_first_is_reported_too(
+    open_store, make, watch
+) -> None:
+    async with open_store() as store, open_store() as other:
+        await store.transact(lambda _: Changes(put=(make("own"),)))
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            await other.transact(lambda _: Changes(put=(make("other"),)))
+            await store.transact(lambda _: Changes(put=(make("own"),)))
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert len(watch.seen[-1].sessions) in (2, 3)
+
+
+async def test_a_damaged_file_is_passed_over_until_it_is_readable(
+    open_store, state, make, watch
+) -> None:
+    async with open_store() as store, open_store() as other:
+        await other.transact(lambda _: Changes(put=(make(),)))
+        good = state.read_bytes()
+        await store.load()
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            state.write_bytes(good[:-20])
+            await watch.idle()
+            assert watch.seen == []
+            state.write_bytes(good.replace(b'"one"', b'"two"'))
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert watch.seen[-1].integrity is Integrity.MISMATCH
+
+
+async def test_a_file_touched_but_not_changed_is_not_reported(
+    open_store, state, make, watch
+) -> None:
+    async with open_store() as store, open_store() as other:
+        await store.transact(lambda _: Changes(put=(make(),)))
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            state.write_bytes(state.read_bytes())
+            await watch.idle()
+            await other.transact(lambda _: Changes(put=(make(),)))
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert [len(snapshot.sessions) for snapshot in watch.seen] == [2]
+
+
+async def test_a_deleted_file_is_reported_as_missing(open_store, state, make, watch) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make(),)))
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            state.unlink()
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert watch.seen[0].integrity is Integrity.MISSING
+
+
+async def test_a_linked_file_is_watched_where_it_lies(
+    open_store, state, tmp_path, make, watch
+) -> None:
+    target = tmp_path / "volume" / "sessions.json"
+    target.parent.mkdir()
+    state.symlink_to(target)
+    async with open_store() as store, open_store() as other:
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            await other.transact(lambda _: Changes(put=(make(),)))
+            await watch.until(1)
+            group.cancel_scope.cancel()
+    assert len(watch.seen) == 1
+
+
+async def test_a_watcher_leaves_no_descriptor_behind(open_store, watch) -> None:
+    async with open_store() as store:
+        await store.load()
+        before = len(os.listdir("/proc/self/fd"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run, store)
+            await watch.idle()
+            assert len(os.listdir("/proc/self/fd")) > before
+            group.cancel_scope.cancel()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_limit_of_the_system_is_an_error_that_says_so(open_store, monkeypatch) -> None:
+    monkeypatch.setattr(_inotify.ctypes, "get_errno", lambda: errno.EMFILE)
+    monkeypatch.setattr(_inotify.os, "O_NONBLOCK", -1)
+    async with open_store() as store, aclosing(store.watch()) as snapshots:
+        with pytest.raises(StoreError, match="max_user_instances"):
+            await anext(snapshots)
+
+
+async def test_a_platform_without_it_says_so(open_store, monkeypatch) -> None:
+    monkeypatch.setattr(store_module, "CAN_WATCH", False)
+    async with open_store() as store, aclosing(store.watch()) as snapshots:
+        with pytest.raises(UnsupportedCapabilityError):
+            await anext(snapshots)
