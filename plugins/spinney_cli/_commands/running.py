@@ -86,10 +86,7 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         async with opened(app) as manager:
             session = await start(manager)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-            try:
-                outcome = await attach(manager, session, detach_key=key)
-            except SessionNotRunningError:  # it was quicker than we were
-                outcome = AttachOutcome(exit=(await manager.wait_ended(session.id)).details.exit)
+            outcome = await _attach(manager, session, key)
             await guard.arm()
             if outcome.exit is not None:
                 session = await manager.wait_ended(session.id)
@@ -104,6 +101,13 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         return 0
     note(f"{session.name} ended with {outcome.exit}: {session.status}. {again}")
     return PROCESS_FAILED if session.status is SessionStatus.ERROR else 0
+
+
+async def _attach(manager: SessionManager, session: Session, key: bytes) -> AttachOutcome:
+    try:
+        return await attach(manager, session, detach_key=key)
+    except SessionNotRunningError:  # it ended before we came to look
+        return AttachOutcome(exit=(await manager.wait_ended(session.id)).details.exit)
 
 
 def _size() -> Size:
