@@ -19,7 +19,9 @@ class ConfigurationError(SpinneyError):
 
     def __init__(self, key: str, reason: str, *, known: Sequence[str] = ()) -> None:
         self.suggestion = nearest(key.rpartition(".")[2], known)
-        hint = f" Did you mean {self.suggestion!r}?" if self.suggestion else ""
+        hint = f" Known: {', '.join(sorted(known))}." if known else ""
+        if self.suggestion:
+            hint = f" Did you mean {self.suggestion!r}?"
         super().__init__(f"Configuration {key!r}: {reason}.{hint}")
         self.key = key
         self.reason = reason
@@ -70,7 +72,10 @@ class ProviderCycleError(PluginError):
     code = "PROVIDER_CYCLE"
 
     def __init__(self, chain: Sequence[str]) -> None:
-        super().__init__(f"Providers open each other in a circle: {' -> '.join(chain)}.")
+        super().__init__(
+            f"Providers open each other in a circle: {' -> '.join(chain)}. "
+            "Let one of them open another provider."
+        )
         self.chain = tuple(chain)
 
 
@@ -80,7 +85,10 @@ class ProviderFailedError(PluginError):
     code = "PROVIDER_FAILED"
 
     def __init__(self, role: str, name: str, reason: str) -> None:
-        super().__init__(f"The {role} provider {name!r} failed: {reason}")
+        super().__init__(
+            f"The {role} provider {name!r} failed: {reason}. "
+            "Mend that, then open the session manager again."
+        )
         self.role = role
         self.name = name
         self.reason = reason
@@ -92,7 +100,9 @@ class UnsupportedCapabilityError(PluginError):
     code = "UNSUPPORTED_CAPABILITY"
 
     def __init__(self, provider: str, capability: str) -> None:
-        super().__init__(f"{provider} does not support {capability!r}.")
+        super().__init__(
+            f"{provider} does not support {capability!r}. Choose a provider that declares it."
+        )
         self.provider = provider
         self.capability = capability
 
@@ -103,6 +113,6 @@ class UnsupportedPlatformError(SpinneyError):
     code = "UNSUPPORTED_PLATFORM"
 
     def __init__(self, what: str, platform: str) -> None:
-        super().__init__(f"{what} does not work on {platform}.")
+        super().__init__(f"{what} does not work on {platform}. Choose another of its kind.")
         self.what = what
         self.platform = platform

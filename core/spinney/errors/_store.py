@@ -76,6 +76,8 @@ class ClaimHeldError(StoreError):
 
     def __init__(self, session_id: str, *, certain: bool = True) -> None:
         what = "is held" if certain else "may be held"
-        super().__init__(f"The claim on session {session_id} {what} by another process.")
+        super().__init__(
+            f"The claim on session {session_id} {what} by another process. Stop it there first."
+        )
         self.session_id = session_id
         self.certain = certain

@@ -19,7 +19,9 @@ class SpawnError(TerminalError):
     code = "SPAWN_FAILED"
 
     def __init__(self, command: Sequence[str], reason: str) -> None:
-        super().__init__(f"Cannot start {' '.join(command)!r}: {reason}.")
+        super().__init__(
+            f"Cannot start {' '.join(command)!r}: {reason}. Check the command, then try again."
+        )
         self.command = tuple(command)
         self.reason = reason
 
@@ -67,7 +69,8 @@ class TerminalBusyError(TerminalError):
 
     def __init__(self, written: int, total: int) -> None:
         super().__init__(
-            f"The process does not read its terminal: {written} of {total} bytes accepted."
+            f"The process does not read its terminal: {written} of {total} bytes accepted. "
+            "Send the rest once it reads."
         )
         self.written = written
         self.total = total
