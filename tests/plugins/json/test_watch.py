@@ -12,7 +12,8 @@ import pytest
 
 from spinney.errors import StoreError, UnsupportedCapabilityError
 from spinney.model import Changes, Integrity, Snapshot
-from spinney_json import _inotify, store as store_module
+from spinney_json import _inotify
+from spinney_json import store as store_module
 from spinney_json._inotify import Directories
 from spinney_json.options import CAN_WATCH
 
@@ -71,16 +72,15 @@ async def test_a_change_by_another_process_is_seen(open_store, start_actor, make
 
 
 async def test_own_changes_are_not_reported(open_store, make, watch) -> None:
-    async with open_store() as store, open_store() as other:
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch.run, store)
-            await watch.idle()
-            for _ in range(20):
-                await store.transact(lambda _: Changes(put=(make("own"),)))
-                await store.load()
-            await other.transact(lambda _: Changes(put=(make("other"),)))
-            await watch.until(1)
-            group.cancel_scope.cancel()
+    async with open_store() as store, open_store() as other, anyio.create_task_group() as group:
+        group.start_soon(watch.run, store)
+        await watch.idle()
+        for _ in range(20):
+            await store.transact(lambda _: Changes(put=(make("own"),)))
+            await store.load()
+        await other.transact(lambda _: Changes(put=(make("other"),)))
+        await watch.until(1)
+        group.cancel_scope.cancel()
     assert [len(snapshot.sessions) for snapshot in watch.seen] == [21]
 
 
@@ -165,13 +165,12 @@ async def test_a_linked_file_is_watched_where_it_lies(
     target = tmp_path / "volume" / "sessions.json"
     target.parent.mkdir()
     state.symlink_to(target)
-    async with open_store() as store, open_store() as other:
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch.run, store)
-            await watch.idle()
-            await other.transact(lambda _: Changes(put=(make(),)))
-            await watch.until(1)
-            group.cancel_scope.cancel()
+    async with open_store() as store, open_store() as other, anyio.create_task_group() as group:
+        group.start_soon(watch.run, store)
+        await watch.idle()
+        await other.transact(lambda _: Changes(put=(make(),)))
+        await watch.until(1)
+        group.cancel_scope.cancel()
     assert len(watch.seen) == 1
 
 

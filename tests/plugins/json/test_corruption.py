@@ -1,0 +1,415 @@
+"""Damage is noticed, kept aside, and repaired once, by one process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinney.errors import CorruptStoreError, StoreError, StoreVersionError
+from spinney.model import Changes, Integrity, Session, Snapshot
+from spinney_json import _aside, _files
+from spinney_json._document import EMPTY, Document
+from spinney_json._reading import DamagedError, read
+from spinney_json._salvage import salvage
+
+pytestmark = pytest.mark.requirement("R5.1")
+
+
+def stored(*sessions: Session) -> bytes:
+    return Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1]
+
+
+def noticed(data: bytes) -> bool:
+    """Whether reading ``data`` tells that it is not what was written."""
+    try:
+        return read(data, "file").snapshot.integrity is not Integrity.VERIFIED
+    except (DamagedError, StoreVersionError):
+        return True
+
+
+def kept(state: Path) -> list[Path]:
+    return sorted(state.parent.glob(f"{state.name}.*"))
+
+
+def of(*sessions: Session) -> Snapshot:
+    return Snapshot({session.id: session for session in sessions})
+
+
+@pytest.fixture
+def example(make: Callable[..., Session]) -> bytes:
+    first = make("one", metadata={"n": 1, "text": "ü"}, agent={"x": [1.5]}, ptyPid=12)
+    return stored(first.detail(command=("sh",)), make("two"))
+
+
+def test_every_truncation_is_noticed(example) -> None:
+    assert not noticed(example)
+    assert [size for size in range(len(example)) if not noticed(example[:size])] == []
+
+
+def test_every_flipped_bit_of_a_sample_is_noticed(example) -> None:
+    bits = random.Random(4).sample(range(len(example) * 8), 3000)
+    missed = []
+    for bit in bits:
+        flipped = bytearray(example)
+        flipped[bit // 8] ^= 1 << bit % 8
+        if not noticed(bytes(flipped)):
+            missed.append(bit)
+    assert missed == []
+
+
+def test_what_is_appended_is_noticed(example) -> None:
+    assert noticed(example + b"\n")
+    assert noticed(example + example)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 512,
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"version": "1.0"}',
+        b'{"version": "1.0", "sessions": {}}',
+        b'{"version": "1.0", "sessions": [1]}',
+        b'{"version": "1.0", "sessions": [{"id": "x"}]}',
+        b'{"version": "one", "sessions": []}',
+        b'{"version": true, "sessions": []}',
+        b'{"version": "1.0", "sessions": [], "spinney": []}',
+        b'{"version": "1.0", "sessions": [], "spinney": {}}',
+        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": -1}}',
+        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": true}}',
+        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": 1,'
+        b' "reservations": []}}',
+        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": 1,'
+        b' "records": []}}',
+        b'{"version": "1.0", "sessions": [], "x": NaN}',
+        b'{"version": "1.0", "sessions": [], "x": -Infinity}',
+        b'{"version": "1.0", "sessions": [], "x": "\xff"}',
+        b'{"version": "1.0", "sessions": [], "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=lambda content: ascii(content[-24:]),
+)
+async def test_what_is_no_state_file_is_corrupt_and_left_alone(open_store, state, content) -> None:
+    state.write_bytes(content)
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        with pytest.raises(CorruptStoreError):
+            await store.transact(lambda _: Changes())
+    assert caught.value.where == str(state)
+    assert caught.value.reason
+    assert state.read_bytes() == content
+    assert kept(state) == []
+
+
+async def test_two_sessions_with_one_id_are_corrupt_and_the_later_is_salvaged(
+    open_store, state, make
+) -> None:
+    old = make("old", lastActivity="2025-01-01T00:00:00.000Z")
+    new = make("new", id=old.id)
+    tree = {"version": "1.0", "sessions": [new.to_record(), old.to_record()]}
+    state.write_text(json.dumps(tree))
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError, match="same id|the id") as caught:
+            await store.load()
+    assert [s.name for s in caught.value.salvage] == ["new"]
+
+
+async def test_a_reservation_under_another_id_is_corrupt(open_store, state, make) -> None:
+    session = make()
+    reservation = {
+        "id": session.id,
+        "name": "n",
+        "branch": "b",
+        "worktreePath": "/",
+        "createsBranch": True,
+        "createdAt": "2025-01-01T00:00:00.000Z",
+    }
+    ours = {"format": 1, "revision": 1, "reservations": {"other": reservation}}
+    state.write_text(json.dumps({"version": "1.0", "sessions": [], "spinney": ours}))
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError, match="another id"):
+            await store.load()
+
+
+async def test_damage_reaches_every_caller_of_the_group(open_store, state) -> None:
+    import anyio
+
+    state.write_text("{")
+    errors: list[CorruptStoreError] = []
+    async with open_store() as store:
+
+        async def attempt() -> None:
+            try:
+                await store.transact(lambda _: Changes())
+            except CorruptStoreError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(attempt)
+    assert len(errors) == 5
+
+
+@pytest.mark.parametrize("name", ["truncated", "hole", "garbage"])
+async def test_what_can_still_be_read_is_salvaged(open_store, state, make, name) -> None:
+    sessions = [make(f"s{n}").detail(command=(f"c{n}",)) for n in range(4)]
+    data = stored(*sessions)
+    third = data.index(b'"s2"')
+    if name == "truncated":
+        data = data[:third]
+        expected = ["s0", "s1"]
+    elif name == "hole":
+        data = data[:third] + b"\0\xff" * 8 + data[third + 16 :]
+        expected = ["s0", "s1", "s3"]
+    else:
+        data = b"%PDF" + data[data.index(b"[") + 1 : third]
+        expected = ["s0", "s1"]
+    state.write_bytes(data)
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+    assert [s.name for s in caught.value.salvage] == expected
+    if name == "hole":
+        assert [s.details.command for s in caught.value.salvage] == [("c0",), ("c1",), ("c3",)]
+
+
+def test_salvage_tells_whether_it_got_everything(make) -> None:
+    data = stored(make(), make())
+    assert salvage(data).complete
+    assert not salvage(data[: data.index(b'"spinney"') - 20]).complete
+    assert salvage(data[:-10]).complete
+    assert not salvage(data.replace(b'"idle"', b'"lazy"', 1)).complete
+    assert salvage(b'{"sessions": []}') == type(salvage(b""))((), True)
+    assert not salvage(b'{"sessions": [{"a": 1}, 7').complete
+
+
+def test_salvage_keeps_a_session_whose_details_are_damaged(make) -> None:
+    session = make().detail(command=("sh",))
+    data = stored(session)
+    broken = data.replace(b'"command": [', b'"command": 5, "x": [')
+    assert [s.id for s in salvage(broken).sessions] == [session.id]
+    assert [s.id for s in salvage(data.replace(b'"records": {', b'"records": {,')).sessions] == [
+        session.id
+    ]
+
+
+@pytest.mark.requirement("R5.2")
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.EACCES, errno.ELOOP])
+async def test_cannot_read_is_neither_missing_nor_corrupt(
+    open_store, state, make, monkeypatch, code
+) -> None:
+    def broken(*_: Any) -> int:
+        raise OSError(code, os.strerror(code))
+
+    for operation in ("open_for_reading", "read_all", "status"):
+        with monkeypatch.context() as patch:
+            async with open_store() as store, open_store() as other:
+                await other.transact(lambda _: Changes(put=(make(),)))
+                if operation == "status":
+                    await store.load()
+                patch.setattr(_files, operation, broken)
+                for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
+                    with pytest.raises(StoreError, match=r"Cannot read|Cannot lock") as caught:
+                        await attempt
+                    assert not isinstance(caught.value, CorruptStoreError)
+    assert kept(state) == []
+
+
+async def test_the_corrupt_file_is_kept_and_replaced(open_store, state, make) -> None:
+    state.write_text("{broken")
+    session = make()
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        committed = await store.replace_corrupt(caught.value.token, of(session))
+        assert committed.snapshot.sessions == {session.id: session}
+        assert await store.load() == committed.snapshot
+        await store.transact(lambda _: Changes(put=(make(),)))
+    (aside,) = kept(state)
+    assert aside.read_text() == "{broken"
+    assert ".corrupt-" in aside.name
+    async with open_store() as store:
+        assert (await store.load()).integrity is Integrity.VERIFIED
+
+
+async def test_a_repair_by_somebody_else_is_never_put_aside(open_store, state, make) -> None:
+    state.write_text("{broken")
+    first, second = make("first"), make("second")
+    async with open_store() as store, open_store() as other:
+        tokens = []
+        for each in (store, other):
+            with pytest.raises(CorruptStoreError) as caught:
+                await each.load()
+            tokens.append(caught.value.token)
+        await store.replace_corrupt(tokens[0], of(first))
+        committed = await other.replace_corrupt(tokens[1], of(second))
+    assert list(committed.snapshot.sessions) == [first.id]
+    assert len(kept(state)) == 1
+
+
+async def test_a_file_that_vanished_meanwhile_is_not_replaced(open_store, state, make) -> None:
+    state.write_text("{broken")
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        state.unlink()
+        committed = await store.replace_corrupt(caught.value.token, of(make()))
+    assert committed.snapshot.integrity is Integrity.MISSING
+
+
+async def test_other_damage_meanwhile_is_reported_with_its_own_token(
+    open_store, state, make
+) -> None:
+    state.write_text("{broken")
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as first:
+            await store.load()
+        state.write_text("{broken otherwise")
+        with pytest.raises(CorruptStoreError) as second:
+            await store.replace_corrupt(first.value.token, of(make()))
+        await store.replace_corrupt(second.value.token, of(make()))
+    assert [path.read_text() for path in kept(state)] == ["{broken otherwise"]
+
+
+async def break_and_repair(store: Any, state: Path, content: str, *sessions: Session) -> None:
+    state.write_text(content)
+    with pytest.raises(CorruptStoreError) as caught:
+        await store.load()
+    await store.replace_corrupt(caught.value.token, of(*sessions))
+
+
+async def test_identical_content_is_kept_once(open_store, state, make) -> None:
+    async with open_store() as store:
+        for content in ("{a", "{b", "{a", "{a"):
+            await break_and_repair(store, state, content, make())
+    assert sorted(path.read_text() for path in kept(state)) == ["{a", "{b"]
+
+
+async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
+    open_store, state, make
+) -> None:
+    here, gone = make("here"), make("gone")
+    known = stored(here).decode()[:-10]
+    with_lost = stored(here, gone).decode()[:-10]
+    async with open_store() as store:
+        await break_and_repair(store, state, "{unknown", here)
+        await break_and_repair(store, state, with_lost, here)
+        for number in range(6):
+            await break_and_repair(store, state, known + " " * number, here)
+    contents = [path.read_text() for path in kept(state)]
+    assert len(contents) == _aside.KEPT
+    assert contents[:2] == ["{unknown", with_lost]
+
+
+async def test_without_hard_links_a_copy_is_kept(open_store, state, make, monkeypatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(_files, "link", refused)
+    async with open_store() as store:
+        await break_and_repair(store, state, "{broken", make())
+    assert [path.read_text() for path in kept(state)] == ["{broken"]
+
+
+async def test_what_cannot_be_kept_is_not_replaced(open_store, state, make, monkeypatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_files, "link", refused)
+    monkeypatch.setattr(_files, "write_all", refused)
+    async with open_store() as store:
+        with pytest.raises(StoreError, match="not replaced"):
+            await break_and_repair(store, state, "{broken", make())
+    assert state.read_text() == "{broken"
+    assert kept(state) == []
+
+
+async def test_a_kept_file_that_cannot_be_judged_stays(
+    open_store, state, make, monkeypatch, caplog
+) -> None:
+    async with open_store() as store:
+        session = make()
+        for number in range(_aside.KEPT):
+            await break_and_repair(
+                store, state, stored(session).decode() + "x" * (number + 1), session
+            )
+        first = kept(state)[0]
+        first.unlink()
+        first.mkdir()
+        await break_and_repair(store, state, "{last", session)
+    assert first.is_dir()
+    assert "kept_file_not_pruned" in caplog.text
+
+
+@pytest.mark.requirement("R5.6")
+@pytest.mark.parametrize("version", ['"1.1"', '"2.0"', '"2"', '"10.0.1"', "2", "2.5"])
+async def test_a_newer_version_is_refused_untouched(open_store, state, make, version) -> None:
+    content = '{"version": %s, "sessions": [], "spinney": 7}' % version
+    state.write_text(content)
+    async with open_store() as store:
+        for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
+            with pytest.raises(StoreVersionError) as caught:
+                await attempt
+    assert caught.value.found == version.strip('"')
+    assert state.read_text() == content
+    assert kept(state) == []
+
+
+@pytest.mark.requirement("R5.6")
+async def test_a_newer_format_of_our_part_is_refused_untouched(open_store, state) -> None:
+    content = '{"version": "1.0", "sessions": [], "spinney": {"format": 2, "revision": 1}}'
+    state.write_text(content)
+    async with open_store() as store:
+        with pytest.raises(StoreVersionError, match="format 2"):
+            await store.load()
+    assert state.read_text() == content
+
+
+@pytest.mark.requirement("R5.6")
+@pytest.mark.parametrize("version", ["", '"version": "0.9", ', '"version": "0", '])
+async def test_an_older_version_is_migrated_by_the_next_commit_and_kept(
+    open_store, state, make, version
+) -> None:
+    session = make("old")
+    content = '{%s"note": 1, "sessions": [%s]}' % (version, json.dumps(session.to_record()))
+    state.write_text(content)
+    async with open_store() as store:
+        assert (await store.load()).sessions == {session.id: session}
+        assert state.read_text() == content
+        for _ in range(2):
+            await store.transact(lambda _: Changes(put=(make("new"),)))
+    tree = json.loads(state.read_text())
+    assert tree["version"] == "1.0"
+    assert tree["note"] == 1
+    assert len(tree["sessions"]) == 3
+    (aside,) = kept(state)
+    assert ".before-1.0-" in aside.name
+    assert aside.read_text() == content
+
+
+@pytest.mark.requirement("R5.6")
+async def test_a_migration_that_is_overtaken_starts_again(
+    open_store, state, make, monkeypatch
+) -> None:
+    state.write_text('{"sessions": [], "n": 1}')
+    async with open_store() as store:
+        await store.load()
+
+        def meanwhile(snapshot: Snapshot) -> Changes:
+            if '"n": 1' in state.read_text():
+                state.write_text('{"sessions": [], "n": 2}')
+            return Changes(put=(make(),))
+
+        await store.transact(meanwhile)
+    assert json.loads(state.read_text())["n"] == 2
+    assert [path.read_text() for path in kept(state)] == ['{"sessions": [], "n": 2}']

@@ -1,0 +1,217 @@
+"""Where the locks lie, and which files and names are refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spinney.config import ManagerConfig
+from spinney.errors import ConfigurationError, CorruptStoreError, StoreError
+from spinney.model import Changes, Integrity
+from spinney.providers import Capability, Role
+from spinney_json import _state, spinney_providers
+from spinney_json import store as store_module
+from spinney_json._places import Places
+from spinney_json.options import CAN_WATCH, JsonOptions
+from spinney_json.store import JsonStore
+
+NAME = ".claude-container-sessions.json"
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", *words], check=True, capture_output=True)
+
+
+def test_locks_lie_in_the_git_directory(workspace) -> None:
+    places = Places.of(workspace, NAME)
+    assert places.lock == f"{workspace}/.git/spinney/{NAME}.lock"
+    assert places.claims == f"{workspace}/.git/spinney/claims"
+
+
+def test_locks_of_a_linked_worktree_lie_in_the_common_directory(tmp_path) -> None:
+    main, linked = tmp_path / "main", tmp_path / "linked"
+    git("init", "-q", str(main))
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    git("-C", str(main), *who, "commit", "-q", "--allow-empty", "-m", "x")
+    git("-C", str(main), "worktree", "add", "-q", str(linked))
+    assert Places.of(linked, NAME).lock == f"{main}/.git/spinney/{NAME}.lock"
+
+
+def test_locks_of_a_separate_git_directory_lie_there(tmp_path) -> None:
+    git("init", "-q", "--separate-git-dir", str(tmp_path / "elsewhere"), str(tmp_path / "ws"))
+    places = Places.of(tmp_path / "ws", NAME)
+    assert places.lock == f"{tmp_path}/elsewhere/spinney/{NAME}.lock"
+
+
+def test_locks_of_a_bare_repository_lie_in_it(tmp_path) -> None:
+    git("init", "-q", "--bare", str(tmp_path / "bare"))
+    places = Places.of(tmp_path / "bare", NAME)
+    assert places.lock == f"{tmp_path}/bare/spinney/{NAME}.lock"
+
+
+@pytest.mark.parametrize("content", [None, "", "gitdir: /nowhere\n", "x gitdir: ..\n"])
+def test_without_a_repository_locks_lie_beside_the_file(tmp_path, content) -> None:
+    if content is not None:
+        (tmp_path / ".git").write_text(content)
+    assert Places.of(tmp_path, NAME).lock == f"{tmp_path}/.spinney/{NAME}.lock"
+
+
+def test_locks_of_a_file_outside_the_workspace_lie_beside_it(workspace, tmp_path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    for path in (tmp_path / "x.json", tmp_path / "link" / "x.json"):
+        places = Places.of(workspace, str(path))
+        assert places.lock == f"{tmp_path}/.spinney/x.json.lock"
+
+
+def test_each_file_has_its_own_lock(workspace) -> None:
+    files = ["a.json", "b.json", "sub/a.json", "sub%2Fa.json"]
+    assert len({Places.of(workspace, file).lock for file in files}) == len(files)
+
+
+async def test_a_file_of_another_name_is_used(open_store, workspace, make) -> None:
+    async with open_store(file="state") as store:
+        await store.transact(lambda _: Changes(put=(make(),)))
+    assert sorted(path.name for path in workspace.iterdir()) == [".git", "state"]
+
+
+async def test_a_git_file_that_cannot_be_read_is_an_error(tmp_path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    (tmp_path / ".git").write_text("gitdir: x")
+    (tmp_path / ".git").chmod(0)
+    with pytest.raises(StoreError):
+        async with JsonStore.opened(tmp_path, JsonOptions()):
+            pass
+
+
+@pytest.mark.parametrize("file", ["", ".", "..", "../x", "a/../../x", "/", "x.tmp", "x.lock", "\0"])
+def test_a_name_that_is_no_file_is_a_configuration_error(tmp_path, file) -> None:
+    config = ManagerConfig.of(workspace=tmp_path, options={"store": {"json": {"file": file}}})
+    with pytest.raises(ConfigurationError) as caught:
+        config.section("store", "json", JsonOptions)
+    assert caught.value.key == "options.store.json.file"
+
+
+@pytest.mark.parametrize("option", ["lock_timeout", "write_timeout"])
+def test_a_timeout_must_be_positive(tmp_path, option) -> None:
+    config = ManagerConfig.of(workspace=tmp_path, options={"store": {"json": {option: 0}}})
+    with pytest.raises(ConfigurationError):
+        config.section("store", "json", JsonOptions)
+
+
+@pytest.mark.requirement("R5.2")
+@pytest.mark.parametrize("kind", ["directory", "fifo", "device", "socket", "loop"])
+async def test_what_is_no_regular_file_is_refused_without_waiting(
+    open_store, state, make, kind, monkeypatch
+) -> None:
+    if kind == "directory":
+        state.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(state)
+    elif kind == "device":
+        state.symlink_to("/dev/zero")
+    elif kind == "socket":
+        monkeypatch.chdir(state.parent)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(state.name)
+    else:
+        state.symlink_to(state.name)
+    async with open_store() as store:
+        for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
+            with pytest.raises(StoreError) as caught:
+                await attempt
+            assert not isinstance(caught.value, CorruptStoreError)
+    assert stat.S_IFMT(state.lstat().st_mode) != stat.S_IFREG
+
+
+async def test_a_file_too_large_is_refused_unread(open_store, state, monkeypatch) -> None:
+    monkeypatch.setattr(_state, "_MAX_SIZE", 1 << 20)
+    with state.open("wb") as file:
+        file.truncate((1 << 20) + 1)
+    async with open_store() as store:
+        with pytest.raises(StoreError, match="larger than 1 MiB"):
+            await store.load()
+
+
+@pytest.mark.requirement("R5.2")
+async def test_a_missing_directory_is_not_a_missing_file(open_store, state, tmp_path) -> None:
+    state.symlink_to(tmp_path / "not mounted" / "sessions.json")
+    async with open_store() as store:
+        with pytest.raises(StoreError, match="no directory"):
+            await store.load()
+
+
+async def test_no_file_is_an_empty_store(open_store) -> None:
+    async with open_store() as store:
+        snapshot = await store.load()
+    assert (dict(snapshot.sessions), snapshot.revision) == ({}, 0)
+    assert snapshot.integrity is Integrity.MISSING
+
+
+async def test_a_directory_that_may_not_be_written_is_an_error(open_store, workspace, make) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    workspace.chmod(0o500)
+    try:
+        async with open_store() as store:
+            with pytest.raises(StoreError, match="Cannot write"):
+                await store.transact(lambda _: Changes(put=(make(),)))
+    finally:
+        workspace.chmod(0o700)
+
+
+@pytest.mark.parametrize("strange", ["with space", "with\nnewline", "with ü", os.fsdecode(b"\xff")])
+async def test_a_workspace_of_any_name_works(tmp_path, make, strange) -> None:
+    workspace = tmp_path / strange
+    (workspace / ".git").mkdir(parents=True)
+    async with JsonStore.opened(workspace, JsonOptions()) as store:
+        session = make(worktreePath=str(workspace / ".worktrees"))
+        await store.transact(lambda _: Changes(put=(session,)))
+        async with store.claim(session.id):
+            pass
+    async with JsonStore.opened(workspace, JsonOptions()) as store:
+        assert (await store.load()).sessions == {session.id: session}
+
+
+async def test_a_relative_git_file_of_any_bytes_is_followed(tmp_path) -> None:
+    home = tmp_path / os.fsdecode(b"\xff home")
+    home.mkdir()
+    workspace = tmp_path / "ws"
+    workspace.mkdir()
+    (workspace / ".git").write_bytes(b"gitdir: ../\xff home\n")
+    assert Places.of(workspace, NAME).lock == f"{home}/spinney/{NAME}.lock"
+
+
+class Context:
+    """What a manager gives to a factory."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+
+    def open(self, role: Role, name: str) -> None:
+        raise AssertionError("the store wraps nothing")
+
+
+async def test_the_provider_opens_a_store(workspace, make) -> None:
+    (spec,) = spinney_providers()
+    assert (spec.role, spec.name, spec.config) == (Role.STORE, "json", JsonOptions)
+    assert (Capability.WATCH in spec.capabilities) == CAN_WATCH
+    async with spec.factory(JsonOptions(), Context(workspace)) as store:
+        assert isinstance(store, store_module.JsonStore)
+        await store.transact(lambda _: Changes(put=(make(),)))
+
+
+def test_importing_the_plugin_loads_no_machinery() -> None:
+    script = (
+        "import sys, spinney_json; print([m for m in sys.modules if m[:13] == 'spinney_json.'])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == "['spinney_json.options']\n"
