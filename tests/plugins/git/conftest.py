@@ -94,7 +94,9 @@ def session_of(plan: WorktreePlan, **fields: Any) -> Session:
 
 
 @pytest.fixture(autouse=True)
-def git_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def git_environment(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path_factory.getbasetemp() / "gitconfig"
     config.write_text(_GLOBAL_CONFIG)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))

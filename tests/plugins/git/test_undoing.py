@@ -86,7 +86,7 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
                 nonlocal seen
                 seen += 1
                 if seen == step:
-                    scope.cancel()  # noqa: B023
+                    scope.cancel()
                 return await start(*args, **options)  # noqa: B023
 
             with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,102 @@
+"""How git is run: nothing of the host's environment or terminal reaches it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from spinney_git._git import LOCAL_VARIABLES, Git, GitError, GitNotFoundError
+
+
+def test_the_local_variables_are_those_that_git_names():
+    said = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True)
+    assert set(said.stdout.split()) <= LOCAL_VARIABLES
+
+
+@pytest.mark.parametrize(
+    "variable", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"]
+)
+async def test_a_variable_that_redirects_git_does_not(repo, tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "rubbish")
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    monkeypatch.delenv(variable)
+    monkeypatch.delenv("GIT_CONFIG_COUNT")
+    assert repo.git("status", "--porcelain", at=plan.path) == ""
+
+
+async def test_its_messages_are_not_translated(repo, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("LANGUAGE", "de")
+    output = await Git().run(str(repo.path), "-c", "alias.e=!env", "e")
+    assert b"LC_ALL=C\n" in output
+    assert b"GIT_TERMINAL_PROMPT=0\n" in output
+
+
+async def test_readings_take_no_optional_locks(repo):
+    output = await Git().read(str(repo.path), "-c", "alias.e=!env", "e")
+    assert b"GIT_OPTIONAL_LOCKS=0\n" in output
+
+
+async def test_it_runs_in_a_session_of_its_own(repo):
+    output = await Git().run(str(repo.path), "-c", "alias.p=!ps -o sid= -p $$", "p")
+    assert int(output) != os.getsid(0)
+
+
+async def test_it_never_climbs_out_of_the_directory(repo):
+    with pytest.raises(GitError, match="not a git repository"):
+        await Git().run(str(repo.path / "src"), "rev-parse", "HEAD")
+
+
+async def test_without_git_the_error_says_so(repo, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(GitNotFoundError) as caught:
+        await repo.plan()
+    assert caught.value.code == "GIT_NOT_FOUND"
+
+
+async def test_an_option_that_git_does_not_know_hints_at_its_version(repo):
+    with pytest.raises(GitError, match=r"2\.33"):
+        await Git().run(str(repo.path), "update-ref", "--no-such-option")
+
+
+async def test_a_git_that_does_not_read_its_input_is_no_error_of_ours(repo):
+    output = await Git().run(str(repo.path), "version", stdin=b"x" * 1_000_000)
+    assert output.startswith(b"git version")
+
+
+async def test_cancelled_it_ends_and_is_waited_for(repo, tmp_path):
+    os.mkfifo(tmp_path / "started")
+    script = f"!echo $$ >{tmp_path}/started; exec sleep 1000"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Git().run, str(repo.path), "-c", f"alias.s={script}", "s")
+        pid = int(await anyio.Path(tmp_path / "started").read_text())
+        tasks.cancel_scope.cancel()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_importing_the_plugin_loads_none_of_its_machinery():
+    program = "import sys, spinney_git; print(*[m for m in sys.modules if 'spinney_git.' in m])"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert loaded.stdout.split() == [], loaded.stderr
+
+
+async def test_the_providers_open(repo):
+    import spinney_git
+    from spinney.providers import Role
+
+    class Context:
+        workspace = repo.path
+
+    specs = {spec.role: spec for spec in spinney_git.spinney_providers()}
+    assert {spec.name for spec in specs.values()} == {"git"}
+    for role in (Role.WORKSPACE, Role.RECOVERY):
+        spec = specs[role]
+        async with spec.factory(spec.config(), Context()) as provider:
+            assert provider

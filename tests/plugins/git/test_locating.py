@@ -1,0 +1,250 @@
+"""Where worktrees are, and what becomes of those that were moved or are missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from spinney.errors import BranchInUseError, WorktreeMissingError
+from spinney.ports import MarkerState, Presence
+
+
+@pytest.fixture
+async def session(repo):
+    session = await repo.create()
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    return session
+
+
+@pytest.fixture
+def tree(session):
+    return Path(session.worktree_path)
+
+
+async def presence_of(repo, session):
+    return (await repo.workspace.locate([session]))[session.id].presence
+
+
+async def test_a_worktree_that_is_there_is_present(repo, session):
+    runs = repo.workspace.git.runs
+    assert await presence_of(repo, session) == Presence.PRESENT
+    assert repo.workspace.git.runs == runs
+
+
+@pytest.mark.requirement("R4.4")
+async def test_one_that_vanished_is_missing(repo, session, tree):
+    shutil.rmtree(tree)
+    assert await presence_of(repo, session) == Presence.MISSING
+    shutil.rmtree(repo.path / ".worktrees")
+    assert await presence_of(repo, session) == Presence.MISSING
+
+
+async def test_one_that_git_does_not_know_any_more_is_missing(repo, session):
+    shutil.rmtree(repo.admin(session))
+    assert await presence_of(repo, session) == Presence.MISSING
+
+
+async def test_one_recorded_in_a_place_that_is_gone_is_missing(repo, session, tree):
+    gone = session.evolve(worktree_path="/nowhere/.worktrees/x")
+    assert await presence_of(repo, gone) == Presence.MISSING
+
+
+async def test_one_recorded_elsewhere_that_is_there_is_present(repo, session, tmp_path):
+    repo.git("worktree", "add", "--quiet", "-b", "mine", str(tmp_path / "mine"))
+    mine = session.evolve(worktree_path=str(tmp_path / "mine"))
+    assert await presence_of(repo, mine) == Presence.PRESENT
+
+
+@pytest.mark.requirement("R5.2")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root enters everything")
+async def test_one_that_cannot_be_looked_at_is_unknown(repo, session, tree):
+    tree.parent.chmod(0)
+    try:
+        assert await presence_of(repo, session) == Presence.UNKNOWN
+    finally:
+        tree.parent.chmod(0o755)
+
+
+@pytest.mark.requirement("R5.2")
+async def test_one_whose_look_fails_is_unknown(repo, session, tree):
+    (tree / ".git").unlink()
+    (tree / ".git").symlink_to(".git")  # ELOOP, for root, too
+    assert await presence_of(repo, session) == Presence.UNKNOWN
+
+
+def moved(repo, make_repo, tmp_path):
+    repo.path.rename(tmp_path / "moved")
+    return type(repo)(tmp_path / "moved")
+
+
+@pytest.mark.requirement("R4.4")
+async def test_after_the_workspace_moved_its_worktrees_are_found_and_repaired(
+    repo, session, tree, make_repo, tmp_path
+):
+    (tree / "README").write_text("work")
+    there = moved(repo, make_repo, tmp_path)
+    found = (await there.workspace.locate([session]))[session.id]
+    assert (found.presence, found.path) == (
+        Presence.MOVED,
+        f"{there.path}/.worktrees/{session.id}",
+    )
+    there.git("worktree", "prune")
+    assert len(await there.workspace.repair()) == 1
+    here = session.evolve(worktree_path=found.path)
+    assert await presence_of(there, here) == Presence.PRESENT
+    assert (await there.inspect(here)).changed == ("README",)
+    assert await there.workspace.repair() == ()
+    assert [m.session for m in await there.recovery.rebuild()] == [here]
+
+
+async def test_a_worktree_of_the_original_stays_its_own_when_a_copy_is_repaired(
+    repo, session, tree, tmp_path
+):
+    mine = tmp_path / "mine"
+    repo.git("worktree", "add", "--quiet", "-b", "mine", str(mine))
+    shutil.copytree(repo.path, tmp_path / "copy", symlinks=True)
+    copy = type(repo)(tmp_path / "copy")
+    assert len(await copy.workspace.repair()) == 1
+    assert repo.git("rev-parse", "--git-common-dir", at=mine) == f"{repo.path}/.git"
+    assert repo.git("rev-parse", "--git-common-dir", at=tree) == f"{repo.path}/.git"
+    copied = copy.path / ".worktrees" / session.id
+    assert repo.git("rev-parse", "--git-common-dir", at=copied) == f"{copy.path}/.git"
+
+
+async def test_repair_locks_what_sessions_live_in(repo, session, tree):
+    repo.git("worktree", "unlock", str(tree))
+    repo.git("worktree", "add", "--quiet", "-b", "mine", str(repo.path / ".worktrees/mine"))
+    assert len(await repo.workspace.repair()) == 1
+    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+    assert not (repo.path / ".git/worktrees/mine/locked").exists()
+
+
+async def test_repair_brings_a_lost_link_back(repo, session, tree):
+    (tree / "README").write_text("work")
+    (tree / ".git").unlink()
+    assert await presence_of(repo, session) == Presence.MISSING
+    assert len(await repo.workspace.repair()) == 1
+    assert (await repo.inspect(session)).changed == ("README",)
+
+
+async def test_repair_leaves_strangers_alone(repo, session):
+    stranger = repo.path / ".worktrees" / "stranger"
+    stranger.mkdir()
+    (stranger / "file").write_text("x")
+    linked = repo.path / ".worktrees" / "linked"
+    linked.mkdir()
+    (linked / ".git").write_text("gitdir: /nowhere/.git/worktrees/linked\n")
+    copied = repo.path / ".worktrees" / "copied"
+    shutil.copytree(session.worktree_path, copied)
+    assert await repo.workspace.repair() == ()
+
+
+async def test_a_workspace_without_sessions_needs_no_repair(repo):
+    assert await repo.workspace.repair() == ()
+
+
+@pytest.mark.requirement("R2.11")
+async def test_a_missing_worktree_is_restored_with_marker_and_staged_work(repo, session, tree):
+    (tree / "staged").write_text("staged")
+    repo.git("add", "staged", at=tree)
+    shutil.rmtree(tree)
+    await repo.workspace.restore(session)
+    assert (tree / "staged").read_text() == "staged"
+    assert (tree / "README").read_text() == "hello\n"
+    assert repo.git("status", "--porcelain", at=tree) == "A  staged"
+    assert [m.session for m in await repo.recovery.rebuild()] == [session]
+    assert await presence_of(repo, session) == Presence.PRESENT
+
+
+async def test_a_head_with_commits_of_its_own_is_restored_as_it_was(repo, session, tree):
+    repo.git("checkout", "--quiet", "--detach", at=tree)
+    own = repo.commit("own", at=tree)
+    shutil.rmtree(tree)
+    await repo.workspace.restore(session)
+    assert repo.git("rev-parse", "HEAD", at=tree) == own
+
+
+@pytest.mark.requirement("R2.11")
+async def test_one_that_git_has_forgotten_is_created_again_from_its_branch(repo, session, tree):
+    commit = repo.commit("work", at=tree)
+    repo.git("worktree", "unlock", str(tree))
+    repo.git("worktree", "remove", "--force", str(tree))
+    await repo.workspace.restore(session)
+    assert repo.git("rev-parse", "HEAD", at=tree) == commit
+    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+
+
+async def test_an_unlocked_one_is_restored_locked(repo, session, tree):
+    repo.git("worktree", "unlock", str(tree))
+    shutil.rmtree(tree)
+    await repo.workspace.restore(session)
+    assert (repo.admin(session) / "locked").exists()
+
+
+async def test_one_without_index_is_restored_from_its_head(repo, session, tree):
+    shutil.rmtree(tree)
+    (repo.admin(session) / "index").unlink()
+    await repo.workspace.restore(session)
+    assert repo.git("status", "--porcelain", at=tree) == ""
+
+
+async def test_files_that_are_there_are_not_overwritten(repo, session, tree):
+    (tree / "README").write_text("work")
+    (tree / "src/main.py").unlink()
+    (tree / ".git").unlink()
+    await repo.workspace.restore(session)
+    assert (tree / "README").read_text() == "work"
+    assert (tree / "src/main.py").exists()
+
+
+async def test_what_is_present_is_left_alone(repo, session, tree):
+    (tree / "README").write_text("work")
+    await repo.workspace.restore(session)
+    assert (tree / "README").read_text() == "work"
+
+
+async def test_without_the_branch_it_cannot_be_restored(repo, session, tree):
+    repo.git("worktree", "unlock", str(tree))
+    repo.git("worktree", "remove", "--force", str(tree))
+    repo.git("branch", "-D", session.branch)
+    with pytest.raises(WorktreeMissingError):
+        await repo.workspace.restore(session)
+
+
+async def test_a_half_made_one_whose_head_names_nothing_is_created_again(repo, session, tree):
+    shutil.rmtree(tree)
+    (repo.admin(session) / "HEAD").write_text("0" * 40 + "\n")
+    await repo.workspace.restore(session)
+    assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == session.branch
+
+
+@pytest.mark.parametrize("forgotten", [True, False])
+async def test_a_branch_checked_out_elsewhere_is_not_taken_from_there(
+    repo, session, tree, forgotten
+):
+    shutil.rmtree(tree)
+    if forgotten:
+        shutil.rmtree(repo.admin(session))
+    repo.git("checkout", "--quiet", "--ignore-other-worktrees", session.branch)
+    with pytest.raises(BranchInUseError):
+        await repo.workspace.restore(session)
+    assert not tree.exists()
+
+
+async def test_one_recorded_in_another_workspace_asks_for_repair(repo, session):
+    with pytest.raises(WorktreeMissingError, match="[Rr]epair"):
+        await repo.workspace.restore(session.evolve(worktree_path="/nowhere/.worktrees/x"))
+
+
+async def test_a_restore_that_fails_leaves_no_worktree(repo, session, tree, monkeypatch):
+    repo.git("worktree", "unlock", str(tree))
+    repo.git("worktree", "remove", "--force", str(tree))
+    commit = repo.git("rev-parse", f"{session.branch}:src")
+    (repo.path / ".git/objects" / commit[:2] / commit[2:]).unlink()
+    with pytest.raises(Exception, match="GIT_FAILED|ended with"):
+        await repo.workspace.restore(session)
+    assert not tree.exists()
+    assert not repo.admin(session).exists()

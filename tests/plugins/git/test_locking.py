@@ -1,0 +1,192 @@
+"""The lock, and many who want it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from spinney_git._files import GitFileError
+from spinney_git._lock import exclusive, held
+
+_HOLDER = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+_CREATOR = """
+import sys, uuid, anyio
+from pathlib import Path
+from spinney.ports import WorktreeRequest
+from spinney_git import GitWorkspaceOptions
+from spinney_git._workspace import GitWorkspace
+
+async def main(workspace, who):
+    provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
+    async def create(number):
+        request = WorktreeRequest(str(uuid.uuid4()), f"feature/{who}-{number}")
+        await provider.create(await provider.plan(request))
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(create, number)
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "directory" / "lock"
+
+
+@pytest.fixture
+def holder(path):
+    """Another process that holds the lock until its input ends."""
+    path.parent.mkdir()
+    arguments = [sys.executable, "-c", _HOLDER, str(path)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+async def test_it_is_held_within_and_free_after(path):
+    async with exclusive(path):
+        assert _is_locked(path)
+        assert len(held.get()) == 1
+    assert not _is_locked(path)
+    assert held.get() == ()
+
+
+async def test_tasks_of_one_process_exclude_each_other(path):
+    inside = 0
+
+    async def enter():
+        nonlocal inside
+        async with exclusive(path):
+            inside += 1
+            await anyio.lowlevel.checkpoint()
+            assert inside == 1
+            inside -= 1
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(enter)
+
+
+async def test_waiting_for_another_process_does_not_block_the_loop(path, holder):
+    async def let_go():
+        holder.stdin.close()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(let_go)
+        async with exclusive(path):
+            pass
+
+
+async def test_killing_the_holder_frees_it(path, holder):
+    holder.kill()
+    async with exclusive(path):
+        pass
+
+
+async def test_waiting_can_be_cancelled_and_leaves_nothing(path, holder):
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(exclusive(path).__aenter__)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    holder.stdin.close()
+    # The abandoned thread gives the lock back as soon as it gets it.
+    async with exclusive(path):
+        pass
+    if before:
+        with anyio.fail_after(5):
+            while len(os.listdir("/proc/self/fd")) > before:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_a_lock_file_that_was_deleted_is_made_anew(path, holder):
+    async def delete():
+        path.unlink()
+        path.write_text("")
+        holder.stdin.close()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(delete)
+        async with exclusive(path):
+            assert _is_locked(path)
+
+
+async def test_one_deleted_and_not_made_anew_is_made_by_us(path, holder):
+    async def delete():
+        path.unlink()
+        holder.stdin.close()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(delete)
+        async with exclusive(path):
+            assert _is_locked(path)
+
+
+async def test_a_lock_that_cannot_be_had_at_all_is_an_error(tmp_path):
+    with pytest.raises(GitFileError):
+        async with exclusive(tmp_path / "no" / "such" / "directory"):
+            pass
+
+
+async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch):
+    real = fcntl.flock
+
+    def without(descriptor, how):
+        if how == fcntl.LOCK_EX:
+            raise OSError(37, "No locks available")
+        real(descriptor, how)
+
+    monkeypatch.setattr("spinney_git._lock.fcntl.flock", without)
+    with pytest.raises(GitFileError, match="No locks"):
+        async with exclusive(path):
+            pass
+
+
+@pytest.mark.requirement("R2.4")
+async def test_four_processes_create_worktrees_at_once_without_failure(repo):
+    processes = [
+        subprocess.Popen([sys.executable, "-c", _CREATOR, str(repo.path), str(who)])
+        for who in range(4)
+    ]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert repo.worktrees() == 1 + 12
+    for found in await repo.recovery.rebuild():
+        assert repo.git("status", "--porcelain", at=found.session.worktree_path) == ""
+
+
+async def test_many_tasks_create_and_remove_worktrees_at_once(repo):
+    async def live(number: int) -> None:
+        session = await repo.create(f"feature/{number}")
+        await repo.workspace.remove(session)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(12):
+            tasks.start_soon(live, number)
+    assert repo.worktrees() == 1
+    assert len(repo.branches()) == 1 + 12

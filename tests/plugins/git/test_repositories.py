@@ -1,0 +1,168 @@
+"""Repositories and paths of every kind: each works or is refused with a clear error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spinney.errors import InvalidWorkspaceError, WorkspaceError
+from spinney.model import AtStake
+from spinney.ports import MarkerState, Presence
+from spinney_git._files import GitFileError
+
+
+async def _lives(repo, existing: str | None = None) -> None:
+    """Show that a session can be created, found, restored, rebuilt and removed there."""
+    session = await repo.create(existing or "feature/x", existing=bool(existing))
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    tree = Path(session.worktree_path)
+    assert repo.git("status", "--porcelain", at=tree) == ""
+    assert await repo.inspect(session) == AtStake()
+    assert (await repo.workspace.locate([session]))[session.id].presence == Presence.PRESENT
+    assert [found.session for found in await repo.recovery.rebuild()] == [session]
+    assert await repo.workspace.repair() == ()
+    (tree / "file").write_text("work")
+    assert (await repo.inspect(session)).untracked == ("file",)
+    (tree / "file").unlink()
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "new\nline", "'quo\"ted", "-dash", "grün", "a:b", "[glob]*", "trail "]
+)
+async def test_a_workspace_of_any_name_works(make_repo, name):
+    await _lives(make_repo(name))
+
+
+async def test_a_workspace_whose_path_is_not_utf8_is_refused(make_repo):
+    repo = make_repo(os.fsdecode(b"caf\xe9"))
+    for doing in (repo.plan, repo.recovery.rebuild):
+        with pytest.raises(InvalidWorkspaceError, match="UTF-8") as caught:
+            await doing()
+        str(caught.value).encode()
+
+
+async def test_a_workspace_reached_through_a_link_works(repo, tmp_path):
+    (tmp_path / "link").symlink_to(repo.path)
+    await _lives(type(repo)(tmp_path / "link"))
+
+
+async def test_worktrees_kept_on_another_disk_through_a_link_work(repo, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (repo.path / ".worktrees").symlink_to(tmp_path / "disk")
+    await _lives(repo)
+
+
+async def test_a_bare_repository_works(repo, tmp_path):
+    repo.git("clone", "--quiet", "--bare", str(repo.path), str(tmp_path / "bare.git"))
+    await _lives(type(repo)(tmp_path / "bare.git"))
+
+
+async def test_a_main_branch_of_a_bare_repository_can_be_worked_on(repo, tmp_path):
+    repo.git("clone", "--quiet", "--bare", str(repo.path), str(tmp_path / "bare.git"))
+    await _lives(type(repo)(tmp_path / "bare.git"), existing="main")
+
+
+async def test_a_linked_worktree_as_workspace_works(repo, tmp_path):
+    repo.git("worktree", "add", "--quiet", "-b", "linked", str(tmp_path / "linked"))
+    linked = type(repo)(tmp_path / "linked")
+    await _lives(linked)
+    session = await linked.create("another")
+    main = await linked.inspect(session.evolve(worktree_path=str(repo.path)))
+    assert main.blocked == ("it is the main worktree",)
+
+
+async def test_a_separate_git_directory_works(repo, tmp_path):
+    repo.git("init", "--quiet", "--separate-git-dir", str(tmp_path / "elsewhere"))
+    await _lives(repo)
+
+
+async def test_a_submodule_as_workspace_works(repo, make_repo):
+    make_repo("lib")
+    repo.git("submodule", "--quiet", "add", "../lib", "lib")
+    await _lives(type(repo)(repo.path / "lib"))
+
+
+async def test_a_sparse_checkout_stays_sparse(repo):
+    repo.git("sparse-checkout", "set", "--no-cone", "/src/")
+    session = await repo.create()
+    plain = repo.path / ".worktrees/plain"
+    repo.git("worktree", "add", "--quiet", "-b", "plain", str(plain))
+    assert sorted(os.listdir(session.worktree_path)) == sorted(os.listdir(plain)) == [".git", "src"]
+    assert await repo.inspect(session) == AtStake()
+    (Path(session.worktree_path) / "README").write_text("written over what is left out")
+    assert (await repo.inspect(session)).changed == ("README",)
+
+
+async def test_a_repository_without_commits_is_refused(repo, tmp_path):
+    repo.git("init", "--quiet", str(tmp_path / "empty"))
+    with pytest.raises(InvalidWorkspaceError, match="first commit"):
+        await type(repo)(tmp_path / "empty").plan()
+
+
+async def test_a_repository_of_the_other_hash_works(repo, tmp_path):
+    path = tmp_path / "sha256"
+    repo.git("init", "--quiet", "--object-format=sha256", str(path))
+    other = type(repo)(path)
+    (path / "README").write_text("hello")
+    other.commit()
+    await _lives(other)
+
+
+async def test_a_directory_inside_a_repository_is_refused_and_the_top_named(repo):
+    inside = type(repo)(repo.path / "src")
+    with pytest.raises(InvalidWorkspaceError, match="top directory") as caught:
+        await inside.plan()
+    assert repr(str(repo.path)) in str(caught.value)
+
+
+async def test_what_is_no_repository_is_refused(repo, tmp_path):
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(InvalidWorkspaceError, match="git init"):
+        await type(repo)(tmp_path / "plain").plan()
+
+
+async def test_a_broken_git_directory_is_refused_and_git_never_climbs(repo):
+    broken = repo.path / "src"
+    (broken / ".git").mkdir()
+    with pytest.raises(InvalidWorkspaceError):
+        await type(repo)(broken).plan()
+    (broken / ".git/HEAD").write_text("rubbish")
+    (broken / ".git/objects").mkdir()
+    (broken / ".git/refs").mkdir()
+    with pytest.raises(WorkspaceError):
+        await type(repo)(broken).plan()
+
+
+async def test_a_missing_workspace_is_refused(repo, tmp_path):
+    with pytest.raises(InvalidWorkspaceError, match="does not exist"):
+        await type(repo)(tmp_path / "missing").plan()
+
+
+async def test_a_file_as_workspace_is_refused(repo):
+    with pytest.raises(InvalidWorkspaceError, match="not a directory"):
+        await type(repo)(repo.path / "README").plan()
+
+
+@pytest.mark.requirement("R5.2")
+async def test_a_workspace_that_cannot_be_looked_at_is_not_taken_for_missing(repo, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(GitFileError):
+        await type(repo)(tmp_path / "loop").plan()
+
+
+async def test_a_repository_that_git_does_not_trust_is_refused(repo, monkeypatch):
+    # Git's own switch for its tests: every directory counts as somebody else's.
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(InvalidWorkspaceError, match=r"safe\.directory"):
+        await repo.plan()
+
+
+async def test_file_names_of_any_bytes_are_checked_out(repo):
+    for name in (b"caf\xe9", b"new\nline", b"-dash", b" space "):
+        Path(os.fsdecode(os.fsencode(repo.path) + b"/" + name)).write_text("x")
+    repo.commit()
+    await _lives(repo)
