@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -18,7 +18,7 @@ import pluggy
 
 from spinney import hookspecs
 from spinney.config import ManagerConfig
-from spinney.errors import ConfigurationError, PluginError, nearest
+from spinney.errors import ConfigurationError, PluginError, SpinneyError, nearest
 from spinney.providers import Offer, ProviderSpec, Role, choose
 
 _HOOKS: Mapping[str, Callable[..., Any]] = {
@@ -75,7 +75,7 @@ class Plugins:
         self._blocked = frozenset(blocked)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._labels: dict[str, str] = {}
+        self._labels: dict[str, tuple[str, str]] = {}
         self.records: list[PluginRecord] = []
         self.offers: list[Offer] = []
 
@@ -113,10 +113,11 @@ class Plugins:
         self._record(name, _HOST, "", PluginState.LOADED, providers=offered)
 
     def configure(self, config: ManagerConfig) -> None:
-        """Hand every plugin its options.
+        """Hand every plugin its options; one that breaks over them is recorded as failed.
 
         Raises:
             ConfigurationError: a plugin refuses its options, or there is no such plugin.
+            SpinneyError: whatever else a plugin says on purpose.
         """
         known = [record.name for record in self.records]
         for name in config.options.get("plugin", {}):
@@ -126,7 +127,12 @@ class Plugins:
             if kind != "plugin":
                 self._check_section(kind, named)
         for implementation in self.implementations("spinney_configure"):
-            implementation.call(config)
+            try:
+                implementation.call(config)
+            except SpinneyError:
+                raise
+            except Exception as error:
+                self._fail(implementation.plugin, f"spinney_configure failed: {error!r}")
 
     def implementations(self, hook: str) -> list[HookImplementation]:
         """Return the implementations of ``hook`` in the order in which they are called."""
@@ -186,7 +192,7 @@ class Plugins:
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
             raise InvalidPluginError(str(error)) from error
-        self._labels[label] = name
+        self._labels[label] = name, distribution
         try:
             specs = self._provider_specs(label)
         except PluginError:
@@ -195,6 +201,18 @@ class Plugins:
             raise
         self.offers.extend(Offer(spec, name, distribution) for spec in specs)
         return tuple(f"{spec.role}:{spec.name}" for spec in specs)
+
+    def _fail(self, label: str, reason: str) -> None:
+        """Be rid of a plugin that breaks after it was loaded."""
+        self._manager.unregister(name=label)
+        source = self._labels.pop(label)
+        self.offers = [o for o in self.offers if (o.plugin, o.distribution) != source]
+        self.records = [
+            replace(record, state=PluginState.FAILED, reason=reason, providers=())
+            if (record.name, record.distribution) == source
+            else record
+            for record in self.records
+        ]
 
     def _provider_specs(self, label: str) -> list[ProviderSpec]:
         specs: list[ProviderSpec] = []
@@ -238,7 +256,7 @@ def check_plugin(plugin: object) -> None:
         if not name.startswith("spinney_"):
             continue
         function = getattr(plugin, name)
-        if inspect.isroutine(function):
+        if callable(function):
             _check_implementation(name, function)
 
 
