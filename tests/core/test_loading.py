@@ -1,0 +1,422 @@
+"""Plugins: found by entry point, blocked by name, checked, and never fatal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from spinney import ManagerConfig, Options, PluginRecord, PluginState, ProviderSpec, Role, hookimpl
+from spinney import installed_plugins as installed
+from spinney._loading import InvalidPluginError, Plugins, check_plugin, load_plugins
+from spinney.errors import (
+    ConfigurationError,
+    DuplicateProviderError,
+    PluginError,
+    ProviderNotFoundError,
+    UnsupportedPlatformError,
+)
+
+from .managers import BUILT_INS, configuration
+
+Install = Callable[..., None]
+
+STORE = """
+from spinney import ProviderSpec, Role, hookimpl
+
+@hookimpl
+def spinney_providers():
+    return [ProviderSpec(Role.STORE, "acme", lambda options, context: None)]
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a distribution with one plugin, as pip would lay it out."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+
+    def install(distribution: str, plugin: str, source: str, *, version: str = "1.2") -> None:
+        module = distribution.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        information = tmp_path / f"{module}-{version}.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Name: {distribution}\nVersion: {version}\n")
+        (information / "entry_points.txt").write_text(f"[spinney.plugins]\n{plugin} = {module}\n")
+
+    yield install
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def records(**changes: Any) -> dict[str, PluginRecord]:
+    return {
+        record.name: record
+        for record in installed(configuration(**changes))
+        if record.name not in BUILT_INS
+    }
+
+
+@pytest.mark.requirement("R6.1")
+def test_a_plugin_is_found_by_its_entry_point(install: Install) -> None:
+    install("acme-spinney", "acme", STORE)
+    assert records() == {
+        "acme": PluginRecord("acme", "acme-spinney", "1.2", PluginState.LOADED, "", ("store:acme",))
+    }
+
+
+@pytest.mark.requirement("R6.1")
+def test_without_any_plugin_the_core_says_what_is_missing() -> None:
+    plugins = load_plugins(configuration())
+    with pytest.raises(ProviderNotFoundError) as missing:
+        plugins.choose(Role.STORE, "json")
+    assert missing.value.available == ()
+    assert "There is no store provider 'json'" in str(missing.value)
+    assert "Install the plugin that offers it" in str(missing.value)
+
+
+def test_a_blocked_plugin_is_not_even_imported(install: Install) -> None:
+    install("acme-spinney", "acme", "raise AssertionError('imported')")
+    (record,) = records(blocked_plugins=BUILT_INS | {"acme"}).values()
+    assert (record.state, record.reason) == (PluginState.BLOCKED, "blocked")
+    assert "acme_spinney" not in sys.modules
+
+
+@pytest.mark.requirement("R6.3")
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("raise RuntimeError('broken')", "RuntimeError('broken')"),
+        ("def (", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit(3)"),
+    ],
+)
+def test_a_plugin_that_breaks_when_imported_is_listed_with_its_reason(
+    source: str, reason: str, install: Install
+) -> None:
+    install("acme-spinney", "acme", source)
+    install("fine", "fine", STORE)
+    found = records()
+    assert found["acme"].state is PluginState.FAILED
+    assert "import failed" in found["acme"].reason
+    assert reason in found["acme"].reason
+    assert found["fine"].state is PluginState.LOADED
+
+
+@pytest.mark.requirement("R6.3")
+def test_choosing_what_failed_to_load_says_why(install: Install) -> None:
+    install("acme-spinney", "acme", "raise RuntimeError('broken')")
+    plugins = load_plugins(configuration(blocked_plugins=BUILT_INS))
+    with pytest.raises(ProviderNotFoundError, match=r"plugin 'acme' is failed: .*broken"):
+        plugins.choose(Role.STORE, "acme")
+
+
+def _plugin(**functions: Any) -> object:
+    return SimpleNamespace(**functions)
+
+
+def _unmarked() -> Any:
+    async def spinney_session_created(event: Any) -> None: ...
+
+    return spinney_session_created
+
+
+def _misspelled() -> Any:
+    @hookimpl
+    async def spinney_session_craeted(event: Any) -> None: ...
+
+    return spinney_session_craeted
+
+
+def _sync() -> Any:
+    @hookimpl
+    def spinney_session_created(event: Any) -> None: ...
+
+    return spinney_session_created
+
+
+def _async_configure() -> Any:
+    @hookimpl
+    async def spinney_configure(config: Any) -> None: ...
+
+    return spinney_configure
+
+
+def _wrongly_signed() -> Any:
+    @hookimpl
+    async def spinney_session_created(event: Any, session: Any) -> None: ...
+
+    return spinney_session_created
+
+
+def _renamed_argument() -> Any:
+    @hookimpl
+    async def spinney_session_created(happening: Any) -> None: ...
+
+    return spinney_session_created
+
+
+def _hurried() -> Any:
+    @hookimpl(tryfirst=True)
+    async def spinney_session_created(event: Any) -> None: ...
+
+    return spinney_session_created
+
+
+def _late() -> Any:
+    @hookimpl(trylast=True)
+    async def spinney_session_created(event: Any) -> None: ...
+
+    return spinney_session_created
+
+
+def _wrapper() -> Any:
+    @hookimpl(wrapper=True)
+    def spinney_session_created(event: Any) -> Iterator[Any]:
+        return (yield)
+
+    return spinney_session_created
+
+
+def _old_wrapper() -> Any:
+    @hookimpl(hookwrapper=True)
+    def spinney_providers() -> Iterator[Any]:
+        yield
+
+    return spinney_providers
+
+
+def _object() -> Any:
+    class Spy:
+        async def __call__(self, event: Any) -> None: ...
+
+    return Spy()
+
+
+@pytest.mark.parametrize(
+    ("name", "implementation", "reason"),
+    [
+        ("spinney_session_created", _unmarked(), "is not marked with @hookimpl"),
+        ("spinney_session_craeted", _misspelled(), "did you mean 'spinney_session_created'?"),
+        ("spinney_zzz", _misspelled(), "there is no hook 'spinney_zzz'"),
+        ("spinney_session_created", _sync(), "must be async"),
+        ("spinney_configure", _async_configure(), "must be not async"),
+        ("spinney_session_created", _wrongly_signed(), "must take (event)"),
+        ("spinney_session_created", _renamed_argument(), "takes (happening)"),
+        ("spinney_session_created", _hurried(), "uses tryfirst"),
+        ("spinney_session_created", _late(), "uses trylast"),
+        ("spinney_session_created", _wrapper(), "uses wrapper"),
+        ("spinney_providers", _old_wrapper(), "uses hookwrapper"),
+        ("spinney_session_created", _object(), "is not marked with @hookimpl"),
+    ],
+)
+def test_an_implementation_that_cannot_work_is_refused_with_the_reason(
+    name: str, implementation: Any, reason: str
+) -> None:
+    with pytest.raises(InvalidPluginError) as refused:
+        check_plugin(_plugin(**{name: implementation}))
+    assert reason in str(refused.value)
+
+
+def test_an_implementation_may_leave_out_its_argument() -> None:
+    called = []
+
+    @hookimpl
+    def spinney_configure() -> None:
+        called.append(True)
+
+    plugins = Plugins()
+    plugins.add("brief", _plugin(spinney_configure=spinney_configure))
+    plugins.configure(configuration())
+    assert called == [True]
+
+
+def test_what_only_looks_like_a_hook_is_let_be() -> None:
+    check_plugin(_plugin(spinney_version="1", spinner=print, spinney=sys))
+
+
+@pytest.mark.requirement("R6.3")
+def test_an_invalid_plugin_is_listed_with_its_reason(install: Install) -> None:
+    install("acme-spinney", "acme", "def spinney_providers(): return []")
+    (record,) = records().values()
+    assert (record.state, record.providers) == (PluginState.FAILED, ())
+    assert record.reason == "spinney_providers is not marked with @hookimpl"
+
+
+@pytest.mark.requirement("R6.3")
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("return ['json']", "returned 'json', which is no ProviderSpec"),
+        ("return None", "spinney_providers failed: TypeError"),
+        ("raise RuntimeError('broken')", "spinney_providers failed: RuntimeError('broken')"),
+        ("yield 3", "returned 3"),
+    ],
+)
+def test_a_plugin_that_offers_junk_is_listed_and_its_hooks_are_not_called(
+    body: str, reason: str, install: Install
+) -> None:
+    source = "from spinney import hookimpl\n@hookimpl\ndef spinney_providers():\n    " + body
+    source += "\n@hookimpl\nasync def spinney_session_created(event): ..."
+    install("acme-spinney", "acme", source)
+    plugins = load_plugins(configuration())
+    (record,) = (r for r in plugins.records if r.name not in BUILT_INS)
+    assert record.state is PluginState.FAILED
+    assert reason in record.reason
+    assert plugins.implementations("spinney_session_created") == []
+
+
+@pytest.mark.requirement("R6.2")
+def test_two_plugins_of_one_name_are_both_loaded_and_told_apart(install: Install) -> None:
+    source = "from spinney import hookimpl\n@hookimpl\nasync def spinney_session_created(): ..."
+    install("one-spinney", "acme", source)
+    install("two-spinney", "acme", source)
+    plugins = load_plugins(configuration())
+    found = [r for r in plugins.records if r.name == "acme"]
+    assert [(r.distribution, r.state) for r in found] == [
+        ("one-spinney", PluginState.LOADED),
+        ("two-spinney", PluginState.LOADED),
+    ]
+    called = [i.plugin for i in plugins.implementations("spinney_session_created")]
+    assert called == ["acme (one-spinney)", "acme (two-spinney)"]
+
+
+@pytest.mark.requirement("R6.2")
+def test_two_providers_of_one_name_are_an_error_that_names_both_distributions(
+    install: Install,
+) -> None:
+    install("one-spinney", "one", STORE)
+    install("two-spinney", "two", STORE)
+    with pytest.raises(DuplicateProviderError) as doubled:
+        load_plugins(configuration()).choose(Role.STORE, "acme")
+    assert doubled.value.distributions == ("one-spinney (one)", "two-spinney (two)")
+
+
+@pytest.mark.requirement("R6.2")
+def test_blocking_one_of_two_providers_leaves_the_other(install: Install) -> None:
+    install("one-spinney", "one", STORE)
+    install("two-spinney", "two", STORE)
+    plugins = load_plugins(configuration(blocked_plugins=BUILT_INS | {"one"}))
+    assert plugins.choose(Role.STORE, "acme").plugin == "two"
+
+
+@pytest.mark.requirement("R6.2")
+def test_a_provider_is_chosen_by_role_and_name(install: Install) -> None:
+    install("acme-spinney", "acme", STORE)
+    plugins = load_plugins(configuration())
+    offer = plugins.choose(Role.STORE, "acme")
+    assert (offer.plugin, offer.distribution) == ("acme", "acme-spinney")
+    with pytest.raises(ProviderNotFoundError, match="no terminal provider 'acme'"):
+        plugins.choose(Role.TERMINAL, "acme")
+
+
+class Own:
+    """A plugin of the host's own."""
+
+    @hookimpl
+    async def spinney_session_created(self, event: object) -> None: ...
+
+
+def test_plugins_are_called_in_the_order_of_their_names_and_the_hosts_own_last(
+    install: Install,
+) -> None:
+    source = "from spinney import hookimpl\n@hookimpl\nasync def spinney_session_created(): ..."
+    install("a-dist", "walnut", source)
+    install("b-dist", "hazel", source)
+    plugins = load_plugins(configuration(), {"zoo": Own(), "ant": Own()})
+    called = [i.plugin for i in plugins.implementations("spinney_session_created")]
+    assert called == ["hazel", "walnut", "zoo", "ant"]
+    assert plugins.records[-1] == PluginRecord("ant", "host", "", PluginState.LOADED)
+
+
+def test_an_invalid_plugin_of_the_hosts_own_is_an_error() -> None:
+    with pytest.raises(PluginError, match="is not marked"):
+        load_plugins(configuration(), {"own": _plugin(spinney_session_created=_unmarked())})
+
+
+def test_two_plugins_of_the_host_cannot_have_the_name_of_an_installed_one(
+    install: Install,
+) -> None:
+    install("acme-spinney", "acme", STORE)
+    with pytest.raises(PluginError, match="acme"):
+        load_plugins(configuration(), {"acme": Own()})
+
+
+def test_the_same_plugin_object_is_not_taken_twice() -> None:
+    own = Own()
+    with pytest.raises(PluginError, match="already registered"):
+        load_plugins(configuration(), {"one": own, "two": own})
+
+
+class Thrifty:
+    """A plugin with options of its own, and a provider."""
+
+    class Model(Options):
+        size: int = 1
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.options: Thrifty.Model | None = None
+        self.failure = failure
+
+    @hookimpl
+    def spinney_providers(self) -> Iterable[ProviderSpec]:
+        return [ProviderSpec(Role.STORE, "thrifty", lambda _options, _context: None)]  # type: ignore[arg-type,return-value]
+
+    @hookimpl
+    def spinney_configure(self, config: ManagerConfig) -> None:
+        self.options = config.plugin_options("thrifty", Thrifty.Model)
+        if self.failure is not None:
+            raise self.failure
+
+
+def _configured(plugin: Thrifty, options: dict[str, Any]) -> Plugins:
+    config = configuration(options=options)
+    plugins = load_plugins(config, {"thrifty": plugin})
+    plugins.configure(config)
+    return plugins
+
+
+def test_a_plugin_is_handed_its_options() -> None:
+    plugin = Thrifty()
+    _configured(plugin, {"plugin": {"thrifty": {"size": 5}}, "store": {"thrifty": {}}})
+    assert plugin.options == Thrifty.Model(size=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "suggestion"),
+    [
+        ({"plugin": {"thrifti": {}}}, "options.plugin.thrifti", "thrifty"),
+        ({"plugin": {"thrifty": {"siez": 1}}}, "options.plugin.thrifty.siez", "size"),
+        ({"stroe": {}}, "options.stroe", "store"),
+        ({"store": {"thrify": {}}}, "options.store.thrify", "thrifty"),
+        ({"terminal": {"thrifty": {}}}, "options.terminal.thrifty", None),
+    ],
+)
+def test_options_for_nobody_are_refused(
+    options: dict[str, Any], key: str, suggestion: str | None
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        _configured(Thrifty(), options)
+    assert (refused.value.key, refused.value.suggestion) == (key, suggestion)
+
+
+@pytest.mark.requirement("R9.1")
+def test_what_a_plugin_says_it_cannot_do_is_said_at_once() -> None:
+    with pytest.raises(UnsupportedPlatformError, match="plan9"):
+        _configured(Thrifty(UnsupportedPlatformError("thrift", "plan9")), {})
+
+
+@pytest.mark.requirement("R6.3")
+def test_a_plugin_that_breaks_on_its_options_is_listed_and_offers_nothing() -> None:
+    plugins = _configured(Thrifty(RuntimeError("broken")), {})
+    (record,) = (r for r in plugins.records if r.name == "thrifty")
+    assert (record.state, record.providers) == (PluginState.FAILED, ())
+    assert record.reason == "spinney_configure failed: RuntimeError('broken')"
+    assert plugins.implementations("spinney_configure") == []
+    with pytest.raises(ProviderNotFoundError, match="spinney_configure failed"):
+        plugins.choose(Role.STORE, "thrifty")
