@@ -18,7 +18,7 @@ from spinney_json._places import temporary_names
 
 
 class OvertakenError(Exception):
-    """Somebody who takes no lock has changed the file since it was read."""
+    """Somebody who takes no lock has changed the file, or the temporary one, meanwhile."""
 
 
 @dataclass(slots=True)
@@ -56,11 +56,13 @@ def replace(target: str, data: bytes, expected: Identity | None, stats: Stats) -
     try:
         try:
             mine = _fill(fd, data, target, stats)
-            _check_unchanged(target, expected)
+            if _present(target) != expected or _present(temporary) != mine:
+                raise OvertakenError  # noqa: TRY301 - the one way out that is no failure
             _rename(temporary, target, mine)
         except BaseException:
             with suppress(OSError):
-                _files.unlink(temporary)
+                if _files.is_at(fd, temporary):
+                    _files.unlink(temporary)
             raise
         stats.writes += 1
         stats.fsyncs += 1
@@ -98,13 +100,11 @@ def _fill(fd: int, data: bytes, target: str, stats: Stats) -> Identity:
     return _files.identity_of(_files.status_of(fd))
 
 
-def _check_unchanged(target: str, expected: Identity | None) -> None:
+def _present(path: str) -> Identity | None:
     try:
-        present = _files.identity_of(_files.status(target))
+        return _files.identity_of(_files.status(path))
     except FileNotFoundError:
-        present = None
-    if present != expected:
-        raise OvertakenError
+        return None
 
 
 def _rename(temporary: str, target: str, mine: Identity) -> None:

@@ -100,10 +100,10 @@ class Claims:
                 try:
                     if not _locks.try_lock(fd, shared=True):
                         return Holder.HELD
-                    if _locks.is_at(fd, path):
+                    if _files.is_at(fd, path):
                         return Holder.FREE
                 finally:
-                    _files.close(fd)
+                    _locks.unlock_and_close(fd)
         except FileNotFoundError:
             return Holder.FREE
         except OSError:
@@ -133,7 +133,7 @@ def _locked(path: str) -> int | None:
         locked = False
         try:
             if _locks.try_lock(fd):
-                locked = _locks.is_at(fd, path)
+                locked = _files.is_at(fd, path)
             elif not _locks.try_lock(fd, shared=True):
                 return None
         finally:
@@ -147,7 +147,7 @@ def _locked(path: str) -> int | None:
 
 def _mend(held: Held) -> None:
     try:
-        if _locks.is_at(held.fd, held.path):
+        if _files.is_at(held.fd, held.path):
             return
         fd = _locked(held.path)
         if fd is None:

@@ -106,7 +106,10 @@ def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
     """
     if not isinstance(record, dict) or not isinstance(details, dict):
         raise ValueError("a session is not an object")  # noqa: TRY004
-    simple, simple_details = _held(record, Session), _held(details, Details)
+    try:
+        simple, simple_details = _held(record, Session), _held(details, Details)
+    except RecursionError:
+        raise ValueError("a session is nested too deeply") from None
     session = Session.model_validate(simple)
     if details:
         session = session.evolve(details=Details.model_validate(simple_details))

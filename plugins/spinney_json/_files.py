@@ -49,6 +49,15 @@ def status_of(fd: int) -> os.stat_result:
     return os.fstat(fd)
 
 
+def is_at(fd: int, path: str) -> bool:
+    """Tell whether ``fd`` is the file that ``path`` names now, not one replaced since."""
+    try:
+        mine, theirs = status_of(fd), status(path)
+    except FileNotFoundError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (theirs.st_dev, theirs.st_ino)
+
+
 def open_for_reading(path: str) -> int:
     """Open ``path`` without waiting, whatever kind of file it is."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import anyio
 
-from spinney.errors import CommitOutcomeUnknownError, StoreBusyError, StoreError
+from spinney.errors import StoreBusyError, StoreError
 
 T = TypeVar("T")
 
@@ -49,7 +49,12 @@ class Job(Generic[T]):
         self._error = error
 
     async def outcome(
-        self, begin_within: float, end_within: float, undo: Callable[[T], None] | None = None
+        self,
+        begin_within: float,
+        end_within: float,
+        *,
+        late: type[StoreError] = StoreError,
+        undo: Callable[[T], None] | None = None,
     ) -> T:
         """Wait for the result.
 
@@ -59,11 +64,12 @@ class Job(Generic[T]):
         Args:
             begin_within: seconds in which it must have begun.
             end_within: seconds in which it must end once it has begun.
+            late: what is raised if it did not.
             undo: quick, never blocks.
 
         Raises:
             StoreBusyError: it did not begin in time and will not be done.
-            CommitOutcomeUnknownError: it did not end in time.
+            StoreError: it did not end in time.
         """
         try:
             with anyio.move_on_after(begin_within):
@@ -82,9 +88,8 @@ class Job(Generic[T]):
                 )
             await self._end(end_within)
         if not self._done.is_set():
-            raise CommitOutcomeUnknownError(
-                f"The disk did not answer within {end_within:g} seconds. Load again to learn "
-                "what is stored."
+            raise late(
+                f"The disk did not answer within {end_within:g} seconds. Load again when it does."
             )
         if self._error is not None:
             raise self._error
@@ -136,12 +141,13 @@ class Worker:
         work: Callable[[], T],
         begin_within: float,
         end_within: float,
+        *,
         undo: Callable[[T], None] | None = None,
     ) -> T:
         """Do ``work`` in the thread and return its result: see :meth:`Job.outcome`."""
         job = Job[T]()
         self.submit(lambda: do(job, work))
-        return await job.outcome(begin_within, end_within, undo)
+        return await job.outcome(begin_within, end_within, undo=undo)
 
     async def close(self, within: float) -> None:
         """Let the thread end after what it was given; wait for that at most ``within`` seconds."""

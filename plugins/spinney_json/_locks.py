@@ -42,9 +42,18 @@ def opened(path: str) -> int:
 
 
 def closed(fd: int) -> None:
-    """Close ``fd``, and with it drop its lock."""
+    """Unlock and close ``fd``."""
     if fd in _open:  # otherwise a fork has closed it, and the number may be another's
         _open.discard(fd)
+        unlock_and_close(fd)
+
+
+def unlock_and_close(fd: int) -> None:
+    """Unlock ``fd`` even if a child between fork(2) and exec(3) shares it, and close it."""
+    try:
+        with suppress(OSError):
+            _files.lock(fd, fcntl.LOCK_UN)
+    finally:
         _files.close(fd)
 
 
@@ -55,15 +64,6 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def is_at(fd: int, path: str) -> bool:
-    """Tell whether ``fd`` is the file that ``path`` names now, not one deleted since."""
-    try:
-        mine, theirs = _files.status_of(fd), _files.status(path)
-    except FileNotFoundError:
-        return False
-    return (mine.st_dev, mine.st_ino) == (theirs.st_dev, theirs.st_ino)
 
 
 class FileLock:
@@ -83,7 +83,7 @@ class FileLock:
             if self._fd < 0:
                 self._fd = opened(self._path)
             _files.lock(self._fd, fcntl.LOCK_EX)
-            if is_at(self._fd, self._path):
+            if _files.is_at(self._fd, self._path):
                 return
             self.close()
 

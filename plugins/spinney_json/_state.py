@@ -199,7 +199,13 @@ class StateFile:
             if content is None or content.identity != expected:
                 raise OvertakenError
             self._keep(content, f"before-{VERSION}")
-        sealed, data = document.sealed()
+        try:
+            sealed, data = document.sealed()
+        except RecursionError as error:
+            raise StoreError(
+                f"What other programs keep in {self._places.file!r} is nested too deeply to be "
+                "written again; nothing was changed."
+            ) from error
         self._written = sealed.seal
         try:
             identity = replace_file(self._places.target, data, expected, self.stats)

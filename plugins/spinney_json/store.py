@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from spinney.errors import StoreError, UnsupportedCapabilityError
+from spinney.errors import CommitOutcomeUnknownError, StoreError, UnsupportedCapabilityError
 from spinney.model import SessionId, Snapshot
 from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
 from spinney_json._atomic import Stats
@@ -80,7 +80,7 @@ class JsonStore(SessionStore):
         if not self._gathering:
             self._gathering = True
             job.call_soon(self._gathered)  # once the others of this turn of the loop have joined
-        return await job.outcome(self._options.lock_timeout, self._options.write_timeout)
+        return await self._decided(job)
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         """See :meth:`spinney.ports.SessionStore.replace_corrupt`."""
@@ -98,7 +98,7 @@ class JsonStore(SessionStore):
                     announce([job])
 
         self._writer.submit(locked)
-        return await job.outcome(self._options.lock_timeout, self._options.write_timeout)
+        return await self._decided(job)
 
     @asynccontextmanager
     async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:
@@ -137,7 +137,11 @@ class JsonStore(SessionStore):
 
     async def _read(self, work: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         limits = self._options.lock_timeout, self._options.write_timeout
-        return await self._reader.run(work, *limits, undo)
+        return await self._reader.run(work, *limits, undo=undo)
+
+    async def _decided(self, job: Job[Committed]) -> Committed:
+        limits = self._options.lock_timeout, self._options.write_timeout
+        return await job.outcome(*limits, late=CommitOutcomeUnknownError)
 
     def _gathered(self) -> None:
         self._gathering = False
