@@ -133,7 +133,9 @@ def test_a_shell_is_typed_into_and_knows_the_size_of_the_window(
 
 
 def test_a_failed_process_is_told_of_by_the_exit_code(new: Callable[..., Screen]) -> None:
-    outer = new("sh", "-c", "printf '\033[?1049h\033[?25l'; exit 7")
+    outer = new("sh", "-c", "printf '\033[?1049h\033[?25l'; read line; exit 7")
+    outer.expect(rb"\x1b\[\?1049h")
+    outer.type(b"\r")
     assert outer.wait() == 3
     assert b"\x1b[?1049l" in outer.seen
     assert b"\x1b[?25h" in outer.seen
@@ -183,7 +185,10 @@ def test_a_process_that_is_killed_is_told_of_and_the_terminal_restored(
 
 
 def test_output_that_came_all_at_once_is_shown_to_its_end(new: Callable[..., Screen]) -> None:
-    outer = new("sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done")
+    count = "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done"
+    outer = new("sh", "-c", f"read line; {count}")
+    outer.expect(rb"detaches")
+    outer.type(b"\r")
     outer.expect(rb"line 0\r\n")
     outer.expect(rb"line 1999\r\n")
     assert outer.wait() == 0

@@ -1,0 +1,146 @@
+"""The demo: what it shows, that it notices, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinney import ManagerConfig
+from spinney_cli._demo import story
+from spinney_cli._demo.playground import lives
+from spinney_cli._demo.report import Report
+
+DEMO = (sys.executable, "-m", "spinney_cli", "demo")
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+def wait_for_processes_below(folder: Path) -> None:
+    """Wait until every process has ended whose environment names a workspace in ``folder``."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if f"SPINNEY_WORKSPACE={folder}/".encode() in (process / "environ").read_bytes():
+                fd = os.pidfd_open(int(process.name))
+                select.select([fd], [], [])
+                os.close(fd)
+
+
+@pytest.mark.requirement("R4.1")
+@pytest.mark.requirement("R4.3")
+@pytest.mark.requirement("R5.1")
+def test_every_check_holds_and_nothing_is_left(
+    spinney: Callable[..., Any], temporary: Path
+) -> None:
+    outcome = spinney("demo")
+    assert outcome.code == 0
+    assert re.search(r"\nAll \d\d checks held, in [\d.]+ seconds\.\n$", outcome.out)
+    assert " NO" not in outcome.out
+    assert list(temporary.iterdir()) == []
+
+
+def test_it_says_what_it_keeps(spinney: Callable[..., Any], temporary: Path) -> None:
+    outcome = spinney("demo", "--keep")
+    (kept,) = temporary.iterdir()
+    assert f"Kept: {kept}\n" in outcome.out
+    assert (kept / "workspace" / ".git").is_dir()
+
+
+def test_no_environment_and_no_settings_of_the_user_disturb_it(
+    temporary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "gitconfig").write_text(
+        "[core]\n\thooksPath = /nowhere\n[commit]\n\tgpgSign = true\n"
+    )
+    hostile = {
+        "PATH": os.environ["PATH"],
+        "TMPDIR": str(temporary),
+        "HOME": str(tmp_path / "no-home"),
+        "LC_ALL": "C",
+        "GIT_DIR": str(tmp_path / "nowhere"),
+        "GIT_INDEX_FILE": str(tmp_path / "index"),
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "init.defaultObjectFormat",
+        "GIT_CONFIG_VALUE_0": "none",
+        "SPINNEY_WORKSPACE": str(tmp_path),
+        "SPINNEY_SESSION_ID": "8a5dfbb3-7c5d-4a25-b025-2ed064ab2481",
+    }
+    ran = subprocess.run(
+        DEMO, env=hostile, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout.decode()
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_environment_is_as_before_afterwards(
+    spinney: Callable[..., Any], temporary: Path
+) -> None:
+    before = dict(os.environ)
+    spinney("demo")
+    assert dict(os.environ) == before
+
+
+def test_a_check_that_does_not_hold_is_noticed(
+    spinney: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "ManagerConfig", partial(ManagerConfig, max_sessions=9))
+    outcome = spinney("demo")
+    assert outcome.code == 1
+    assert "FAILED A fifth session is refused" in outcome.out
+    assert re.search(r"A fifth session is refused +NO", outcome.out)
+
+
+def test_a_host_that_does_not_come_up_is_told_of(
+    spinney: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    outcome = spinney("demo")
+    assert outcome.code == 1
+    assert re.search(r"Nothing fails unexpectedly +NO", outcome.out)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_interrupted_it_leaves_nothing(temporary: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as demo:
+        assert demo.stdout is not None
+        while b"Somebody writes" not in demo.stdout.readline():
+            pass
+        demo.send_signal(number)
+        demo.stdout.read()
+    assert demo.returncode == 128 + number
+    assert list(temporary.iterdir()) == []
+    wait_for_processes_below(temporary)
+
+
+def test_without_any_check_a_report_is_no_success() -> None:
+    assert Report().sum_up() == 1
+
+
+def test_a_process_that_nobody_has_waited_for_yet_does_not_run() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert lives(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not lives(process.pid)
+    assert not lives(process.pid)
