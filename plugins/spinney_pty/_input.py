@@ -58,11 +58,14 @@ class Input:
                 return
         raise TerminalBusyError(written, len(data))
 
-    async def aclose(self) -> None:
-        """Refuse all writing; return when nobody uses the master for writing any more."""
+    def close(self) -> None:
+        """Refuse all writing from now on; who waits is refused too."""
         self._closed = True
         if self._waiting is not None:
             self._waiting.cancel()
+
+    async def released(self) -> None:
+        """Wait until nobody uses the master for writing any more. After :meth:`close`."""
         async with self._turn():
             pass
 

@@ -19,21 +19,26 @@ _UNKNOWN = ExitStatus(code=255)
 class Leader:
     """A child of this process that leads its own session."""
 
-    __slots__ = ("fd", "pid", "reaped")
+    __slots__ = ("_closed", "fd", "pid", "reaped")
 
     def __init__(self, pid: int) -> None:
         """Take charge of the child ``pid``.
 
         Raises:
-            OSError: there is no descriptor left; the child was killed.
+            OSError: it cannot be held; it was killed, or is gone already.
         """
         self.pid = pid
         self.reaped = False
+        """Whether its id may by now be another's."""
+        self._closed = False
         try:
             self.fd = os.pidfd_open(pid)
             """Readable once the process has ended."""
+        except ProcessLookupError:
+            raise
         except OSError:
-            kill(pid)
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             raise
 
     def status(self) -> ExitStatus | None:
@@ -41,7 +46,8 @@ class Leader:
         try:
             ended = os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         except ChildProcessError:
-            # Somebody else in this process waits for all children, or SIGCHLD is ignored.
+            # Somebody else in this process waits for any child, and its id is not ours any more.
+            self.reaped = True
             log.warning("terminal_exit_status_lost", pid=self.pid)
             return _UNKNOWN
         if ended is None:
@@ -63,15 +69,8 @@ class Leader:
 
     def reap(self) -> None:
         """Release the ended process, and its id to the system."""
-        if not self.reaped:
-            self.reaped = True
+        if not self._closed:
+            self.reaped = self._closed = True
             with suppress(ChildProcessError):
                 os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
             os.close(self.fd)
-
-
-def kill(pid: int) -> None:
-    """Kill and reap a child that leads its own process group and was never reaped."""
-    os.killpg(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)

@@ -34,7 +34,8 @@ class Readiness:
         if self._loop is not None:
             self._loop.add_reader(fd, callback)
             return
-        scope = self._scopes[fd] = CancelScope()
+        # Whatever is cancelled around it, a terminal is watched until it has been closed.
+        scope = self._scopes[fd] = CancelScope(shield=True)
         self._tasks.start_soon(self._follow, fd, callback, scope)
 
     def unwatch(self, fd: int) -> None:

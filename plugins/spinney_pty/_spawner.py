@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import termios
 from collections.abc import AsyncIterator
@@ -76,6 +77,9 @@ class PtySpawner(TerminalSpawner):
         # a process that nobody owns.
         if self._closed:
             raise SpawnError(request.command, "the terminal provider is closed")
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            reason = "this host ignores SIGCHLD, so how a process ends is lost; set SIG_DFL"
+            raise SpawnError(request.command, reason)
         try:
             master, slave = os.openpty()
         except OSError as error:

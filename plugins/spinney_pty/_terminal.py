@@ -269,6 +269,7 @@ class PtyTerminal(Terminal):
         self._home.readiness.unwatch(self._output.master)
         self._paused = False
         self._status = status
+        self._input.close()
         self._output.release()
         self._exited.set()
         self._home.tasks.start_soon(self._finish)
@@ -304,7 +305,8 @@ class PtyTerminal(Terminal):
 
     async def _close(self) -> None:
         self._release_other_end()
-        await self._input.aclose()
+        self._input.close()
+        await self._input.released()
         if not self._output.closed:
             os.close(self._output.master)
             self._output.close()

@@ -134,5 +134,4 @@ def output_of() -> Callable[[Terminal], Awaitable[bytes]]:
 def transcript() -> type[Transcript]:
     return Transcript
 
-
     return AttachMode.LOSSLESS

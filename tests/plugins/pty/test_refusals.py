@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 
 import pytest
@@ -126,6 +127,15 @@ async def test_without_descriptors_nothing_is_started_and_nothing_leaks(
         few_descriptors(left)
         for _ in range(3):
             await spawner.spawn(request_for("sleep", "100"))
+
+
+async def test_a_host_that_ignores_its_children_is_told_so(spawner, request_for):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(SpawnError, match="SIGCHLD"):
+            await spawner.spawn(request_for("true"))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 async def test_a_closed_provider_starts_nothing(opened, request_for):

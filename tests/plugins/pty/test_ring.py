@@ -32,7 +32,10 @@ def test_any_part_of_it_can_be_read(data, capacity, pieces):
 
 
 @given(
-    capacity=st.integers(1, 30), more=st.integers(0, 30), before=st.binary(max_size=80), after=PIECES
+    capacity=st.integers(1, 30),
+    more=st.integers(0, 30),
+    before=st.binary(max_size=80),
+    after=PIECES,
 )
 def test_enlarged_it_loses_nothing_it_had(capacity, more, before, after):
     ring = Ring(capacity)

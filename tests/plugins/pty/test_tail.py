@@ -33,9 +33,7 @@ async def test_a_tail_arrives_although_a_descendant_holds_the_terminal(shell, ou
 
 @pytest.mark.requirement("R7.4")
 async def test_what_is_in_the_kernel_at_the_exit_arrives(python, output_of):
-    terminal = await python(
-        "import os, tty; tty.setraw(1); os.write(1, b'x' * 12000); os._exit(0)"
-    )
+    terminal = await python("import os, tty; tty.setraw(1); os.write(1, b'x' * 12000); os._exit(0)")
     assert await output_of(terminal) == b"x" * 12000
 
 

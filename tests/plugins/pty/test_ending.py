@@ -1,0 +1,275 @@
+"""How processes end, by themselves and when they are told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney.ports import AttachMode
+from spinney_pty._processes import all_pids, environ_of
+
+STUBBORN = "trap '' TERM HUP; "
+
+
+def carriers(session_id: str) -> list[int]:
+    """The living processes that carry the identity of a session."""
+    mark = f"SPINNEY_SESSION_ID={session_id}".encode()
+    return [pid for pid in all_pids() if mark in (environ_of(pid) or ())]
+
+
+@pytest.fixture
+async def running(shell, transcript):
+    """Starts a script and waits until it says that it is ready."""
+
+    async def start(script: str):
+        terminal = await shell(script)
+        async with terminal.attach() as view:
+            await transcript(view).until(b"ready")
+        return terminal
+
+    return start
+
+
+@pytest.mark.requirement("R7.5")
+@pytest.mark.parametrize("code", [0, 1, 127, 255])
+async def test_an_exit_code_is_reported(shell, code):
+    exited = await (await shell(f"exit {code}")).exited()
+    assert (exited.code, exited.signal) == (code, None)
+
+
+@pytest.mark.requirement("R7.5")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+async def test_a_signal_is_reported(shell, number):
+    exited = await (await shell(f"ulimit -c 0; kill -{number.value} $$")).exited()
+    assert (exited.code, exited.signal) == (None, number)
+
+
+@pytest.mark.requirement("R7.5")
+async def test_everybody_who_waits_gets_the_same_answer(shell):
+    terminal = await shell("read line; exit 7")
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await terminal.exited())
+        await terminal.drained()
+
+    async with anyio.create_task_group() as askers:
+        for _ in range(3):
+            askers.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        await terminal.write(b"\n")
+    answers.append(await terminal.exited())
+    assert [answer.code for answer in answers] == [7] * 4
+
+
+@pytest.mark.requirement("R7.5")
+async def test_the_crash_of_one_is_nothing_to_the_others(shell, output_of):
+    other = await shell("read line; echo alive")
+    assert (await (await shell("kill -SEGV $$")).exited()).signal == signal.SIGSEGV
+    await other.write(b"\n")
+    assert b"alive" in await output_of(other)
+
+
+@pytest.mark.requirement("R7.5")
+async def test_a_status_that_somebody_else_has_collected_is_not_waited_for(shell):
+    terminal = await shell("exit 3")
+    os.waitpid(terminal.pid, 0)
+    assert (await terminal.exited()).code == 255
+    await terminal.drained()
+    assert (await terminal.terminate(0)).code == 255
+
+
+@pytest.mark.requirement("R2.7")
+async def test_terminating_asks_first(running, output_of):
+    terminal = await running(
+        "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
+    )
+    assert (await terminal.terminate(30)).code == 5
+    assert (await output_of(terminal)).endswith(b"bye\r\n")
+
+
+@pytest.mark.requirement("R2.7")
+async def test_a_process_that_does_not_listen_is_killed_after_the_grace(running):
+    terminal = await running(STUBBORN + "echo ready; while :; do sleep 1; done")
+    assert (await terminal.terminate(0.1)).signal == signal.SIGKILL
+
+
+@pytest.mark.requirement("R2.7")
+async def test_without_grace_it_is_killed_at_once(running):
+    terminal = await running("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
+    assert (await terminal.terminate(0)).signal == signal.SIGKILL
+
+
+@pytest.mark.requirement("R2.7")
+async def test_a_stopped_process_is_woken_to_end(running):
+    terminal = await running("trap 'exit 5' TERM; echo ready; kill -STOP $$; exit 0")
+    assert (await terminal.terminate(30)).code == 5
+
+
+@pytest.mark.parametrize("program", ["bash --norc -i", "bash --posix -i", "dash -i"])
+async def test_an_interactive_shell_that_ignores_sigterm_ends_with_its_jobs(
+    spawner, request_for, transcript, session_id, program
+):
+    terminal = await spawner.spawn(request_for(*program.split(), env={"PS1": "ready"}))
+    async with terminal.attach() as view:
+        seen = transcript(view)
+        await seen.until(b"ready")
+        await terminal.write(b"sleep 100 & sleep 200 & echo star'te'd\n")
+        await seen.until(b"started\r\n")
+    exited = await terminal.terminate(30)
+    assert exited.signal != signal.SIGKILL
+    assert carriers(session_id) == []
+
+
+@pytest.mark.requirement("R2.7")
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "set -m; sleep 100 &",
+        "setsid sleep 100 &",
+        "setsid sh -c 'trap \"\" TERM HUP; sleep 100; sleep 100' &",
+        "(trap '' TERM HUP; while :; do sleep 100; done) &",
+        "env -i sleep 100 &",
+        "nohup sleep 100 >/dev/null 2>&1 &",
+    ],
+)
+async def test_every_process_of_the_session_ends(running, session_id, escape):
+    terminal = await running(f"{escape} sleep 0.05; ps -o pid= -s $$; echo ready; wait")
+    session = terminal.pid
+    await terminal.terminate(0.2)
+    assert carriers(session_id) == []
+    assert not [pid for pid in all_pids() if _session_of(pid) == session]
+
+
+def _session_of(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[3])
+
+
+async def test_what_a_process_left_behind_can_be_ended_after_its_exit(shell, session_id):
+    terminal = await shell("setsid sleep 100 & sleep 0.05; exit 4")
+    await terminal.drained()
+    assert carriers(session_id)
+    assert (await terminal.terminate(1)).code == 4
+    assert carriers(session_id) == []
+
+
+async def test_another_terminal_of_the_same_session_is_left_alone(shell, output_of):
+    first, second = await shell("exit 0"), await shell("read line; echo alive")
+    await first.drained()
+    await first.terminate(0)
+    await second.write(b"\n")
+    assert b"alive" in await output_of(second)
+
+
+async def test_terminating_twice_or_at_once_by_several_is_fine(running):
+    terminal = await running("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
+    answers = []
+
+    async def terminate() -> None:
+        answers.append(await terminal.terminate(30))
+
+    async with anyio.create_task_group() as callers:
+        for _ in range(3):
+            callers.start_soon(terminate)
+    await terminate()
+    assert [answer.code for answer in answers] == [5] * 4
+
+
+async def test_a_cancelled_termination_can_be_taken_up_again(running):
+    terminal = await running(STUBBORN + "echo ready; while :; do sleep 1; done")
+    with anyio.move_on_after(0.1) as scope:
+        await terminal.terminate(60)
+    assert scope.cancelled_caught
+    assert (await terminal.terminate(0)).signal == signal.SIGKILL
+
+
+@pytest.mark.requirement("R7.5")
+async def test_no_zombie_stays_once_a_terminal_is_drained(shell):
+    terminals = [await shell("exit 0") for _ in range(20)]
+    for terminal in terminals:
+        await terminal.drained()
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+@pytest.mark.requirement("R7.5")
+async def test_nothing_runs_on_when_the_provider_closes(opened, request_for, session_id):
+    async with opened() as spawner:
+        scripts = ["cat", STUBBORN + "cat; cat; cat", "setsid -f sleep 100; cat", "exit 0"]
+        terminals = [await spawner.spawn(request_for("sh", "-c", s)) for s in scripts]
+        await anyio.sleep(0.05)
+    assert carriers(session_id) == []
+    exits = [await terminal.exited() for terminal in terminals]
+    assert exits[0].signal == signal.SIGHUP
+    assert exits[1].signal == signal.SIGKILL
+
+
+@pytest.mark.requirement("R7.5")
+async def test_nothing_runs_on_when_the_provider_is_cancelled(opened, request_for, session_id):
+    async def host(*, task_status) -> None:
+        async with opened() as spawner:
+            await spawner.spawn(request_for("sh", "-c", STUBBORN + "cat; cat"))
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(host)
+        assert carriers(session_id)
+        tasks.cancel_scope.cancel()
+    assert carriers(session_id) == []
+
+
+async def test_output_of_a_closed_provider_can_still_be_read(opened, request_for):
+    async with opened() as spawner:
+        terminal = await spawner.spawn(request_for("echo", "something"))
+        await terminal.exited()
+    async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+        assert view.snapshot == b"something\r\n"
+    assert [item async for item in view] == []
+
+
+@pytest.mark.requirement("R7.5")
+async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(spawner, request_for):
+    threads = threading.active_count()
+    terminals = [await spawner.spawn(request_for("cat")) for _ in range(100)]
+    for terminal in terminals:
+        await terminal.write(b"\x04")
+    for terminal in terminals:
+        assert (await terminal.exited()).code == 0
+        await terminal.drained()
+    assert threading.active_count() == threads
+
+
+@pytest.mark.requirement("R7.5")
+async def test_the_death_of_the_host_hangs_up(request_for, session_id, tmp_path):
+    import subprocess
+    import sys
+
+    program = (
+        "import anyio, os, signal, sys\n"
+        "from spinney.ports import SpawnRequest\n"
+        "from spinney_pty._spawner import open_spawner\n"
+        "from spinney_pty.options import PtyOptions\n"
+        "async def main():\n"
+        "    async with open_spawner(PtyOptions(), '/') as spawner:\n"
+        f"        request = SpawnRequest({session_id!r}, ('cat',), '/', '/')\n"
+        "        print((await spawner.spawn(request)).pid, flush=True)\n"
+        "        await anyio.sleep_forever()\n"
+        "anyio.run(main)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as host:
+        pid = int(host.stdout.readline())
+        fd = os.pidfd_open(pid)
+        host.kill()
+    with anyio.fail_after(10):
+        await anyio.wait_readable(fd)
+    os.close(fd)

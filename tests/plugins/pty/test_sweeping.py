@@ -1,0 +1,148 @@
+"""What a dead host left behind is found by what it carries."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from spinney.model import Session, SessionStatus
+from spinney_pty import _sweep
+from spinney_pty._processes import boot_id, pid_namespace, stat_of
+
+
+@pytest.fixture
+def session(session_id, tmp_path) -> Session:
+    moment = datetime.now(UTC)
+    return Session(
+        id=session_id,
+        name="one",
+        status=SessionStatus.IDLE,
+        branch="feature/one",
+        worktree_path=str(tmp_path),
+        created_at=moment,
+        last_activity=moment,
+    )
+
+
+@pytest.fixture
+def left_behind(session, tmp_path) -> Iterator:
+    """Starts a process as a host that is dead now would have."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        *command: str, session_id: str = session.id, workspace: str = str(tmp_path)
+    ) -> subprocess.Popen[bytes]:
+        identity = {"SPINNEY_SESSION_ID": session_id, "SPINNEY_WORKSPACE": workspace}
+        started.append(
+            subprocess.Popen(
+                command,
+                env=os.environ | identity,
+                start_new_session=True,
+                stdout=subprocess.PIPE,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def referring(session: Session, pid: int, **changes) -> Session:
+    ref = {
+        "pid": pid,
+        "startTime": stat_of(pid).start_time,
+        "bootId": boot_id(),
+        "pidNamespace": pid_namespace(),
+    }
+    return session.detail(terminal_ref=ref | changes)
+
+
+@pytest.mark.requirement("R4.3")
+async def test_what_carries_the_session_is_ended(opened, left_behind, session):
+    first, second = left_behind("sleep", "100"), left_behind("sleep", "100")
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 5)
+    assert report.found == report.ended == tuple(sorted((first.pid, second.pid)))
+    assert report.unknown == ()
+    assert (first.wait(), second.wait()) == (-15, -15)
+
+
+@pytest.mark.requirement("R4.3")
+async def test_what_does_not_listen_is_killed(opened, left_behind, session):
+    stubborn = left_behind("sh", "-c", "trap '' TERM HUP; echo ready; read x; while :; do :; done")
+    assert stubborn.stdout.readline() == b"ready\n"
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 0.1)
+    assert stubborn.pid in report.ended
+    assert stubborn.wait() == -9
+
+
+@pytest.mark.requirement("R4.3")
+async def test_another_session_and_another_workspace_are_not_touched(
+    opened, left_behind, session, tmp_path
+):
+    other = left_behind("sleep", "100", session_id=str(uuid4()))
+    copy = left_behind("sleep", "100", workspace=f"{tmp_path}-copy")
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 0)
+    assert (report.found, report.ended) == ((), ())
+    assert [text for text in report.unknown if str(copy.pid) in text and "workspace" in text]
+    assert (other.poll(), copy.poll()) == (None, None)
+
+
+@pytest.mark.requirement("R4.3")
+async def test_a_reused_process_id_is_not_touched(opened, left_behind, session):
+    reused = left_behind("sleep", "100", session_id=str(uuid4()))
+    async with opened() as spawner:
+        for changes in ({"startTime": "1"}, {"bootId": "another"}, {"pidNamespace": "pid:[1]"}):
+            report = await spawner.sweep(referring(session, reused.pid, **changes), 0)
+            assert report == _sweep.SweepReport()
+    assert reused.poll() is None
+
+
+@pytest.mark.requirement("R4.3")
+async def test_a_process_that_no_longer_shows_its_identity_is_reported(
+    opened, left_behind, session
+):
+    nameless = left_behind("env", "-i", "sleep", "100")
+    while b"sleep" not in Path(f"/proc/{nameless.pid}/cmdline").read_bytes()[:5]:
+        await anyio.sleep(0)
+    async with opened() as spawner:
+        report = await spawner.sweep(referring(session, nameless.pid), 0)
+    assert report.found == ()
+    assert [text for text in report.unknown if str(nameless.pid) in text]
+    assert nameless.poll() is None
+
+
+@pytest.mark.requirement("R4.3")
+async def test_a_host_that_runs_in_the_session_does_not_end_itself(
+    opened, left_behind, session, monkeypatch
+):
+    ancestor = left_behind("sleep", "100")
+    monkeypatch.setattr(_sweep, "ancestors", lambda: frozenset({ancestor.pid}))
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 0)
+    assert report.found == ()
+    assert [text for text in report.unknown if str(ancestor.pid) in text and "host" in text]
+    assert ancestor.poll() is None
+
+
+async def test_its_own_terminals_are_not_left_behind(shell, spawner, session, output_of):
+    terminal = await shell("read line; echo alive")
+    assert (await spawner.sweep(session, 0)).found == ()
+    await terminal.write(b"\n")
+    assert b"alive" in await output_of(terminal)
+
+
+async def test_where_nothing_is_left_there_is_nothing_to_report(spawner, session):
+    assert await spawner.sweep(session, 5) == _sweep.SweepReport()
