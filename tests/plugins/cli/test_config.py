@@ -153,6 +153,12 @@ def test_what_a_manager_says_of_a_key_is_traced_to_its_place(tmp_path: Path) -> 
     assert str(blamed).startswith(f"{tmp_path / '.spinney.toml'}: ")
 
 
+def test_what_no_place_has_set_is_said_as_it_is(tmp_path: Path) -> None:
+    error = ConfigurationError("options.store.other.url", "Field required")
+    settings = read_settings(tmp_path, {"SPINNEY_STORE": "json"})
+    assert str(settings.blame(error)).startswith("Configuration 'options.store.other.url'")
+
+
 def test_a_variable_that_is_nearly_ours_is_taken_for_a_slip(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="SPINNEY_MAX_SESSIONS"):
         _config(tmp_path, {"SPINNEY_MAX_SESSION": "3"})

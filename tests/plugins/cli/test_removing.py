@@ -89,6 +89,8 @@ def test_an_operation_in_progress_is_said_too(
     git(worktree, "bisect", "start")
     terminal = on_terminal("rm", "one", "--cleanup")
     terminal.expect(b"in progress: bisect")
+    terminal.type(b"n\n")
+    assert terminal.end() == 1
 
 
 def test_force_destroys_without_asking(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from spinney_cli._view import age
+from spinney import Holder, Session, SessionStatus
+from spinney.model import Details, Owner, now
+from spinney_cli._view import View, age
 
 from .conftest import Git, Outcome, Terminal
 
@@ -238,11 +241,49 @@ def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spi
     assert _completions("spinney show o") == ["one"]
 
 
+def test_a_name_that_a_shell_would_take_apart_is_completed_as_an_id(
+    spinney: Spinney, repository: Path
+) -> None:
+    id_ = spinney("new", "one", "--no-attach").out.strip()
+    text = (repository / STATE).read_text()
+    foreign = {"version": "1.0", "sessions": json.loads(text)["sessions"]}
+    foreign["sessions"][0]["name"] = "a b;c"
+    git_directory = repository / ".git" / "worktrees"
+    shutil.rmtree(git_directory)
+    (repository / STATE).write_text(json.dumps(foreign))
+    assert _completions("spinney show ") == [id_]
+
+
 def test_the_shell_completes_nothing_where_nothing_can_be_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert _completions("spinney show ") == []
+
+
+@pytest.mark.parametrize(
+    ("holder", "host", "shown"),
+    [
+        (Holder.FREE, None, "-"),
+        (Holder.HELD, None, "7"),
+        (Holder.HELD, "elsewhere", "7@elsewhere"),
+        (Holder.UNKNOWN, "elsewhere", "?"),
+    ],
+)
+def test_an_owner_is_named_as_far_as_it_is_known(
+    holder: Holder, host: str | None, shown: str
+) -> None:
+    session = Session(
+        id="11112222-0000-4000-8000-000000000001",
+        name="one",
+        status=SessionStatus.ACTIVE,
+        branch="feature/one",
+        worktree_path="/w",
+        created_at=now(),
+        last_activity=now(),
+        details=Details(owner=Owner(pid=7, host=host)),
+    )
+    assert View(session, holder).owner() == shown
 
 
 @pytest.mark.parametrize(
