@@ -22,7 +22,6 @@ from spinney.errors import (
     BranchTakenError,
     CommitOutcomeUnknownError,
     SessionLimitError,
-    SpinneyError,
 )
 from spinney.events import SessionCreated, SessionCreating, SessionCreationFailed
 from spinney.model import (
@@ -37,6 +36,7 @@ from spinney.model import (
 from spinney.ports import MarkerState, Size, Terminal, WorktreePlan, WorktreeRequest
 from spinney.providers import Role, chosen_name
 
+_ATTEMPTS = 100
 _CANDIDATES = 64
 _UNDO_PATIENCE = 30.0
 
@@ -58,7 +58,7 @@ class Wish:
     metadata: Mapping[str, JsonValue] | None = None
 
 
-class _NameTakenMeanwhileError(SpinneyError):
+class _NameTakenMeanwhileError(Exception):
     """Another process took the generated name first."""
 
 
@@ -177,28 +177,37 @@ class _Creation:
     async def _reserve(self, command: tuple[str, ...]) -> tuple[Session, WorktreePlan | None]:
         """Take a place, a name and a branch; settle once what dead creators left, and retry."""
         self.undo.push("reservation", self._release)
+        settled = False
         async with self.parts.admission:
-            settled = False
-            while True:
+            for _ in range(_ATTEMPTS):
                 try:
                     return await self._try_to_reserve(command)
                 except _NameTakenMeanwhileError:
-                    self.branch = self.wish.branch or None
+                    continue
                 except (SessionLimitError, BranchTakenError, BranchInUseError):
                     if settled or not await settle_reservations(self.parts):
                         raise
                     settled = True
+        raise BranchTakenError(self.branch or "")
 
     async def _try_to_reserve(
         self, command: tuple[str, ...]
     ) -> tuple[Session, WorktreePlan | None]:
         parts, wish = self.parts, self.wish
         generated = not wish.name
-        name = wish.name or await self._free_name()
-        branch = self.branch or naming.branch_of(name)
+        snapshot = await parts.ledger.refresh()
+        if self._full(snapshot):
+            raise SessionLimitError(parts.config.max_sessions)
+        name = wish.name or await self._free_name(snapshot)
+        branch = wish.branch or naming.branch_of(name)
         self.name, self.branch = name, branch
-        shared = self._sharing(parts.ledger.snapshot, branch)
-        plan = None if shared else await self._plan(branch)
+        shared = self._sharing(snapshot, branch)
+        try:
+            plan = None if shared else await self._plan(branch)
+        except BranchTakenError as error:
+            if generated and not wish.branch:
+                raise _NameTakenMeanwhileError from error
+            raise
         moment = now()
         session = Session(
             id=self.id,
@@ -238,11 +247,10 @@ class _Creation:
         await parts.ledger.change(transaction)
         return session, plan
 
-    async def _free_name(self) -> str:
+    async def _free_name(self, snapshot: Snapshot) -> str:
         """Return the lowest generated name that is free among sessions and branches."""
         today = datetime.now(UTC).date()
-        await self.parts.ledger.refresh()
-        names = _names(self.parts.ledger.snapshot)
+        names = _names(snapshot)
         first = 1
         while True:
             numbers = range(first, first + _CANDIDATES)
