@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-
-import anyio
-from anyio.abc import ByteReceiveStream, Process
 
 from spinney.errors import InvalidWorkspaceError, WorkspaceError
 from spinney_git._lock import held
+from spinney_git._process import run_process
 
 LOCAL_VARIABLES = frozenset(
     {
@@ -39,7 +34,6 @@ LOCAL_VARIABLES = frozenset(
 _ALSO_REMOVED = frozenset({"GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
 _USAGE = 129
 _DUBIOUS = "detected dubious ownership"
-_GRACE = 5.0
 
 
 class GitError(WorkspaceError):
@@ -123,57 +117,16 @@ class Git:
             "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
             **(env or {}),
         }
-        code, output, errors = await self._communicate(argv, environment, stdin)
+        self.runs += 1
+        try:
+            code, output, errors = await run_process(
+                argv, cwd="/", env=environment, stdin=stdin, inherited=held.get()
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise GitNotFoundError from error
         if code in ok:
             return output
         stderr = errors.decode(errors="backslashreplace")
         if _DUBIOUS in stderr:
             raise InvalidWorkspaceError(directory, stderr.strip())
         raise GitError(argv, code, stderr)
-
-    async def _communicate(
-        self, argv: tuple[str, ...], env: Mapping[str, str], stdin: bytes
-    ) -> tuple[int, bytes, bytes]:
-        self.runs += 1
-        with anyio.CancelScope(shield=True):
-            try:
-                process = await anyio.open_process(
-                    argv,
-                    cwd="/",
-                    env=env,
-                    stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                    # Its own session: Ctrl-C in the terminal must not tear a change in two.
-                    start_new_session=True,
-                    pass_fds=held.get(),
-                )
-            except (FileNotFoundError, PermissionError) as error:
-                raise GitNotFoundError from error
-        try:
-            output, errors = bytearray(), bytearray()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_collect, process.stdout, output)
-                tasks.start_soon(_collect, process.stderr, errors)
-                if process.stdin:
-                    with suppress(anyio.BrokenResourceError):
-                        await process.stdin.send(stdin)
-                    await process.stdin.aclose()
-            return await process.wait(), bytes(output), bytes(errors)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await _end(process)
-
-
-async def _collect(stream: ByteReceiveStream | None, into: bytearray) -> None:
-    if stream:
-        async for chunk in stream:
-            into += chunk
-
-
-async def _end(process: Process) -> None:
-    """See that ``process`` has ended: by SIGTERM, on which git removes its lock files."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with anyio.move_on_after(_GRACE):
-            await process.wait()
-    await process.aclose()

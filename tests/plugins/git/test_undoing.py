@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from spinney.model import AtStake
+from spinney_git import _process
 from spinney_git._git import Git, GitError
 
 _PROGRAM = """
@@ -80,17 +81,18 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
         plan = await repo.plan()
         seen = 0
         with anyio.CancelScope() as scope:
-            start = anyio.open_process
+            start = _process.run_process
 
             async def counting(*args, **options):
                 nonlocal seen
                 seen += 1
-                if seen == step:
+                if seen == step:  # noqa: B023
                     scope.cancel()
                 return await start(*args, **options)  # noqa: B023
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(anyio, "open_process", counting)
+                patch.setattr("spinney_git._git.run_process", counting)
+                patch.setattr("spinney_git._hooks.run_process", counting)
                 await repo.workspace.create(plan)
         if not Path(plan.path).exists():
             assert _is_clean(repo), step
@@ -151,8 +153,10 @@ async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
     fake.chmod(0o755)
     os.mkfifo(tmp_path / "go")
     host = subprocess.Popen(
-        [sys.executable, "-c", f"open({str(tmp_path / 'go')!r}).read()\n{_PROGRAM}"]
-        + [str(repo.path), plan.session_id, plan.path, plan.branch, str(plan.base_oid)],
+        [
+            *(sys.executable, "-c", f"open({str(tmp_path / 'go')!r}).read()\n{_PROGRAM}"),
+            *(str(repo.path), plan.session_id, plan.path, plan.branch, str(plan.base_oid)),
+        ],
         env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
