@@ -246,7 +246,7 @@ class StoreConformance(ClaimConformance, fixture="provider"):
     ) -> None:
         if Capability.WATCH in opening.spec.capabilities:
             pytest.skip("the provider declares 'watch'")
-        with pytest.raises(UnsupportedCapabilityError) as caught:
+        with anyio.fail_after(2), pytest.raises(UnsupportedCapabilityError) as caught:
             await anext(store.watch())
         assert caught.value.capability == Capability.WATCH
 
