@@ -10,151 +10,28 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticSerializationError
-
-from spinney.errors import StoreError
-from spinney.model import Changes, Details, Integrity, Reservation, Session, Snapshot
-from spinney_json._numbers import dumps, encoded, has_lone_surrogate, loads, plain, restored
+from spinney.model import Changes, Integrity, Reservation, Snapshot
+from spinney_json._entry import (
+    DETAILS_MARGIN,
+    RECORD_MARGIN,
+    UNENCODABLE,
+    Entry,
+    UnstorableError,
+)
+from spinney_json._numbers import dumps, encoded, loads, plain, restored
 
 VERSION = "1.0"
 """The agreed version of the file."""
 FORMAT = 1
 """The version of our own part of it."""
 
-RECORD_MARGIN = "    "
-DETAILS_MARGIN = "      "
 SESSIONS_OPEN, SESSIONS_CLOSE = b'\n  "sessions": [\n', b"\n  ]"
 OURS_OPEN = b'\n  "spinney": {\n'
 RECORDS_OPEN, RECORDS_CLOSE = b'\n    "records": {\n', b"\n    }"
 SEAL_OPEN, SEAL_CLOSE = b'\n    "checksum": "sha256:', b'"\n  }\n}'
 SEAL_SIZE = 64
-
-_OWN: dict[type[BaseModel], frozenset[str]] = {
-    Session: frozenset(to_camel(name) for name in Session.model_fields if name != "details"),
-    Details: frozenset(to_camel(name) for name in Details.model_fields),
-}
-"""The fields of the JSON; a model also answers to its Python names, which are others' here."""
-
-
-class UnstorableError(StoreError):
-    """A session or reservation holds something that JSON, or the agreed schema, cannot."""
-
-    code = "STORE_UNSTORABLE"
-
-    def __init__(self, session_id: str, reason: str) -> None:
-        super().__init__(
-            f"Session {session_id} cannot be stored: {reason}. "
-            "Keep to JSON values in metadata, and to the types of the model elsewhere."
-        )
-        self.session_id = session_id
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A record and its details as read, where a model alone could not give them back."""
-
-    record: dict[str, Any]
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One session, and the bytes that stand for it."""
-
-    session: Session
-    record: bytes
-    details: bytes
-    """Empty if there are none."""
-    origin: Origin | None = None
-
-    @classmethod
-    def of(cls, session: Session, origin: Origin | None = None) -> Entry:
-        """Encode ``session``.
-
-        Raises:
-            UnstorableError: what would be written could not be read again.
-        """
-        before = origin or Origin({}, {})
-        try:
-            record = restored(_record_of(session), before.record)
-            record |= _unheld(before.record, Session)
-            details = restored(_details_of(session.details), before.details)
-            details |= _unheld(before.details, Details)
-            written = encoded(dumps(record, RECORD_MARGIN))
-            written_details = encoded(dumps(details, DETAILS_MARGIN)) if details else b""
-            read_session(loads(written.decode()), loads(written_details.decode() or "{}"))
-        except (TypeError, ValueError, RecursionError, PydanticSerializationError) as error:
-            raise UnstorableError(session.id, str(error)) from error
-        return cls(session, written, written_details, origin)
-
-    @property
-    def verbatim(self) -> bool:
-        """Whether only the exact parser reads it in full: odd numbers, lone surrogates."""
-        return self.origin is not None or b"\\ud" in self.record or b"\\ud" in self.details
-
-
-def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
-    """Return the session that two parsed trees stand for, and what it cannot hold of them.
-
-    Raises:
-        ValueError: they do not fit the schema.
-    """
-    if not isinstance(record, dict) or not isinstance(details, dict):
-        raise ValueError("a session is not an object")  # noqa: TRY004
-    try:
-        simple, simple_details = _held(record, Session), _held(details, Details)
-    except RecursionError:
-        raise ValueError("a session is nested too deeply") from None
-    session = Session.model_validate(simple)
-    if details:
-        session = session.evolve(details=Details.model_validate(simple_details))
-    odd = simple is not record or simple_details is not details
-    return session, Origin(record, details) if odd else None
-
-
-def _held(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    unheld = _unheld(tree, model)
-    kept = {key: value for key, value in tree.items() if key not in unheld} if unheld else tree
-    return cast("dict[str, Any]", plain(kept))
-
-
-def _unheld(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """Return those fields of ``tree`` that a ``model`` would take for its own or choke on."""
-    own = _OWN[model]
-    return {
-        key: value
-        for key, value in tree.items()
-        if key not in own and (key in model.model_fields or has_lone_surrogate({key: value}))
-    }
-
-
-# What is JSON already is taken as it is: pydantic's own dump would turn an infinite number into
-# null and a lone surrogate in a key into replacement characters.
-def _record_of(session: Session) -> dict[str, Any]:
-    """Return what ``session.to_record()`` does, but for that."""
-    metadata = {} if session.metadata is None else {"metadata": session.metadata}
-    return _known_of(session, "metadata") | metadata | (session.model_extra or {})
-
-
-def _details_of(details: Details) -> dict[str, Any]:
-    ref = {} if details.terminal_ref is None else {"terminalRef": details.terminal_ref}
-    return _known_of(details, "terminal_ref") | ref | (details.model_extra or {})
-
-
-def _known_of(model: BaseModel, json_field: str) -> dict[str, Any]:
-    others = model.model_extra or {}
-    return model.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude_none=True,
-        exclude={json_field, *others},
-        warnings="error",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,19 +104,20 @@ class Document:
             for key, tree in (order | {"version": VERSION}).items()
             if key != "spinney"
         ]
-        body = b"{\n" + b",\n".join(members) + b"," + OURS_OPEN + self._ours() + SEAL_OPEN
-        seal = hashlib.sha256(body + SEAL_CLOSE).hexdigest()
+        body = b"".join((b"{\n", b",\n".join(members), b",", OURS_OPEN, self._ours(), SEAL_OPEN))
+        checksum = hashlib.sha256(body)
+        checksum.update(SEAL_CLOSE)
+        seal = checksum.hexdigest()
         snapshot = replace(self.snapshot, integrity=Integrity.VERIFIED)
-        return (
-            replace(self, snapshot=snapshot, seal=seal, older=None),
-            body + seal.encode() + SEAL_CLOSE,
-        )
+        sealed = replace(self, snapshot=snapshot, seal=seal, older=None)
+        return sealed, b"".join((body, seal.encode(), SEAL_CLOSE))
 
     def _sessions(self) -> bytes:
         if not self.entries:
             return b'  "sessions": []'
-        records = (b",\n" + RECORD_MARGIN.encode()).join(e.record for e in self.entries.values())
-        return SESSIONS_OPEN[1:] + RECORD_MARGIN.encode() + records + SESSIONS_CLOSE
+        margin = RECORD_MARGIN.encode()
+        records = (b",\n" + margin).join([entry.record for entry in self.entries.values()])
+        return b"".join((SESSIONS_OPEN[1:], margin, records, SESSIONS_CLOSE))
 
     def _ours(self) -> bytes:
         verbatim = [key for key, entry in self.entries.items() if entry.verbatim]
@@ -252,7 +130,7 @@ class Document:
     def _records(self) -> bytes:
         margin = DETAILS_MARGIN.encode()
         lines = [
-            b'%s"%s": %s' % (margin, key.encode(), entry.details)
+            b'%b"%b": %b' % (margin, key.encode(), entry.details)
             for key, entry in self.entries.items()
             if entry.details
         ]
@@ -271,7 +149,7 @@ def _reservation_tree(reservation: Reservation, held: Mapping[str, Any]) -> Any:
     try:
         tree = restored(tree, held.get(reservation.id, {}))
         Reservation.model_validate(plain(loads(encoded(dumps(tree)).decode())))
-    except (TypeError, ValueError, RecursionError, PydanticSerializationError) as error:
+    except UNENCODABLE as error:
         raise UnstorableError(reservation.id, str(error)) from error
     return tree
 

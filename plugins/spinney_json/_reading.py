@@ -16,9 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from spinney.errors import StoreVersionError
-from spinney.model import Details, Integrity, Reservation, Session, Snapshot
+from spinney.model import Integrity, Reservation, Snapshot
 from spinney_json import _document as layout
-from spinney_json._document import EMPTY, Document, Entry, UnstorableError, read_session
+from spinney_json._document import EMPTY, Document
+from spinney_json._entry import Entry, UnstorableError, read_session
 from spinney_json._numbers import Exact, loads, plain
 
 _ID = slice(len('{\n      "id": "'), len('{\n      "id": "') + 36)
@@ -59,13 +60,17 @@ def verified_seal(data: bytes) -> str | None:
 
     It covers every byte of the file but its own digits, which stand at a fixed place.
     """
-    end = len(data) - len(layout.SEAL_CLOSE)
-    start = end - layout.SEAL_SIZE
-    body, seal = data[: max(start, 0)], data[max(start, 0) : max(end, 0)]
-    if not body.endswith(layout.SEAL_OPEN) or not data.endswith(layout.SEAL_CLOSE):
+    start = len(data) - len(layout.SEAL_CLOSE) - layout.SEAL_SIZE
+    body = memoryview(data)[: max(start, 0)]
+    if (
+        not data.endswith(layout.SEAL_CLOSE)
+        or bytes(body[-len(layout.SEAL_OPEN) :]) != layout.SEAL_OPEN
+    ):
         return None
-    actual = hashlib.sha256(body + layout.SEAL_CLOSE).hexdigest()
-    return actual if seal == actual.encode() else None
+    checksum = hashlib.sha256(body)
+    checksum.update(layout.SEAL_CLOSE)
+    seal = checksum.hexdigest()
+    return seal if data.startswith(seal.encode(), start) else None
 
 
 def check_version(tree: dict[str, Any], where: str) -> str | None:
@@ -209,7 +214,10 @@ class _Cut:
         details = dict(self.details)
         for record in self.records:
             key = record[_ID].decode()
-            entry = _entry(record, details.pop(key, b""), key in ours.verbatim, previous, key)
+            its = details.pop(key, b"")
+            entry = previous.entries.get(key)
+            if entry is None or (entry.record, entry.details) != (record, its):
+                entry = Entry.read(record, its, key in ours.verbatim)
             entries[entry.session.id] = entry
         if len(entries) != len(self.records):
             raise DamagedError("two sessions have the same id")
@@ -229,17 +237,3 @@ def _section(data: bytes, opening: bytes, closing: bytes, start: int, end: int) 
 
 def _pieces(section: bytes, separator: bytes, skip: int) -> list[bytes]:
     return section[skip:].split(separator) if section else []
-
-
-def _entry(record: bytes, details: bytes, verbatim: bool, previous: Document, key: str) -> Entry:
-    before = previous.entries.get(key)
-    if before is not None and before.record == record and before.details == details:
-        return before
-    if verbatim:
-        trees = loads(record.decode()), loads(details.decode() or "{}")
-        session, origin = read_session(*trees)
-        return Entry(session, record, details, origin)
-    session = Session.model_validate_json(record)
-    if details:
-        session = session.evolve(details=Details.model_validate_json(details))
-    return Entry(session, record, details)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spinney.model import Session
-from spinney_json._document import read_session
+from spinney_json._entry import read_session
 from spinney_json._numbers import decode_from
 
 _SESSIONS = re.compile(r'"sessions"\s*:\s*\[')

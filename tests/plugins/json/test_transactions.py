@@ -11,7 +11,7 @@ import pytest
 from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
 from spinney.model import Changes, Integrity, Snapshot
 from spinney_json import _files
-from spinney_json._document import UnstorableError
+from spinney_json._entry import UnstorableError
 
 
 class Gate:

@@ -1,0 +1,161 @@
+"""One session of the state file: the model, and the bytes that stand for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticSerializationError
+
+from spinney.errors import StoreError
+from spinney.model import Details, Session
+from spinney_json._numbers import dumps, encoded, has_lone_surrogate, loads, plain, restored
+
+RECORD_MARGIN = "    "
+"""Indentation of a record in the file."""
+DETAILS_MARGIN = "      "
+"""Indentation of a session's details in the file."""
+
+UNENCODABLE = (TypeError, ValueError, RecursionError, PydanticSerializationError)
+"""What encoding raises for something that JSON, or a model, cannot hold."""
+
+_OWN: dict[type[BaseModel], frozenset[str]] = {
+    Session: frozenset(to_camel(name) for name in Session.model_fields if name != "details"),
+    Details: frozenset(to_camel(name) for name in Details.model_fields),
+}
+"""The fields of the JSON; a model also answers to its Python names, which are others' here."""
+
+
+class UnstorableError(StoreError):
+    """A session or reservation holds something that JSON, or the agreed schema, cannot."""
+
+    code = "STORE_UNSTORABLE"
+
+    def __init__(self, session_id: str, reason: str) -> None:
+        super().__init__(
+            f"Session {session_id} cannot be stored: {reason}. "
+            "Keep to JSON values in metadata, and to the types of the model elsewhere."
+        )
+        self.session_id = session_id
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A record and its details as read, where a model alone could not give them back."""
+
+    record: dict[str, Any]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One session, and the bytes that stand for it."""
+
+    session: Session
+    record: bytes
+    details: bytes
+    """Empty if there are none."""
+    verbatim: bool
+    """Whether only the exact parser reads it in full: odd numbers, lone surrogates."""
+    origin: Origin | None = None
+
+    @classmethod
+    def of(cls, session: Session, origin: Origin | None = None) -> Entry:
+        """Encode ``session``.
+
+        Raises:
+            UnstorableError: what would be written could not be read again.
+        """
+        before = origin or Origin({}, {})
+        try:
+            record = restored(_record_of(session), before.record)
+            record |= _unheld(before.record, Session)
+            details = restored(_details_of(session.details), before.details)
+            details |= _unheld(before.details, Details)
+            written = encoded(dumps(record, RECORD_MARGIN))
+            written_details = encoded(dumps(details, DETAILS_MARGIN)) if details else b""
+            verbatim = origin is not None or b"\\ud" in written or b"\\ud" in written_details
+            cls.read(written, written_details, verbatim)
+        except UNENCODABLE as error:
+            raise UnstorableError(session.id, str(error)) from error
+        return cls(session, written, written_details, verbatim, origin)
+
+    @classmethod
+    def read(cls, record: bytes, details: bytes, verbatim: bool) -> Entry:
+        """Return the entry that was written as these bytes.
+
+        Raises:
+            ValueError: none was.
+        """
+        if verbatim:
+            trees = loads(record.decode()), loads(details.decode() or "{}")
+            session, origin = read_session(*trees)
+            return cls(session, record, details, verbatim, origin)
+        session = Session.model_validate_json(record)
+        if details:
+            session = session.evolve(details=Details.model_validate_json(details))
+        return cls(session, record, details, verbatim)
+
+
+def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
+    """Return the session that two parsed trees stand for, and what it cannot hold of them.
+
+    Raises:
+        ValueError: they do not fit the schema.
+    """
+    if not isinstance(record, dict) or not isinstance(details, dict):
+        raise ValueError("a session is not an object")  # noqa: TRY004
+    try:
+        simple, simple_details = _held(record, Session), _held(details, Details)
+    except RecursionError:
+        raise ValueError("a session is nested too deeply") from None
+    session = Session.model_validate(simple)
+    if details:
+        session = session.evolve(details=Details.model_validate(simple_details))
+    odd = simple is not record or simple_details is not details
+    return session, Origin(record, details) if odd else None
+
+
+def _held(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    unheld = _unheld(tree, model)
+    kept = {key: value for key, value in tree.items() if key not in unheld} if unheld else tree
+    return cast("dict[str, Any]", plain(kept))
+
+
+def _unheld(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return those fields of ``tree`` that a ``model`` would take for its own or choke on."""
+    own = _OWN[model]
+    return {
+        key: value
+        for key, value in tree.items()
+        if key not in own and (key in model.model_fields or has_lone_surrogate({key: value}))
+    }
+
+
+# What is JSON already is taken as it is: pydantic's own dump would turn an infinite number into
+# null and a lone surrogate in a key into replacement characters.
+def _record_of(session: Session) -> dict[str, Any]:
+    """Return what ``session.to_record()`` does, but for that."""
+    metadata = {} if session.metadata is None else {"metadata": session.metadata}
+    return _known_of(session, "metadata") | metadata | (session.model_extra or {})
+
+
+def _details_of(details: Details) -> dict[str, Any]:
+    if not details.model_fields_set:
+        return {}
+    ref = {} if details.terminal_ref is None else {"terminalRef": details.terminal_ref}
+    return _known_of(details, "terminal_ref") | ref | (details.model_extra or {})
+
+
+def _known_of(model: BaseModel, json_field: str) -> dict[str, Any]:
+    others = model.model_extra or {}
+    return model.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={json_field, *others},
+        warnings="error",
+    )
