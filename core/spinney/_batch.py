@@ -17,6 +17,8 @@ class Pending:
     """One caller's change, waiting for its commit."""
 
     fn: Transaction
+    verifies: bool = False
+    """Whether it checks a doubtful state itself, so that nobody else need do it."""
     decided: Event = field(default_factory=Event)
     error: Exception | None = None
     changes: Changes = Changes()

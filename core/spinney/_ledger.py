@@ -6,7 +6,8 @@ overwrite. While one commit is on its way the next changes gather, and go as one
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
 from typing import TypeAlias
 
 from anyio import CancelScope, Event, Lock, create_task_group, move_on_after, sleep
@@ -30,6 +31,8 @@ Amendment: TypeAlias = Callable[[Session], Session]
 
 COALESCE = 1.0
 """Seconds between two flushes of what need not be durable at once."""
+
+_DOUBTFUL = (Integrity.FOREIGN, Integrity.MISMATCH)
 
 
 class StoreVanishedError(StoreError):
@@ -118,10 +121,14 @@ class Ledger:
             self._absorb(snapshot, ours=frozenset())
             return snapshot
 
-    async def change(self, fn: Transaction) -> Snapshot:
+    async def change(self, fn: Transaction, *, verifies: bool = False) -> Snapshot:
         """Apply ``fn`` to the newest state; durable on return. ``fn`` may run more than once.
 
         A caller that is cancelled while waiting does not know whether the change was made.
+
+        Args:
+            fn: the change.
+            verifies: whether ``fn`` itself checks a state that somebody else wrote or damaged.
 
         Raises:
             StoreError: it could not be written.
@@ -129,7 +136,7 @@ class Ledger:
         """
         if self._closed:
             raise ManagerClosedError
-        item = Pending(fn)
+        item = Pending(fn, verifies)
         self._pending.append(item)
         self._wake.set()
         try:
@@ -228,15 +235,18 @@ class Ledger:
             while True:
                 await sleep(COALESCE)
                 await self._refresh_quietly()
-        async with self._providers.use(Role.STORE) as store:
-            async for _ in store.watch():
+        async with self._providers.use(Role.STORE) as store, AsyncExitStack() as stack:
+            watch = store.watch()
+            if isinstance(watch, AsyncGenerator):
+                await stack.enter_async_context(aclosing(watch))
+            async for _ in watch:
                 # What watch saw may be older than what was committed here since.
                 await self._refresh_quietly()
 
     async def _refresh_quietly(self) -> None:
         try:
             await self.refresh()
-        except StoreError as error:
+        except Exception as error:
             log.warning("refresh_failed", reason=str(error))
 
     async def _flush_owed(self) -> None:
@@ -245,7 +255,7 @@ class Ledger:
             await sleep(COALESCE)
             try:
                 await self.flush()
-            except StoreError as error:
+            except Exception as error:
                 log.warning("flush_failed", reason=str(error))
 
     async def _commit(self, batch: list[Pending]) -> None:
@@ -257,7 +267,8 @@ class Ledger:
                 together = Batch(items)
                 committed = await self._transact(together)
                 ours = {s.id for s in together.changes.put} | together.changes.delete
-                self._absorb(committed, ours=ours)
+                verified = any(item.verifies for item in batch)
+                self._absorb(committed, ours=ours, verified=verified)
         except Exception as error:
             for item in batch:
                 item.error = error
@@ -303,10 +314,12 @@ class Ledger:
         self._changed.set()
         self._changed = Event()
 
-    def _absorb(self, snapshot: Snapshot, ours: Iterable[SessionId]) -> None:
-        before = self.snapshot.sessions
+    def _absorb(
+        self, snapshot: Snapshot, ours: Iterable[SessionId], *, verified: bool = False
+    ) -> None:
+        known, before = self.snapshot, self.snapshot.sessions
         self._take(snapshot)
-        if snapshot.integrity in (Integrity.FOREIGN, Integrity.MISMATCH):
+        if snapshot.integrity in _DOUBTFUL and not verified and not _same(known, snapshot):
             self._distrusted(snapshot)
         if before is snapshot.sessions:
             return
@@ -317,6 +330,14 @@ class Ledger:
                 continue
             if old != new:
                 self._changed_elsewhere(old, new)
+
+
+def _same(one: Snapshot, other: Snapshot) -> bool:
+    return (one.revision, one.integrity, one.sessions) == (
+        other.revision,
+        other.integrity,
+        other.sessions,
+    )
 
 
 def _amend_if_there(session_id: SessionId, fn: Amendment) -> Transaction:

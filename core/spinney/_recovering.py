@@ -208,7 +208,7 @@ async def verify(parts: Parts, snapshot: Snapshot) -> Snapshot:
             delete=frozenset(newest.sessions.keys() - merged.sessions.keys()),
         )
 
-    return await parts.ledger.change(transaction)
+    return await parts.ledger.change(transaction, verifies=True)
 
 
 async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
