@@ -105,11 +105,14 @@ class FakeStore(SessionStore):
     async def watch(self) -> AsyncIterator[Snapshot]:
         watcher = Watcher(self)
         self.world.watchers.append(watcher)
-        while True:
-            await watcher.changed.wait()
-            watcher.changed = Event()
-            await self.world.step("watch")
-            yield self.world.snapshot
+        try:
+            while True:
+                await watcher.changed.wait()
+                watcher.changed = Event()
+                await self.world.step("watch")
+                yield self.world.snapshot
+        finally:
+            self.world.watchers.remove(watcher)
 
 
 class FakeWorkspace(WorkspaceProvider):

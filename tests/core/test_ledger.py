@@ -1,0 +1,601 @@
+"""The ledger: answers from memory, writes in groups, and never over what it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from anyio import CancelScope, Event, create_task_group, fail_after, sleep_forever
+from anyio.lowlevel import checkpoint
+
+from spinney import Capability
+from spinney._hosting import Providers
+from spinney._ledger import Ledger, StoreVanishedError
+from spinney._loading import Plugins
+from spinney.errors import (
+    CommitOutcomeUnknownError,
+    CorruptStoreError,
+    ManagerClosedError,
+    ProviderFailedError,
+    SessionNotFoundError,
+    StoreError,
+)
+from spinney.model import Changes, Integrity, Session, SessionStatus, Snapshot
+from spinney.providers import Role
+
+from .managers import FakePlugin, configuration
+from .world import World, a_reservation, a_session, until
+
+Fault = StoreError("disk full")
+
+
+@dataclass
+class Heard:
+    """What the ledger told."""
+
+    elsewhere: list[tuple[Session | None, Session | None]] = field(default_factory=list)
+    flushed: list[Session] = field(default_factory=list)
+    distrusted: list[Snapshot] = field(default_factory=list)
+    causes: list[StoreError] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def opened(
+    world: World,
+    heard: Heard | None = None,
+    *,
+    repair: Callable[[], object] | None = None,
+    watch: bool = True,
+    writer: CancelScope | None = None,
+) -> AsyncIterator[Ledger]:
+    heard = heard or Heard()
+
+    async def recover(cause: StoreError) -> Snapshot:
+        heard.causes.append(cause)
+        if repair is None:
+            raise cause
+        repair()
+        return world.snapshot
+
+    async def write() -> None:
+        with writer or CancelScope():
+            await ledger.run()
+
+    plugins = Plugins()
+    plugins.add("fakes", FakePlugin(world, [Capability.WATCH] if watch else []))
+    async with create_task_group() as tasks:
+        providers = Providers(tasks, configuration(), plugins)
+        ledger = Ledger(
+            providers,
+            recover=recover,
+            changed_elsewhere=lambda before, after: heard.elsewhere.append((before, after)),
+            flushed=heard.flushed.append,
+            distrusted=heard.distrusted.append,
+        )
+        tasks.start_soon(write)
+        await ledger.load()
+        yield ledger
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+def one(world: World) -> Session:
+    """A stored session."""
+    session = a_session("one", metadata={"n": 0})
+    world.write(session)
+    return session
+
+
+def count(session: Session) -> Session:
+    assert session.metadata is not None
+    number = session.metadata["n"]
+    assert isinstance(number, int)
+    return session.evolve(metadata={"n": number + 1})
+
+
+def put(*sessions: Session) -> Callable[[Snapshot], Changes]:
+    return lambda _: Changes(put=sessions)
+
+
+async def everywhere(*functions: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run all at once."""
+    async with create_task_group() as tasks:
+        for function in functions:
+            tasks.start_soon(function)
+
+
+@pytest.mark.requirement("R3.5")
+async def test_a_hundred_concurrent_changes_of_one_session_cost_three_writes_at_most(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        await everywhere(*[lambda: ledger.amend(one.id, count)] * 100)
+        assert world.writes <= 3
+        assert world.stored(one.id).metadata == {"n": 100}
+        assert ledger.get(one.id) == world.stored(one.id)
+
+
+@pytest.mark.requirement("R3.5")
+async def test_a_change_is_stored_when_its_caller_goes_on(world: World, one: Session) -> None:
+    async with opened(world) as ledger:
+        changed = await ledger.amend(one.id, count)
+        assert world.stored(one.id) == changed
+
+
+@pytest.mark.requirement("R3.7")
+async def test_a_change_starts_from_what_is_stored_not_from_what_is_remembered(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        world.write(one.evolve(name="renamed", metadata={"n": 41}))
+        changed = await ledger.amend(one.id, count)
+        assert (changed.name, changed.metadata) == ("renamed", {"n": 42})
+
+
+async def test_a_change_that_changes_nothing_writes_nothing(world: World, one: Session) -> None:
+    async with opened(world) as ledger:
+        assert await ledger.amend(one.id, lambda session: session) == one
+        await ledger.flush()
+        assert world.writes == 0
+
+
+async def test_a_change_that_raises_affects_only_its_caller(world: World, one: Session) -> None:
+    outcomes: list[object] = []
+
+    async def bad() -> None:
+        def fn(_: Snapshot) -> Changes:
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError) as raised:
+            await ledger.change(fn)
+        outcomes.append(raised.value)
+
+    async with opened(world) as ledger:
+        await everywhere(lambda: ledger.amend(one.id, count), bad, lambda: ledger.drop("none"))
+        assert len(outcomes) == 1
+        assert world.stored(one.id).metadata == {"n": 1}
+
+
+async def test_changes_of_one_group_see_what_those_before_them_did(world: World) -> None:
+    seen: list[int] = []
+    two, place = a_session("two"), a_reservation(a_session("three"))
+
+    def looking(changes: Changes) -> Callable[[], Coroutine[Any, Any, object]]:
+        def fn(snapshot: Snapshot) -> Changes:
+            seen.append(len(snapshot.sessions) + len(snapshot.reservations))
+            return changes
+
+        return lambda: ledger.change(fn)
+
+    async with opened(world) as ledger:
+        await everywhere(
+            looking(Changes(put=(two,))),
+            looking(Changes(reserve=(place,))),
+            looking(Changes(delete=frozenset({two.id}))),
+            looking(Changes(release=frozenset({place.id}))),
+            looking(Changes(put=(two,), reserve=(place,))),
+        )
+        assert sorted(seen) == [0, 0, 1, 1, 2]
+        assert world.writes == 1
+        assert set(world.snapshot.sessions) == {two.id}
+        assert set(world.snapshot.reservations) == {place.id}
+
+
+@pytest.mark.requirement("R3.6")
+async def test_a_failed_write_raises_changes_nothing_and_the_next_may_succeed(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        world.faults["write"] = [Fault]
+        with pytest.raises(StoreError, match="disk full"):
+            await ledger.amend(one.id, count)
+        assert ledger.get(one.id) == one == world.stored(one.id)
+        assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
+
+
+@pytest.mark.requirement("R3.6")
+async def test_a_failed_write_fails_every_change_of_its_group(world: World, one: Session) -> None:
+    failed: list[bool] = []
+
+    async def change() -> None:
+        with pytest.raises(StoreError):
+            await ledger.amend(one.id, count)
+        failed.append(True)
+
+    async with opened(world) as ledger:
+        world.faults["write"] = [Fault]
+        await everywhere(change, change, change)
+        assert len(failed) == 3
+
+
+async def test_an_outcome_unknown_that_was_stored_is_found_stored_and_not_done_twice(
+    world: World, one: Session, logged: list[Any]
+) -> None:
+    async with opened(world) as ledger:
+        world.faults["written"] = [CommitOutcomeUnknownError("fsync failed")]
+        changed = await ledger.amend(one.id, count)
+        assert changed.metadata == world.stored(one.id).metadata == {"n": 1}
+        assert ledger.get(one.id) == changed
+    assert [entry["event"] for entry in logged] == ["commit_outcome_unknown"]
+
+
+async def test_an_outcome_unknown_that_was_not_stored_is_done_again(
+    world: World, one: Session, logged: list[Any]
+) -> None:
+    async with opened(world) as ledger:
+        world.faults["write"] = [CommitOutcomeUnknownError("fsync failed")]
+        changed = await ledger.amend(one.id, count)
+        assert changed.metadata == world.stored(one.id).metadata == {"n": 1}
+
+
+@pytest.mark.parametrize("kind", ["put", "delete", "reserve", "release"])
+async def test_every_kind_of_change_is_recognised_as_stored(
+    kind: str, world: World, one: Session, logged: list[Any]
+) -> None:
+    place = a_reservation(a_session("two"))
+    world.reserve(place)
+    times: list[Snapshot] = []
+    changes = {
+        "put": Changes(put=(one.evolve(name="x"),)),
+        "delete": Changes(delete=frozenset({one.id})),
+        "reserve": Changes(reserve=(a_reservation(a_session("three")),)),
+        "release": Changes(release=frozenset({place.id})),
+    }[kind]
+
+    def fn(snapshot: Snapshot) -> Changes:
+        times.append(snapshot)
+        return changes
+
+    async with opened(world) as ledger:
+        world.faults["written"] = [CommitOutcomeUnknownError("fsync failed")]
+        await ledger.change(fn)
+        assert len(times) == 1
+        world.faults["write"] = [CommitOutcomeUnknownError("fsync failed")]
+        await ledger.change(lambda _: Changes(put=(a_session("four"),)))
+    assert len(logged) == 2
+
+
+async def test_an_outcome_that_stays_unknown_is_an_error(
+    world: World, one: Session, logged: list[Any]
+) -> None:
+    async with opened(world) as ledger:
+        world.faults["write"] = [CommitOutcomeUnknownError("1"), CommitOutcomeUnknownError("2")]
+        with pytest.raises(CommitOutcomeUnknownError):
+            await ledger.amend(one.id, count)
+        assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
+
+
+async def test_a_look_up_does_not_touch_the_store(world: World, one: Session) -> None:
+    async with opened(world) as ledger:
+        world.calls.clear()
+        assert ledger.get(one.id) == one
+        assert ledger.all() == (one,)
+        assert await ledger.need(one.id) == one
+        assert world.calls == []
+
+
+async def test_before_no_such_session_is_said_the_store_is_looked_at_again(world: World) -> None:
+    two = a_session("two")
+    async with opened(world) as ledger:
+        world.write(two)
+        assert await ledger.need(two.id) == two
+        with pytest.raises(SessionNotFoundError) as missing:
+            await ledger.need("nobody")
+        assert missing.value.session_id == "nobody"
+        with pytest.raises(SessionNotFoundError):
+            await ledger.amend("nobody", count)
+
+
+async def test_what_is_dropped_is_gone_and_dropping_it_again_is_no_error(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        await ledger.drop(one.id)
+        assert world.sessions() == []
+        assert ledger.get(one.id) is None
+        await ledger.drop(one.id)
+        assert world.writes == 1
+
+
+@pytest.mark.requirement("R3.5")
+async def test_what_is_owed_is_seen_at_once_and_stored_soon(
+    world: World, one: Session, hasty: None
+) -> None:
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        for _ in range(3):
+            ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        assert ledger.all()[0].name == "owed"
+        assert world.stored(one.id).name == "one"
+        await until(lambda: heard.flushed)
+        assert world.stored(one.id).name == "owed"
+        assert world.writes == 1
+        assert heard.flushed == [world.stored(one.id)]
+
+
+@pytest.mark.requirement("R3.5")
+async def test_what_is_owed_goes_with_the_next_commit(world: World, one: Session) -> None:
+    async with opened(world) as ledger:
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.owe(one.id, "phase", lambda s: s.evolve(current_phase="x"))
+        await ledger.amend(one.id, count)
+        stored = world.stored(one.id)
+        assert (stored.name, stored.current_phase, stored.metadata) == ("owed", "x", {"n": 1})
+        assert world.writes == 1
+
+
+async def test_what_is_owed_survives_a_failed_flush(
+    world: World, one: Session, hasty: None, logged: list[Any]
+) -> None:
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        world.faults["write"] = [Fault, Fault]
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        await until(lambda: heard.flushed)
+        assert world.stored(one.id).name == "owed"
+    assert [entry["event"] for entry in logged] == ["flush_failed", "flush_failed"]
+
+
+async def test_what_is_owed_survives_a_failing_commit_and_a_newer_one_of_its_kind_wins(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="older"))
+
+        async def owe_more() -> None:
+            ledger.owe(one.id, "name", lambda s: s.evolve(name="newer"))
+
+        world.meanwhile["transact"] = [owe_more]
+        world.faults["write"] = [Fault]
+        with pytest.raises(StoreError):
+            await ledger.flush()
+        await ledger.flush()
+        assert world.stored(one.id).name == "newer"
+
+
+async def test_what_is_owed_is_not_lost_from_memory_by_a_refresh(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        world.write(one.evolve(current_phase="theirs"))
+        await ledger.refresh()
+        session = ledger.all()[0]
+        assert (session.name, session.current_phase) == ("owed", "theirs")
+
+
+async def test_nothing_is_owed_for_a_session_that_is_gone(world: World, one: Session) -> None:
+    async with opened(world) as ledger:
+        ledger.owe("nobody", "name", lambda s: s.evolve(name="owed"))
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        world.write()
+        await ledger.flush()
+        assert world.sessions() == []
+        assert world.writes == 0
+
+
+async def test_a_store_provider_that_fails_does_not_take_the_writer_down(
+    world: World, one: Session, hasty: None, logged: list[Any]
+) -> None:
+    async with opened(world) as ledger:
+        world.collapses[Role.STORE].set()
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        await until(lambda: [e for e in logged if e["event"] == "flush_failed"])
+        with pytest.raises(ProviderFailedError):
+            await ledger.amend(one.id, count)
+        assert ledger.all()[0].name == "owed"
+
+
+async def test_a_store_that_raises_what_it_should_not_does_not_take_the_writer_down(
+    world: World, one: Session, hasty: None, logged: list[Any]
+) -> None:
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        world.faults["write"] = [RuntimeError("a bug")]
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        await until(lambda: heard.flushed)
+    assert "a bug" in logged[0]["reason"]
+
+
+async def test_a_caller_that_is_cancelled_before_its_commit_begins_changes_nothing(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        begun, go_on = Event(), Event()
+
+        async def hold() -> None:
+            begun.set()
+            await go_on.wait()
+
+        world.meanwhile["transact"] = [hold]
+        async with create_task_group() as tasks:
+            tasks.start_soon(ledger.amend, one.id, lambda s: s.evolve(name="first"))
+            await begun.wait()
+            with CancelScope() as scope:
+                scope.cancel()
+                await ledger.amend(one.id, count)
+            go_on.set()
+        await ledger.flush()
+        assert (world.stored(one.id).name, world.stored(one.id).metadata) == ("first", {"n": 0})
+
+
+async def test_a_commit_that_has_begun_is_finished_when_the_writer_ends_and_no_other_begins(
+    world: World, one: Session
+) -> None:
+    begun, go_on, writer = Event(), Event(), CancelScope()
+
+    async def hold() -> None:
+        begun.set()
+        await go_on.wait()
+
+    async def in_time() -> None:
+        assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
+
+    async def too_late() -> None:
+        with pytest.raises(ManagerClosedError):
+            await ledger.amend(one.id, count)
+
+    async with opened(world, writer=writer) as ledger:
+        world.meanwhile["transact"] = [hold]
+        async with create_task_group() as callers:
+            callers.start_soon(in_time)
+            await begun.wait()
+            callers.start_soon(too_late)
+            await checkpoint()
+            writer.cancel()
+            go_on.set()
+        await too_late()
+        assert world.stored(one.id).metadata == {"n": 1}
+
+
+async def test_what_another_changed_is_told_once_and_what_one_changed_oneself_is_not(
+    world: World, one: Session
+) -> None:
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        await ledger.amend(one.id, count)
+        assert heard.elsewhere == []
+        ours, two = world.stored(one.id), a_session("two")
+        world.write(ours, two)
+        await ledger.refresh()
+        await ledger.refresh()
+        assert heard.elsewhere == [(None, two)]
+        world.write(two.evolve(name="three"))
+        await ledger.amend(two.id, lambda s: s.evolve(current_phase="x"))
+        assert (ours, None) in heard.elsewhere
+
+
+@pytest.mark.requirement("R3.7")
+@pytest.mark.parametrize("watch", [True, False])
+async def test_what_another_changes_is_followed(
+    watch: bool, world: World, one: Session, hasty: None
+) -> None:
+    async with opened(world, watch=watch) as ledger, create_task_group() as tasks:
+        tasks.start_soon(ledger.follow)
+        if watch:
+            await until(lambda: world.watchers)
+        for name in ("second", "third"):
+            world.write(one.evolve(name=name))
+            with fail_after(10):
+                await ledger.until(lambda name=name: ledger.all()[0].name == name)  # type: ignore[misc]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_store_without_watch_is_not_watched(
+    world: World, one: Session, hasty: None
+) -> None:
+    async with opened(world, watch=False) as ledger, create_task_group() as tasks:
+        tasks.start_soon(ledger.follow)
+        await until(lambda: world.loads > 2)
+        assert world.watchers == []
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("fault", [Fault, RuntimeError("a bug")])
+async def test_following_goes_on_when_looking_fails(
+    fault: Exception, world: World, one: Session, hasty: None, logged: list[Any]
+) -> None:
+    async with opened(world, watch=False) as ledger, create_task_group() as tasks:
+        world.faults["load"] = [fault]
+        tasks.start_soon(ledger.follow)
+        world.write(one.evolve(name="renamed"))
+        await until(lambda: ledger.all()[0].name == "renamed")
+        tasks.cancel_scope.cancel()
+    assert logged[0]["event"] == "refresh_failed"
+
+
+async def test_a_follower_cancelled_while_it_looks_leaves_no_watch_behind(
+    world: World, one: Session
+) -> None:
+    looking = Event()
+
+    async def hang() -> None:
+        looking.set()
+        await sleep_forever()
+
+    async with opened(world) as ledger, create_task_group() as tasks:
+        tasks.start_soon(ledger.follow)
+        await until(lambda: world.watchers)
+        world.meanwhile["load"] = [hang]
+        world.write(one.evolve(name="renamed"))
+        await looking.wait()
+        tasks.cancel_scope.cancel()
+    assert world.watchers == []
+
+
+async def test_waiting_for_a_state_looks_at_the_store_even_if_nobody_follows(
+    world: World, one: Session, hasty: None
+) -> None:
+    async with opened(world) as ledger:
+        world.write(one.evolve(name="renamed"))
+        with fail_after(10):
+            await ledger.until(lambda: ledger.all()[0].name == "renamed")
+
+
+@pytest.mark.requirement("R5.1")
+@pytest.mark.parametrize("act", ["refresh", "amend"])
+async def test_a_store_that_vanished_under_us_is_repaired_first(
+    act: str, world: World, one: Session
+) -> None:
+    heard = Heard()
+    async with opened(world, heard, repair=lambda: world.write(one)) as ledger:
+        world.vanish()
+        if act == "refresh":
+            await ledger.refresh()
+        else:
+            await ledger.amend(one.id, count)
+        assert [type(cause) for cause in heard.causes] == [StoreVanishedError]
+        assert [session.id for session in world.sessions()] == [one.id]
+
+
+@pytest.mark.requirement("R5.1")
+@pytest.mark.parametrize("act", ["refresh", "amend"])
+async def test_a_store_that_became_corrupt_under_us_is_repaired_first(
+    act: str, world: World, one: Session
+) -> None:
+    heard = Heard()
+
+    def repair() -> None:
+        world.corrupt = None
+
+    async with opened(world, heard, repair=repair) as ledger:
+        corrupt = world.corrupt = CorruptStoreError("/f", "cut off", "token")
+        if act == "refresh":
+            await ledger.refresh()
+        else:
+            await ledger.amend(one.id, count)
+        assert heard.causes == [corrupt]
+
+
+async def test_a_repair_that_fails_reaches_the_caller_and_the_next_may_succeed(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        world.corrupt = CorruptStoreError("/f", "cut off", "token")
+        with pytest.raises(CorruptStoreError):
+            await ledger.amend(one.id, count)
+        world.corrupt = None
+        assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
+
+
+async def test_an_empty_store_that_was_always_empty_has_not_vanished(world: World) -> None:
+    async with opened(world) as ledger:
+        assert (await ledger.refresh()).integrity is Integrity.MISSING
+        await ledger.change(put(a_session()))
+        assert len(world.sessions()) == 1
+
+
+@pytest.mark.requirement("R3.3")
+@pytest.mark.parametrize("integrity", [Integrity.FOREIGN, Integrity.MISMATCH])
+async def test_a_state_that_another_wrote_or_damaged_is_told_once(
+    integrity: Integrity, world: World, one: Session
+) -> None:
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        world.write(one.evolve(status=SessionStatus.ERROR), integrity=integrity)
+        for _ in range(3):
+            await ledger.refresh()
+        assert [snapshot.integrity for snapshot in heard.distrusted] == [integrity]
