@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
@@ -21,6 +22,7 @@ class Guard:
     def __init__(self, tasks: TaskGroup) -> None:
         self.received: int | None = None
         self._tasks = tasks
+        self._scope = tasks.cancel_scope
 
     async def arm(self) -> None:
         """Wait for signals from now on; again after something else has waited for them."""
@@ -33,7 +35,23 @@ class Guard:
             task_status.started()
             async for number in signals:
                 self.received = self.received or number
-                self._tasks.cancel_scope.cancel()
+                self._scope.cancel()
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """Let a signal cancel what runs in this context alone, and what is around it end in order.
+
+        Raises:
+            Interrupted: a signal did.
+        """
+        outer, self._scope = self._scope, anyio.CancelScope()
+        try:
+            with self._scope:
+                yield
+        finally:
+            self._scope = outer
+        if self.received is not None:
+            raise Interrupted(self.received)
 
 
 def drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:

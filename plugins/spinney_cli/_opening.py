@@ -11,6 +11,7 @@ from spinney.errors import InvalidWorkspaceError
 from spinney_cli._app import App
 from spinney_cli._config import Settings, read_settings
 from spinney_cli._console import progress
+from spinney_cli._guard import Guard
 from spinney_cli._logs import routed_logs
 from spinney_cli._workspace import find_workspace
 
@@ -38,11 +39,12 @@ def settings_of(app: App, *, anywhere: bool = False) -> Settings:
 
 
 @asynccontextmanager
-async def opened(app: App, *, restore: bool = True) -> AsyncIterator[SessionManager]:
-    """Open the manager of the workspace.
+async def opened(app: App, guard: Guard, *, restore: bool = True) -> AsyncIterator[SessionManager]:
+    """Open the manager of the workspace. A signal ends what is done with it, then it closes.
 
     Args:
         app: what the command was given.
+        guard: waits for signals.
         restore: whether to put in order what dead hosts left; without, nothing is changed.
     """
     config = settings_of(app).config
@@ -51,4 +53,5 @@ async def opened(app: App, *, restore: bool = True) -> AsyncIterator[SessionMana
         async with AsyncExitStack() as stack:
             with progress("Opening the workspace") if restore else nullcontext():
                 await stack.enter_async_context(manager)
-            yield manager
+            with guard.within():
+                yield manager

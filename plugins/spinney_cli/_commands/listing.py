@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 
-import anyio
-
 from spinney import installed_plugins
 from spinney.errors import InvalidNameError
 from spinney.naming import check_name
 from spinney_cli._app import App
 from spinney_cli._console import note, write_json, write_table
-from spinney_cli._guard import drive
+from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened, settings_of
 from spinney_cli._select import select
 from spinney_cli._view import COLUMNS, View, view
@@ -20,7 +18,7 @@ from spinney_cli._view import COLUMNS, View, view
 
 def ls(app: App) -> int:
     """Print all sessions, the oldest first."""
-    views = drive(lambda _: _views(app))
+    views = drive(lambda guard: _views(app, guard))
     if app.as_json:
         write_json([each.to_json() for each in views])
     elif views:
@@ -32,7 +30,7 @@ def ls(app: App) -> int:
 
 def show(app: App, given: str) -> int:
     """Print all about the session that ``given`` names."""
-    views = {each.session.id: each for each in drive(lambda _: _views(app))}
+    views = {each.session.id: each for each in drive(lambda guard: _views(app, guard))}
     chosen = views[select([each.session for each in views.values()], given).id]
     if app.as_json:
         write_json(chosen.to_json())
@@ -60,8 +58,8 @@ def plugins(app: App) -> int:
 def suggestions(app: App) -> list[tuple[str, str]]:
     """Return what names each session in a shell, the id where the name does not, and its branch."""
 
-    async def look() -> list[tuple[str, str]]:
-        async with opened(app, restore=False) as manager:
+    async def look(guard: Guard) -> list[tuple[str, str]]:
+        async with opened(app, guard, restore=False) as manager:
             sessions = manager.get_all_sessions()
         times = Counter(session.name for session in sessions)
         return [
@@ -69,7 +67,7 @@ def suggestions(app: App) -> list[tuple[str, str]]:
             for each in sessions
         ]
 
-    return anyio.run(look)
+    return drive(look)
 
 
 def _is_plain(name: str) -> bool:
@@ -79,8 +77,8 @@ def _is_plain(name: str) -> bool:
         return False
 
 
-async def _views(app: App) -> list[View]:
+async def _views(app: App, guard: Guard) -> list[View]:
     """Look without changing anything, unless the record is lost: then it is recovered."""
-    async with opened(app, restore=False) as manager:
+    async with opened(app, guard, restore=False) as manager:
         sessions = sorted(manager.get_all_sessions(), key=lambda session: session.created_at)
         return [await view(manager, session) for session in sessions]

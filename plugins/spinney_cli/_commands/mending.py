@@ -17,8 +17,8 @@ from spinney_cli._view import COLUMNS, View, view
 def rebuild(app: App, *, dry_run: bool) -> int:
     """Restore sessions from what their worktrees remember, and print those that changed."""
 
-    async def restore(_: Guard) -> list[View]:
-        async with opened(app, restore=not dry_run) as manager:
+    async def restore(guard: Guard) -> list[View]:
+        async with opened(app, guard, restore=not dry_run) as manager:
             with progress("Looking into the worktrees"):
                 sessions = await manager.rebuild_from_worktrees(dry_run=dry_run)
             return [await view(manager, session) for session in sessions]
@@ -36,8 +36,8 @@ def rebuild(app: App, *, dry_run: bool) -> int:
 def doctor(app: App, *, fix: bool) -> int:
     """Print what is wrong, with ``fix`` after repairing what can be; fail if anything remains."""
 
-    async def examine(_: Guard) -> tuple[Finding, ...]:
-        async with opened(app, restore=fix) as manager:
+    async def examine(guard: Guard) -> tuple[Finding, ...]:
+        async with opened(app, guard, restore=fix) as manager:
             with progress("Comparing the record, the worktrees and the processes"):
                 return await (manager.repair() if fix else manager.diagnose())
 

@@ -30,8 +30,8 @@ def rm(app: App, given: str, *, cleanup: bool, force: bool) -> int:
         RemovalBlockedError: something is at stake that may not be destroyed at all.
     """
 
-    async def destroy(_: Guard) -> Session | None:
-        async with opened(app) as manager:
+    async def destroy(guard: Guard) -> Session | None:
+        async with opened(app, guard) as manager:
             session = select(manager.get_all_sessions(), given)
             try:
                 with progress(f"Destroying {session.name}"):

@@ -23,8 +23,8 @@ def new(app: App, *, attached: bool, **options: Any) -> int:
     if attached:
         return _attached(app, lambda manager: _create(manager, size=_size(), **options))
 
-    async def create(_: Guard) -> View:
-        async with opened(app) as manager:
+    async def create(guard: Guard) -> View:
+        async with opened(app, guard) as manager:
             return await view(manager, await _create(manager, start=False, **options))
 
     created = drive(create)
@@ -51,8 +51,8 @@ def resume(app: App, *, session: str, command: Sequence[str] | None) -> int:
 def stop(app: App, given: str) -> int:
     """End the process of the session that ``given`` names, whoever owns it."""
 
-    async def end(_: Guard) -> View:
-        async with opened(app) as manager:
+    async def end(guard: Guard) -> View:
+        async with opened(app, guard) as manager:
             chosen = select(manager.get_all_sessions(), given)
             with progress(f"Stopping {chosen.name}"):
                 return await view(manager, await manager.stop_session(chosen.id))
@@ -83,7 +83,7 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
     key = settings_of(app).detach_key
 
     async def accompany(guard: Guard) -> tuple[Session, AttachOutcome]:
-        async with opened(app) as manager:
+        async with opened(app, guard) as manager:
             session = await start(manager)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
             outcome = await _attach(manager, session, key)

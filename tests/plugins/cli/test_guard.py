@@ -6,6 +6,7 @@ import os
 import signal
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from spinney_cli._app import Interrupted
@@ -42,6 +43,27 @@ def test_a_signal_lets_the_work_clean_up_first(number: signal.Signals) -> None:
         drive(work)
     assert caught.value.number == number
     assert cleaned == [True]
+
+
+def test_what_is_around_the_work_ends_in_order() -> None:
+    ended = []
+
+    async def work(guard: Guard) -> None:
+        async with anyio.create_task_group() as around:
+            around.start_soon(anyio.sleep_forever)
+            try:
+                with guard.within():
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    await anyio.sleep_forever()
+            finally:
+                await anyio.lowlevel.checkpoint()
+                ended.append(True)
+                around.cancel_scope.cancel()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        drive(work)
+    assert caught.group_contains(Interrupted)
+    assert ended == [True]
 
 
 def test_a_second_signal_does_not_cut_the_cleaning_short() -> None:

@@ -79,6 +79,7 @@ def test_interrupted_while_it_asks_it_destroys_nothing(
     terminal.expect(b"[y/N]")
     terminal.signal(signal.SIGINT)
     assert terminal.end() == 130
+    assert terminal.shown.rstrip().endswith(b"[y/N]")
     assert precious.exists()
     assert spinney("show", "one").code == 0
 

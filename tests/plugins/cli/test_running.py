@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from spinney import Session, SessionManager
 from spinney_cli._attach import AttachOutcome, attach
 from spinney_cli._commands import running
 
-from .conftest import Outcome, Terminal
+from .conftest import Git, Outcome, Terminal
 
 Spinney = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
@@ -128,6 +129,25 @@ def test_a_signal_ends_the_process_and_leaves_the_session_idle(
     assert owner.end() == 128 + number
     assert b"Traceback" not in owner.shown
     assert _status(spinney, "one") == "idle"
+
+
+@pytest.mark.requirement("R2.2")
+def test_interrupted_while_it_creates_it_leaves_nothing_behind(
+    spinney: Spinney, on_terminal: OnTerminal, repository: Path, git: Git
+) -> None:
+    halfway = repository.with_name("halfway")
+    os.mkfifo(halfway)
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\necho now >{halfway}\nexec sleep 100\n")
+    hook.chmod(0o755)
+    terminal = on_terminal("new", "one", *WORK)
+    assert halfway.read_text() == "now\n"
+    terminal.signal(signal.SIGTERM)
+    assert terminal.end() == 143
+    assert spinney("ls", "--json").json == []
+    assert spinney("doctor").err == "spinney: All is well.\n"
+    assert not any((repository / ".worktrees").glob("*"))
+    assert not git(repository, "branch", "--list", "feature/one")
 
 
 def test_a_terminal_that_goes_away_leaves_the_session_idle(

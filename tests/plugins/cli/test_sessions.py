@@ -29,13 +29,15 @@ STATE = ".claude-container-sessions.json"
 def test_new_without_attaching_prints_the_id_of_an_idle_session(
     spinney: Spinney, repository: Path
 ) -> None:
-    created = spinney("new", "one", "--no-attach")
+    created = spinney("new", "one", "--no-attach", "--", "touch", "started")
     assert created.code == 0
     shown = spinney("show", "one", "--json").json
     assert created.out == f"{shown['id']}\n"
     assert shown["status"] == "idle"
     assert "ptyPid" not in shown
-    assert (repository / ".worktrees" / shown["id"] / "README").is_file()
+    worktree = repository / ".worktrees" / shown["id"]
+    assert (worktree / "README").is_file()
+    assert not (worktree / "started").exists()
 
 
 @pytest.mark.requirement("R3.1")
