@@ -63,12 +63,13 @@ async def test_a_destroyed_session(lines: Any, session: Session) -> None:
 
 
 async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None:
+    error = SpawnError(["nvim"], "no such file")
     await spinney_log.spinney_session_creation_failed(
         SessionCreationFailed(
             workspace="/w",
             name="login",
             branch=None,
-            error=SpawnError(["nvim"], "no such file"),
+            error=error,
             duration=0.1,
             left_behind=("/w/.worktrees/x",),
         )
@@ -80,7 +81,7 @@ async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None
         "warning",
         name="login",
         code="SPAWN_FAILED",
-        reason="Cannot start 'nvim': no such file.",
+        reason=str(error),
         left_behind=["/w/.worktrees/x"],
         duration=0.1,
     )
