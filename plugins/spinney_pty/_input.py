@@ -50,8 +50,6 @@ class Input:
                         with CancelScope() as self._waiting:
                             await wait_writable(self._master)
                         self._check_open()
-                    except OSError as error:
-                        raise _closed() from error
                     else:
                         written += accepted
                         rest = rest[accepted:]
@@ -76,7 +74,7 @@ class Input:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise _closed()
+            raise TerminalClosedError("The process has ended; resume its session first.")
 
     def _check_lines(self, data: bytes) -> None:
         attributes = termios.tcgetattr(self._master)
@@ -100,7 +98,3 @@ def _line_ends(attributes: list[Any]) -> bytes:
     if iflag & termios.ICRNL:
         ends.add(b"\r")
     return bytes.maketrans(b"".join(ends), b"\n" * len(ends))
-
-
-def _closed() -> TerminalClosedError:
-    return TerminalClosedError("The process of this terminal has ended. Resume its session first.")

@@ -69,7 +69,7 @@ class Output:
             except BlockingIOError:
                 return Pumped.EMPTY
             except OSError:
-                return Pumped.HANGUP
+                data = b""
             if not data:
                 return Pumped.HANGUP
             self.ring.append(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import termios
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from anyio import (
@@ -235,7 +235,7 @@ class PtyTerminal(Terminal):
 
     def _check_running(self) -> None:
         if self._status is not None:
-            raise TerminalClosedError("The process of this terminal has ended.")
+            raise TerminalClosedError("The process has ended; resume its session first.")
 
     def _on_readable(self) -> None:
         pumped = self._output.pump(self._home.budget)
@@ -254,12 +254,10 @@ class PtyTerminal(Terminal):
         # A process that lives on without its terminal would make the master readable all the
         # time; it may come back through /dev/tty, so we hold the other end until it has ended.
         if self._slave is None:
-            try:
+            with suppress(OSError):
                 self._slave = os.open(self._slave_path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-            except OSError:
-                self._home.readiness.unwatch(self._output.master)
-        else:
-            self._home.readiness.unwatch(self._output.master)
+                return
+        self._home.readiness.unwatch(self._output.master)
 
     def _on_exit(self) -> None:
         status = self._leader.status()

@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from spinney.ports import AttachMode
+from spinney_pty import _terminal
+from spinney_pty._output import Pumped
 from spinney_pty._processes import all_pids, environ_of
 
 STUBBORN = "trap '' TERM HUP; "
@@ -214,10 +216,14 @@ async def test_nothing_runs_on_when_the_provider_closes(opened, request_for, ses
 
 
 @pytest.mark.requirement("R7.5")
-async def test_nothing_runs_on_when_the_provider_is_cancelled(opened, request_for, session_id):
+async def test_nothing_runs_on_when_the_provider_is_cancelled(
+    opened, request_for, session_id, transcript
+):
     async def host(*, task_status) -> None:
         async with opened() as spawner:
-            await spawner.spawn(request_for("sh", "-c", STUBBORN + "cat; cat"))
+            request = request_for("sh", "-c", STUBBORN + "echo ready; cat; cat")
+            async with (await spawner.spawn(request)).attach() as view:
+                await transcript(view).until(b"ready")
             task_status.started()
             await anyio.sleep_forever()
 
@@ -247,6 +253,30 @@ async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(spawner, req
         assert (await terminal.exited()).code == 0
         await terminal.drained()
     assert threading.active_count() == threads
+
+
+async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
+    opened, request_for, monkeypatch, caplog
+):
+    async def end_nothing(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(_terminal, "end_all", end_nothing)
+    monkeypatch.setattr(_terminal, "_CLOSE_LIMIT", 0.05)
+    async with opened() as spawner:
+        terminal = await spawner.spawn(request_for("sh", "-c", STUBBORN + "while :; do :; done"))
+    assert "terminal_not_ended" in caplog.text
+    await terminal.drained()
+    assert terminal._output.pump(1) is Pumped.HANGUP
+    os.kill(terminal.pid, signal.SIGKILL)
+    os.waitpid(terminal.pid, 0)
+
+
+async def test_a_spurious_wake_up_is_nothing(shell):
+    terminal = await shell("read line; exit 6")
+    terminal._on_exit()
+    await terminal.write(b"\n")
+    assert (await terminal.exited()).code == 6
 
 
 @pytest.mark.requirement("R7.5")

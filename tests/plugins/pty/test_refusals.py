@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from spinney.config import validated
 from spinney.errors import (
     CommandNotFoundError,
     ConfigurationError,
@@ -16,7 +17,6 @@ from spinney.errors import (
     UnsupportedPlatformError,
     WorkingDirectoryError,
 )
-from spinney.config import validated
 from spinney.ports import Size
 from spinney_pty import _libc
 from spinney_pty.options import PtyOptions
@@ -89,10 +89,11 @@ async def test_a_working_directory_that_is_none_is_said_so(spawner, request_for,
         await spawner.spawn(request_for("true", cwd=str(tmp_path / name)))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter any directory")
 async def test_a_working_directory_that_may_not_be_entered_is_said_so(
-    spawner, request_for, tmp_path
+    spawner, request_for, tmp_path, monkeypatch
 ):
+    if os.geteuid() == 0:  # root may enter any directory
+        monkeypatch.setattr(os, "access", lambda *_, **__: False)
     (tmp_path / "closed").mkdir(mode=0o600)
     with pytest.raises(WorkingDirectoryError, match="may not be entered"):
         await spawner.spawn(request_for("true", cwd=str(tmp_path / "closed")))
@@ -123,10 +124,37 @@ async def test_what_no_system_can_start_is_refused(spawner, request_for, command
 async def test_without_descriptors_nothing_is_started_and_nothing_leaks(
     spawner, request_for, few_descriptors, left
 ):
-    with pytest.raises(SpawnError):
-        few_descriptors(left)
+    async def spawn_three() -> None:
         for _ in range(3):
             await spawner.spawn(request_for("sleep", "100"))
+
+    few_descriptors(left)
+    with pytest.raises(SpawnError):
+        await spawn_three()
+
+
+@pytest.mark.requirement("R7.5")
+async def test_a_process_that_cannot_be_held_is_not_left_running(spawner, request_for, monkeypatch):
+    def pidfd_open(pid: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pidfd_open", pidfd_open)
+        with pytest.raises(SpawnError, match="Too many open files"):
+            await spawner.spawn(request_for("sleep", "100"))
+
+
+async def test_a_process_that_is_gone_before_it_is_held_is_not_sought(
+    spawner, request_for, monkeypatch
+):
+    def pidfd_open(pid: int) -> int:
+        os.waitpid(pid, 0)
+        raise ProcessLookupError(3, "No such process")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pidfd_open", pidfd_open)
+        with pytest.raises(SpawnError, match="No such process"):
+            await spawner.spawn(request_for("true"))
 
 
 async def test_a_host_that_ignores_its_children_is_told_so(spawner, request_for):

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import anyio
 import pytest
 
 from spinney.model import Session, SessionStatus
@@ -116,7 +115,7 @@ async def test_a_process_that_no_longer_shows_its_identity_is_reported(
 ):
     nameless = left_behind("env", "-i", "sleep", "100")
     while b"sleep" not in Path(f"/proc/{nameless.pid}/cmdline").read_bytes()[:5]:
-        await anyio.sleep(0)
+        os.sched_yield()
     async with opened() as spawner:
         report = await spawner.sweep(referring(session, nameless.pid), 0)
     assert report.found == ()

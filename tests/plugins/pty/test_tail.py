@@ -52,13 +52,19 @@ async def test_a_process_without_its_terminal_costs_nothing_and_may_come_back(sh
     assert await output_of(terminal) == b"back\r\n"
 
 
+async def test_nor_where_its_other_end_cannot_be_held(shell, output_of):
+    terminal = await shell("read go; exec <&- >&- 2>&-; sleep 0.1; echo back >/dev/tty")
+    terminal._slave_path = "/dev/pts/none"
+    await terminal.write(b"\n")
+    assert await output_of(terminal) == b"\r\nback\r\n"
+
+
 async def test_a_descendant_that_goes_on_writing_does_not_keep_it_from_being_drained(
     shell, transcript
 ):
     # Ignoring the hangup, it opens the terminal anew: its descriptors were hung up with it.
-    terminal = await shell(
-        'trap "" HUP; T=$(tty); (sleep 0.05; while echo late; do :; done >$T 2>/dev/null) & echo end'
-    )
+    late = "(sleep 0.05; while echo late; do :; done >$T 2>/dev/null) &"
+    terminal = await shell(f'trap "" HUP; T=$(tty); {late} echo end')
     with anyio.fail_after(5):
         await terminal.drained()
     assert (await terminal.exited()).code == 0
