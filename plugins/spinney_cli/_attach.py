@@ -12,15 +12,16 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 import anyio
+
 from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from spinney.logs import printable
 from spinney.ports import Gap
-
 from spinney_cli._modes import Modes
 from spinney_cli._tty import Tty, raw_tty
 
 if TYPE_CHECKING:
     from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
     from spinney import SessionManager
     from spinney.model import ExitStatus, Session
     from spinney.ports import Terminal
@@ -245,7 +246,7 @@ class _Attached:
         await self.leave_modes()
         self._tty.leave()
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)  # to this thread: it stops before the next line
         signal.signal(signal.SIGTSTP, handler)
         await self._come_back()
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import anyio
+
 from spinney.errors import SpinneyError
 from spinney.ports import Size
 

@@ -195,8 +195,7 @@ class _Story:
 
 async def _line(started: Process) -> bytes:
     """Return the first line that a process prints."""
-    if started.stdout is None:
-        return b""
+    assert started.stdout is not None  # noqa: S101 - for the type checker
     return await BufferedByteReceiveStream(started.stdout).receive_until(b"\n", 100)
 
 

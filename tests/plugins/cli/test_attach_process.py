@@ -66,6 +66,9 @@ class Screen:
         assert self.is_as_found()
         return self.process.returncode
 
+    def is_canonical(self) -> bool:
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ICANON)
+
     def is_as_found(self) -> bool:
         return termios.tcgetattr(self.slave) == self.found
 
@@ -126,8 +129,8 @@ def test_a_shell_is_typed_into_and_knows_the_size_of_the_window(
     outer.type(b"stty size\r")
     outer.expect(rb"\r\n30 100\r\n")
     outer.resize(40, 120)
-    outer.type(b"trap 'stty size' WINCH; stty size\r")
-    outer.expect(rb"\r\n40 120\r\n")
+    outer.type(b"until [ \"$(stty size)\" = '40 120' ]; do :; done; echo resi''zed\r")
+    outer.expect(rb"\r\nresized\r\n")
     outer.type(b"exit\r")
     assert outer.wait() == 0
 
@@ -194,23 +197,82 @@ def test_output_that_came_all_at_once_is_shown_to_its_end(new: Callable[..., Scr
     assert outer.wait() == 0
 
 
+INNER = "trap 'echo redrawn' WINCH; printf '\\033[?2004h'; echo pid=$$ of=$PPID; exec cat"
+
+
+def typed_into(shell: Screen) -> int:
+    """Create a session from a shell; return the process id of the command that is attached."""
+    shell.expect(rb"outer> ")
+    command = f'{sys.executable} -m spinney_cli new one -- sh -c "{INNER}"'.replace("$", "\\$")
+    shell.type(command.encode() + b"\r")
+    return int(shell.expect(rb"pid=\d+ of=(\d+)\r\n"))
+
+
+def detach_and_leave(shell: Screen) -> None:
+    shell.type(b"\x1d\x1d")
+    shell.expect(rb"outer> ")
+    shell.type(b"exit\r")
+    assert shell.wait() == 0
+
+
 def test_the_command_is_suspended_and_continued_by_a_shell(screen: Callable[..., Screen]) -> None:
-    outer = screen("sh", "-i")
-    outer.expect(rb"outer> ")
-    inner = "trap 'echo redrawn' WINCH; printf '\\033[?2004h'; echo pid=$$ of=$PPID; exec cat"
-    command = f'{sys.executable} -m spinney_cli new one -- sh -c "{inner}"'
-    command = command.replace("$", "\\$")
-    outer.type(command.encode() + b"\r")
-    command_pid = int(outer.expect(rb"pid=\d+ of=(\d+)\r\n"))
-    os.kill(command_pid, signal.SIGTSTP)
+    shell = screen("sh", "-i")
+    os.kill(typed_into(shell), signal.SIGTSTP)
+    shell.expect(rb"\x1b\[\?2004l")
+    shell.expect(rb"(?i)stopped|suspended")
+    shell.expect(rb"outer> ")
+    shell.type(b"fg\r")
+    shell.expect(rb"\x1b\[\?2004h")
+    shell.type(b"hello\r")
+    shell.expect(rb"hello\r\nhello\r\n")
+    detach_and_leave(shell)
+
+
+def test_in_the_background_the_command_leaves_the_terminal_to_the_shell(
+    screen: Callable[..., Screen],
+) -> None:
+    shell = screen("sh", "-i")
+    os.kill(typed_into(shell), signal.SIGTSTP)
+    shell.expect(rb"(?i)stopped|suspended")
+    shell.expect(rb"outer> ")
+    shell.type(b"bg\r")
+    shell.expect(rb"outer> ")
+    shell.type(b"echo $((6*7))\r")
+    shell.expect(rb"\r\n42\r\n")
+    assert shell.is_canonical()
+    shell.type(b"fg\r")
+    shell.expect(rb"\x1b\[\?2004h")
+    detach_and_leave(shell)
+
+
+def test_a_command_that_nobody_could_continue_goes_on_at_once(new: Callable[..., Screen]) -> None:
+    outer = new("sh", "-c", INNER)
+    outer.expect(rb"pid=\d+")
+    outer.process.send_signal(signal.SIGTSTP)
     outer.expect(rb"\x1b\[\?2004l")
-    outer.expect(rb"(?i)stopped|suspended")
-    outer.expect(rb"outer> ")
-    outer.type(b"fg\r")
     outer.expect(rb"\x1b\[\?2004h")
     outer.type(b"hello\r")
     outer.expect(rb"hello\r\nhello\r\n")
     outer.type(b"\x1d\x1d")
-    outer.expect(rb"outer> ")
-    outer.type(b"exit\r")
+    assert outer.wait() == 0
+
+
+def test_a_terminal_whose_device_is_another_users_is_attached_all_the_same(
+    screen: Callable[..., Screen],
+) -> None:
+    without_name = """
+import os, sys
+name_of = os.ttyname
+def refuse(fd):
+    if fd < 3:
+        raise PermissionError
+    return name_of(fd)
+os.ttyname = refuse
+from spinney_cli._app import run
+sys.exit(run(sys.argv[1:]))
+"""
+    outer = screen(sys.executable, "-c", without_name, "new", "one", "--", *SHELL)
+    outer.expect(rb"pid=\d+")
+    outer.type(b"stty size; exit\r")
+    outer.expect(rb"\r\n30 100\r\n")
     assert outer.wait() == 0

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from spinney import ManagerConfig
-from spinney_cli._demo import story
+from spinney_cli._demo import host, story
 from spinney_cli._demo.playground import lives
 from spinney_cli._demo.report import Report
 
@@ -131,6 +131,19 @@ def test_interrupted_it_leaves_nothing(temporary: Path, number: signal.Signals) 
     assert demo.returncode == 128 + number
     assert list(temporary.iterdir()) == []
     wait_for_processes_below(temporary)
+
+
+def test_the_host_of_the_demo_ends_when_who_started_it_has_ended(repository: Path) -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", host.__name__, repository], stdin=pipe, stdout=pipe
+    ) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"ready\n"
+        assert started.stdin is not None
+        started.stdin.close()
+        assert started.wait() == 0
+    wait_for_processes_below(repository.parent)
 
 
 def test_without_any_check_a_report_is_no_success() -> None:

@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spinney_cli._attach import DetachKey, Press, key_name
 from spinney_cli._modes import Modes
 
