@@ -250,13 +250,14 @@ class _Creation:
     async def _free_name(self, snapshot: Snapshot) -> str:
         """Return the lowest generated name that is free among sessions and branches."""
         today = datetime.now(UTC).date()
-        names = _names(snapshot)
+        names, held = _names(snapshot), {holder.branch for holder in _holders(snapshot)}
         first = 1
         while True:
             numbers = range(first, first + _CANDIDATES)
             candidates = [naming.generated_name(today, number) for number in numbers]
             async with self.parts.providers.use(Role.WORKSPACE) as workspace:
                 taken = await workspace.taken([naming.branch_of(name) for name in candidates])
+            taken |= held
             for name in candidates:
                 if name not in names and naming.branch_of(name) not in taken:
                     return name
@@ -274,11 +275,7 @@ class _Creation:
         return next((s for s in snapshot.sessions.values() if s.branch == branch), None)
 
     def _check_branch(self, snapshot: Snapshot, branch: str) -> None:
-        holders: list[Session | Reservation] = [
-            *snapshot.sessions.values(),
-            *snapshot.reservations.values(),
-        ]
-        for holder in holders:
+        for holder in _holders(snapshot):
             if holder.branch != branch or holder.id == self.id:
                 continue
             if not self.wish.existing:
@@ -319,7 +316,9 @@ class _Creation:
     async def _release(self) -> None:
         if self.undo.left_behind:
             return  # what was left behind is settled at the next start, by this reservation
-        await self.parts.ledger.change(lambda _: Changes(release=frozenset({self.id})))
+        await self.parts.ledger.change(
+            lambda newest: Changes(release=frozenset({self.id} & newest.reservations.keys()))
+        )
 
     async def _discard(self, plan: WorktreePlan) -> None:
         async with self.parts.providers.use(Role.WORKSPACE) as workspace:
@@ -342,7 +341,9 @@ def _path(plan: Any) -> str:
     return str(plan.path)
 
 
+def _holders(snapshot: Snapshot) -> list[Session | Reservation]:
+    return [*snapshot.sessions.values(), *snapshot.reservations.values()]
+
+
 def _names(snapshot: Snapshot) -> set[str]:
-    return {s.name for s in snapshot.sessions.values()} | {
-        r.name for r in snapshot.reservations.values()
-    }
+    return {holder.name for holder in _holders(snapshot)}
