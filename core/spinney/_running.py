@@ -52,7 +52,10 @@ def command_for(
 
 
 def _login_shell() -> str:
-    return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    except KeyError:  # in a container the user may have no entry
+        return "/bin/sh"
 
 
 async def spawn(
