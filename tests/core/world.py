@@ -63,8 +63,8 @@ class World:
     """Process ids that a dead host left behind."""
     calls: list[str] = field(default_factory=list)
     """Every step, in order."""
-    faults: dict[str, list[BaseException]] = field(default_factory=dict)
-    """What the next calls of a step raise."""
+    faults: dict[str, list[Exception | None]] = field(default_factory=dict)
+    """What the next calls of a step raise, ``None`` for nothing."""
     meanwhile: dict[str, list[Callable[[], Awaitable[object]]]] = field(default_factory=dict)
     """What happens elsewhere while the next calls of a step are on their way."""
     collapses: dict[Role, Event] = field(default_factory=lambda: {role: Event() for role in Role})
@@ -82,8 +82,9 @@ class World:
 
     def fail(self, name: str) -> None:
         """Raise the next fault of ``name``, if any."""
-        if self.faults.get(name):
-            raise self.faults[name].pop(0)
+        fault = self.faults[name].pop(0) if self.faults.get(name) else None
+        if fault is not None:
+            raise fault
 
     def sessions(self) -> list[Session]:
         """Return what is stored."""
