@@ -13,14 +13,15 @@ from pathlib import Path
 
 import anyio
 
-from spinney.errors import BranchTakenError, WorkspaceError
+from spinney.errors import BranchTakenError, InvalidWorkspaceError, WorkspaceError
 from spinney.logs import log
 from spinney.ports import WorktreePlan
-from spinney_git._branches import HEADS, check_free, taken
+from spinney_git._branches import check_free, taken
 from spinney_git._files import accessing, read_bytes, replace, touch
 from spinney_git._git import Git, GitError
 from spinney_git._hooks import find_post_checkout, run_post_checkout
 from spinney_git._lock import exclusive
+from spinney_git._own_branch import create_branch, delete_branch
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository
 from spinney_git._together import together
@@ -40,11 +41,6 @@ def lock_reason(session_id: str) -> str:
     return f"spinney {session_id}"
 
 
-def branch_note(session_id: str) -> str:
-    """Return the reflog message with which the branch of a session is created."""
-    return f"spinney: created for session {session_id}"
-
-
 class Creation:
     """The creation of one worktree."""
 
@@ -52,8 +48,7 @@ class Creation:
         self._git = git
         self._repository = repository
         self._plan = plan
-        self._made_branch = False
-        self._made_worktree = False
+        self._began = False
 
     async def begin(self, excluded: Iterable[str]) -> None:
         """Create the branch and the worktree, without files.
@@ -62,7 +57,8 @@ class Creation:
             BranchTakenError, BranchInUseError, WorkspaceError: nothing was done.
         """
         plan, workspace = self._plan, self._repository.workspace
-        assert plan.base_oid is not None  # noqa: S101 - plan() refuses repositories without commits
+        if plan.base_oid is None:
+            raise InvalidWorkspaceError(workspace, "it has no commits. Make a first commit.")
         async with exclusive(self._repository.lock):
             # Short, and torn in two it would leave what only a guess could clear away.
             with anyio.CancelScope(shield=True):
@@ -71,37 +67,29 @@ class Creation:
                         f"{plan.path!r} exists already. Move it away, then try again."
                     )
                 _keep_out(self._repository, excluded)
+                self._began = True
                 if plan.creates_branch:
-                    await self._create_branch(plan.base_oid)
+                    await self._create_branch()
                 else:
                     check_free(self._repository, plan.branch, plan.path)
-                self._made_worktree = True
                 await self._git.run(
                     workspace,
                     *("worktree", "add", "--quiet", "--no-checkout", "--lock"),
                     *("--reason", lock_reason(plan.session_id), "--", plan.path, plan.branch),
                 )
 
-    async def _create_branch(self, base_oid: str) -> None:
+    async def _create_branch(self) -> None:
         plan = self._plan
-        note = branch_note(plan.session_id)
         try:
-            # An empty old value: git refuses if the branch has come into being meanwhile.
-            await self._git.run(
-                self._repository.workspace,
-                *("update-ref", "--create-reflog", "-m", note, HEADS + plan.branch, base_oid, ""),
-            )
+            await create_branch(self._git, self._repository, plan)
         except GitError:
             if await taken(self._git, self._repository, [plan.branch]):
                 raise BranchTakenError(plan.branch) from None
             raise
-        self._made_branch = True
 
     async def fill(self, workers: int) -> None:
         """Write the files, run the hook, and note that the creation is complete."""
         plan = self._plan
-        assert plan.base_oid is not None  # noqa: S101 - as above
-
         worktree = self._repository.worktree_at(plan.path)
         if worktree is None:
             raise WorkspaceError(f"{plan.path!r} was removed while it was being created.")
@@ -116,11 +104,13 @@ class Creation:
 
         _, hook = await together(write, look)
         if hook:
-            await run_post_checkout(hook, plan.path, plan.base_oid)
+            await run_post_checkout(hook, plan.path, plan.base_oid or "")
         touch(f"{worktree.admin}/{STAMP}")
 
     async def undo(self) -> None:
         """Take away what this creation made; what cannot be is logged."""
+        if not self._began:
+            return
         with anyio.CancelScope(shield=True), anyio.move_on_after(_UNDO_SECONDS, shield=True):
             try:
                 async with exclusive(self._repository.lock):
@@ -130,12 +120,10 @@ class Creation:
 
     async def _undo(self) -> None:
         plan = self._plan
-        if self._made_worktree:
-            worktree = self._repository.worktree_at(plan.path)
-            if worktree and worktree.lock == lock_reason(plan.session_id):
-                await take_away(self._git, self._repository, worktree, plan.path, force=True)
-        if self._made_branch and plan.base_oid:
-            await delete_branch(self._git, self._repository, plan.branch, plan.base_oid)
+        worktree = self._repository.worktree_at(plan.path)
+        if worktree and worktree.lock == lock_reason(plan.session_id):
+            await take_away(self._git, self._repository, worktree, plan.path, force=True)
+        await delete_branch(self._git, self._repository, plan)
 
 
 async def check_out(git: Git, repository: Repository, path: str, workers: int) -> None:
@@ -147,15 +135,6 @@ async def check_out(git: Git, repository: Repository, path: str, workers: int) -
     if workers > 1 and _has_many_files(repository):
         parallel = ["-c", f"checkout.workers={workers}"]
     await git.run(path, *parallel, "read-tree", "--reset", "-u", "--no-recurse-submodules", "HEAD")
-
-
-async def delete_branch(git: Git, repository: Repository, branch: str, oid: str) -> None:
-    """Delete ``branch`` if it still is at ``oid``.
-
-    Raises:
-        GitError: it is not.
-    """
-    await git.run(repository.workspace, "update-ref", "-d", HEADS + branch, oid)
 
 
 def _has_many_files(repository: Repository) -> bool:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
+
 from spinney.model import AtStake
 from spinney.ports import WorktreePlan
-from spinney_git._branches import HEADS
-from spinney_git._creation import FILLING, STAMP, branch_note, delete_branch, lock_reason
+from spinney_git._creation import FILLING, STAMP, lock_reason
 from spinney_git._git import Git
 from spinney_git._inspection import Findings, Inspector, without_what_was_there
 from spinney_git._lock import exclusive
+from spinney_git._own_branch import delete_branch
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository, Worktree
+
+_PATIENCE = 30.0
 
 
 async def discard(
@@ -27,11 +32,12 @@ async def discard(
     """
     begun = repository.worktree_at(plan.path)
     filling = Path(begun.admin, FILLING) if begun else None
-    if filling and filling.exists():
-        # Its host may be dead, and the git that it started still be writing.
-        async with exclusive(filling):
-            return await _discard(git, repository, inspector, plan)
-    return await _discard(git, repository, inspector, plan)
+    async with AsyncExitStack() as stack:
+        if filling and filling.exists():
+            # Its host may be dead, and the git that it started still be writing.
+            with anyio.move_on_after(_PATIENCE):
+                await stack.enter_async_context(exclusive(filling))
+        return await _discard(git, repository, inspector, plan)
 
 
 async def _discard(
@@ -68,27 +74,5 @@ def _moved(findings: Findings, plan: WorktreePlan) -> tuple[str, ...]:
 
 
 async def _discard_branch(git: Git, repository: Repository, plan: WorktreePlan) -> AtStake:
-    if not plan.creates_branch or plan.base_oid is None:
-        return AtStake()
-    ref = HEADS + plan.branch
-    commit = await git.read(
-        repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
-    )
-    if not commit:
-        return AtStake()
-    notes = await git.read(
-        repository.workspace,
-        "log",
-        "--walk-reflogs",
-        "--no-show-signature",
-        "--format=%gs",
-        ref,
-        "--",
-    )
-    history = notes.decode(errors="replace").splitlines()
-    if history[-1:] != [branch_note(plan.session_id)]:
-        return AtStake()
-    if len(history) > 1:
-        return AtStake(commits=(commit.decode().strip(),))
-    await delete_branch(git, repository, plan.branch, plan.base_oid)
-    return AtStake()
+    commit = await delete_branch(git, repository, plan)
+    return AtStake(commits=(commit,) if commit else ())

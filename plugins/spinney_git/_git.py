@@ -88,7 +88,7 @@ class Git:
     ) -> bytes:
         """Run a command that changes nothing; it takes no optional lock. See :meth:`run`."""
         quiet = {"GIT_OPTIONAL_LOCKS": "0", **(env or {})}
-        return await self.run(directory, *args, stdin=stdin, ok=ok, env=quiet)
+        return await self._run(directory, args, stdin, ok, quiet, ())
 
     async def run(
         self,
@@ -100,14 +100,25 @@ class Git:
     ) -> bytes:
         """Run ``git -C directory args`` and return what it wrote to its standard output.
 
-        Git finds the repository in ``directory`` itself, never above it. Cancelled, it is
-        terminated and waited for.
+        Git finds the repository in ``directory`` itself, never above it. It inherits the locks
+        that are held. Cancelled, it is terminated and waited for.
 
         Raises:
             GitError: the exit code is not one of ``ok``.
             GitNotFoundError: there is no git.
             InvalidWorkspaceError: git does not trust the owner of ``directory``.
         """
+        return await self._run(directory, args, stdin, ok, env or {}, held.get())
+
+    async def _run(
+        self,
+        directory: str,
+        args: tuple[str, ...],
+        stdin: bytes,
+        ok: Collection[int],
+        env: Mapping[str, str],
+        inherited: tuple[int, ...],
+    ) -> bytes:
         # No monitor: a stale one hides changes, a new one would keep the locks that it inherits.
         argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *args)
         environment = {
@@ -115,12 +126,12 @@ class Git:
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
-            **(env or {}),
+            **env,
         }
         self.runs += 1
         try:
             code, output, errors = await run_process(
-                argv, cwd="/", env=environment, stdin=stdin, inherited=held.get()
+                argv, cwd="/", env=environment, stdin=stdin, inherited=inherited
             )
         except (FileNotFoundError, PermissionError) as error:
             raise GitNotFoundError from error

@@ -143,9 +143,13 @@ class Inspector:
         return reasons
 
     def _own_locks(self, worktree: Worktree, session_id: SessionId) -> set[str]:
-        """The reasons with which spinney locks it: for each session that ever lived in it."""
+        """The reasons with which spinney locks it: for each session that ever lived in it.
+
+        The one that it was made for gave its directory the name.
+        """
         sessions = read_marker_file(worktree.admin).sessions
-        return {lock_reason(i) for i in (session_id, *(found.session_id for found in sessions))}
+        ids = {session_id, os.path.basename(worktree.path or ""), *(s.session_id for s in sessions)}
+        return set(map(lock_reason, ids))
 
     def _precious(self, ignored: Iterable[bytes]) -> list[bytes]:
         return [name for name in ignored if not is_disposable(name, self._disposable)]

@@ -12,6 +12,7 @@ from spinney.errors import InvalidNameError
 from spinney.model import Session, SessionId, SessionStatus
 from spinney.naming import branch_of, check_name
 from spinney.ports import Marker, MarkerState
+from spinney_git._branches import is_valid_branch
 from spinney_git._files import accessing, read_bytes
 from spinney_git._marker_file import Trust, read_marker_file
 from spinney_git._repository import Repository, Worktree, link_target
@@ -104,8 +105,9 @@ def _branch_in(admin: str) -> str | None:
     head = (read_bytes(f"{admin}/HEAD") or b"").removeprefix(b"ref: ")
     rebased = read_bytes(f"{admin}/rebase-merge/head-name")
     for ref in (head, rebased or b""):
-        if ref.startswith(_HEADS):
-            return ref.removeprefix(_HEADS).rstrip(b"\n").decode(errors="backslashreplace")
+        branch = os.fsdecode(ref.removeprefix(_HEADS).rstrip(b"\n"))
+        if ref.startswith(_HEADS) and is_valid_branch(branch):
+            return branch
     return None
 
 

@@ -16,7 +16,7 @@ from spinney.errors import (
     WorkspaceError,
 )
 from spinney_git import GitWorkspaceOptions
-from spinney_git._git import GitError
+from spinney_git._git import Git, GitError
 from spinney_git._workspace import GitWorkspace
 
 
@@ -233,14 +233,21 @@ async def test_what_a_hook_leaves_running_does_not_hold_the_creation_up(repo, ho
     (tmp_path / "fifo").write_text("now it may end")
 
 
-async def test_many_files_are_written_by_several_processes(repo, tmp_path):
-    for number in range(1100):
-        (repo.path / f"file-{number}").write_text(str(number))
-    repo.commit()
+@pytest.mark.parametrize(("threshold", "expected"), [(3, True), (4, False)])
+async def test_many_files_are_written_by_several_processes(repo, monkeypatch, threshold, expected):
+    asked = []
+    run = Git.run
+
+    async def recording(self, directory, *args, **options):
+        asked.extend(args)
+        return await run(self, directory, *args, **options)
+
+    monkeypatch.setattr(Git, "run", recording)
+    monkeypatch.setattr("spinney_git._creation._MANY_FILES", threshold)
     workspace = GitWorkspace(GitWorkspaceOptions(checkout_workers=2), repo.path)
     plan = await repo.plan()
     await workspace.create(plan)
-    assert len(os.listdir(plan.path)) == 1100 + 4
+    assert ("checkout.workers=2" in asked) == expected
     assert repo.git("status", "--porcelain", at=plan.path) == ""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinney.errors import InvalidWorkspaceError
@@ -167,6 +167,12 @@ async def test_a_detached_head_gives_a_recovered_branch(repo, session):
     assert found.session.branch == f"feature/recovered-{session.id[:8]}"
 
 
+async def test_a_branch_that_is_not_unicode_gives_a_recovered_one(repo, session):
+    (repo.admin(session) / "HEAD").write_bytes(b"ref: refs/heads/caf\xe9\n")
+    (found,) = await rebuilt(repo)
+    assert found.session.branch == f"feature/recovered-{session.id[:8]}"
+
+
 async def test_during_a_rebase_the_branch_is_the_one_being_rebased(repo, session):
     repo.git("checkout", "--quiet", "--detach", at=session.worktree_path)
     rebasing = repo.admin(session) / "rebase-merge"
@@ -315,6 +321,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text("abc"), _JSON), st.sampled_from(MarkerState))
 def test_any_metadata_survives(metadata, state):
     remembered = Remembered(state, _SESSION.evolve(metadata=metadata))

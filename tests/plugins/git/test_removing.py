@@ -87,6 +87,12 @@ async def test_the_last_session_removes_a_shared_worktree_whoever_locked_it(repo
     assert not tree.exists()
 
 
+async def test_whose_lock_it_is_shows_without_the_marker(repo, session, tree):
+    other = session.evolve(id="11111111-1111-4111-8111-111111111111")
+    await repo.workspace.remove(other)
+    assert not tree.exists()
+
+
 async def test_a_missing_worktree_is_no_error_and_is_forgotten_by_git(repo, session, tree):
     kept = await repo.create("kept")
     shutil.rmtree(tree)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,9 @@ async def test_a_repository_without_commits_is_refused(repo, tmp_path):
     repo.git("init", "--quiet", str(tmp_path / "empty"))
     with pytest.raises(InvalidWorkspaceError, match="first commit"):
         await type(repo)(tmp_path / "empty").plan()
+    planned = replace(await repo.plan(), base_oid=None)
+    with pytest.raises(InvalidWorkspaceError, match="first commit"):
+        await repo.workspace.create(planned)
 
 
 async def test_a_repository_of_the_other_hash_works(repo, tmp_path):
