@@ -145,8 +145,9 @@ def _member(key: str, tree: Any, margin: str) -> bytes:
 
 
 def _reservation_tree(reservation: Reservation, held: Mapping[str, Any]) -> Any:
-    tree = reservation.model_dump(mode="json", by_alias=True) | (reservation.model_extra or {})
     try:
+        tree = reservation.model_dump(mode="json", by_alias=True, warnings="error")
+        tree |= reservation.model_extra or {}
         tree = restored(tree, held.get(reservation.id, {}))
         Reservation.model_validate(plain(loads(encoded(dumps(tree)).decode())))
     except UNENCODABLE as error:

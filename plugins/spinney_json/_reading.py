@@ -157,11 +157,11 @@ def _whole(data: bytes, seal: str | None, where: str) -> Document:
         raise DamagedError("its records are not an object")
     strays, entries = dict(records), {}
     for record in tree["sessions"]:
-        key = record.get("id") if isinstance(record, dict) else None
+        key = str(record.get("id")) if isinstance(record, dict) else ""
         entry = Entry.of(*read_session(record, strays.pop(key, {})))
-        if entry.session.id in entries:
+        if key in entries:
             raise DamagedError(f"two sessions have the id {key}")
-        entries[entry.session.id] = entry
+        entries[key] = entry
     top = {key: None if key in _AGREED else value for key, value in tree.items()}
     readable = Integrity.MISMATCH if known else Integrity.FOREIGN
     return _assembled(

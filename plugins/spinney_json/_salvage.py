@@ -13,6 +13,10 @@ from spinney_json._numbers import decode_from
 _SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
 _RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
 _BETWEEN = re.compile(r"[\s,]*")
+_RECORD = re.compile(r'\{(?=\s*"id"\s*:)')
+"""Where a record begins, after something that could not be read."""
+_TRIES = 1000
+"""What begins like a record and is none, in a row, until the rest is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +50,26 @@ def salvage(data: bytes) -> Salvage:
     return Salvage(tuple(found.values()), complete)
 
 
-def _next(text: str, position: int, details: Any) -> tuple[Session | None, int, bool]:
+def _next(text: str, position: int, details: dict[str, Any]) -> tuple[Session | None, int, bool]:
     """Return the next session from ``position`` on, where it ends, whether text was skipped."""
     first = position
-    while (position := text.find("{", position)) >= 0:
+    for _ in range(_TRIES):
         try:
             record, end = decode_from(text, position)
-            its = details.get(record.get("id"), {})
-            return _session(record, its), end, position != first
+            return _session(record, details), end, position != first
         except ValueError:
-            position += 1
+            start = _RECORD.search(text, position + 1)
+            if start is None:
+                break
+            position = start.start()
     return None, len(text), True
 
 
-def _session(record: Any, details: Any) -> Session:
+def _session(record: Any, details: dict[str, Any]) -> Session:
+    if not isinstance(record, dict) or not isinstance(key := record.get("id"), str):
+        raise ValueError("a session has an id")  # noqa: TRY004 - like all that is unreadable
     try:
-        return read_session(record, details)[0]
+        return read_session(record, details.get(key, {}))[0]
     except ValueError:
         return read_session(record, {})[0]
 

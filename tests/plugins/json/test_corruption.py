@@ -7,10 +7,13 @@ import json
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spinney.errors import CorruptStoreError, StoreError, StoreVersionError
 from spinney.model import Changes, Integrity, Session, Snapshot
@@ -62,6 +65,37 @@ def test_every_flipped_bit_of_a_sample_is_noticed(example) -> None:
         if not noticed(bytes(flipped)):
             missed.append(bit)
     assert missed == []
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_anything_anywhere_in_the_file_is_read_or_called_damaged(example, data) -> None:
+    tree = json.loads(example)
+    node: Any = tree
+    while True:
+        key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+        if not node[key] or not isinstance(node[key], dict | list) or data.draw(st.booleans()):
+            break
+        node = node[key]
+    node[key] = data.draw(ANYTHING)
+    content = json.dumps(tree).encode()
+    salvage(content)
+    with suppress(DamagedError, StoreVersionError):
+        read(content, "file").changed(Changes()).sealed()
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_called_damaged(data) -> None:
+    salvage(data)
+    with suppress(DamagedError, StoreVersionError):
+        read(data, "file")
 
 
 def test_what_is_appended_is_noticed(example) -> None:
@@ -139,6 +173,29 @@ async def test_a_reservation_under_another_id_is_corrupt(open_store, state, make
     async with open_store() as store:
         with pytest.raises(CorruptStoreError, match="another id"):
             await store.load()
+
+
+@pytest.mark.parametrize("where", ["metadata", "unknown"])
+async def test_a_session_nested_too_deeply_is_corrupt(open_store, state, make, where) -> None:
+    record = json.dumps(make().to_record() | {where: {"x": 0}})
+    for depth in (300, 900, 50_000):
+        deep = record.replace('{"x": 0}', '{"x": ' * depth + "0" + "}" * depth)
+        state.write_text(
+            f'{{"version": "1.0", "sessions": [{deep}, {json.dumps(make().to_record())}]}}'
+        )
+        async with open_store() as store:
+            with pytest.raises(CorruptStoreError) as caught:
+                await store.load()
+        assert caught.value.salvage
+
+
+async def test_what_others_nest_too_deeply_is_never_dropped(open_store, state, make) -> None:
+    content = '{"sessions": [], "x": ' + "[" * 600 + "]" * 600 + "}"
+    state.write_text(content)
+    async with open_store() as store:
+        with pytest.raises(StoreError, match="nested too deeply"):
+            await store.transact(lambda _: Changes(put=(make(),)))
+    assert state.read_text() == content
 
 
 async def test_damage_reaches_every_caller_of_the_group(open_store, state) -> None:
@@ -311,6 +368,20 @@ async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
     assert contents[:2] == ["{unknown", with_lost]
 
 
+async def test_without_a_lock_nothing_is_replaced(open_store, state, make, monkeypatch) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    state.write_text("{broken")
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        monkeypatch.setattr(_files, "lock", unsupported)
+        with pytest.raises(StoreError, match="has no locks"):
+            await store.replace_corrupt(caught.value.token, of(make()))
+    assert state.read_text() == "{broken"
+
+
 async def test_without_hard_links_a_copy_is_kept(open_store, state, make, monkeypatch) -> None:
     def refused(*_: Any) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -354,7 +425,7 @@ async def test_a_kept_file_that_cannot_be_judged_stays(
 @pytest.mark.requirement("R5.6")
 @pytest.mark.parametrize("version", ['"1.1"', '"2.0"', '"2"', '"10.0.1"', "2", "2.5"])
 async def test_a_newer_version_is_refused_untouched(open_store, state, make, version) -> None:
-    content = '{"version": %s, "sessions": [], "spinney": 7}' % version
+    content = f'{{"version": {version}, "sessions": [], "spinney": 7}}'
     state.write_text(content)
     async with open_store() as store:
         for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
@@ -381,7 +452,7 @@ async def test_an_older_version_is_migrated_by_the_next_commit_and_kept(
     open_store, state, make, version
 ) -> None:
     session = make("old")
-    content = '{%s"note": 1, "sessions": [%s]}' % (version, json.dumps(session.to_record()))
+    content = f'{{{version}"note": 1, "sessions": [{json.dumps(session.to_record())}]}}'
     state.write_text(content)
     async with open_store() as store:
         assert (await store.load()).sessions == {session.id: session}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spinney.errors import StoreBusyError
+from spinney.errors import CorruptStoreError, StoreBusyError, StoreError
 from spinney.model import Changes, Integrity, Snapshot
 from spinney_json import _atomic, _files, _state
 
@@ -64,6 +65,19 @@ async def test_an_edit_by_hand_is_noticed_and_used(open_store, state, make, capl
     assert caplog.text.count("state_file_mismatch") == 1
 
 
+@pytest.mark.parametrize("operation", ["read_note", "write_note"])
+async def test_a_revision_that_cannot_be_noted_spoils_no_commit(
+    open_store, state, make, monkeypatch, operation
+) -> None:
+    def broken(*_: Any) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(_files, operation, broken)
+    async with open_store() as store:
+        for revision in (1, 2):
+            assert (await store.transact(lambda _: Changes(put=(make(),)))).revision == revision
+
+
 async def test_a_removed_file_does_not_turn_revisions_back(open_store, state, make) -> None:
     async with open_store() as store:
         for _ in range(3):
@@ -101,11 +115,47 @@ async def test_a_file_that_never_rests_is_an_error_in_bounded_time(open_store, s
             await store.transact(restless)
 
 
+async def test_a_hand_on_the_temporary_file_is_noticed(
+    open_store, state, make, monkeypatch
+) -> None:
+    ours, hands = make("ours"), [True]
+    temporary = state.with_suffix(".tmp")
+    real = _files.sync
+
+    def meanwhile(fd: int) -> None:
+        real(fd)
+        if hands and temporary.exists():
+            hands.clear()
+            temporary.write_text("theirs, half")
+
+    monkeypatch.setattr(_files, "sync", meanwhile)
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(ours,)))
+        assert list((await store.load()).sessions) == [ours.id]
+    assert not temporary.exists()
+    assert hands == []
+
+
+async def test_the_temporary_file_of_another_is_not_removed(
+    open_store, state, make, monkeypatch
+) -> None:
+    temporary = state.with_suffix(".tmp")
+
+    def meanwhile(fd: int) -> None:
+        temporary.unlink()
+        temporary.write_text("theirs")
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(_files, "sync", meanwhile)
+    async with open_store() as store:
+        with pytest.raises(StoreError):
+            await store.transact(lambda _: Changes(put=(make(),)))
+    assert temporary.read_text() == "theirs"
+
+
 async def test_a_repair_that_is_overtaken_yields_to_the_newest(
     open_store, state, make, monkeypatch
 ) -> None:
-    from spinney.errors import CorruptStoreError
-
     state.write_text("{broken")
     theirs = make("theirs")
     real = _files.sync

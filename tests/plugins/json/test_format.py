@@ -25,14 +25,15 @@ RECORD = """{
       "branch": "feature/one",
       "worktreePath": "/workspace/.worktrees/one",
       "createdAt": "2025-11-24T10:30:00.000Z",
-      "lastActivity": "2025-11-24T10:31:00.250Z"%s
+      "lastActivity": "2025-11-24T10:31:00.250Z"MORE
     }"""
 ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
 
 def theirs(more: str = "", top: str = "") -> str:
     """A file as another program writes it."""
-    return '{\n  "version": "1.0",\n  "sessions": [\n    %s\n  ]%s\n}' % (RECORD % more, top)
+    record = RECORD.replace("MORE", more)
+    return f'{{\n  "version": "1.0",\n  "sessions": [\n    {record}\n  ]{top}\n}}'
 
 
 def touch(snapshot: Any) -> Changes:
@@ -132,17 +133,14 @@ ODD = ["1.0", "0.1000", "1e400", "-0", "-0.0", "1E5", "1e5", "0.10e-3", "9" * 40
 @pytest.mark.parametrize("number", ODD, ids=lambda number: number[:10])
 @pytest.mark.parametrize("where", ["metadata", "unknown", "details", "top", "ours"])
 async def test_numbers_come_back_as_they_were(open_store, state, where, number) -> None:
-    odd = '{"deep": [1, %s, "x"]}' % number
-    spinney = ', "spinney": {"format": 1, "revision": 3, "records": {"%s": {"hint": %s}}, "x": %s}'
-    plainly = '{"deep": []}'
-    parts = {
-        name: odd if name == where else plainly
-        for name in ("metadata", "unknown", "details", "top", "ours")
-    }
+    odd = f'{{"deep": [1, {number}, "x"]}}'
+    parts = dict.fromkeys(["metadata", "unknown", "details", "top", "ours"], '{"deep": []}')
+    parts[where] = odd
+    ours = f'"records": {{"{ID}": {{"hint": {parts["details"]}}}}}, "x": {parts["ours"]}'
     state.write_text(
         theirs(
             f', "metadata": {parts["metadata"]}, "unknown": {parts["unknown"]}',
-            f', "top": {parts["top"]}' + spinney % (ID, parts["details"], parts["ours"]),
+            f', "top": {parts["top"]}, "spinney": {{"format": 1, "revision": 3, {ours}}}',
         )
     )
     async with open_store() as store:
