@@ -458,7 +458,7 @@ async def test_only_a_terminal_can_be_attached(
     outer: Outer,
     program: Program,
 ) -> None:
-    with open(os.devnull, "r+b") as null:  # noqa: ASYNC230
+    with open(os.devnull, "r+b") as null:
         manager = cast("Any", SimpleNamespace(terminal=lambda _: program))
         with pytest.raises(NotATerminalError) as caught:
             await attach(manager, SESSION, source=outer.slave, target=null.fileno())

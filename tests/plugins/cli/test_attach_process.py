@@ -127,10 +127,10 @@ def test_a_shell_is_typed_into_and_knows_the_size_of_the_window(
     outer = new(*SHELL)
     outer.expect(rb"pid=\d+\r\n")
     outer.type(b"stty size\r")
-    outer.expect(rb"\r\n30 100\r\n")
+    outer.expect(rb"30 100\r\n")
     outer.resize(40, 120)
     outer.type(b"until [ \"$(stty size)\" = '40 120' ]; do :; done; echo resi''zed\r")
-    outer.expect(rb"\r\nresized\r\n")
+    outer.expect(rb"resized\r\n")
     outer.type(b"exit\r")
     assert outer.wait() == 0
 
@@ -153,8 +153,8 @@ def test_detaching_ends_the_process_once_the_key_was_pressed_twice(
     pid = int(outer.expect(rb"pid=(\d+)\r\n"))
     outer.type(b"\x1d")
     outer.expect(rb"Detaching ends the process of one")
-    outer.type(b"echo still there\r")
-    outer.expect(rb"\r\nstill there\r\n")
+    outer.type(b"echo still' 'there\r")
+    outer.expect(rb"still there\r\n")
     outer.type(b"\x1d\x1d")
     assert outer.wait() == 0
     assert gone(pid)
@@ -167,8 +167,8 @@ def test_a_signal_ends_the_command_and_its_process_and_restores_the_terminal(
 ) -> None:
     outer = new(*SHELL)
     pid = int(outer.expect(rb"pid=(\d+)\r\n"))
-    outer.type(b"printf '\\033[?1000h'; echo done\r")
-    outer.expect(rb"\r\ndone\r\n|\[\?1000hdone\r\n")
+    outer.type(b"printf '\\033[?1000h'\r")
+    outer.expect(rb"\x1b\[\?1000h")
     outer.process.send_signal(number)
     assert outer.wait() == 128 + number
     assert b"\x1b[?1000l" in outer.seen
@@ -238,7 +238,7 @@ def test_in_the_background_the_command_leaves_the_terminal_to_the_shell(
     shell.type(b"bg\r")
     shell.expect(rb"outer> ")
     shell.type(b"echo $((6*7))\r")
-    shell.expect(rb"\r\n42\r\n")
+    shell.expect(rb"42\r\n")
     assert shell.is_canonical()
     shell.type(b"fg\r")
     shell.expect(rb"\x1b\[\?2004h")
@@ -274,5 +274,5 @@ sys.exit(run(sys.argv[1:]))
     outer = screen(sys.executable, "-c", without_name, "new", "one", "--", *SHELL)
     outer.expect(rb"pid=\d+")
     outer.type(b"stty size; exit\r")
-    outer.expect(rb"\r\n30 100\r\n")
+    outer.expect(rb"30 100\r\n")
     assert outer.wait() == 0
