@@ -73,12 +73,14 @@ def test_there_are_sample_events_for_each_hook(hook: str) -> None:
     assert sample_events(hook, "/w")
 
 
+@pytest.mark.anyio
 async def test_a_provider_that_another_process_cannot_open_is_named_as_the_reason() -> None:
     with pytest.raises(pytest.fail.Exception, match="another process cannot open the provider"):
         async with elsewhere(lambda: None):  # type: ignore[arg-type,return-value]
             pass
 
 
+@pytest.mark.anyio
 async def test_a_failure_in_another_process_is_a_failure_here() -> None:
     async with elsewhere(counts, "no opening", "no session") as other:
         with pytest.raises(pytest.fail.Exception, match="the other process failed"):
