@@ -142,6 +142,14 @@ async def test_repair_leaves_strangers_alone(repo, session):
     assert await repo.workspace.repair() == ()
 
 
+async def test_repair_does_not_take_a_worktree_for_its_copy(repo, session, tree, tmp_path):
+    (tmp_path / "out").mkdir()
+    repo.git("worktree", "move", "-f", "-f", str(tree), str(tmp_path / "out" / session.id))
+    shutil.copytree(tmp_path / "out" / session.id, tree)
+    assert await repo.workspace.repair() == ()
+    assert (repo.admin(session) / "gitdir").read_text() == f"{tmp_path}/out/{session.id}/.git\n"
+
+
 async def test_a_workspace_without_sessions_needs_no_repair(repo):
     assert await repo.workspace.repair() == ()
 
