@@ -95,9 +95,12 @@ def _fill(fd: int, data: bytes, target: str, stats: Stats) -> Identity:
     with suppress(FileNotFoundError):
         _files.take_over_access(fd, _files.status(target))
     _files.write_all(fd, data)
+    mine = _files.identity_of(_files.status_of(fd))
+    if mine.size != len(data):
+        raise OvertakenError
     stats.fsyncs += 1
     _files.sync(fd)
-    return _files.identity_of(_files.status_of(fd))
+    return mine
 
 
 def _present(path: str) -> Identity | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from spinney.errors import (
-    CommitOutcomeUnknownError,
     CorruptStoreError,
     StoreBusyError,
     StoreError,
@@ -131,9 +130,8 @@ class StateFile:
                 newest = self.current().document.snapshot
                 return Committed(newest, newest.revision)
             repaired = self._numbered(Document.of(snapshot)).incremented()
-            self._keep(content, "corrupt")
             with suppress(OvertakenError):
-                stored = self._write(repaired, content.identity).snapshot
+                stored = self._write(repaired, self._keep(content, "corrupt")).snapshot
                 _aside.prune(self._places.target, stored.sessions.keys())
                 return Committed(stored, stored.revision)
         raise self._restless()
@@ -198,7 +196,7 @@ class StateFile:
             content = self._content()
             if content is None or content.identity != expected:
                 raise OvertakenError
-            self._keep(content, f"before-{VERSION}")
+            expected = self._keep(content, f"before-{VERSION}")
         try:
             sealed, data = document.sealed()
         except RecursionError as error:
@@ -207,19 +205,12 @@ class StateFile:
                 "written again; nothing was changed."
             ) from error
         self._written = sealed.seal
-        try:
-            identity = replace_file(self._places.target, data, expected, self.stats)
-            self._note(sealed.snapshot.revision)
-        except CommitOutcomeUnknownError:
-            self._remember(sealed, None)
-            raise
-        self._remember(sealed, identity)
-        return sealed
-
-    def _remember(self, document: Document, identity: Identity | None) -> None:
+        identity = replace_file(self._places.target, data, expected, self.stats)
+        self._note(sealed.snapshot.revision)
         with self._guard:
-            known = Known(document, identity, self.generation)
+            known = Known(sealed, identity, self.generation)
             self._known = known if identity else None
+        return sealed
 
     def _note(self, revision: int) -> None:
         try:
@@ -227,7 +218,8 @@ class StateFile:
         except OSError as error:  # the state is durable; only the hint to it is not
             log.warning("revision_not_noted", path=self._places.lock, reason=str(error))
 
-    def _keep(self, content: _Content, why: str) -> None:
+    def _keep(self, content: _Content, why: str) -> Identity | None:
+        """Keep ``content`` aside; return the identity of the file, which a new link changes."""
         target = self._places.target
         try:
             kept = _aside.keep(target, content.data, why)
@@ -236,6 +228,13 @@ class StateFile:
                 f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
             ) from error
         log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
+        identity = self._identity()
+        if (
+            identity is None
+            or replace(identity, changed=content.identity.changed) != content.identity
+        ):
+            raise OvertakenError
+        return identity
 
     def _identity(self) -> Identity | None:
         try:

@@ -289,6 +289,7 @@ async def test_the_corrupt_file_is_kept_and_replaced(open_store, state, make) ->
         with pytest.raises(CorruptStoreError) as caught:
             await store.load()
         committed = await store.replace_corrupt(caught.value.token, of(session))
+        assert store.stats.writes == 1
         assert committed.snapshot.sessions == {session.id: session}
         assert await store.load() == committed.snapshot
         await store.transact(lambda _: Changes(put=(make(),)))

@@ -131,6 +131,7 @@ async def test_a_hand_on_the_temporary_file_is_noticed(
     monkeypatch.setattr(_files, "sync", meanwhile)
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(ours,)))
+    async with open_store() as store:
         assert list((await store.load()).sessions) == [ours.id]
     assert not temporary.exists()
     assert hands == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import anyio
@@ -139,6 +140,19 @@ async def test_each_transaction_of_a_group_sees_the_one_before(open_store, make)
         assert seen == list(range(100))
         assert store.stats.writes - before <= 3
         assert (await store.load()).revision == 101
+
+
+async def test_callers_of_one_turn_of_the_loop_are_written_together(open_store, make) -> None:
+    async with open_store() as store:
+
+        async def change() -> None:
+            time.sleep(0.05)  # a slow turn, in which a hasty writer would write alone
+            await store.transact(lambda _: Changes(put=(make(),)))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(change)
+    assert store.stats.writes == 1
 
 
 @pytest.mark.requirement("R3.5")

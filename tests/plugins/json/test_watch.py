@@ -147,13 +147,17 @@ async def test_a_file_touched_but_not_changed_is_not_reported(
     assert [len(snapshot.sessions) for snapshot in watch.seen] == [2]
 
 
-async def test_a_deleted_file_is_reported_as_missing(open_store, state, make, watch) -> None:
+@pytest.mark.parametrize("how", ["deleted", "moved away"])
+async def test_a_file_that_goes_is_reported_as_missing(open_store, state, make, watch, how) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make(),)))
         async with anyio.create_task_group() as group:
             group.start_soon(watch.run, store)
             await watch.idle()
-            state.unlink()
+            if how == "deleted":
+                state.unlink()
+            else:
+                state.rename(state.parent.parent / "away")
             await watch.until(1)
             group.cancel_scope.cancel()
     assert watch.seen[0].integrity is Integrity.MISSING
