@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-KILLS = int(os.environ.get("SPINNEY_KILLS", "12"))
+KILLS = int(os.environ.get("SPINNEY_KILLS", "8"))
 SEED = int(os.environ.get("SPINNEY_SEED", str(time.time_ns() % 1_000_000)))
 STATE = ".claude-container-sessions.json"
 AT_MOST = 4

@@ -198,7 +198,7 @@ async def attached(
 ) -> AsyncIterator[Attached]:
     """Attach; on leaving wait for the attachment to end, and see that all was given back."""
     under_way = Attached(outer, program, session)
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(under_way.run)
             await program.attached.wait()
