@@ -10,6 +10,7 @@ import pytest
 from spinney_pty import _libc
 
 LIST = "ls /proc/$$/fd; :"
+STATUS = "/proc/self/status"
 IGNORABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD})
 OF_THE_C_LIBRARY = 1 << 31 | 1 << 32
 """Signals 32 and 33, which no program sets and glibc's own posix_spawn leaves ignored."""
@@ -71,13 +72,15 @@ async def test_the_host_passes_its_ends_of_terminals_on_to_nobody(spawner, reque
 
 
 @pytest.mark.requirement("R7.2")
-async def test_no_signal_is_ignored_or_blocked_whatever_the_host_does(shell, output_of):
+async def test_no_signal_is_ignored_or_blocked_whatever_the_host_does(
+    spawner, request_for, output_of
+):
     before = {number: signal.getsignal(number) for number in IGNORABLE}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
     try:
         for number in IGNORABLE:
             signal.signal(number, signal.SIG_IGN)
-        terminal = await shell("grep -E 'Sig(Ign|Blk)' /proc/self/status")
+        terminal = await spawner.spawn(request_for("grep", "-E", "Sig(Ign|Blk)", STATUS))
         _, blocked, _, ignored = (await output_of(terminal)).split()
     finally:
         for number, handler in before.items():

@@ -93,15 +93,19 @@ async def test_an_ended_process_takes_nothing_more(shell):
             await attempt()
 
 
-async def test_the_longest_line_that_a_terminal_keeps_arrives_whole(shell, output_of):
-    terminal = await shell("stty -echo; read line; echo ${#line}")
+async def test_the_longest_line_that_a_terminal_keeps_arrives_whole(shell, output_of, transcript):
+    terminal = await shell("stty -echo; echo ready; read line; echo ${#line}")
+    await ready(terminal, transcript)
     await terminal.write(b"x" * 4095 + b"\n")
     assert (await output_of(terminal)).split()[-1] == b"4095"
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"", b"\x04"])
-async def test_a_longer_line_is_refused_before_any_of_it_is_written(shell, output_of, end):
-    terminal = await shell("stty -echo; read line; echo ${#line}")
+async def test_a_longer_line_is_refused_before_any_of_it_is_written(
+    shell, output_of, transcript, end
+):
+    terminal = await shell("stty -echo; echo ready; read line; echo ${#line}")
+    await ready(terminal, transcript)
     with pytest.raises(LineTooLongError) as refused:
         await terminal.write(b"fine\n" + b"x" * 4096 + end)
     assert (refused.value.length, refused.value.limit) == (4096, 4095)

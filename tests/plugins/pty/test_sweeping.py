@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +13,7 @@ import pytest
 
 from spinney.model import Session, SessionStatus
 from spinney_pty import _sweep
-from spinney_pty._processes import boot_id, pid_namespace, stat_of
+from spinney_pty._processes import boot_id, environ_of, pid_namespace, stat_of
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ def left_behind(session, tmp_path) -> Iterator:
                 stdout=subprocess.PIPE,
             )
         )
+        _until(lambda: environ_of(started[-1].pid) not in (None, frozenset({b""})))
         return started[-1]
 
     yield start
@@ -54,6 +55,12 @@ def left_behind(session, tmp_path) -> Iterator:
         process.kill()
         process.stdout.close()
         process.wait()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    # An exec does not show all of the new program at once.
+    while not holds():
+        os.sched_yield()
 
 
 def referring(session: Session, pid: int, **changes) -> Session:
@@ -113,9 +120,8 @@ async def test_a_reused_process_id_is_not_touched(opened, left_behind, session):
 async def test_a_process_that_no_longer_shows_its_identity_is_reported(
     opened, left_behind, session
 ):
-    nameless = left_behind("env", "-i", "sleep", "100")
-    while b"sleep" not in Path(f"/proc/{nameless.pid}/cmdline").read_bytes()[:5]:
-        os.sched_yield()
+    nameless = left_behind("env", "-i", "A=B", "sleep", "100")
+    _until(lambda: Path(f"/proc/{nameless.pid}/cmdline").read_bytes().startswith(b"sleep"))
     async with opened() as spawner:
         report = await spawner.sweep(referring(session, nameless.pid), 0)
     assert report.found == ()

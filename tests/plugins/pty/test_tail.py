@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import anyio
 import pytest
 
 from spinney.ports import AttachMode
+from spinney_pty import _output
 
 WRITE = "stty -opost; head -c {} /dev/zero | tr '\\0' x"
 
@@ -32,6 +36,25 @@ async def test_a_tail_arrives_although_a_descendant_holds_the_terminal(shell, ou
 
 
 @pytest.mark.requirement("R7.4")
+async def test_the_first_hangup_is_not_believed(shell, output_of, monkeypatch):
+    # Linux reports one now and then while output is still on its way.
+    terminal = await shell("read go; echo all")
+    read, early = os.read, iter([True])
+
+    def reading(fd: int, size: int) -> bytes:
+        if terminal._status is not None and next(early, False):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(fd, size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_output.os, "read", reading)
+        terminal._home.readiness.unwatch(terminal._output.master)
+        await terminal.write(b"\n")
+        assert await output_of(terminal) == b"\r\nall\r\n"
+    assert next(early, None) is None
+
+
+@pytest.mark.requirement("R7.4")
 async def test_what_is_in_the_kernel_at_the_exit_arrives(python, output_of):
     terminal = await python("import os, tty; tty.setraw(1); os.write(1, b'x' * 12000); os._exit(0)")
     assert await output_of(terminal) == b"x" * 12000
@@ -47,9 +70,23 @@ async def test_the_exit_comes_before_the_last_output_is_read(opened, request_for
             assert sum([len(item.data) async for item in view], len(view.snapshot)) == 12000
 
 
-async def test_a_process_without_its_terminal_costs_nothing_and_may_come_back(shell, output_of):
-    terminal = await shell("exec <&- >&- 2>&-; sleep 0.2; echo back >/dev/tty")
-    assert await output_of(terminal) == b"back\r\n"
+async def test_a_process_without_its_terminal_may_come_back_to_it(shell, transcript):
+    terminal = await shell("exec <&- >&- 2>&-; sleep 0.1; echo back >/dev/tty; sleep 100")
+    async with terminal.attach() as view:
+        await transcript(view).until(b"back\r\n")
+    await terminal.terminate(5)
+
+
+async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
+    terminal = await shell("read go; exec <&- >&- 2>&-; sleep 0.2")
+    reads = []
+    pump = _output.Output.pump
+    monkeypatch.setattr(
+        _output.Output, "pump", lambda self, budget: reads.append(1) or pump(self, budget)
+    )
+    await terminal.write(b"\n")
+    await terminal.drained()
+    assert len(reads) < 10
 
 
 async def test_nor_where_its_other_end_cannot_be_held(shell, output_of):
