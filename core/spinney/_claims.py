@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from anyio import Event
-from anyio.abc import TaskGroup, TaskStatus
 
 from spinney._hosting import Providers
+from spinney._tasks import Tasks
 from spinney.errors import ClaimHeldError, SessionOwnedError, SpinneyError
 from spinney.logs import log
 from spinney.model import SessionId
@@ -18,6 +18,7 @@ from spinney.providers import Role
 @dataclass(slots=True)
 class _Held:
     error: SpinneyError | None = None
+    decided: Event = field(default_factory=Event)
     release: Event = field(default_factory=Event)
     done: Event = field(default_factory=Event)
 
@@ -25,8 +26,8 @@ class _Held:
 class Claims:
     """Takes and gives back claims; a task may take one and another give it back."""
 
-    def __init__(self, task_group: TaskGroup, providers: Providers) -> None:
-        self._task_group = task_group
+    def __init__(self, tasks: Tasks, providers: Providers) -> None:
+        self._tasks = tasks
         self._providers = providers
         self._held: dict[SessionId, _Held] = {}
 
@@ -42,10 +43,11 @@ class Claims:
         if session_id in self._held:
             raise SessionOwnedError(session_id)
         held = self._held[session_id] = _Held()
+        task = self._tasks.start(self._hold, session_id, held)
         try:
-            await self._task_group.start(self._hold, session_id, held)
+            await held.decided.wait()
         except BaseException:
-            self._held.pop(session_id, None)
+            await task.cancel()
             raise
         if held.error is not None:
             raise held.error
@@ -69,14 +71,10 @@ class Claims:
         for session_id in list(self._held):
             await self.give_back(session_id)
 
-    async def _hold(
-        self, session_id: SessionId, held: _Held, *, task_status: TaskStatus[None]
-    ) -> None:
-        taken = False
+    async def _hold(self, session_id: SessionId, held: _Held) -> None:
         try:
             async with self._providers.use(Role.STORE) as store, store.claim(session_id):
-                taken = True
-                task_status.started()
+                held.decided.set()
                 await held.release.wait()
         except ClaimHeldError as error:
             held.error = SessionOwnedError(session_id, certain=error.certain)
@@ -89,7 +87,6 @@ class Claims:
         finally:
             self._held.pop(session_id, None)
             held.done.set()
-        if held.error is not None and taken:
+        if held.error is not None and held.decided.is_set():
             log.error("claim_lost", session_id=session_id, reason=str(held.error))
-        elif held.error is not None:
-            task_status.started()
+        held.decided.set()

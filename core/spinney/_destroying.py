@@ -136,6 +136,7 @@ async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool)
         else:
             await parts.markers.write(session, MarkerState.RELEASED)
         await parts.ledger.drop(session.id)
+        parts.ended.pop(session.id, None)
     except BaseException:
         if cleanup:
             parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from anyio import CancelScope, Event, Lock
-from anyio.abc import TaskGroup, TaskStatus
 
 from spinney._loading import Plugins
+from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
 from spinney.errors import ProviderCycleError, ProviderFailedError, SpinneyError
 from spinney.logs import log
@@ -31,6 +31,8 @@ class _Hosted:
     port: Any = None
     failure: Exception | None = None
     users: set[CancelScope] = field(default_factory=set)
+    opened: Event = field(default_factory=Event)
+    """Set once it is open, or failed to open."""
     stop: Event = field(default_factory=Event)
     done: Event = field(default_factory=Event)
 
@@ -59,10 +61,10 @@ class _Context:
 class Providers:
     """The chosen providers, each opened on first use and closed in reverse order."""
 
-    def __init__(self, task_group: TaskGroup, config: ManagerConfig, plugins: Plugins) -> None:
+    def __init__(self, tasks: Tasks, config: ManagerConfig, plugins: Plugins) -> None:
         self.config = config
         self.plugins = plugins
-        self._task_group = task_group
+        self._tasks = tasks
         self._open: dict[tuple[Role, str], _Hosted] = {}
         self._opening = Lock()
 
@@ -113,7 +115,12 @@ class Providers:
                 hosted = self._open.get((role, name))
                 if hosted is None:
                     hosted = _Hosted(self.plugins.choose(role, name))
-                    await self._task_group.start(self._host, hosted)
+                    task = self._tasks.start(self._host, hosted)
+                    try:
+                        await hosted.opened.wait()
+                    except BaseException:
+                        await task.cancel()
+                        raise
                     if hosted.port is not None:
                         self._open[role, name] = hosted
         if hosted.failure is not None:
@@ -122,22 +129,21 @@ class Providers:
             raise hosted.error()
         return hosted
 
-    async def _host(self, hosted: _Hosted, *, task_status: TaskStatus[None]) -> None:
+    async def _host(self, hosted: _Hosted) -> None:
         try:
             async with self.enter(hosted.offer, ()) as port:
                 hosted.port = port
-                task_status.started()
+                hosted.opened.set()
                 await hosted.stop.wait()
         except Exception as error:
             hosted.failure = error
             for scope in hosted.users:
                 scope.cancel()
-            if hosted.port is None:
-                task_status.started()
-            else:
+            if hosted.port is not None:
                 spec = hosted.offer.spec
                 log.error("provider_failed", role=spec.role, name=spec.name, reason=repr(error))
         finally:
+            hosted.opened.set()
             hosted.done.set()
 
     def enter(

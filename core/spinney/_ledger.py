@@ -205,11 +205,13 @@ class Ledger:
                 await self._refresh_quietly()
 
     async def flush(self) -> None:
-        """Write what is owed.
+        """Write what is owed, if anything.
 
         Raises:
             StoreError: it could not be written; it is still owed.
         """
+        if not self._owed and not self._commit_lock.locked():
+            return
         await self.change(lambda _: Changes())
 
     async def run(self) -> None:

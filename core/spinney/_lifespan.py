@@ -17,6 +17,7 @@ from spinney._loading import PluginRecord, load_plugins
 from spinney._markers import Markers
 from spinney._parts import Parts
 from spinney._running import Ending, Running
+from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
 from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionChangedElsewhere
@@ -38,7 +39,8 @@ class Lifespan:
     ) -> None:
         plugins = load_plugins(config, own_plugins)
         plugins.configure(config)
-        providers = Providers(task_group, config, plugins)
+        tasks = Tasks(task_group)
+        providers = Providers(tasks, config, plugins)
         self._task_group = task_group
         self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
         ledger = Ledger(
@@ -50,7 +52,7 @@ class Lifespan:
         )
         self.parts = Parts(
             config=config,
-            task_group=task_group,
+            tasks=tasks,
             providers=providers,
             hooks=Hooks(
                 plugins,
@@ -58,8 +60,8 @@ class Lifespan:
                 refuse_broken_creating=config.broken_creating_hook == "refuse",
             ),
             ledger=ledger,
-            claims=Claims(task_group, providers),
-            markers=Markers(task_group, providers, ledger),
+            claims=Claims(tasks, providers),
+            markers=Markers(tasks, providers, ledger),
         )
 
     @classmethod
@@ -72,7 +74,7 @@ class Lifespan:
         lifespan: Lifespan | None = None
         try:
             lifespan = cls(config, own_plugins, task_group)
-            task_group.start_soon(lifespan.parts.ledger.run)
+            lifespan.parts.tasks.start(lifespan.parts.ledger.run)
             await lifespan._start(restore=restore)
         except BaseException:
             if lifespan is not None:
@@ -113,7 +115,7 @@ class Lifespan:
                     await step()
                 if scope.cancelled_caught:
                     log.error("closing_step_abandoned", step=step.__name__, seconds=patience)
-        self._task_group.cancel_scope.cancel()
+            await parts.tasks.cancel()
         await self._task_group.__aexit__(None, None, None)
 
     async def _end_processes(self) -> None:
@@ -141,7 +143,7 @@ class Lifespan:
     def _later(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
     ) -> None:
-        self._task_group.start_soon(function, *args)
+        self.parts.tasks.start(function, *args)
 
     async def _recover(self, cause: StoreError) -> Snapshot:
         return await _recovering.recover(self.parts, cause)

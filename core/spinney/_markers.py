@@ -6,10 +6,10 @@ Identity is written at once and durably; activity, status and metadata at most o
 from __future__ import annotations
 
 from anyio import Lock, sleep
-from anyio.abc import TaskGroup
 
 from spinney._hosting import Providers
 from spinney._ledger import COALESCE, Ledger
+from spinney._tasks import Tasks
 from spinney.errors import SpinneyError
 from spinney.logs import log
 from spinney.model import Session, SessionId
@@ -20,8 +20,8 @@ from spinney.providers import Role
 class Markers:
     """Writes markers; a failure is logged and goes no further, for the store holds the truth."""
 
-    def __init__(self, task_group: TaskGroup, providers: Providers, ledger: Ledger) -> None:
-        self._task_group = task_group
+    def __init__(self, tasks: Tasks, providers: Providers, ledger: Ledger) -> None:
+        self._tasks = tasks
         self._providers = providers
         self._ledger = ledger
         self._outdated: set[SessionId] = set()
@@ -46,7 +46,7 @@ class Markers:
         self._outdated.add(session_id)
         if not self._waiting:
             self._waiting = True
-            self._task_group.start_soon(self._write_soon)
+            self._tasks.start(self._write_soon)
 
     async def flush(self) -> None:
         """Write now what would be written within the next second."""

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from anyio import Lock
-from anyio.abc import TaskGroup
 
 from spinney._claims import Claims
 from spinney._dispatch import Hooks
 from spinney._hosting import Providers
 from spinney._ledger import Ledger
 from spinney._markers import Markers
+from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
 from spinney.errors import SpinneyError
 from spinney.logs import log
 from spinney.model import SessionId
+from spinney.ports import Terminal
 
 if TYPE_CHECKING:
     from spinney._running import Running
@@ -30,7 +31,7 @@ class Parts:
     """The parts of one open manager."""
 
     config: ManagerConfig
-    task_group: TaskGroup
+    tasks: Tasks
     providers: Providers
     hooks: Hooks
     ledger: Ledger
@@ -38,6 +39,8 @@ class Parts:
     markers: Markers
     running: dict[SessionId, Running] = field(default_factory=dict)
     """The sessions whose process this manager runs."""
+    ended: dict[SessionId, Terminal] = field(default_factory=dict)
+    """The terminals of those whose process has ended here, for who comes late to look."""
     admission: Lock = field(default_factory=Lock)
     """Held while a creation chooses its name and reserves its place."""
     _busy: WeakValueDictionary[SessionId, Lock] = field(default_factory=WeakValueDictionary)
@@ -53,7 +56,7 @@ class Parts:
         """Take over from now on what other processes change, as it happens."""
         if not self._following:
             self._following = True
-            self.task_group.start_soon(self._follow)
+            self.tasks.start(self._follow)
 
     async def _follow(self) -> None:
         try:

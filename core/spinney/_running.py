@@ -118,8 +118,9 @@ class Running:
     def watch(self) -> None:
         """Watch the process from now on, in tasks of the manager's."""
         self._parts.running[self._id] = self
-        self._parts.task_group.start_soon(self._watch_exit)
-        self._parts.task_group.start_soon(self._watch_output)
+        self._parts.ended.pop(self._id, None)
+        self._parts.tasks.start(self._watch_exit)
+        self._parts.tasks.start(self._watch_output)
 
     async def end(self, ending: Ending, *, keep_claim: bool = False) -> None:
         """End the process and wait until that is recorded.
@@ -156,6 +157,7 @@ class Running:
         before = self._parts.ledger.get(self._id)
         session = await self._record(exit_status)
         del self._parts.running[self._id]
+        self._parts.ended[self._id] = self.terminal
         if not self._keep_claim:
             await self._parts.claims.give_back(self._id)
         self._recorded.set()

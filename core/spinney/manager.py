@@ -277,15 +277,18 @@ class SessionManager:
         return await _destroying.inspect(self._parts, await self._parts.ledger.need(session_id))
 
     def terminal(self, session_id: SessionId) -> Terminal:
-        """Return the terminal of a session whose process this manager runs.
+        """Return the terminal of a session whose process this manager runs, or ran last.
+
+        After its process has ended it still shows the output that it kept.
 
         Raises:
-            SessionNotRunningError: this manager runs none for it.
+            SessionNotRunningError: this manager has run none for it.
         """
         running = self._parts.running.get(session_id)
-        if running is None:
+        terminal = running.terminal if running else self._parts.ended.get(session_id)
+        if terminal is None:
             raise SessionNotRunningError(session_id)
-        return running.terminal
+        return terminal
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process that this manager runs for a session has ended.
