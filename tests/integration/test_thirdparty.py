@@ -68,7 +68,12 @@ def run(
             "SPINNEY_WORKSPACE": str(workspace),
         }
         return subprocess.run(
-            [sys.executable, *arguments], capture_output=True, text=True, env=env, cwd=tmp_path
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=tmp_path,
+            timeout=100,
         )
 
     return run
