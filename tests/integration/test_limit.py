@@ -15,6 +15,7 @@ CALLS_EACH = 25
 LIMIT = 4
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.requirement("R2.3")
 @pytest.mark.requirement("R2.4")
 def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(

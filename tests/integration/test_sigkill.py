@@ -152,6 +152,7 @@ def work_until_killed(host: Any, truth: Truth, chance: random.Random, gone: Any)
         killer.join()
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.requirement("R3.5")
 @pytest.mark.requirement("R4.1")
 @pytest.mark.requirement("R4.3")

@@ -20,6 +20,8 @@ WORK = ["sh", "-c", "while [ -e . ]; do sleep 0.1; done"]
 STUBBORN = ["sh", "-c", "trap '' HUP; while [ -e \"$SPINNEY_WORKSPACE/.git\" ]; do sleep 0.1; done"]
 METADATA = {"ticket": 42, "big": 12345678901234567890, "deep": {"list": [1.5, None, "é"]}}
 
+on_both_backends = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
 Start = Callable[..., Any]
 Git = Callable[..., str]
 
@@ -53,6 +55,7 @@ def refused() -> Any:
     return pytest.raises(Exception, match=r"^\('[A-Z_]+', ")
 
 
+@on_both_backends
 @pytest.mark.requirement("R3.7")
 @pytest.mark.requirement("R3.5")
 def test_a_second_process_sees_what_the_first_has_done(start_host: Start) -> None:
@@ -80,6 +83,7 @@ def test_a_session_of_a_living_host_stays_as_it_is_and_is_not_taken(
     assert lives(created["ptyPid"])
 
 
+@on_both_backends
 def test_a_session_can_be_stopped_from_another_process_than_its_owner(start_host: Start) -> None:
     first = start_host()
     created = first.call("create_session", "one", command=WORK)
@@ -88,6 +92,7 @@ def test_a_session_can_be_stopped_from_another_process_than_its_owner(start_host
     assert not lives(created["ptyPid"])
 
 
+@on_both_backends
 @pytest.mark.requirement("R1.3")
 def test_a_host_that_leaves_ends_its_processes_and_leaves_idle_sessions(start_host: Start) -> None:
     first = start_host()
@@ -97,6 +102,7 @@ def test_a_host_that_leaves_ends_its_processes_and_leaves_idle_sessions(start_ho
     assert [session["status"] for session in start_host().restored] == ["idle"]
 
 
+@on_both_backends
 @pytest.mark.requirement("R4.1")
 @pytest.mark.requirement("R1.6")
 def test_sessions_of_a_killed_host_come_back_idle_with_all_they_were(
@@ -115,6 +121,7 @@ def test_sessions_of_a_killed_host_come_back_idle_with_all_they_were(
     assert not any("ptyPid" in session for session in restored)
 
 
+@on_both_backends
 @pytest.mark.requirement("R4.3")
 def test_a_process_that_outlived_its_killed_host_is_ended_at_the_next_start(
     start_host: Start,
@@ -127,6 +134,7 @@ def test_a_process_that_outlived_its_killed_host_is_ended_at_the_next_start(
     assert not lives(created["ptyPid"])
 
 
+@on_both_backends
 @pytest.mark.requirement("R2.10")
 def test_a_restored_session_is_resumed_in_its_worktree_with_its_command(
     start_host: Start, workspace: Path
@@ -158,6 +166,7 @@ def test_destroying_ends_the_process_and_keeps_branch_and_worktree(
     assert git(workspace, "branch", "--list", created["branch"])
 
 
+@on_both_backends
 @pytest.mark.requirement("R2.8")
 def test_cleaning_up_refuses_while_work_is_at_stake_and_then_removes_the_worktree(
     start_host: Start, git: Git, workspace: Path, refused: Any
@@ -237,6 +246,7 @@ def test_who_a_session_is_survives_a_flipped_bit(start_host: Start, workspace: P
     assert start_host().restored == before
 
 
+@on_both_backends
 @pytest.mark.requirement("R5.3")
 def test_without_its_state_file_a_workspace_is_rebuilt_without_loss(
     start_host: Start, workspace: Path
@@ -327,6 +337,7 @@ def in_another_pid_namespace() -> tuple[str, ...]:
     return command
 
 
+@on_both_backends
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has pid namespaces")
 @pytest.mark.requirement("R4.2")
 def test_an_owner_in_another_pid_namespace_is_alive_until_it_is_killed(
