@@ -1,0 +1,234 @@
+"""The corrupt or old file is kept aside, and replaced once, by one process."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinney.errors import CorruptStoreError, StoreError, StoreVersionError
+from spinney.model import Changes, Integrity, Session, Snapshot
+from spinney_json import _aside, _files
+from spinney_json._document import EMPTY, Document
+
+pytestmark = pytest.mark.requirement("R5.1")
+
+
+def stored(*sessions: Session) -> bytes:
+    return Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1]
+
+
+def kept(state: Path) -> list[Path]:
+    return sorted(state.parent.glob(f"{state.name}.*"))
+
+
+def of(*sessions: Session) -> Snapshot:
+    return Snapshot({session.id: session for session in sessions})
+
+
+async def test_the_corrupt_file_is_kept_and_replaced(open_store, state, make) -> None:
+    state.write_text("{broken")
+    session = make()
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        committed = await store.replace_corrupt(caught.value.token, of(session))
+        assert store.stats.writes == 1
+        assert committed.snapshot.sessions == {session.id: session}
+        assert await store.load() == committed.snapshot
+        await store.transact(lambda _: Changes(put=(make(),)))
+    (aside,) = kept(state)
+    assert aside.read_text() == "{broken"
+    assert ".corrupt-" in aside.name
+    async with open_store() as store:
+        assert (await store.load()).integrity is Integrity.VERIFIED
+
+
+async def test_a_repair_by_somebody_else_is_never_put_aside(open_store, state, make) -> None:
+    state.write_text("{broken")
+    first, second = make("first"), make("second")
+    async with open_store() as store, open_store() as other:
+        tokens = []
+        for each in (store, other):
+            with pytest.raises(CorruptStoreError) as caught:
+                await each.load()
+            tokens.append(caught.value.token)
+        await store.replace_corrupt(tokens[0], of(first))
+        committed = await other.replace_corrupt(tokens[1], of(second))
+    assert list(committed.snapshot.sessions) == [first.id]
+    assert len(kept(state)) == 1
+
+
+async def test_a_file_that_vanished_meanwhile_is_not_replaced(open_store, state, make) -> None:
+    state.write_text("{broken")
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        state.unlink()
+        committed = await store.replace_corrupt(caught.value.token, of(make()))
+    assert committed.snapshot.integrity is Integrity.MISSING
+
+
+async def test_other_damage_meanwhile_is_reported_with_its_own_token(
+    open_store, state, make
+) -> None:
+    state.write_text("{broken")
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as first:
+            await store.load()
+        state.write_text("{broken otherwise")
+        with pytest.raises(CorruptStoreError) as second:
+            await store.replace_corrupt(first.value.token, of(make()))
+        await store.replace_corrupt(second.value.token, of(make()))
+    assert [path.read_text() for path in kept(state)] == ["{broken otherwise"]
+
+
+async def break_and_repair(store: Any, state: Path, content: str, *sessions: Session) -> None:
+    state.write_text(content)
+    with pytest.raises(CorruptStoreError) as caught:
+        await store.load()
+    await store.replace_corrupt(caught.value.token, of(*sessions))
+
+
+async def test_identical_content_is_kept_once(open_store, state, make) -> None:
+    async with open_store() as store:
+        for content in ("{a", "{b", "{a", "{a"):
+            await break_and_repair(store, state, content, make())
+    assert sorted(path.read_text() for path in kept(state)) == ["{a", "{b"]
+
+
+async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
+    open_store, state, make
+) -> None:
+    here, gone = make("here"), make("gone")
+    known = stored(here).decode()[:-10]
+    with_lost = stored(here, gone).decode()[:-10]
+    async with open_store() as store:
+        await break_and_repair(store, state, "{unknown", here)
+        await break_and_repair(store, state, with_lost, here)
+        for number in range(6):
+            await break_and_repair(store, state, known + " " * number, here)
+    contents = [path.read_text() for path in kept(state)]
+    assert len(contents) == _aside.KEPT
+    assert contents[:2] == ["{unknown", with_lost]
+
+
+async def test_without_a_lock_nothing_is_replaced(open_store, state, make, monkeypatch) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    state.write_text("{broken")
+    async with open_store() as store:
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        monkeypatch.setattr(_files, "lock", unsupported)
+        with pytest.raises(StoreError, match="has no locks"):
+            await store.replace_corrupt(caught.value.token, of(make()))
+    assert state.read_text() == "{broken"
+
+
+async def test_without_hard_links_a_copy_is_kept(open_store, state, make, monkeypatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(_files, "link", refused)
+    async with open_store() as store:
+        await break_and_repair(store, state, "{broken", make())
+    assert [path.read_text() for path in kept(state)] == ["{broken"]
+
+
+async def test_what_cannot_be_kept_is_not_replaced(open_store, state, make, monkeypatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_files, "link", refused)
+    monkeypatch.setattr(_files, "write_all", refused)
+    async with open_store() as store:
+        with pytest.raises(StoreError, match="not replaced"):
+            await break_and_repair(store, state, "{broken", make())
+    assert state.read_text() == "{broken"
+    assert kept(state) == []
+
+
+async def test_a_kept_file_that_cannot_be_judged_stays(
+    open_store, state, make, monkeypatch, caplog
+) -> None:
+    async with open_store() as store:
+        session = make()
+        for number in range(_aside.KEPT):
+            await break_and_repair(
+                store, state, stored(session).decode() + "x" * (number + 1), session
+            )
+        first = kept(state)[0]
+        first.unlink()
+        first.mkdir()
+        await break_and_repair(store, state, "{last", session)
+    assert first.is_dir()
+    assert "kept_file_not_pruned" in caplog.text
+
+
+@pytest.mark.requirement("R5.6")
+@pytest.mark.parametrize("version", ['"1.1"', '"2.0"', '"2"', '"10.0.1"', "2", "2.5"])
+async def test_a_newer_version_is_refused_untouched(open_store, state, make, version) -> None:
+    content = f'{{"version": {version}, "sessions": [], "spinney": 7}}'
+    state.write_text(content)
+    async with open_store() as store:
+        for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
+            with pytest.raises(StoreVersionError) as caught:
+                await attempt
+    assert caught.value.found == version.strip('"')
+    assert state.read_text() == content
+    assert kept(state) == []
+
+
+@pytest.mark.requirement("R5.6")
+async def test_a_newer_format_of_our_part_is_refused_untouched(open_store, state) -> None:
+    content = '{"version": "1.0", "sessions": [], "spinney": {"format": 2, "revision": 1}}'
+    state.write_text(content)
+    async with open_store() as store:
+        with pytest.raises(StoreVersionError, match="format 2"):
+            await store.load()
+    assert state.read_text() == content
+
+
+@pytest.mark.requirement("R5.6")
+@pytest.mark.parametrize("version", ["", '"version": "0.9", ', '"version": "0", '])
+async def test_an_older_version_is_migrated_by_the_next_commit_and_kept(
+    open_store, state, make, version
+) -> None:
+    session = make("old")
+    content = f'{{{version}"note": 1, "sessions": [{json.dumps(session.to_record())}]}}'
+    state.write_text(content)
+    async with open_store() as store:
+        assert (await store.load()).sessions == {session.id: session}
+        assert state.read_text() == content
+        for _ in range(2):
+            await store.transact(lambda _: Changes(put=(make("new"),)))
+    tree = json.loads(state.read_text())
+    assert tree["version"] == "1.0"
+    assert tree["note"] == 1
+    assert len(tree["sessions"]) == 3
+    (aside,) = kept(state)
+    assert ".before-1.0-" in aside.name
+    assert aside.read_text() == content
+
+
+@pytest.mark.requirement("R5.6")
+async def test_a_migration_that_is_overtaken_starts_again(
+    open_store, state, make, monkeypatch
+) -> None:
+    state.write_text('{"sessions": [], "n": 1}')
+    async with open_store() as store:
+        await store.load()
+
+        def meanwhile(snapshot: Snapshot) -> Changes:
+            if '"n": 1' in state.read_text():
+                state.write_text('{"sessions": [], "n": 2}')
+            return Changes(put=(make(),))
+
+        await store.transact(meanwhile)
+    assert json.loads(state.read_text())["n"] == 2
+    assert [path.read_text() for path in kept(state)] == ['{"sessions": [], "n": 2}']
