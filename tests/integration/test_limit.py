@@ -22,9 +22,9 @@ def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(
     start_host: Callable[..., Any], git: Callable[..., str], workspace: Path
 ) -> None:
     hosts = [start_host(limit=LIMIT) for _ in range(PROCESSES)]
-    call = ("create_session", [], {"command": ["sleep", "60"]})
+    assert [host.restored for host in hosts] == [[]] * PROCESSES
     with ThreadPoolExecutor(PROCESSES) as pool:
-        answers = pool.map(lambda host: host.all_at_once(*[call] * CALLS_EACH), hosts)
+        answers = pool.map(_create_all_at_once, hosts, range(PROCESSES))
         outcomes = [outcome for answer in answers for outcome in answer]
     created = [value for value, error in outcomes if error is None]
     errors = [error for _, error in outcomes if error is not None]
@@ -32,6 +32,14 @@ def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(
     assert errors == [["MAX_SESSIONS", message]] * (PROCESSES * CALLS_EACH - LIMIT)
     assert len(created) == LIMIT
     _nothing_is_left_over(workspace, git, created)
+
+
+def _create_all_at_once(host: Any, process: int) -> list[list[Any]]:
+    """Every other one with a name of its own, the rest with a generated one that all want."""
+    names = [f"p{process}-{call}" if call % 2 else None for call in range(CALLS_EACH)]
+    keywords = {"command": ["sleep", "60"]}
+    answers: list[list[Any]] = host.all_at_once(*(("create_session", [n], keywords) for n in names))
+    return answers
 
 
 def _nothing_is_left_over(
