@@ -187,6 +187,13 @@ def test_a_process_that_is_killed_is_told_of_and_the_terminal_restored(
     assert record_of(repository)["status"] == "error"
 
 
+@pytest.mark.requirement("R7.4")
+def test_a_process_that_ends_before_anybody_looks_is_shown_too(new: Callable[..., Screen]) -> None:
+    outer = new("echo", "quick as a flash")
+    assert outer.wait() == 0
+    outer.expect(rb"quick as a flash\r\n")
+
+
 def test_output_that_came_all_at_once_is_shown_to_its_end(new: Callable[..., Screen]) -> None:
     count = "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done"
     outer = new("sh", "-c", f"read line; {count}")
