@@ -20,6 +20,8 @@ _PROC = Path("/proc")
 class Stat:
     """Part of ``/proc/PID/stat``."""
 
+    state: str
+    """One letter; ``Z`` is a zombie, which runs no more."""
     parent: int
     session: int
     start_time: str
@@ -34,7 +36,7 @@ def stat_of(pid: int) -> Stat | None:
         return None
     # The name of the command comes second, in parentheses, and may itself contain anything.
     fields = text.rpartition(")")[2].split()
-    return Stat(int(fields[1]), int(fields[3]), fields[19])
+    return Stat(fields[0], int(fields[1]), int(fields[3]), fields[19])
 
 
 def environ_of(pid: int) -> frozenset[bytes] | None:

@@ -87,6 +87,7 @@ def _is_referred_to(pid: int, session: Session) -> bool:
         and ref.get("pidNamespace") == pid_namespace()
         and (stat := stat_of(pid)) is not None
         and ref.get("startTime") == stat.start_time
+        and stat.state != "Z"
     )
 
 
