@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from spinney import Capability, Options, ProviderContext, ProviderSpec, Role, hookimpl
 from spinney._hosting import Providers
 from spinney._loading import Plugins
+from spinney._tasks import Tasks
 from spinney.errors import (
     ConfigurationError,
     ProviderCycleError,
@@ -125,10 +126,14 @@ async def opened(shelf: Shelf, **changes: Any) -> AsyncIterator[Providers]:
     plugins = Plugins()
     plugins.add("shelf", shelf)
     config = configuration(**{"store": "plain", "workspace_provider": "plain", **changes})
-    async with create_task_group() as tasks:
+    async with create_task_group() as task_group:
+        tasks = Tasks(task_group)
         providers = Providers(tasks, config, plugins)
-        yield providers
-        await providers.close()
+        try:
+            yield providers
+            await providers.close()
+        finally:
+            await tasks.cancel()
 
 
 async def test_a_provider_is_opened_on_first_use_and_only_once(shelf: Shelf) -> None:

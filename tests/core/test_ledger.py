@@ -15,6 +15,7 @@ from spinney import Capability
 from spinney._hosting import Providers
 from spinney._ledger import Ledger, StoreVanishedError
 from spinney._loading import Plugins
+from spinney._tasks import Tasks
 from spinney.errors import (
     CommitOutcomeUnknownError,
     CorruptStoreError,
@@ -67,7 +68,8 @@ async def opened(
     plugins = Plugins()
     plugins.add("fakes", FakePlugin(world, [Capability.WATCH] if watch else []))
     async with create_task_group() as tasks:
-        providers = Providers(tasks, configuration(), plugins)
+        background = Tasks(tasks)
+        providers = Providers(background, configuration(), plugins)
         ledger = Ledger(
             providers,
             recover=recover,
@@ -76,9 +78,12 @@ async def opened(
             distrusted=heard.distrusted.append,
         )
         tasks.start_soon(write)
-        await ledger.load()
-        yield ledger
-        tasks.cancel_scope.cancel()
+        try:
+            await ledger.load()
+            yield ledger
+        finally:
+            tasks.cancel_scope.cancel()
+            await background.cancel()
 
 
 @pytest.fixture
