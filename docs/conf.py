@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version as version_of
 from typing import Any
 
@@ -11,6 +12,7 @@ from sphinx.ext.napoleon import GoogleDocstring
 
 # autodoc rewrites the annotations of pydantic's BaseModel: what derives from it is imported before.
 import spinney.model  # noqa: F401
+from spinney.config import ManagerConfig, Options
 from spinney.errors import SpinneyError
 
 project = "spinney"
@@ -42,8 +44,23 @@ def _docstring(
     """Read sections as Google writes them, except in attributes, where a colon is just a colon."""
     if what not in ("attribute", "data", "property"):
         lines[:] = GoogleDocstring(lines, what=what, name=name, obj=obj).lines()
+    elif what == "attribute":
+        lines += _default(name)
     if isinstance(obj, type) and issubclass(obj, SpinneyError):
         lines += ["", f"Code: ``{obj.code}``", ""]
+
+
+def _default(name: str) -> list[str]:
+    """Return lines that tell the default of a setting; none for any other attribute."""
+    path, _, field = name.rpartition(".")
+    module, _, owner = path.rpartition(".")
+    model = getattr(import_module(module), owner, None) if module else None
+    if not (isinstance(model, type) and issubclass(model, (ManagerConfig, Options))):
+        return []
+    setting = model.model_fields.get(field)
+    if setting is None or setting.is_required():
+        return []
+    return ["", f"Default: ``{setting.get_default(call_default_factory=True)!r}``", ""]
 
 
 def _signature(
