@@ -217,7 +217,7 @@ async def test_nothing_runs_on_when_the_provider_closes(opened, request_for, ses
 
 @pytest.mark.requirement("R7.5")
 async def test_nothing_runs_on_when_the_provider_is_cancelled(
-    opened, request_for, session_id, transcript
+    opened, request_for, session_id, transcript, caplog
 ):
     async def host(*, task_status) -> None:
         async with opened() as spawner:
@@ -232,6 +232,7 @@ async def test_nothing_runs_on_when_the_provider_is_cancelled(
         assert carriers(session_id)
         tasks.cancel_scope.cancel()
     assert carriers(session_id) == []
+    assert caplog.text == ""
 
 
 async def test_output_of_a_closed_provider_can_still_be_read(opened, request_for):
