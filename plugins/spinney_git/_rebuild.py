@@ -41,7 +41,7 @@ def _recall(repository: Repository, home: str, worktree: Worktree) -> Iterable[M
     if known.trust is Trust.WHOLE:
         path = _path_now(repository, home, worktree)
         return [
-            Marker(found.session.evolve(worktree_path=path), found.state)
+            Marker(_placed(found.session, path), found.state)
             for found in known.sessions
         ]
     session_id = _id_of(repository, home, worktree, had_marker=known.trust is not Trust.ABSENT)
@@ -50,6 +50,14 @@ def _recall(repository: Repository, home: str, worktree: Worktree) -> Iterable[M
     path = _path_now(repository, home, worktree)
     session = _session_of(session_id, path, worktree.admin)
     return [Marker(session, MarkerState.LIVE, complete=False)]
+
+
+def _placed(session: Session, path: str) -> Session:
+    """Return ``session`` at ``path``; as it spells it itself where that leads to the same place."""
+    remembered = session.worktree_path
+    if remembered != path and os.path.realpath(remembered) == os.path.realpath(path):
+        return session
+    return session.evolve(worktree_path=path)
 
 
 def _path_now(repository: Repository, home: str, worktree: Worktree) -> str:

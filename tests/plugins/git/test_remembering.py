@@ -349,3 +349,12 @@ def test_a_marker_is_json_that_people_can_read():
     assert document["format"] == 1
     assert document["sessions"][0]["session"] == _SESSION.to_record()
     assert b'\n  "sessions": [\n' in content
+
+
+async def test_a_path_through_a_link_stays_as_it_was_recorded(repo, session, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(repo.path)
+    through = session.evolve(worktree_path=f"{link}/.worktrees/{session.id}")
+    await repo.recovery.remember(through, MarkerState.LIVE)
+    (found,) = await rebuilt(repo)
+    assert found.session.worktree_path == through.worktree_path
