@@ -12,6 +12,7 @@ from anyio import CancelScope, Event, create_task_group, fail_after, sleep_forev
 from anyio.lowlevel import checkpoint
 
 from spinney import Capability
+from spinney._batch import Batch, Pending
 from spinney._hosting import Providers
 from spinney._ledger import Ledger, StoreVanishedError
 from spinney._loading import Plugins
@@ -166,27 +167,33 @@ async def test_a_change_that_raises_affects_only_its_caller(world: World, one: S
 
 async def test_changes_of_one_group_see_what_those_before_them_did(world: World) -> None:
     seen: list[int] = []
-    two, place = a_session("two"), a_reservation(a_session("three"))
 
-    def looking(changes: Changes) -> Callable[[], Coroutine[Any, Any, object]]:
+    def adding(session: Session) -> Callable[[], Coroutine[Any, Any, object]]:
         def fn(snapshot: Snapshot) -> Changes:
             seen.append(len(snapshot.sessions) + len(snapshot.reservations))
-            return changes
+            return Changes(put=(session,), reserve=(a_reservation(session),))
 
         return lambda: ledger.change(fn)
 
     async with opened(world) as ledger:
-        await everywhere(
-            looking(Changes(put=(two,))),
-            looking(Changes(reserve=(place,))),
-            looking(Changes(delete=frozenset({two.id}))),
-            looking(Changes(release=frozenset({place.id}))),
-            looking(Changes(put=(two,), reserve=(place,))),
-        )
-        assert sorted(seen) == [0, 0, 1, 1, 2]
+        await everywhere(*(adding(a_session(f"one-{number}")) for number in range(3)))
+        assert seen == [0, 2, 4]
         assert world.writes == 1
-        assert set(world.snapshot.sessions) == {two.id}
-        assert set(world.snapshot.reservations) == {place.id}
+
+
+async def test_in_a_group_the_last_change_of_a_session_counts(world: World) -> None:
+    two, place = a_session("two"), a_reservation(a_session("three"))
+    steps = [
+        Changes(put=(two,), reserve=(place,)),
+        Changes(delete=frozenset({two.id}), release=frozenset({place.id})),
+        Changes(put=(two,)),
+    ]
+    batch = Batch(Pending(lambda _, changes=changes: changes) for changes in steps)  # type: ignore[misc]
+    total = batch(world.snapshot)
+    assert total.put == (two,)
+    assert not total.delete
+    assert not total.reserve
+    assert total.release == {place.id}
 
 
 @pytest.mark.requirement("R3.6")
