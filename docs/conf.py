@@ -34,6 +34,7 @@ autodoc_default_options = {
     "show-inheritance": True,
 }
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 
@@ -42,10 +43,11 @@ def _docstring(
     app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
 ) -> None:
     """Read sections as Google writes them, except in attributes, where a colon is just a colon."""
-    if what not in ("attribute", "data", "property"):
-        lines[:] = GoogleDocstring(lines, what=what, name=name, obj=obj).lines()
-    elif what == "attribute":
+    if what == "attribute":
         lines += _default(name)
+    elif what != "data":
+        kind = "method" if what == "property" else what
+        lines[:] = GoogleDocstring(lines, what=kind, name=name, obj=obj).lines()
     if isinstance(obj, type) and issubclass(obj, SpinneyError):
         lines += ["", f"Code: ``{obj.code}``", ""]
 
