@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -115,8 +114,8 @@ def test_a_moment_without_time_zone_is_refused() -> None:
 @pytest.mark.requirement("R1.1")
 @pytest.mark.parametrize(
     "identity",
-    ["", "one", "6f1f0b0e-8a3c-1e1e-9b57-0d9c2f6f3a11", f"{uuid4()}\n", f"{uuid4()}/..", "..",
-     str(uuid4()).upper().replace("0", "A")],
+    ["", "one", "6f1f0b0e-8a3c-1e1e-9b57-0d9c2f6f3a11", "6f1f0b0e-8a3c-4e1e-9b57-0d9c2f6f3a11\n",
+     "6f1f0b0e-8a3c-4e1e-9b57-0d9c2f6f3a11/..", "..", "6F1F0B0E-8A3C-4E1E-9B57-0D9C2F6F3A11"],
 )  # fmt: skip
 def test_only_a_uuid_of_version_4_is_an_id(identity: str) -> None:
     with pytest.raises(ValidationError):
