@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from spinney import Session, SessionManager, SessionStatus, Size
-from spinney.errors import SessionNotRunningError
 from spinney_cli._app import PROCESS_FAILED, App, Interrupted
 from spinney_cli._attach import AttachOutcome, attach, key_name
 from spinney_cli._console import note, progress, write, write_json
@@ -86,7 +85,7 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         async with opened(app, guard) as manager:
             session = await start(manager)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-            outcome = await _attach(manager, session, key)
+            outcome = await attach(manager, session, detach_key=key)
             await guard.arm()
             if outcome.exit is not None:
                 session = await manager.wait_ended(session.id)
@@ -101,13 +100,6 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         return 0
     note(f"{session.name} ended with {outcome.exit}: {session.status}. {again}")
     return PROCESS_FAILED if session.status is SessionStatus.ERROR else 0
-
-
-async def _attach(manager: SessionManager, session: Session, key: bytes) -> AttachOutcome:
-    try:
-        return await attach(manager, session, detach_key=key)
-    except SessionNotRunningError:  # it ended before we came to look
-        return AttachOutcome(exit=(await manager.wait_ended(session.id)).details.exit)
 
 
 def _size() -> Size:

@@ -6,13 +6,8 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from spinney import Session, SessionManager
-from spinney_cli._attach import AttachOutcome, attach
-from spinney_cli._commands import running
 
 from .conftest import Git, Outcome, Terminal
 
@@ -70,18 +65,13 @@ def test_detaching_says_what_becomes_of_the_process_and_leaves_the_session_idle(
     assert _status(spinney, "one") == "idle"
 
 
-def test_the_outcome_is_told_of_a_process_too_quick_to_attach_to(
-    spinney: Spinney, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def late(manager: SessionManager, session: Session, **keywords: Any) -> AttachOutcome:
-        await manager.wait_ended(session.id)
-        return await attach(manager, session, **keywords)
-
-    monkeypatch.setattr(running, "attach", late)
-    monkeypatch.setattr("os.isatty", lambda _: True)
-    ended = spinney("new", "one", "--", "sh", "-c", "exit 7")
-    assert ended.code == 3
-    assert "one ended with exit code 7: error." in ended.err
+@pytest.mark.requirement("R7.4")
+def test_the_output_of_a_process_too_quick_to_attach_to_is_shown(on_terminal: OnTerminal) -> None:
+    for _ in range(3):
+        terminal = on_terminal("new", "--", "sh", "-c", "echo quick; exit 7")
+        terminal.expect(b"quick")
+        terminal.expect(b"exit code 7: error.")
+        assert terminal.end() == 3
 
 
 @pytest.mark.requirement("R2.10")
