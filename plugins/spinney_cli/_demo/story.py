@@ -180,7 +180,7 @@ class _Story:
             report.check("Without cleanup it stays", all(map(_worktree_of, (second, third))))
             branches = [_branches(self.config.workspace, name) for name in host.SESSIONS]
             report.check("Branches always stay", all(branches), branches)
-            self.state.unlink()
+        self.state.unlink()
         async with SessionManager(self.config) as manager:
             names = [session.name for session in manager.get_all_sessions()]
             report.same("A rebuild brings back nothing that was destroyed", names, [fourth.name])
