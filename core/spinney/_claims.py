@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from anyio import Event
+from anyio import CancelScope, Event
 
 from spinney._hosting import Providers
 from spinney._tasks import Tasks
@@ -53,11 +53,12 @@ class Claims:
             raise held.error
 
     async def give_back(self, session_id: SessionId) -> None:
-        """Release the claim, if held."""
+        """Release the claim, if held; it is released on return, even if cancelled."""
         held = self._held.get(session_id)
         if held is not None:
             held.release.set()
-            await held.done.wait()
+            with CancelScope(shield=True):
+                await held.done.wait()
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Tell whether the session is claimed, by this or any other process."""
