@@ -17,7 +17,7 @@ from anyio import CancelScope, Event, Lock
 from spinney._loading import Plugins
 from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
-from spinney.errors import ProviderCycleError, ProviderFailedError, SpinneyError
+from spinney.errors import ManagerClosedError, ProviderCycleError, ProviderFailedError, SpinneyError
 from spinney.logs import log
 from spinney.ports import SessionRecovery, SessionStore, TerminalSpawner, WorkspaceProvider
 from spinney.providers import Capability, Offer, Role, chosen_name
@@ -123,6 +123,8 @@ class Providers:
                         raise
                     if hosted.port is not None:
                         self._open[role, name] = hosted
+        if hosted.port is None and hosted.failure is None:
+            raise ManagerClosedError
         if hosted.failure is not None:
             if hosted.port is None and isinstance(hosted.failure, SpinneyError):
                 raise hosted.failure

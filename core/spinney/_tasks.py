@@ -32,9 +32,13 @@ class Task:
         finally:
             self._done.set()
 
+    def end_soon(self) -> None:
+        """End the task at its next wait."""
+        self._scope.cancel()
+
     async def cancel(self) -> None:
         """End the task, and wait until it has ended."""
-        self._scope.cancel()
+        self.end_soon()
         with CancelScope(shield=True):
             await self._done.wait()
 
@@ -45,20 +49,28 @@ class Tasks:
     def __init__(self, task_group: TaskGroup) -> None:
         self._task_group = task_group
         self._running: set[Task] = set()
+        self._closed = False
 
     def start(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
     ) -> Task:
-        """Start a task that runs ``function(*args)``, which must not raise."""
+        """Start a task that runs ``function(*args)``, which must not raise.
+
+        After :meth:`cancel` it ends at its first wait.
+        """
         task = Task()
+        if self._closed:
+            task.end_soon()
         self._running.add(task)
         self._task_group.start_soon(self._run, task, function, args)
         return task
 
     async def cancel(self) -> None:
-        """End every task, and wait until they have ended."""
-        for task in tuple(self._running):
-            await task.cancel()
+        """End every task, those too that they start while ending, and wait for them."""
+        self._closed = True
+        while self._running:
+            for task in tuple(self._running):
+                await task.cancel()
 
     async def _run(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
