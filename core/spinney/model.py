@@ -150,12 +150,26 @@ class Session(_Record):
         return self.model_copy(update={"details": self.details.model_copy(update=changes)})
 
     def to_record(self) -> dict[str, Any]:
-        """Return the agreed JSON record: camelCase, absent fields left out, no details."""
-        record = self.model_dump(mode="json", by_alias=True)
-        for optional in ("ptyPid", "currentPhase", "metadata"):
-            if record[optional] is None:
-                del record[optional]
-        return record
+        """Return the agreed JSON record: camelCase, absent fields left out, no details.
+
+        Values that came from JSON are given back as they are, not copied.
+        """
+        optional = {
+            "ptyPid": self.pty_pid,
+            "createdAt": format_timestamp(self.created_at),
+            "lastActivity": format_timestamp(self.last_activity),
+            "currentPhase": self.current_phase,
+            "metadata": self.metadata,
+        }
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status.value,
+            "branch": self.branch,
+            "worktreePath": self.worktree_path,
+            **{key: value for key, value in optional.items() if value is not None},
+            **(self.model_extra or {}),
+        }
 
 
 class Reservation(_Record):

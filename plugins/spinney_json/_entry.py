@@ -71,7 +71,7 @@ class Entry:
         """
         before = origin or Origin({}, {})
         try:
-            record = restored(_record_of(session), before.record)
+            record = restored(session.to_record(), before.record)
             record |= _unheld(before.record, Session)
             details = restored(_details_of(session.details), before.details)
             details |= _unheld(before.details, Details)
@@ -135,27 +135,18 @@ def _unheld(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-# What is JSON already is taken as it is: pydantic's own dump would turn an infinite number into
-# null and a lone surrogate in a key into replacement characters.
-def _record_of(session: Session) -> dict[str, Any]:
-    """Return what ``session.to_record()`` does, but for that."""
-    metadata = {} if session.metadata is None else {"metadata": session.metadata}
-    return _known_of(session, "metadata") | metadata | (session.model_extra or {})
-
-
 def _details_of(details: Details) -> dict[str, Any]:
     if not details.model_fields_set:
         return {}
     ref = {} if details.terminal_ref is None else {"terminalRef": details.terminal_ref}
-    return _known_of(details, "terminal_ref") | ref | (details.model_extra or {})
-
-
-def _known_of(model: BaseModel, json_field: str) -> dict[str, Any]:
-    others = model.model_extra or {}
-    return model.model_dump(
+    # What is JSON already is taken as it is: pydantic's own dump would turn an infinite number into
+    # null and a lone surrogate in a key into replacement characters.
+    extra = details.model_extra or {}
+    known = details.model_dump(
         mode="json",
         by_alias=True,
         exclude_none=True,
-        exclude={json_field, *others},
+        exclude={"terminal_ref", *extra},
         warnings="error",
     )
+    return known | ref | extra
