@@ -80,7 +80,8 @@ def _about_worktrees(parts: Parts, where: dict[SessionId, Location]) -> list[Fin
         if location.presence is Presence.MISSING:
             finding = Finding(
                 "WORKTREE_MISSING",
-                f"the worktree of {_label(session)} is gone: {location.path}",
+                f"the worktree of {_label(session)} is gone: {location.path}; "
+                "resuming the session re-creates it from its branch",
                 session.id,
             )
         elif location.presence is Presence.MOVED:

@@ -166,8 +166,9 @@ class Plugins:
         if kind not in list(Role):
             raise ConfigurationError(f"options.{kind}", "unknown key", known=[*Role, "plugin"])
         names = [offer.spec.name for offer in self.offers if offer.spec.role == kind]
+        absent = [record.name for record in self.records if record.state is not PluginState.LOADED]
         for name in named:
-            if name not in names:
+            if name not in (*names, *absent):
                 raise ConfigurationError(
                     f"options.{kind}.{name}", f"there is no such {kind} provider", known=names
                 )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from spinney._parts import Parts
-from spinney.errors import CorruptStoreError, StoreError
+from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionsRecovered, StoreCorrupted
+from spinney.logs import log
 from spinney.model import Changes, Integrity, Reservation, Session, SessionId, Snapshot
 from spinney.ports import Holder, Marker, MarkerState, Transaction
 from spinney.providers import Role
@@ -230,4 +231,16 @@ async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
         await parts.ledger.change(transaction)
         for session in found:
             await parts.markers.write(session, MarkerState.LIVE)
+        if found:
+            await protect(parts)
     return tuple(found)
+
+
+async def protect(parts: Parts) -> None:
+    """Have the worktrees of adopted sessions remembered and locked, so that nobody prunes them."""
+    await parts.markers.flush()
+    try:
+        async with parts.providers.use(Role.WORKSPACE) as workspace:
+            await workspace.repair()
+    except SpinneyError as error:
+        log.warning("worktrees_not_protected", reason=str(error))

@@ -9,7 +9,7 @@ from anyio import create_task_group
 
 from spinney._ownership import sweep
 from spinney._parts import Parts
-from spinney._recovering import recover, remembered, verify
+from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import without_process
 from spinney.errors import CorruptStoreError, SessionOwnedError, SpinneyError, WorkspaceError
 from spinney.events import SessionsRestored
@@ -84,6 +84,8 @@ async def _refresh_markers(parts: Parts) -> None:
         fresh = marker and marker.state is MarkerState.LIVE and marker.session == session
         if not fresh and session.pty_pid is None:
             parts.markers.write_later(session.id)
+    if any(not marker.complete for marker in markers.values()):
+        await protect(parts)
 
 
 def _those(where: dict[SessionId, Location], presence: Presence) -> tuple[SessionId, ...]:

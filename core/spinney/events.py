@@ -115,6 +115,7 @@ class StoreCorrupted(Event):
     """The stored state cannot be believed; recovery follows."""
 
     where: str
+    """The file, or else the workspace."""
     reason: str
 
 

@@ -118,7 +118,7 @@ class StateFile:
             if document is found.document:
                 return outcomes
             with suppress(OvertakenError):
-                self._write(document, found.identity)
+                self._write(document, found.identity, _reason_to_keep(found.document))
                 return outcomes
         raise self._restless()
 
@@ -191,12 +191,14 @@ class StateFile:
                 outcomes.append(Committed(document.snapshot, document.snapshot.revision))
         return document, outcomes
 
-    def _write(self, document: Document, expected: Identity | None) -> Document:
-        if document.older is not None:
+    def _write(
+        self, document: Document, expected: Identity | None, keep: str | None = None
+    ) -> Document:
+        if keep is not None:
             content = self._content()
             if content is None or content.identity != expected:
                 raise OvertakenError
-            expected = self._keep(content, f"before-{VERSION}")
+            expected = self._keep(content, keep)
         try:
             sealed, data = document.sealed()
         except RecursionError as error:
@@ -210,6 +212,8 @@ class StateFile:
         with self._guard:
             known = Known(sealed, identity, self.generation)
             self._known = known if identity else None
+        if keep is not None:
+            _aside.prune(self._places.target, sealed.snapshot.sessions.keys())
         return sealed
 
     def _note(self, revision: int) -> None:
@@ -280,3 +284,10 @@ class StateFile:
             f"{self._places.file!r} is changed all the time by a program that takes no lock; "
             "nothing was changed. Stop that program, then try again."
         )
+
+
+def _reason_to_keep(found: Document) -> str | None:
+    """Return why the file that ``found`` was read from must be kept when it is replaced."""
+    if found.older is not None:
+        return f"before-{VERSION}"
+    return "corrupt" if found.snapshot.integrity is Integrity.MISMATCH else None

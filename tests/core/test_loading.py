@@ -405,6 +405,10 @@ def test_options_for_nobody_are_refused(
     assert (refused.value.key, refused.value.suggestion) == (key, suggestion)
 
 
+def test_options_of_a_blocked_plugin_are_no_error() -> None:
+    _configured(Thrifty(), {"store": {"json": {}}, "plugin": {"log": {}}})
+
+
 @pytest.mark.requirement("R9.1")
 def test_what_a_plugin_says_it_cannot_do_is_said_at_once() -> None:
     with pytest.raises(UnsupportedPlatformError, match="plan9"):

@@ -37,7 +37,7 @@ def doctor(app: App, *, fix: bool) -> int:
     """Print what is wrong, with ``fix`` after repairing what can be; fail if anything remains."""
 
     async def examine(guard: Guard) -> tuple[Finding, ...]:
-        async with opened(app, guard, restore=fix) as manager:
+        async with opened(app, guard, restore=False) as manager:
             with progress("Comparing the record, the worktrees and the processes"):
                 return await (manager.repair() if fix else manager.diagnose())
 

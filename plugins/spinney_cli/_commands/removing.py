@@ -50,8 +50,9 @@ def rm(app: App, given: str, *, cleanup: bool, force: bool) -> int:
     if destroyed is None:
         note("Nothing was destroyed.")
         return REFUSED
-    kept = "" if cleanup else f"the worktree {destroyed.worktree_path} and "
-    note(f"Destroyed {destroyed.name}; {kept}the branch {destroyed.branch} stays.")
+    branch = f"the branch {destroyed.branch}"
+    kept = f"{branch} stays" if cleanup else f"{branch} and {destroyed.worktree_path} stay"
+    note(f"Destroyed {destroyed.name}; {kept}.")
     return 0
 
 

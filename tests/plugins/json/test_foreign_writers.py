@@ -65,6 +65,19 @@ async def test_an_edit_by_hand_is_noticed_and_used(open_store, state, make, capl
     assert caplog.text.count("state_file_mismatch") == 1
 
 
+@pytest.mark.requirement("R5.1")
+async def test_what_was_edited_by_hand_is_kept_aside_when_it_is_replaced(
+    open_store, state, make
+) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make("before"),)))
+        edited = state.read_text().replace('"before"', '"after"', 1)
+        state.write_text(edited)
+        await store.transact(lambda _: Changes(put=(make(),)))
+    (kept,) = state.parent.glob(f"{state.name}.corrupt-*")
+    assert kept.read_text() == edited
+
+
 @pytest.mark.parametrize("operation", ["read_note", "write_note"])
 async def test_a_revision_that_cannot_be_noted_spoils_no_commit(
     open_store, state, make, monkeypatch, operation
