@@ -106,12 +106,13 @@ def _find(request: SpawnRequest, search: str) -> str:
     candidates = [name] if "/" in name else [f"{d or '.'}/{name}" for d in search.split(":")]
     refused = None
     for candidate in candidates:
-        path = Path(request.cwd, candidate)
-        if path.is_file():
+        path = os.path.join(request.cwd, candidate)
+        # A directory that may not be searched has nothing; pathlib would raise.
+        if os.path.isfile(path):
             if os.access(path, os.X_OK, effective_ids=True):
                 return candidate
             refused = refused or candidate
-        elif "/" in name and path.is_dir():
+        elif "/" in name and os.path.isdir(path):
             raise CommandNotFoundError(request.command, f"{name!r} is a directory")
     if refused:
         reason = f"{refused!r} may not be executed; make it executable"

@@ -11,9 +11,8 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-_PROC = Path("/proc")
+_PROC = "/proc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,23 @@ class Stat:
     """Clock ticks since boot, as text."""
 
 
+def _bytes(name: str) -> bytes | None:
+    try:
+        # Unbuffered and without pathlib: spawning reads here while an event loop waits.
+        with open(f"{_PROC}/{name}", "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _text(name: str) -> str | None:
+    data = _bytes(name)
+    return None if data is None else data.decode(errors="replace")
+
+
 def stat_of(pid: int) -> Stat | None:
     """Return what the kernel tells of ``pid``; ``None`` if it is gone."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
+    if (text := _text(f"{pid}/stat")) is None:
         return None
     # The name of the command comes second, in parentheses, and may itself contain anything.
     fields = text.rpartition(")")[2].split()
@@ -44,17 +55,13 @@ def environ_of(pid: int) -> frozenset[bytes] | None:
 
     ``None`` if they cannot be read: it is gone, or another user's.
     """
-    try:
-        return frozenset((_PROC / str(pid) / "environ").read_bytes().split(b"\0"))
-    except OSError:
-        return None
+    data = _bytes(f"{pid}/environ")
+    return None if data is None else frozenset(data.split(b"\0"))
 
 
 def ignores(pid: int, number: int) -> bool:
     """Tell whether ``pid`` ignores a signal; ``False`` if that cannot be told."""
-    try:
-        status = (_PROC / str(pid) / "status").read_text(errors="replace")
-    except OSError:
+    if (status := _text(f"{pid}/status")) is None:
         return False
     mask = status.partition("SigIgn:")[2].split(maxsplit=1)[0]
     return bool(int(mask, 16) >> (number - 1) & 1)
@@ -78,16 +85,14 @@ def ancestors() -> frozenset[int]:
 
 def boot_id() -> str | None:
     """Return the identity of this boot, ``None`` if the kernel does not tell."""
-    try:
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
+    text = _text("sys/kernel/random/boot_id")
+    return None if text is None else text.strip()
 
 
 def pid_namespace() -> str | None:
     """Return the identity of this process's pid namespace, ``None`` if it cannot be told."""
     try:
-        return os.readlink(_PROC / "self/ns/pid")
+        return os.readlink(f"{_PROC}/self/ns/pid")
     except OSError:
         return None
 

@@ -106,6 +106,17 @@ async def test_the_command_is_looked_up_in_the_path_of_its_own_environment(
     assert await output_of(terminal) == b"second\r\n"
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may search any directory")
+async def test_a_directory_in_the_path_that_may_not_be_searched_is_passed_over(
+    spawner, request_for, output_of, tmp_path
+):
+    (tmp_path / "closed").mkdir(mode=0o600)
+    terminal = await spawner.spawn(
+        request_for("echo", "found", env={"PATH": f"{tmp_path}/closed:/bin"})
+    )
+    assert await output_of(terminal) == b"found\r\n"
+
+
 async def test_a_command_with_a_slash_is_relative_to_its_working_directory(
     spawner, request_for, output_of, tmp_path
 ):
