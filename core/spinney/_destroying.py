@@ -11,7 +11,7 @@ from spinney._ownership import take_over
 from spinney._parts import Parts
 from spinney._running import Ending, without_process
 from spinney.errors import RemovalBlockedError, SessionOwnedError, WorkAtStakeError
-from spinney.events import SessionDestroyed, SessionDestroying, SessionStatusChanged
+from spinney.events import SessionDestroyed, SessionDestroying
 from spinney.model import AtStake, Changes, Reservation, Session, SessionId, SessionStatus, Snapshot
 from spinney.ports import Holder, MarkerState
 from spinney.providers import Role
@@ -33,10 +33,7 @@ async def stop(parts: Parts, session_id: SessionId) -> Session:
         finally:
             with CancelScope(shield=True):
                 await parts.claims.give_back(session_id)
-    if session.status != before.status:
-        await parts.hooks.session_status_changed(
-            SessionStatusChanged(workspace=parts.workspace, session=session, previous=before.status)
-        )
+    await parts.announce_status(before, session)
     return session
 
 

@@ -6,14 +6,14 @@ overwrite. While one commit is on its way the next changes gather, and go as one
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 from anyio import CancelScope, Event, Lock, create_task_group, move_on_after, sleep
 
 from spinney._batch import Batch, Pending
 from spinney._hosting import Providers
+from spinney._iterating import closing
 from spinney.errors import (
     CommitOutcomeUnknownError,
     CorruptStoreError,
@@ -237,11 +237,8 @@ class Ledger:
             while True:
                 await sleep(COALESCE)
                 await self._refresh_quietly()
-        async with self._providers.use(Role.STORE) as store, AsyncExitStack() as stack:
-            watch = store.watch()
-            if isinstance(watch, AsyncGenerator):
-                await stack.enter_async_context(aclosing(watch))
-            async for _ in watch:
+        async with self._providers.use(Role.STORE) as store, closing(store.watch()) as news:
+            async for _ in news:
                 # What watch saw may be older than what was committed here since.
                 await self._refresh_quietly()
 

@@ -17,9 +17,9 @@ from spinney._ledger import Ledger
 from spinney._markers import Markers
 from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
-from spinney.errors import SpinneyError
+from spinney.events import SessionStatusChanged
 from spinney.logs import log
-from spinney.model import SessionId
+from spinney.model import Session, SessionId
 from spinney.ports import Terminal
 
 if TYPE_CHECKING:
@@ -61,9 +61,18 @@ class Parts:
     async def _follow(self) -> None:
         try:
             await self.ledger.follow()
-        except SpinneyError as error:
+        except Exception as error:
             self._following = False
-            log.error("following_failed", reason=str(error))
+            log.error("following_failed", reason=error)
+
+    async def announce_status(self, before: Session, session: Session) -> None:
+        """Tell the plugins if the status of ``session`` is another than ``before``."""
+        if session.status != before.status:
+            await self.hooks.session_status_changed(
+                SessionStatusChanged(
+                    workspace=self.workspace, session=session, previous=before.status
+                )
+            )
 
     @asynccontextmanager
     async def alone(self, session_id: SessionId) -> AsyncIterator[None]:

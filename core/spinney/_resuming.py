@@ -15,7 +15,6 @@ from spinney.errors import (
     SessionRunningError,
     WorktreeMissingError,
 )
-from spinney.events import SessionStatusChanged
 from spinney.model import Session, SessionId
 from spinney.ports import MarkerState, Presence, Size
 from spinney.providers import Role
@@ -42,10 +41,7 @@ async def resume(
                 with CancelScope(shield=True):
                     await parts.claims.give_back(session_id)
             raise
-    if session.status != before.status:
-        await parts.hooks.session_status_changed(
-            SessionStatusChanged(workspace=parts.workspace, session=session, previous=before.status)
-        )
+    await parts.announce_status(before, session)
     return session
 
 

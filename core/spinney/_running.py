@@ -11,15 +11,11 @@ from enum import Enum, auto
 from anyio import CancelScope, Event, sleep
 
 from spinney._identity import this_process
+from spinney._iterating import closing
 from spinney._ledger import COALESCE, Amendment
 from spinney._parts import Parts
-from spinney.errors import (
-    ProviderFailedError,
-    SessionNotFoundError,
-    SpawnError,
-    SpinneyError,
-)
-from spinney.events import ProcessExited, SessionStatusChanged
+from spinney.errors import SessionNotFoundError, SpawnError
+from spinney.events import ProcessExited
 from spinney.logs import log
 from spinney.model import ExitStatus, Session, SessionId, SessionStatus, now
 from spinney.ports import AttachMode, Size, SpawnRequest, Terminal
@@ -152,8 +148,8 @@ class Running:
             async with self._parts.providers.use(Role.TERMINAL):
                 exit_status = await self.terminal.exited()
                 await self.terminal.drained()
-        except ProviderFailedError as error:
-            log.error("terminal_lost", session_id=self._id, reason=str(error))
+        except Exception as error:
+            log.error("terminal_lost", session_id=self._id, reason=error)
         before = self._parts.ledger.get(self._id)
         session = await self._record(exit_status)
         del self._parts.running[self._id]
@@ -167,14 +163,11 @@ class Running:
     async def _announce(
         self, before: Session, session: Session, exit_status: ExitStatus | None
     ) -> None:
-        hooks, workspace = self._parts.hooks, self._parts.workspace
-        if session.status != before.status:
-            await hooks.session_status_changed(
-                SessionStatusChanged(workspace=workspace, session=session, previous=before.status)
-            )
+        parts = self._parts
+        await parts.announce_status(before, session)
         if exit_status is not None:
-            await hooks.process_exited(
-                ProcessExited(workspace=workspace, session=session, exit=exit_status)
+            await parts.hooks.process_exited(
+                ProcessExited(workspace=parts.workspace, session=session, exit=exit_status)
             )
 
     async def _record(self, exit_status: ExitStatus | None) -> Session | None:
@@ -188,8 +181,8 @@ class Running:
             self._parts.markers.write_later(self._id)
         except SessionNotFoundError:
             return None
-        except SpinneyError as error:
-            log.error("exit_not_stored", session_id=self._id, reason=str(error))
+        except Exception as error:
+            log.error("exit_not_stored", session_id=self._id, reason=error)
             self._parts.ledger.owe(self._id, "exit", amendment)
             return self._parts.ledger.get(self._id)
         return session
@@ -206,12 +199,13 @@ class Running:
             async with (
                 self._parts.providers.use(Role.TERMINAL),
                 self.terminal.attach(mode=AttachMode.LOSSY) as attachment,
+                closing(attachment) as output,
             ):
-                async for _ in attachment:
+                async for _ in output:
                     self._parts.ledger.owe(self._id, "activity", _active_at(now()))
                     await sleep(COALESCE)
-        except SpinneyError as error:
-            log.warning("activity_lost", session_id=self._id, reason=str(error))
+        except Exception as error:
+            log.warning("activity_lost", session_id=self._id, reason=error)
 
 
 def _active_at(moment: datetime) -> Amendment:

@@ -12,6 +12,8 @@ from typing import Any, TypeVarTuple
 from anyio import CancelScope, Event
 from anyio.abc import TaskGroup
 
+from spinney.logs import log
+
 _Args = TypeVarTuple("_Args")
 
 
@@ -54,8 +56,9 @@ class Tasks:
     def start(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
     ) -> Task:
-        """Start a task that runs ``function(*args)``, which must not raise.
+        """Start a task that runs ``function(*args)``.
 
+        What that raises is logged and goes no further, for a plugin's fault may be behind it.
         After :meth:`cancel` it ends at its first wait.
         """
         task = Task()
@@ -75,5 +78,7 @@ class Tasks:
     async def _run(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             await task.run(function, *args)
+        except Exception as error:
+            log.error("task_failed", task=function.__qualname__, reason=error)
         finally:
             self._running.discard(task)

@@ -15,7 +15,6 @@ from spinney._loading import PluginRecord
 from spinney._parts import Parts
 from spinney.config import ManagerConfig
 from spinney.errors import ManagerClosedError, SessionNotRunningError
-from spinney.events import SessionStatusChanged
 from spinney.model import AtStake, Session, SessionId, SessionStatus, now
 from spinney.ports import Holder, MarkerState, Size, Terminal
 
@@ -169,12 +168,7 @@ class SessionManager:
         before = await self._parts.ledger.need(session_id)
         session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(status=status))
         self._parts.markers.write_later(session_id)
-        if session.status != before.status:
-            await self._parts.hooks.session_status_changed(
-                SessionStatusChanged(
-                    workspace=self._parts.workspace, session=session, previous=before.status
-                )
-            )
+        await self._parts.announce_status(before, session)
         return session
 
     async def update_last_activity(self, session_id: SessionId) -> Session:
