@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from anyio import CancelScope, Event, Lock, create_task_group, move_on_after, sleep
+from anyio import CancelScope, Event, Lock, create_task_group, sleep
 
 from spinney._batch import Batch, Pending
 from spinney._hosting import Providers
@@ -73,7 +73,6 @@ class Ledger:
         self._owed: dict[tuple[SessionId, str], Amendment] = {}
         self._owing = Event()
         self._closed = False
-        self._changed = Event()
         self.snapshot = Snapshot()
         """The newest state known, without what is still owed to the store."""
 
@@ -195,15 +194,6 @@ class Ledger:
             self._owed[session_id, what] = fn
             self._owing.set()
 
-    async def until(self, predicate: Callable[[], bool]) -> None:
-        """Wait until ``predicate`` holds; it is asked again whenever the state has changed."""
-        while not predicate():
-            changed = self._changed
-            with move_on_after(COALESCE) as scope:
-                await changed.wait()
-            if scope.cancelled_caught:
-                await self._refresh_quietly()
-
     async def flush(self) -> None:
         """Write what is owed, if anything.
 
@@ -251,6 +241,7 @@ class Ledger:
     async def _flush_owed(self) -> None:
         while True:
             await self._owing.wait()
+            self._owing = Event()
             await sleep(COALESCE)
             try:
                 await self.flush()
@@ -259,7 +250,6 @@ class Ledger:
 
     async def _commit(self, batch: list[Pending]) -> None:
         owed, self._owed = self._owed, {}
-        self._owing = Event()
         items = [*batch, *(Pending(_amend_if_there(id_, fn)) for (id_, _), fn in owed.items())]
         try:
             async with self._commit_lock:
@@ -310,8 +300,6 @@ class Ledger:
         for (session_id, _), fn in self._owed.items():
             if session_id in self._sessions:
                 self._sessions[session_id] = fn(self._sessions[session_id])
-        self._changed.set()
-        self._changed = Event()
 
     def _absorb(
         self, snapshot: Snapshot, ours: Iterable[SessionId], *, verified: bool = False
