@@ -54,18 +54,12 @@ async def _claim(parts: Parts, session: Session) -> None:
     await parts.ledger.amend(session.id, lambda s: s.detail(desired=SessionStatus.STOPPED))
     try:
         with fail_after(parts.config.terminate_grace + PATIENCE):
-            await parts.ledger.until(lambda: _let_go(parts, session))
             while True:
                 if await _claimed(parts, session):
                     return
                 await sleep(_RETRY)
     except TimeoutError:
         raise SessionOwnedError(session.id) from None
-
-
-def _let_go(parts: Parts, session: Session) -> bool:
-    current = parts.ledger.get(session.id)
-    return current is None or current.pty_pid is None
 
 
 async def _claimed(parts: Parts, session: Session) -> bool:
