@@ -40,10 +40,7 @@ def _recall(repository: Repository, home: str, worktree: Worktree) -> Iterable[M
     known = read_marker_file(worktree.admin)
     if known.trust is Trust.WHOLE:
         path = _path_now(repository, home, worktree)
-        return [
-            Marker(_placed(found.session, path), found.state)
-            for found in known.sessions
-        ]
+        return [Marker(_placed(found.session, path), found.state) for found in known.sessions]
     session_id = _id_of(repository, home, worktree, had_marker=known.trust is not Trust.ABSENT)
     if session_id is None:
         return []

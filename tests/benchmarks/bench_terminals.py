@@ -1,4 +1,4 @@
-"""Terminals beside their bare bounds, in one run: ``python tests/benchmarks/bench_terminals.py``.
+"""Terminals beside their bare bounds, in one run: ``python tests/benchmarks terminals``.
 
 Each line is the median of pairs that were measured alternately, as a ratio to the bare bound:
 throughput and host CPU to a blocking ``os.read`` loop, spawning to ``pty.fork``, echo to a
@@ -7,7 +7,6 @@ blocking write and read. Absolute times of one machine mean little; the ratios d
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import pty
@@ -37,6 +36,7 @@ for _ in range(int(sys.argv[2])):
 """
 """Writes 64 KiB blocks of 80-column text, once it was sent a byte (a line, when cooked)."""
 
+Row = tuple[str, float, str]
 Pair = tuple[float, float]
 
 
@@ -103,11 +103,12 @@ async def ratios(
     return first, second
 
 
-def report(what: str, values: list[float], bar: str) -> None:
-    print(f"{what:<46} {statistics.median(values):6.2f}   {bar}", flush=True)
+def row(what: str, values: list[float], bar: str) -> Row:
+    return what, statistics.median(values), bar
 
 
-async def throughput(spawner: TerminalSpawner, runs: int) -> None:
+async def throughput(spawner: TerminalSpawner, runs: int) -> list[Row]:
+    rows = []
     for mode, viewers, bar in (
         ("cooked", 1, "≥ 0.95"),
         ("raw", 1, "≥ 0.90"),
@@ -120,11 +121,16 @@ async def throughput(spawner: TerminalSpawner, runs: int) -> None:
             lambda m=mode, v=viewers, b=blocks: our_flood(spawner, m, b, v),  # type: ignore[misc]
             lambda m=mode, b=blocks: bare_flood(m, b),  # type: ignore[misc]
         )
-        report(f"throughput, {mode}, {viewers} viewers", [1 / t for t in times], bar)
-        report(f"host CPU, {mode}, {viewers} viewers", cpu, "≤ 1.25" if viewers == 1 else "")
+        rows += [
+            row(
+                f"throughput, {mode}, {viewers} viewers", [1 / t for t in times], f"x read ({bar})"
+            ),
+            row(f"host CPU, {mode}, {viewers} viewers", cpu, "x read (≤ 1.25 for one viewer)"),
+        ]
+    return rows
 
 
-async def spawning(spawner: TerminalSpawner, runs: int, what: str) -> None:
+async def spawning(spawner: TerminalSpawner, runs: int, what: str) -> list[Row]:
     taken = []
     values = []
     for _ in range(runs * 5):
@@ -138,11 +144,13 @@ async def spawning(spawner: TerminalSpawner, runs: int, what: str) -> None:
         taken.append(time.perf_counter() - started)
         values.append(taken[-1] / bare)
         await terminal.drained()
-    report(f"spawn, {what}", values, "≤ 0.50 of pty.fork")
-    print(f"{'':<46} {statistics.median(taken) * 1e3:6.2f} ms")
+    return [
+        row(f"spawn, {what}", values, "x pty.fork (≤ 0.50)"),
+        row(f"spawn, {what}", [each * 1e3 for each in taken], "ms"),
+    ]
 
 
-async def echo(spawner: TerminalSpawner, runs: int) -> None:
+async def echo(spawner: TerminalSpawner, runs: int) -> list[Row]:
     pid, master = bare_spawn("sh", "-c", "stty raw -echo; exec cat")
     terminal = await spawn(spawner, "sh", "-c", "stty raw -echo; exec cat")
     await anyio.sleep(0.3)
@@ -160,39 +168,36 @@ async def echo(spawner: TerminalSpawner, runs: int) -> None:
             values.append((time.perf_counter() - started) / bare)
     os.close(master)
     os.waitpid(pid, 0)
-    report("echo of one byte, p50", values, "≤ 1.30 on asyncio")
+    return [row("echo of one byte, p50", values, "x write and read (≤ 1.30 on asyncio)")]
 
 
-async def memory(spawner: TerminalSpawner, count: int) -> None:
+async def memory(spawner: TerminalSpawner, count: int) -> list[Row]:
     def resident() -> int:
         gc.collect()
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
 
-    for warm_up in (True, False):
+    for _ in range(2):  # the first warms up
         before = resident()
         terminals = [await spawn(spawner, "sleep", "1000") for _ in range(count)]
         each = (resident() - before) / count / 1024
         for terminal in terminals:
             await terminal.terminate(0)
-        if not warm_up:
-            print(f"{f'memory, {count} idle terminals, each':<46} {each:6.2f} KiB   ≤ 4 KiB")
+    return [(f"memory, {count} idle terminals, each", each, "KiB (≤ 4)")]
 
 
-async def main(runs: int) -> None:
+async def measured(runs: int) -> list[Row]:
     async with open_spawner(PtyOptions(), "/") as spawner:
-        await spawning(spawner, runs, "small heap")
+        rows = await spawning(spawner, runs, "small heap")
         heap = bytearray(os.urandom(1) * 2**30)
-        await spawning(spawner, 1, "1 GiB heap")
+        rows += await spawning(spawner, 1, "1 GiB heap")
         del heap
-        await echo(spawner, runs)
-        await throughput(spawner, runs)
-        await memory(spawner, 200)
+        rows += await echo(spawner, runs)
+        rows += await throughput(spawner, runs)
+        rows += await memory(spawner, 200)
+        return rows
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
-    parser.add_argument("--runs", type=int, default=11, help="pairs of each measure")
-    arguments = parser.parse_args()
-    anyio.run(main, arguments.runs, backend=arguments.backend)
+def run(runs: int = 5, backend: str = "asyncio") -> list[Row]:
+    """Return rows of what was measured, the figure, and what it is measured in or against."""
+    return anyio.run(measured, runs, backend=backend)
