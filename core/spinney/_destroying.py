@@ -10,7 +10,12 @@ from anyio import CancelScope
 from spinney._ownership import take_over
 from spinney._parts import Parts
 from spinney._running import Ending, without_process
-from spinney.errors import RemovalBlockedError, SessionOwnedError, WorkAtStakeError
+from spinney.errors import (
+    RemovalBlockedError,
+    SessionNotFoundError,
+    SessionOwnedError,
+    WorkAtStakeError,
+)
 from spinney.events import SessionDestroyed, SessionDestroying
 from spinney.model import AtStake, Changes, Reservation, Session, SessionId, SessionStatus, Snapshot
 from spinney.ports import Holder, MarkerState
@@ -148,6 +153,8 @@ async def _bar_entry(parts: Parts, session: Session) -> None:
         others = _others_in(snapshot, session)
         if others:
             raise RemovalBlockedError(session.worktree_path, others)
+        if session.id not in snapshot.sessions:
+            raise SessionNotFoundError(session.id)
         return Changes(put=(snapshot.sessions[session.id].detail(removing=True),))
 
     await parts.ledger.change(transaction)
