@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from anyio import create_task_group
@@ -78,10 +80,14 @@ async def _refresh_markers(parts: Parts) -> None:
     """Bring markers up to date that a dead host left behind its last records."""
     if not parts.ledger.all():
         return
-    markers = {marker.session.id: marker for marker in await remembered(parts)}
+    try:
+        markers = {marker.session.id: marker for marker in await remembered(parts)}
+    except SpinneyError as error:
+        log.warning("markers_not_checked", reason=error)
+        return
     for session in parts.ledger.all():
         marker = markers.get(session.id)
-        fresh = marker and marker.state is MarkerState.LIVE and marker.session == session
+        fresh = marker == Marker(session, MarkerState.LIVE)
         if not fresh and session.pty_pid is None:
             parts.markers.write_later(session.id)
     if any(not marker.complete for marker in markers.values()):
@@ -128,32 +134,41 @@ def _claims_a_process(session: Session) -> bool:
 
 async def _reconcile_process(parts: Parts, session: Session, report: _Report) -> None:
     """Make a session idle whose owner is gone; end what that owner left running."""
+
+    def transaction(newest: Snapshot) -> Changes:
+        current = newest.sessions.get(session.id)
+        if current is None or not _claims_a_process(current):
+            return Changes()
+        return Changes(put=(without_process(current, SessionStatus.IDLE),))
+
     try:
-        holder = await parts.claims.holder(session.id)
-        if holder is not Holder.FREE:
+        async with _claimed_if_free(parts, session.id) as holder:
             if holder is Holder.UNKNOWN:
                 report.notes.append(f"cannot tell whether session {session.id} is owned")
-            return
-        await parts.claims.take(session.id)
-    except SessionOwnedError:
-        return
-    try:
-        swept = await sweep(parts, session)
-        report.swept.extend(swept.ended)
-        report.notes.extend(swept.unknown)
-
-        def transaction(newest: Snapshot) -> Changes:
-            current = newest.sessions.get(session.id)
-            if current is None or not _claims_a_process(current):
-                return Changes()
-            return Changes(put=(without_process(current, SessionStatus.IDLE),))
-
-        await parts.ledger.change(transaction)
-    except SpinneyError as error:
+            elif holder is Holder.FREE:
+                swept = await sweep(parts, session)
+                report.swept.extend(swept.ended)
+                report.notes.extend(swept.unknown)
+                await parts.ledger.change(transaction)
+    except Exception as error:
         report.notes.append(f"session {session.id}: {error}")
-        log.warning("session_not_reconciled", session_id=session.id, reason=str(error))
+        log.warning("session_not_reconciled", session_id=session.id, reason=error)
+
+
+@asynccontextmanager
+async def _claimed_if_free(parts: Parts, session_id: SessionId) -> AsyncIterator[Holder]:
+    """Tell who held the session; if nobody did, this process holds it inside."""
+    holder = await parts.claims.holder(session_id)
+    if holder is Holder.FREE:
+        try:
+            await parts.claims.take(session_id)
+        except SessionOwnedError:
+            holder = Holder.HELD
+    try:
+        yield holder
     finally:
-        await parts.claims.give_back(session.id)
+        if holder is Holder.FREE:
+            await parts.claims.give_back(session_id)
 
 
 async def settle_reservations(parts: Parts) -> list[str]:
@@ -164,17 +179,11 @@ async def settle_reservations(parts: Parts) -> list[str]:
     lines: list[str] = []
     for reservation in tuple(parts.ledger.snapshot.reservations.values()):
         try:
-            if await parts.claims.holder(reservation.id) is not Holder.FREE:
-                continue
-            await parts.claims.take(reservation.id)
-        except SessionOwnedError:
-            continue
-        try:
-            lines.append(await _settle(parts, reservation))
-        except SpinneyError as error:
-            log.warning("creation_not_settled", session_id=reservation.id, reason=str(error))
-        finally:
-            await parts.claims.give_back(reservation.id)
+            async with _claimed_if_free(parts, reservation.id) as holder:
+                if holder is Holder.FREE:
+                    lines.append(await _settle(parts, reservation))
+        except Exception as error:
+            log.warning("creation_not_settled", session_id=reservation.id, reason=error)
     return lines
 
 
