@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from spinney import _creating, _destroying, _diagnosing, _recovering, _restoring, _resuming, naming
+from spinney._admitting import Wish
 from spinney._diagnosing import Finding
 from spinney._lifespan import Lifespan
 from spinney._loading import PluginRecord
@@ -134,7 +135,7 @@ class SessionManager:
                 says to refuse then.
             WorkspaceError, SpawnError, StoreError, PluginError: a step failed.
         """
-        wish = _creating.Wish(
+        wish = Wish(
             name=name,
             branch=branch,
             command=command,

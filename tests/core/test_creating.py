@@ -12,7 +12,7 @@ import pytest
 from anyio import create_task_group, sleep_forever
 
 from spinney import Holder, SessionManager, SessionVetoed, Size, hookimpl
-from spinney import _creating as creating
+from spinney import _undo as creating
 from spinney.errors import (
     BranchInUseError,
     BranchNotFoundError,
