@@ -12,7 +12,7 @@ import pytest
 from anyio import create_task_group, sleep_forever
 
 from spinney import Holder, SessionManager, SessionVetoed, Size, hookimpl
-from spinney import _undo as creating
+from spinney import _admitting, _undo
 from spinney.errors import (
     BranchInUseError,
     BranchNotFoundError,
@@ -47,7 +47,7 @@ class Clock(datetime):
 
 @pytest.fixture
 def today(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(creating, "datetime", Clock)
+    monkeypatch.setattr(_admitting, "datetime", Clock)
     return "feature-2025-11-24"
 
 
@@ -611,7 +611,7 @@ async def test_what_cannot_be_undone_is_said_and_its_place_stays_reserved(
 async def test_an_undo_that_hangs_is_given_up_and_said(
     world: World, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(creating, "_UNDO_PATIENCE", 0.01)
+    monkeypatch.setattr(_undo, "_PATIENCE", 0.01)
     async with manager(world, witness) as m:
         world.meanwhile["discard"] = [sleep_forever]
         world.faults["spawn"] = [CommandNotFoundError(["agent"], "no such file")]
