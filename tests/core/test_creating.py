@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from anyio import create_task_group, sleep_forever
 
-from spinney import Holder, SessionManager, SessionVetoed, Size, hookimpl
-from spinney import _admitting, _undo
+from spinney import Holder, SessionManager, SessionVetoed, Size, _admitting, _undo, hookimpl
 from spinney.errors import (
     BranchInUseError,
     BranchNotFoundError,
