@@ -109,6 +109,7 @@ class Lifespan:
                 (self._flush, _PATIENCE),
                 (parts.markers.flush, _PATIENCE),
                 (parts.claims.give_all_back, _PATIENCE),
+                (parts.unfollow, _PATIENCE),
                 (parts.providers.close, grace + _PATIENCE),
             ):
                 with move_on_after(patience) as scope:

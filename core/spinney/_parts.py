@@ -15,7 +15,7 @@ from spinney._dispatch import Hooks
 from spinney._hosting import Providers
 from spinney._ledger import Ledger
 from spinney._markers import Markers
-from spinney._tasks import Tasks
+from spinney._tasks import Task, Tasks
 from spinney.config import ManagerConfig
 from spinney.events import SessionStatusChanged
 from spinney.logs import log
@@ -45,7 +45,7 @@ class Parts:
     """Held while a creation chooses its name and reserves its place."""
     _busy: WeakValueDictionary[SessionId, Lock] = field(default_factory=WeakValueDictionary)
 
-    _following: bool = False
+    _follower: Task | None = None
 
     @property
     def workspace(self) -> str:
@@ -54,15 +54,19 @@ class Parts:
 
     def follow(self) -> None:
         """Take over from now on what other processes change, as it happens."""
-        if not self._following:
-            self._following = True
-            self.tasks.start(self._follow)
+        if self._follower is None:
+            self._follower = self.tasks.start(self._follow)
+
+    async def unfollow(self) -> None:
+        """Look no more for what other processes change."""
+        if self._follower is not None:
+            await self._follower.cancel()
 
     async def _follow(self) -> None:
         try:
             await self.ledger.follow()
         except Exception as error:
-            self._following = False
+            self._follower = None
             log.error("following_failed", reason=error)
 
     async def announce_status(self, before: Session, session: Session) -> None:
