@@ -233,6 +233,7 @@ class FakeTerminal(Terminal):
         self.request = request
         self.status: ExitStatus | None = None
         self.output = bytearray()
+        self.viewers = 0
         self.changed = Event()
         self._ended = Event()
         self._pid = pid
@@ -265,6 +266,7 @@ class FakeTerminal(Terminal):
     async def attach(
         self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
     ) -> AsyncIterator[Attachment]:
+        self.viewers += 1
         yield FakeAttachment(self)
 
     async def write(self, data: bytes) -> None:
