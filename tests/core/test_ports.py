@@ -1,0 +1,68 @@
+"""The ports themselves: what they refuse by default, and what a wrapping store hands on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinney import _identity as identity
+from spinney.errors import UnsupportedCapabilityError
+from spinney.model import Changes
+from spinney.ports import Holder, SessionStore, TerminalSpawner, WrappedStore
+
+from .fakes import FakeSpawner, FakeStore
+from .world import World, a_session
+
+
+class SilentStore(FakeStore):
+    """A store that cannot watch."""
+
+    watch = SessionStore.watch
+
+
+def test_a_store_that_does_not_watch_says_so(world: World) -> None:
+    with pytest.raises(UnsupportedCapabilityError, match="SilentStore does not support 'watch'"):
+        SilentStore(world).watch()
+
+
+async def test_a_spawner_that_does_not_adopt_says_so(world: World) -> None:
+    with pytest.raises(UnsupportedCapabilityError, match="'adopt'") as refused:
+        await FakeSpawner(world).adopt(a_session())
+    assert (refused.value.provider, refused.value.capability) == ("FakeSpawner", "adopt")
+
+
+@pytest.mark.parametrize("port", [SessionStore, TerminalSpawner])
+def test_a_port_is_no_implementation(port: type[Any]) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        port()
+
+
+async def test_a_wrapping_store_hands_everything_on(world: World) -> None:
+    inner = FakeStore(world)
+    store = WrappedStore(inner)
+    session = a_session()
+    committed = await store.transact(lambda _: Changes(put=(session,)))
+    assert committed.snapshot.sessions == (await store.load()).sessions == {session.id: session}
+    async with store.claim(session.id) as claim:
+        assert claim.session_id == session.id
+        assert await store.holder(session.id) is Holder.HELD
+    assert (await store.replace_corrupt("token", world.snapshot)).revision == committed.revision
+    assert store.watch().__class__ is inner.watch().__class__
+
+
+def test_a_process_knows_who_it_is_as_far_as_its_platform_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert identity.this_process() is identity.this_process()
+
+    def unreadable(self: Path, **_: Any) -> str:
+        raise FileNotFoundError(self)
+
+    identity._of.cache_clear()
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    owner = identity.this_process()
+    assert owner.pid
+    assert (owner.start_time, owner.boot_id) == (None, None)
+    identity._of.cache_clear()
