@@ -159,12 +159,11 @@ class FakeWorkspace(WorkspaceProvider):
         await self.world.step("locate")
         found = {}
         for session in sessions:
-            there = session.worktree_path in self.world.worktrees
+            paths = [session.worktree_path, f"{WORKSPACE}/.worktrees/{session.id}"]
+            path = next((path for path in paths if path in self.world.worktrees), paths[0])
+            there = path in self.world.worktrees
             presence = Presence.PRESENT if there else Presence.MISSING
             presence = self.world.presence.get(session.id, presence)
-            path = session.worktree_path
-            if presence is Presence.MOVED:
-                path = f"{WORKSPACE}/.worktrees/{session.id}"
             found[session.id] = Location(presence, path)
         return found
 

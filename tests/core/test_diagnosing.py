@@ -59,16 +59,10 @@ async def test_a_worktree_that_was_moved_is_found_and_mended(world: World) -> No
     world.presence[moved.id] = Presence.MOVED
     async with manager(world) as m:
         assert codes(await m.diagnose()) == {("WORKTREE_MOVED", moved.id, False)}
-        world.meanwhile["repair"] = [lambda: remember(world, moved)]
         assert codes(await m.repair()) == {("WORKTREE_MOVED", moved.id, True)}
         assert world.stored(moved.id).worktree_path == there
         assert world.markers[moved.id].session.worktree_path == there
         assert await m.diagnose() == ()
-
-
-async def remember(world: World, session: Session) -> None:
-    """Let the marker tell where it is now, as it does once git knows."""
-    world.markers[session.id] = Marker(session, MarkerState.LIVE)
 
 
 async def test_a_worktree_of_which_nothing_can_be_told_is_found_and_let_be(

@@ -9,6 +9,7 @@ import pytest
 from spinney import AtStake, Session, SessionStatus
 from spinney.errors import (
     CommitOutcomeUnknownError,
+    CorruptStoreError,
     StoreError,
     StoreVersionError,
     TerminalError,
@@ -167,14 +168,14 @@ async def test_a_session_that_was_brought_in_line_meanwhile_is_not_changed_again
 async def test_a_record_of_another_program_without_details_becomes_idle_too(
     world: World, witness: Witness
 ) -> None:
-    session = world.inhabit(
-        a_session("theirs", status=SessionStatus.WAITING, pty_pid=4711, details=a_session().details)
-    )
-    foreign = Session.model_validate(session.to_record())
-    world.write(foreign, integrity=Integrity.FOREIGN)
+    session = a_session("theirs", status=SessionStatus.WAITING, pty_pid=4711)
+    world.worktrees[session.worktree_path] = session.branch
+    world.write(Session.model_validate(session.to_record()), integrity=Integrity.FOREIGN)
     async with manager(world, witness) as m:
         (known,) = m.get_all_sessions()
         assert (known.status, known.pty_pid) == (SessionStatus.IDLE, None)
+        assert "sweep" not in world.calls
+        assert restored(witness).notes == ()
 
 
 @pytest.mark.requirement("R4.4")
@@ -374,13 +375,15 @@ async def test_without_restoring_sessions_are_only_looked_at(
         assert world.leftovers == {}
 
 
-@pytest.mark.parametrize("state", ["missing", "foreign"])
+@pytest.mark.parametrize("state", ["missing", "foreign", "corrupt"])
 async def test_without_restoring_a_store_that_needs_it_is_restored_all_the_same(
     state: str, world: World, witness: Witness
 ) -> None:
     one = world.inhabit(a_session("one"))
     if state == "foreign":
         world.write(one, integrity=Integrity.FOREIGN)
+    elif state == "corrupt":
+        world.corrupt = CorruptStoreError("/state.json", "cut off", "token")
     async with manager(world, witness, restore=False) as m:
         assert [session.id for session in m.get_all_sessions()] == [one.id]
         assert witness.seen(SessionsRestored)

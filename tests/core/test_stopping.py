@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from anyio import create_task_group, sleep_forever
+from anyio import Event, create_task_group, sleep_forever
 
 from spinney import SessionStatus
 from spinney.errors import (
@@ -327,3 +327,27 @@ async def test_a_process_that_never_drains_does_not_stop_others_from_ending(
         monkeypatch.undo()
         assert m.get_session(one.id)
         world.collapses[Role.TERMINAL].set()
+
+
+async def test_a_destruction_cancelled_once_the_end_of_its_process_is_recorded_owns_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with manager(world) as m:
+        session = await m.create_session("one")
+        (terminal,) = world.terminals
+        recorded = Event()
+
+        async def terminate(grace: float) -> None:
+            terminal.end(code=0)
+            await m.wait_ended(session.id)
+            recorded.set()
+            await sleep_forever()
+
+        monkeypatch.setattr(terminal, "terminate", terminate)
+        async with create_task_group() as tasks:
+            tasks.start_soon(m.destroy_session, session.id)
+            await recorded.wait()
+            assert session.id in world.claims
+            tasks.cancel_scope.cancel()
+        assert world.claims == {}
+        assert world.stored(session.id).status is SessionStatus.STOPPED

@@ -1,83 +1,125 @@
-"""Background tasks: out of reach of the host's cancellation, and ended by closing."""
+"""Background tasks: out of reach of their host's cancellation, and ended in order."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
-from anyio import CancelScope, Event, create_task_group, fail_after, sleep_forever
+from anyio import Event, create_task_group, move_on_after, sleep_forever
+from anyio.lowlevel import checkpoint
 
+from spinney._iterating import closing
 from spinney._tasks import Tasks
-from spinney.model import Integrity, Snapshot
 
-from .managers import manager
-from .world import World
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Tasks]:
+    async with create_task_group() as task_group:
+        tasks = Tasks(task_group)
+        yield tasks
+        await tasks.cancel()
 
 
 async def test_a_cancellation_of_the_host_does_not_reach_a_task() -> None:
-    ended = Event()
+    done, go_on = Event(), Event()
+
+    async def work() -> None:
+        await go_on.wait()
+        done.set()
+
+    async with create_task_group() as task_group:
+        Tasks(task_group).start(work)
+        task_group.cancel_scope.cancel()
+        go_on.set()
+    assert done.is_set()
+
+
+@pytest.mark.requirement("R6.3")
+async def test_what_a_task_raises_is_logged_and_goes_no_further(logged: list[Any]) -> None:
+    async def break_down() -> None:
+        raise RuntimeError("broken")
+
+    async with opened() as tasks:
+        await tasks.start(break_down).cancel()
+        await checkpoint()
+    assert logged[0]["event"] == "task_failed"
+    assert logged[0]["task"].endswith("break_down")
+    assert "broken" in logged[0]["reason"]
+
+
+async def test_a_task_has_ended_when_cancelling_it_returns() -> None:
+    ended: list[str] = []
 
     async def work() -> None:
         try:
             await sleep_forever()
         finally:
-            ended.set()
+            ended.append("work")
 
-    with CancelScope() as host:
-        async with create_task_group() as task_group:
-            tasks = Tasks(task_group)
-            tasks.start(work)
-            host.cancel()
-            with CancelScope(shield=True):
-                assert not ended.is_set()
-                await tasks.cancel()
-    assert ended.is_set()
+    async with opened() as tasks:
+        task = tasks.start(work)
+        await checkpoint()
+        with move_on_after(0):
+            await task.cancel()
+        assert ended == ["work"]
 
 
-async def test_a_task_that_a_task_starts_while_it_ends_is_ended_too() -> None:
-    begun: list[str] = []
+async def test_a_task_that_another_starts_while_it_ends_is_ended_too() -> None:
+    ended: list[str] = []
 
-    async def last() -> None:
-        begun.append("last")
-        await sleep_forever()
-
-    async def first() -> None:
+    async def late() -> None:
         try:
             await sleep_forever()
         finally:
-            tasks.start(last)
+            ended.append("late")
 
-    with fail_after(5):
-        async with create_task_group() as task_group:
-            tasks = Tasks(task_group)
-            tasks.start(first)
-            await tasks.cancel()
-            tasks.start(last)
-    assert set(begun) <= {"last"}
+    async def work() -> None:
+        try:
+            await sleep_forever()
+        finally:
+            tasks.start(late)
+            ended.append("work")
 
-
-async def test_one_task_can_be_ended_alone() -> None:
-    async with create_task_group() as task_group:
-        tasks = Tasks(task_group)
-        stays, goes = Event(), Event()
-
-        async def work(event: Event) -> None:
-            try:
-                await sleep_forever()
-            finally:
-                event.set()
-
-        tasks.start(work, stays)
-        task = tasks.start(work, goes)
-        await task.cancel()
-        assert not stays.is_set()
-        await tasks.cancel()
+    async with opened() as tasks:
+        tasks.start(work)
+        await checkpoint()
+    assert ended == ["work", "late"]
 
 
-@pytest.mark.requirement("R3.6")
-async def test_a_host_leaves_though_the_store_vanished_just_before(world: World) -> None:
-    for _ in range(20):
-        with fail_after(5):
-            async with manager(world) as opened:
-                session = await opened.create_session(start=False)
-                world.put(Snapshot(integrity=Integrity.MISSING))
-        world.markers.pop(session.id, None)
-        world.snapshot = Snapshot(integrity=Integrity.MISSING)
+async def test_a_generator_is_closed_however_its_iteration_ends() -> None:
+    closed: list[int] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            for number in range(9):
+                yield number
+        finally:
+            closed.append(number)
+
+    async def use() -> None:
+        async with closing(numbers()) as items:
+            async for number in items:
+                raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        await use()
+    assert closed == [0]
+
+
+async def test_what_is_no_generator_is_just_iterated() -> None:
+    class Numbers:
+        def __init__(self) -> None:
+            self.left = [1, 2]
+
+        def __aiter__(self) -> Numbers:
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop()
+
+    async with closing(Numbers()) as items:
+        assert [number async for number in items] == [2, 1]
