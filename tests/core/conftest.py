@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from spinney import _ledger, _markers, _ownership, _running
+from spinney import _ledger, _loading, _markers, _ownership, _running
 
 from .managers import Witness
 from .world import World
@@ -32,6 +32,12 @@ def logged() -> Iterator[list[Any]]:
     structlog.configure(processors=[capture])
     yield capture.entries
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no plugin be found that happens to be installed beside spinney."""
+    monkeypatch.setattr(_loading, "entry_points", lambda **_: ())
 
 
 @pytest.fixture

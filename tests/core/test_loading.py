@@ -35,6 +35,11 @@ def spinney_providers():
 
 
 @pytest.fixture
+def nothing_installed() -> None:
+    """Let plugins be found."""
+
+
+@pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install a distribution with one plugin, as pip would lay it out."""
     monkeypatch.syspath_prepend(tmp_path)
