@@ -116,9 +116,9 @@ class _Creation:
         if terminal is not None:
             Running(parts, session.id, terminal).watch()
             parts.follow()
-        else:
-            await parts.claims.give_back(session.id)
         await parts.markers.write(session, MarkerState.LIVE)
+        if terminal is None:
+            await parts.claims.give_back(session.id)
 
     async def _forget(self) -> None:
         if self.undo.left_behind:

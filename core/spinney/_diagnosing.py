@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from spinney._ownership import write_marker
 from spinney._parts import Parts
 from spinney._recovering import merge, rebuild, remembered
 from spinney._restoring import locations, reconcile
 from spinney.model import Session, SessionId
-from spinney.ports import Holder, Location, Marker, MarkerState, Presence
+from spinney.ports import Holder, Location, Marker, Presence
 from spinney.providers import Role
 
 
@@ -64,7 +65,7 @@ async def _relocate(parts: Parts, session_id: SessionId, path: str) -> None:
     if session is None or session.worktree_path == path:
         return
     moved = await parts.ledger.amend(session_id, lambda s: s.evolve(worktree_path=path))
-    await parts.markers.write(moved, MarkerState.LIVE)
+    await write_marker(parts, moved.id)
 
 
 def _label(session: Session) -> str:

@@ -27,22 +27,15 @@ class Markers:
         self._outdated: set[SessionId] = set()
         self._waiting = False
         self._writing = Lock()
-        self._going: set[SessionId] = set()
-        """Sessions being destroyed: a late write must not bring them back to life."""
 
     async def write(self, session: Session, state: MarkerState) -> None:
-        """Write the marker of ``session`` durably, now."""
+        """Write the marker of ``session`` durably, now; only who owns the session may."""
         async with self._writing:
             self._outdated.discard(session.id)
-            self._going = {id_ for id_ in self._going if self._ledger.get(id_)}
-            if state in (MarkerState.REMOVING, MarkerState.RELEASED):
-                self._going.add(session.id)
-            else:
-                self._going.discard(session.id)
             await self._write(session, state, durable=True)
 
     def write_later(self, session_id: SessionId) -> None:
-        """Write the marker of a living session within the next second."""
+        """Update the marker of a session within the next second, unless it is being destroyed."""
         self._outdated.add(session_id)
         if not self._waiting:
             self._waiting = True
@@ -53,7 +46,7 @@ class Markers:
         async with self._writing:
             while self._outdated:
                 session = self._ledger.get(self._outdated.pop())
-                if session is not None and session.id not in self._going:
+                if session is not None:
                     await self._write(session, MarkerState.LIVE, durable=False)
 
     async def _write_soon(self) -> None:

@@ -7,8 +7,8 @@ from anyio import fail_after, sleep
 from spinney._parts import Parts
 from spinney._running import Ending
 from spinney.errors import ProviderNotFoundError, SessionOwnedError
-from spinney.model import Session, SessionStatus
-from spinney.ports import SweepReport
+from spinney.model import Session, SessionId, SessionStatus
+from spinney.ports import MarkerState, SweepReport
 from spinney.providers import Role
 
 PATIENCE = 5.0
@@ -83,3 +83,29 @@ async def sweep(parts: Parts, session: Session) -> SweepReport:
             return await spawner.sweep(session, parts.config.terminate_grace)
     except ProviderNotFoundError:
         return SweepReport(unknown=(f"terminal provider {name!r} is not installed",))
+
+
+async def write_marker(parts: Parts, session_id: SessionId) -> None:
+    """Write the marker of a session durably; if another process owns it, only update it.
+
+    Without owning the session a durable marker might revive one that is just being destroyed.
+    """
+    if session_id in parts.running:
+        await _write_newest(parts, session_id)
+        return
+    try:
+        await parts.claims.take(session_id)
+    except SessionOwnedError:
+        parts.markers.write_later(session_id)
+        return
+    try:
+        await parts.ledger.refresh()
+        await _write_newest(parts, session_id)
+    finally:
+        await parts.claims.give_back(session_id)
+
+
+async def _write_newest(parts: Parts, session_id: SessionId) -> None:
+    session = parts.ledger.get(session_id)
+    if session is not None:
+        await parts.markers.write(session, MarkerState.LIVE)

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from spinney._ownership import write_marker
 from spinney._parts import Parts
 from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionsRecovered, StoreCorrupted
@@ -230,7 +231,7 @@ async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
     else:
         await parts.ledger.change(transaction)
         for session in found:
-            await parts.markers.write(session, MarkerState.LIVE)
+            await write_marker(parts, session.id)
         if found:
             await protect(parts)
     return tuple(found)

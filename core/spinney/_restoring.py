@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group
 
-from spinney._ownership import sweep
+from spinney._ownership import sweep, write_marker
 from spinney._parts import Parts
 from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import without_process
@@ -86,10 +86,8 @@ async def _refresh_markers(parts: Parts) -> None:
         log.warning("markers_not_checked", reason=error)
         return
     for session in parts.ledger.all():
-        marker = markers.get(session.id)
-        fresh = marker == Marker(session, MarkerState.LIVE)
-        if not fresh and session.pty_pid is None:
-            parts.markers.write_later(session.id)
+        if markers.get(session.id) != Marker(session, MarkerState.LIVE):
+            await write_marker(parts, session.id)
     if any(not marker.complete for marker in markers.values()):
         await protect(parts)
 
@@ -249,6 +247,6 @@ async def _settle_removals(parts: Parts, report: _Report) -> None:
             await parts.ledger.drop(session.id)
             report.notes.append(f"finished the removal of {session.name} ({session.id})")
         else:
-            kept = await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
-            await parts.markers.write(kept, MarkerState.LIVE)
+            await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
+            await write_marker(parts, session.id)
             report.notes.append(f"undid the removal of {session.name} ({session.id})")

@@ -8,7 +8,16 @@ from typing import Any, Self
 
 from pydantic import JsonValue
 
-from spinney import _creating, _destroying, _diagnosing, _recovering, _restoring, _resuming, naming
+from spinney import (
+    _creating,
+    _destroying,
+    _diagnosing,
+    _ownership,
+    _recovering,
+    _restoring,
+    _resuming,
+    naming,
+)
 from spinney._admitting import Wish
 from spinney._diagnosing import Finding
 from spinney._lifespan import Lifespan
@@ -17,7 +26,7 @@ from spinney._parts import Parts
 from spinney.config import ManagerConfig
 from spinney.errors import ManagerClosedError, SessionNotRunningError
 from spinney.model import AtStake, Session, SessionId, SessionStatus, now
-from spinney.ports import Holder, MarkerState, Size, Terminal
+from spinney.ports import Holder, Size, Terminal
 
 
 class _Unset:
@@ -206,7 +215,7 @@ class SessionManager:
         async with self._parts.alone(session_id):
             session = await self._amend(session_id, **changes)
             if "name" in changes:
-                await self._parts.markers.write(session, MarkerState.LIVE)
+                await _ownership.write_marker(self._parts, session_id)
         return session
 
     async def stop_session(self, session_id: SessionId) -> Session:

@@ -79,6 +79,22 @@ class RecoveryConformance(ProviderConformance, fixture="provider"):
         (marker,) = await recovery.rebuild()
         assert marker.state is state
 
+    @pytest.mark.parametrize("state", [MarkerState.REMOVING, MarkerState.RELEASED])
+    async def test_an_update_does_not_revive_a_session_that_goes(
+        self,
+        recovery: SessionRecovery,
+        add_worktree: Callable[[Session], Session],
+        state: MarkerState,
+    ) -> None:
+        session = add_worktree(a_session())
+        await recovery.remember(session, state)
+        await recovery.remember(session, MarkerState.LIVE, durable=False)
+        (marker,) = await recovery.rebuild()
+        assert marker.state is state
+        await recovery.remember(session, MarkerState.LIVE)
+        (marker,) = await recovery.rebuild()
+        assert marker.state is MarkerState.LIVE
+
     async def test_remembering_again_replaces(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:

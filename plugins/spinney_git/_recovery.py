@@ -21,6 +21,8 @@ from spinney_git._marker_file import Remembered, Trust, read_marker_file
 from spinney_git._rebuild import rebuild
 from spinney_git._repository import Repository, link_target
 
+_GOING = (MarkerState.REMOVING, MarkerState.RELEASED)
+
 
 class NewerMarkerError(WorkspaceError):
     """A later version of spinney wrote the marker of a worktree; it was not touched."""
@@ -46,6 +48,9 @@ class GitRecovery(SessionRecovery):
         repository = Repository.find(self._workspace)
 
         def change(sessions: tuple[Remembered, ...]) -> list[Remembered]:
+            mine = [found for found in sessions if found.session_id == session.id]
+            if not durable and any(found.state in _GOING for found in mine):
+                return list(sessions)
             others = [found for found in sessions if found.session_id != session.id]
             return [*others, Remembered(state, session)]
 

@@ -192,7 +192,9 @@ class FakeRecovery(SessionRecovery):
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         await self.world.step(f"remember {state}")
-        if session.worktree_path in self.world.worktrees:
+        known = self.world.markers.get(session.id)
+        going = known and known.state in (MarkerState.REMOVING, MarkerState.RELEASED)
+        if session.worktree_path in self.world.worktrees and (durable or not going):
             self.world.markers[session.id] = Marker(session, state)
 
     async def forget(self, session_id: SessionId) -> None:

@@ -42,8 +42,9 @@ class SessionRecovery(ABC):
         A session whose worktree is gone is not remembered; that is no error.
 
         Args:
-            durable: whether it must survive a power cut when this returns; without it an
-                older marker may be found then, never a broken one.
+            durable: whether it must survive a power cut when this returns. Without it this is
+                an update: after a power cut an older marker may be found, never a broken one,
+                and one that says ``removing`` or ``released`` stays as it is.
         """
 
     @abstractmethod
