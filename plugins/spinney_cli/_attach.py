@@ -30,8 +30,9 @@ DETACH_KEY = b"\x1d"
 """Ctrl-]."""
 
 _ENDS_WITH_ITS_HOST = "pty"
-_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-_HANDLED = (*_ENDING, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+# SIGINT, SIGTERM and SIGHUP stay the caller's: whoever takes them over must give them back, and a
+# second one, which a closing window sends, would find nobody in between
+_HANDLED = (signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _PENDING_READS = 64
 _SECONDS_TO_LEAVE = 1.0
 
@@ -43,7 +44,7 @@ class AttachOutcome:
     exit: ExitStatus | None = None
     """How the process of the session ended."""
     interrupted: int | None = None
-    """The signal that told this command to end; ``SIGHUP`` too when the terminal went away."""
+    """The signal that tells this command to end: ``SIGHUP`` when the terminal went away."""
 
     @property
     def detached(self) -> bool:
@@ -107,8 +108,9 @@ async def attach(
     """Show the terminal of ``session`` in this one and pass on what is typed.
 
     This terminal is given back as it was found, modes that the program left on included,
-    whatever happens: exceptions, cancellation, SIGTERM, SIGHUP, SIGINT and SIGQUIT (which end
-    the attachment, and are the caller's to obey), SIGTSTP (which suspends it).
+    whatever happens: exceptions, cancellation, SIGQUIT (which ends the attachment, and is the
+    caller's to obey), SIGTSTP (which suspends it). Other signals that end a command are the
+    caller's, who cancels.
 
     Args:
         manager: runs the process of the session.
@@ -226,7 +228,7 @@ class _Attached:
 
     async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for number in signals:
-            if number in _ENDING:
+            if number == signal.SIGQUIT:
                 self._end(AttachOutcome(interrupted=number))
             elif number == signal.SIGTSTP:
                 await self._suspend()

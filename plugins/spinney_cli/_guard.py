@@ -21,14 +21,10 @@ class Guard:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self.received: int | None = None
-        self._tasks = tasks
         self._scope = tasks.cancel_scope
 
-    async def arm(self) -> None:
-        """Wait for signals from now on; again after something else has waited for them."""
-        await self._tasks.start(self._wait)
-
-    async def _wait(self, *, task_status: TaskStatus[None]) -> None:
+    async def wait(self, *, task_status: TaskStatus[None]) -> None:
+        """Wait for signals, until cancelled."""
         # What the caller of this command chose to ignore (nohup, a shell's `&`) stays ignored.
         wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
         with anyio.open_signal_receiver(*wanted) as signals:
@@ -69,7 +65,7 @@ async def _drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
     failure: BaseException | None = None
     async with anyio.create_task_group() as tasks:
         guard = Guard(tasks)
-        await guard.arm()
+        await tasks.start(guard.wait)
         try:
             results.append(await work(guard))
         except anyio.get_cancelled_exc_class():

@@ -86,7 +86,6 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
             session = await start(manager)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
             outcome = await attach(manager, session, detach_key=key)
-            await guard.arm()
             if outcome.exit is not None:
                 session = await manager.wait_ended(session.id)
         return session, outcome

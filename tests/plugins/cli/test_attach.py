@@ -316,16 +316,27 @@ def test_what_is_no_terminal_has_no_window_size() -> None:
         os.close(writer)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT], ids=lambda n: n.name
-)
-async def test_a_signal_to_end_ends_the_attachment_and_is_told(
-    outer: Outer, program: Program, number: signal.Signals
+async def test_a_signal_to_quit_ends_the_attachment_and_is_told(
+    outer: Outer, program: Program
 ) -> None:
     async with attached(outer, program) as it:
-        os.kill(os.getpid(), number)
-    assert it.outcome == AttachOutcome(interrupted=number)
+        os.kill(os.getpid(), signal.SIGQUIT)
+    assert it.outcome == AttachOutcome(interrupted=signal.SIGQUIT)
     assert not it.outcome.detached
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+async def test_signals_that_its_caller_waits_for_stay_with_it_all_the_time(
+    outer: Outer, program: Program, number: signal.Signals
+) -> None:
+    with anyio.open_signal_receiver(number) as signals:
+        before = signal.getsignal(number)
+        async with attached(outer, program):
+            assert signal.getsignal(number) is before
+            os.kill(os.getpid(), number)
+            assert await anext(aiter(signals)) == number
+            program.end()
+        assert signal.getsignal(number) is before
 
 
 async def test_a_cancelled_attachment_gives_the_terminal_back(
@@ -400,8 +411,8 @@ async def test_a_stopped_terminal_holds_up_neither_the_detach_key_nor_the_end(
             await anyio.lowlevel.checkpoint()
         outer.type(b"typed")
         await program.until(lambda: program.typed == b"typed")
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert it.outcome == AttachOutcome(interrupted=signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGQUIT)
+    assert it.outcome == AttachOutcome(interrupted=signal.SIGQUIT)
 
 
 async def test_a_stopped_terminal_that_goes_on_has_lost_nothing(

@@ -97,16 +97,3 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_armed_again_it_waits_for_signals_that_something_else_waited_for_meanwhile() -> None:
-    async def work(guard: Guard) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-            os.kill(os.getpid(), signal.SIGTERM)
-            await anext(aiter(signals))
-        await guard.arm()
-        os.kill(os.getpid(), signal.SIGTERM)
-        await anyio.sleep_forever()
-
-    with pytest.raises(Interrupted):
-        drive(work)
