@@ -253,7 +253,7 @@ async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(spawner, req
     for terminal in terminals:
         assert (await terminal.exited()).code == 0
         await terminal.drained()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
