@@ -410,8 +410,13 @@ def test_options_for_nobody_are_refused(
     assert (refused.value.key, refused.value.suggestion) == (key, suggestion)
 
 
-def test_options_of_a_blocked_plugin_are_no_error() -> None:
-    _configured(Thrifty(), {"store": {"json": {}}, "plugin": {"log": {}}})
+def test_options_of_a_blocked_plugin_are_no_error(install: Install) -> None:
+    install("acme-spinney", "acme", STORE)
+    config = configuration(
+        blocked_plugins=BUILT_INS | {"acme"},
+        options={"store": {"acme": {"size": 1}}, "plugin": {"acme": {"size": 1}}},
+    )
+    load_plugins(config).configure(config)
 
 
 @pytest.mark.requirement("R9.1")
