@@ -61,6 +61,8 @@ class Inspector:
             return await self._inspect_missing(session_id, worktree)
         if os.path.realpath(path) != real:
             return Findings(_blocked("it is a symbolic link"), worktree)
+        if not os.path.isdir(path):
+            return Findings(_blocked("it is not a directory"), worktree)
         if worktree is None:
             return Findings(_blocked("it is not a worktree of this repository"))
         # Before git runs there: without its link it would be another repository, or none.

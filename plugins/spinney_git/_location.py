@@ -106,11 +106,15 @@ def _relink(repository: Repository, path: str) -> Iterator[str]:
         return
     if worktree.is_linked() or os.path.basename(worktree.path) != os.path.basename(path):
         return
+    _register(admin, path)
+    _write_link(path, admin)
+    yield f"moved the worktree {worktree.path!r} to {path!r}"
+
+
+def _register(admin: str, path: str) -> None:
     gitdir = f"{admin}/gitdir"
     with accessing(gitdir):
         replace(gitdir, os.fsencode(path) + b"/.git\n")
-    _write_link(path, admin)
-    yield f"moved the worktree {worktree.path!r} to {path!r}"
 
 
 def _write_link(path: str, admin: str) -> None:
@@ -131,11 +135,37 @@ async def restore(git: Git, repository: Repository, session: Session, workers: i
         )
     if link_target(path):
         return
-    worktree = repository.worktree_at(path)
+    _refuse_what_is_no_worktree(path)
+    worktree = repository.worktree_at(path) or _registered_before_a_move(repository, path)
     if worktree and worktree.path and await _has_commit(git, repository, worktree):
         await _revive(git, repository, worktree, session, path, workers)
     else:
         await _create_again(git, repository, worktree, session, path, workers)
+
+
+def _refuse_what_is_no_worktree(path: str) -> None:
+    """Keep a checkout out of what somebody else has put at ``path``."""
+    if os.path.islink(path):
+        reason = "a symbolic link lies there"
+    elif os.path.lexists(path) and not os.path.isdir(path):
+        reason = "a file lies there"
+    elif os.path.isdir(f"{path}/.git"):
+        reason = "another repository lies there"
+    else:
+        return
+    raise WorktreeMissingError(path, f"{reason}. Move it away first.")
+
+
+def _registered_before_a_move(repository: Repository, path: str) -> Worktree | None:
+    """Register anew at ``path`` the worktree that had vanished before its workspace was moved."""
+    admin = f"{repository.common}/worktrees/{os.path.basename(path)}"
+    worktree = read_worktree(admin)
+    if worktree is None or worktree.path is None or os.path.lexists(worktree.path):
+        return None
+    if os.path.basename(worktree.path) != os.path.basename(path):
+        return None
+    _register(admin, os.path.realpath(path))
+    return read_worktree(admin)
 
 
 async def _has_commit(git: Git, repository: Repository, worktree: Worktree) -> bool:

@@ -216,6 +216,12 @@ async def test_a_symbolic_link_is_blocked(repo, session, tree, tmp_path):
     assert (await repo.inspect(session)).blocked == ("it is a symbolic link",)
 
 
+async def test_a_file_in_its_place_is_blocked(repo, session, tree):
+    shutil.rmtree(tree)
+    tree.write_text("theirs")
+    assert (await repo.inspect(session)).blocked == ("it is not a directory",)
+
+
 async def test_a_missing_worktree_has_nothing_at_stake(repo, session, tree):
     shutil.rmtree(tree)
     assert await repo.inspect(session) == AtStake()

@@ -214,6 +214,51 @@ async def test_what_is_present_is_left_alone(repo, session, tree):
     assert (tree / "README").read_text() == "work"
 
 
+@pytest.mark.requirement("R4.4")
+async def test_one_that_vanished_before_the_workspace_moved_is_restored_with_its_commits(
+    repo, session, tree, make_repo, tmp_path
+):
+    repo.git("checkout", "--quiet", "--detach", at=tree)
+    own = repo.commit("own", at=tree)
+    shutil.rmtree(tree)
+    there = moved(repo, make_repo, tmp_path)
+    here = session.evolve(worktree_path=str(there.path / ".worktrees" / session.id))
+    await there.workspace.restore(here)
+    assert there.git("rev-parse", "HEAD", at=here.worktree_path) == own
+    assert await presence_of(there, here) == Presence.PRESENT
+
+
+async def test_one_that_vanished_from_a_copy_leaves_the_original_its_branch(
+    repo, session, tree, tmp_path
+):
+    shutil.copytree(repo.path, tmp_path / "copy", symlinks=True)
+    copy = type(repo)(tmp_path / "copy")
+    here = session.evolve(worktree_path=str(copy.path / ".worktrees" / session.id))
+    shutil.rmtree(here.worktree_path)
+    with pytest.raises(BranchInUseError):
+        await copy.workspace.restore(here)
+    assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == session.branch
+
+
+@pytest.mark.parametrize("thing", ["link", "file", "repository"])
+async def test_nothing_is_restored_into_what_somebody_else_put_there(
+    repo, session, tree, tmp_path, thing
+):
+    shutil.rmtree(tree)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    if thing == "link":
+        tree.symlink_to(theirs)
+    elif thing == "file":
+        tree.write_text("theirs")
+    else:
+        repo.git("init", "--quiet", str(tree))
+    with pytest.raises(WorktreeMissingError, match="Move it away first"):
+        await repo.workspace.restore(session)
+    assert not list(theirs.iterdir())
+    assert thing == "file" or [found.name for found in tree.iterdir()] in ([], [".git"])
+
+
 async def test_without_the_branch_it_cannot_be_restored(repo, session, tree):
     repo.git("worktree", "unlock", str(tree))
     repo.git("worktree", "remove", "--force", str(tree))
