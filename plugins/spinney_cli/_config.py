@@ -119,6 +119,8 @@ def _of_files(workspace: Path) -> Iterable[Layer]:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    if not path.is_file():  # to open a FIFO would wait for ever
+        raise ConfigurationError(str(path), "is not a regular file")
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -193,3 +194,10 @@ def test_a_layer_says_what_lies_within_its_values() -> None:
     assert layer.says("command.0")
     assert layer.says("options.store")
     assert not layer.says("options.store.json")
+
+
+@pytest.mark.parametrize("name", [".spinney.toml", "pyproject.toml"])
+def test_a_file_that_would_be_waited_for_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        _config(tmp_path)
