@@ -31,9 +31,6 @@ class Claims:
         self._providers = providers
         self._held: dict[SessionId, _Held] = {}
 
-    def __contains__(self, session_id: object) -> bool:
-        return session_id in self._held
-
     async def take(self, session_id: SessionId) -> None:
         """Claim the session for this process.
 

@@ -116,7 +116,7 @@ class Hooks:
             if may_veto:
                 raise SessionVetoed(veto.reason, implementation.plugin) from veto
             failure = f"raised {veto!r}, though this hook may not veto"
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             timed_out = isinstance(error, TimeoutError) and scope and scope.cancelled_caught
             failure = f"took longer than {self._timeout} s" if timed_out else f"raised {error!r}"
         else:

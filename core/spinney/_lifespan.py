@@ -105,6 +105,7 @@ class Lifespan:
         parts, grace = self.parts, self.parts.config.terminate_grace
         with CancelScope(shield=True):
             for step, patience in (
+                (parts.calls.end, grace + _PATIENCE),
                 (self._end_processes, grace + _PATIENCE),
                 (self._flush, _PATIENCE),
                 (parts.markers.flush, _PATIENCE),

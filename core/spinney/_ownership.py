@@ -59,6 +59,7 @@ async def _claim(parts: Parts, session: Session) -> None:
                     return
                 await sleep(_RETRY)
     except TimeoutError:
+        await parts.ledger.amend(session.id, lambda s: s.detail(desired=None))
         raise SessionOwnedError(session.id) from None
 
 

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from anyio import Lock
 
+from spinney._calls import Calls
 from spinney._claims import Claims
 from spinney._dispatch import Hooks
 from spinney._hosting import Providers
@@ -37,6 +38,7 @@ class Parts:
     ledger: Ledger
     claims: Claims
     markers: Markers
+    calls: Calls = field(default_factory=Calls)
     running: dict[SessionId, Running] = field(default_factory=dict)
     """The sessions whose process this manager runs."""
     ended: dict[SessionId, Terminal] = field(default_factory=dict)

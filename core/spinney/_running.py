@@ -152,10 +152,10 @@ class Running:
             log.error("terminal_lost", session_id=self._id, reason=error)
         before = self._parts.ledger.get(self._id)
         session = await self._record(exit_status)
-        del self._parts.running[self._id]
-        self._parts.ended[self._id] = self.terminal
         if not self._keep_claim:
             await self._parts.claims.give_back(self._id)
+        del self._parts.running[self._id]
+        self._parts.ended[self._id] = self.terminal
         self._recorded.set()
         if session is not None and before is not None:
             await self._announce(before, session, exit_status)

@@ -80,7 +80,10 @@ class SessionManager:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End what cannot outlive this process, store what is owed, close the providers."""
+        """End what cannot outlive this process, store what is owed, close the providers.
+
+        Calls that other tasks have under way are cancelled, and undone, first.
+        """
         lifespan, self._lifespan = self._lifespan, None
         if lifespan is not None:
             await lifespan.close()
@@ -157,7 +160,9 @@ class SessionManager:
             current_phase=current_phase,
             metadata=metadata,
         )
-        return await _creating.create(self._parts, wish)
+        parts = self._parts
+        async with parts.calls.one():
+            return await _creating.create(parts, wish)
 
     def get_session(self, session_id: SessionId) -> Session | None:
         """Return the session as last known here, ``None`` if there is none. Never waits."""
@@ -228,7 +233,9 @@ class SessionManager:
             SessionOwnedError: its owner did not do it in time, or cannot be told.
             StoreError: it could not be stored.
         """
-        return await _destroying.stop(self._parts, session_id)
+        parts = self._parts
+        async with parts.calls.one():
+            return await _destroying.stop(parts, session_id)
 
     async def resume_session(
         self,
@@ -249,7 +256,9 @@ class SessionManager:
             WorktreeMissingError: its worktree is gone and so is its branch, or it was moved.
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
-        return await _resuming.resume(self._parts, session_id, command, env, size)
+        parts = self._parts
+        async with parts.calls.one():
+            return await _resuming.resume(parts, session_id, command, env, size)
 
     async def destroy_session(
         self, session_id: SessionId, cleanup: bool = False, *, force: bool = False
@@ -269,7 +278,9 @@ class SessionManager:
             SessionOwnedError: its owner did not let go in time, or cannot be told.
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
-        await _destroying.destroy(self._parts, session_id, cleanup=cleanup, force=force)
+        parts = self._parts
+        async with parts.calls.one():
+            await _destroying.destroy(parts, session_id, cleanup=cleanup, force=force)
 
     async def inspect_session(self, session_id: SessionId) -> AtStake:
         """Tell what destroying the session with ``cleanup`` would destroy.
@@ -317,9 +328,11 @@ class SessionManager:
         Raises:
             StoreError: it cannot be read.
         """
-        await self._parts.ledger.refresh()
-        await _restoring.reconcile(self._parts)
-        return self._parts.ledger.all()
+        parts = self._parts
+        async with parts.calls.one():
+            await parts.ledger.refresh()
+            await _restoring.reconcile(parts)
+            return parts.ledger.all()
 
     async def save_sessions(self) -> None:
         """Store now what would be stored within the next second.
@@ -337,7 +350,9 @@ class SessionManager:
 
         Returns the sessions that were added or corrected, or would be.
         """
-        return await _recovering.rebuild(self._parts, dry_run=dry_run)
+        parts = self._parts
+        async with parts.calls.one():
+            return await _recovering.rebuild(parts, dry_run=dry_run)
 
     async def diagnose(self) -> tuple[Finding, ...]:
         """Compare record, worktrees, owners and markers; return what is not as it should be."""
@@ -345,7 +360,9 @@ class SessionManager:
 
     async def repair(self) -> tuple[Finding, ...]:
         """Mend what :meth:`diagnose` finds; return the findings, each with whether it is mended."""
-        return await _diagnosing.repair(self._parts)
+        parts = self._parts
+        async with parts.calls.one():
+            return await _diagnosing.repair(parts)
 
     async def _amend(self, session_id: SessionId, **changes: Any) -> Session:
         session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(**changes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
 from datetime import date
 
 from spinney.errors import InvalidNameError
@@ -30,12 +29,3 @@ def branch_of(name: str) -> str:
 def generated_name(day: date, number: int) -> str:
     """Return ``feature-YYYY-MM-DD-NNN`` for a UTC ``day`` and a ``number`` from 1."""
     return f"feature-{day.isoformat()}-{number:03d}"
-
-
-def first_free_name(day: date, taken: Container[str] | Callable[[str], bool]) -> str:
-    """Return the generated name of ``day`` with the lowest number that is not ``taken``."""
-    is_taken = taken if callable(taken) else taken.__contains__
-    number = 1
-    while is_taken(name := generated_name(day, number)):
-        number += 1
-    return name

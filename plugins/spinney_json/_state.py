@@ -27,6 +27,7 @@ from spinney_json._locks import FileLock, is_unsupported
 from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
 from spinney_json._salvage import salvage
+from spinney_json.options import JsonOptions
 
 T = TypeVar("T")
 
@@ -151,11 +152,29 @@ class StateFile:
             except DamagedError as error:
                 if self._identity() != content.identity:
                     continue  # seen while somebody was writing it in place
+                if not self._may_be_ours(content.data):
+                    raise self._unreadable("it is no state file") from error
                 raise CorruptStoreError(
                     self._places.file, str(error), content.token, salvage(content.data).sessions
                 ) from error
             return self._judged(document), content.identity
         raise self._restless()
+
+    def _may_be_ours(self, data: bytes) -> bool:
+        """Tell whether what cannot be read may be put aside as a damaged state file.
+
+        A setting, or a link in a repository, may name any file: one that was never a state file
+        is somebody else's.
+        """
+        named_by_default = self._places.file == self._places.target and os.path.basename(
+            self._places.file
+        ) == (JsonOptions.model_fields["file"].default)
+        return (
+            named_by_default
+            or self._lock.noted() > 0
+            or b'"sessions"' in data
+            or not data.strip(b"\0 \r\n\t")
+        )
 
     def _judged(self, document: Document) -> Document:
         """Report what is not as we left it; our revisions go on from there."""

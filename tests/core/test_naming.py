@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinney.errors import InvalidNameError
-from spinney.naming import branch_of, check_name, first_free_name, generated_name
+from spinney.naming import branch_of, check_name, generated_name
 
 ALLOWED = string.ascii_letters + string.digits + "-"
 NAMES = st.text(ALLOWED, min_size=1, max_size=50)
@@ -60,12 +60,3 @@ def test_a_generated_name_is_a_valid_one_and_tells_day_and_number(day: date, num
     found = re.fullmatch(r"feature-(\d{4}-\d{2}-\d{2})-(\d{3,})", name)
     assert found
     assert (found[1], int(found[2])) == (day.isoformat(), number)
-
-
-@pytest.mark.requirement("R1.2")
-@given(st.dates(), st.sets(st.integers(1, 20)))
-def test_the_lowest_free_number_is_chosen(day: date, numbers: set[int]) -> None:
-    taken = {generated_name(day, number) for number in numbers}
-    lowest = min(set(range(1, 22)) - numbers)
-    assert first_free_name(day, taken) == generated_name(day, lowest)
-    assert first_free_name(day, lambda name: name in taken) == generated_name(day, lowest)

@@ -137,7 +137,7 @@ async def test_an_owner_that_does_not_let_go_in_time_keeps_it(
         with pytest.raises(SessionOwnedError) as refused:
             await m.stop_session(session.id)
         assert refused.value.certain
-        assert world.stored(session.id).details.desired is SessionStatus.STOPPED
+        assert world.stored(session.id).details.desired is None  # the request is withdrawn
         assert world.stored(session.id).pty_pid == session.pty_pid
 
 

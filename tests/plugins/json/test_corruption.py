@@ -277,3 +277,22 @@ async def test_cannot_read_is_neither_missing_nor_corrupt(
                         await attempt
                     assert not isinstance(caught.value, CorruptStoreError)
     assert kept(state) == []
+
+
+async def test_a_file_that_was_never_a_state_file_is_somebody_elses(
+    open_store, workspace, state
+) -> None:
+    theirs = workspace / "theirs.txt"
+    theirs.write_text("theirs\n")
+    state.symlink_to(theirs)
+    for options in ({"file": "theirs.txt"}, {"file": str(theirs)}, {}):
+        async with open_store(**options) as store:
+            with pytest.raises(StoreError, match="no state file") as refused:
+                await store.load()
+            assert refused.value.code == "STORE_FAILED"
+            with pytest.raises(StoreError, match="no state file"):
+                await store.transact(lambda _: Changes())
+    assert theirs.read_text() == "theirs\n"
+    assert sorted(path.name for path in workspace.iterdir() if path.is_file()) == sorted(
+        [state.name, theirs.name]
+    )
