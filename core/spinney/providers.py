@@ -29,12 +29,23 @@ class Role(StrEnum):
 
 
 class Capability(StrEnum):
-    """Optional abilities of providers."""
+    """Optional abilities of providers, and traits that the conformance suites rely on.
+
+    What is not declared is tested to be refused, or not to be there.
+    """
 
     WATCH = "watch"
     """A store tells of changes by other processes: ``SessionStore.watch``."""
     ADOPT = "adopt"
     """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
+    MULTI_PROCESS = "multi-process"
+    """Any number of processes use it on one workspace at once. A provider without it refuses to
+    be opened while another process has it open."""
+    FILE_BACKED = "file-backed"
+    """What it keeps lies in files beneath the workspace, and nowhere else: crashes, failing
+    system calls and full disks are tried on it."""
+    CHECKSUMMED = "checksummed"
+    """It notices every changed, missing or added byte of what it keeps; with ``file-backed``."""
 
 
 class ProviderContext(Protocol):

@@ -6,17 +6,14 @@ import inspect
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
 
-from spinney._loading import load_plugins
-from spinney.config import ManagerConfig
 from spinney.providers import ProviderSpec, Role
+from spinney_testing._opening import Opening as Opening
 
 PATIENCE = 30.0
 """Seconds after which something that should happen at once is taken never to happen."""
@@ -69,37 +66,6 @@ def _is_suite(cls: type) -> bool:
 def _standard_tests(cls: type) -> Iterator[tuple[str, object]]:
     for base in filter(_is_suite, cls.__mro__):
         yield from ((name, item) for name, item in vars(base).items() if name.startswith("test_"))
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the suites give a provider's factory: the installed providers, with their defaults."""
-
-    workspace: Path
-
-    def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
-        """Open another installed provider, to wrap it.
-
-        Raises:
-            ProviderNotFoundError: no plugin that can be loaded offers it.
-            DuplicateProviderError: several do.
-        """
-        plugins = load_plugins(ManagerConfig(workspace=self.workspace))
-        spec = plugins.choose(role, name).spec
-        return spec.factory(spec.config(), self)
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A provider with all it needs to be opened, here or in another process."""
-
-    spec: ProviderSpec
-    options: BaseModel
-    workspace: Path
-
-    def open(self) -> AbstractAsyncContextManager[Any]:
-        """Open the provider as spinney does; each opening stands for another host."""
-        return self.spec.factory(self.options, Context(self.workspace))
 
 
 class ProviderConformance(Conformance, fixture="provider"):
