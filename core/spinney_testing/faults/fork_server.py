@@ -29,8 +29,8 @@ from spinney_testing.faults.shim import preloaded
 _FRAME = struct.Struct("=cI")
 _FRAMES = 5
 """How many of the innermost frames of a traceback are told."""
-_START = 30.0
-"""Seconds, more than the time limit of a run, after which the server itself is taken to hang."""
+_ENDING = 30.0
+"""Seconds after which a server that does not end is killed."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Channel:
 
     def tell(self, text: str) -> None:
         """Tell ``text`` at once."""
-        self.send(b"T", text.encode())
+        self.send(b"T", text.encode(errors="backslashreplace"))
 
     def send(self, tag: bytes, payload: bytes) -> None:
         """Send one frame."""
@@ -90,7 +90,7 @@ class ForkServer:
         Args:
             function: its first argument is the :class:`Channel`.
             args: its other arguments.
-            timeout: seconds after which it is taken to hang.
+            timeout: seconds without a word from it after which it is taken to hang.
 
         Raises:
             RuntimeError: the server has failed.
@@ -98,13 +98,11 @@ class ForkServer:
         self._connection.send_bytes(pickle.dumps((function, args)))
         self._connection.send(timeout)
         try:
-            if self._connection.poll(timeout + _START):
-                answer = self._connection.recv()
-                assert isinstance(answer, Outcome)
-                return answer
+            answer = self._connection.recv()
         except EOFError:
-            pass
-        raise RuntimeError("the process that forks the runs has failed; see its stderr")
+            raise RuntimeError("the process that forks the runs has failed; see stderr") from None
+        assert isinstance(answer, Outcome)
+        return answer
 
 
 @contextlib.contextmanager
@@ -130,7 +128,7 @@ def fork_server() -> Iterator[ForkServer]:
         finally:
             mine.close()
             try:
-                process.wait(_START)
+                process.wait(_ENDING)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -140,6 +138,13 @@ def _connected() -> tuple[Connection, Connection]:
     from multiprocessing import Pipe
 
     return Pipe()
+
+
+def explained(error: BaseException) -> str:
+    """Return the message of a ``ViolationError``, the end of the traceback of anything else."""
+    if isinstance(error, ViolationError) and str(error):
+        return str(error)
+    return "".join(traceback.format_exception(error, limit=-_FRAMES))
 
 
 def _serve(connection: Connection) -> None:
@@ -153,8 +158,9 @@ def _serve(connection: Connection) -> None:
             for module in modules:
                 with contextlib.suppress(Exception):
                     importlib.import_module(module)
-            gc.collect()
-            gc.freeze()
+            if modules:
+                gc.collect()
+                gc.freeze()
 
 
 def _forked(request: bytes, timeout: float) -> tuple[Outcome, list[str]]:
@@ -189,10 +195,8 @@ def _be_child(request: bytes, channel: Channel) -> None:
             os.dup2(null, standard)
         function, args = pickle.loads(request)  # noqa: S301 - our own parent's
         channel.send(b"R", pickle.dumps(function(channel, *args)))
-    except ViolationError as error:
-        channel.send(b"E", str(error).encode())
-    except BaseException:
-        channel.send(b"E", traceback.format_exc(limit=-_FRAMES).encode(errors="backslashreplace"))
+    except BaseException as error:
+        channel.send(b"E", explained(error).encode(errors="backslashreplace"))
     finally:
         channel.send(b"M", pickle.dumps([name for name in sys.modules if name not in known]))
         os._exit(0)
@@ -202,6 +206,7 @@ def _drained(fd: int, pid: int, timeout: float) -> tuple[bytes, bool]:
     """Return all that the child writes to ``fd`` until it ends, and whether it hung."""
     content = bytearray()
     end = time.monotonic() + timeout
+    block = b""
     os.set_blocking(fd, False)
     process = os.pidfd_open(pid)
     try:
@@ -210,6 +215,7 @@ def _drained(fd: int, pid: int, timeout: float) -> tuple[bytes, bool]:
             with contextlib.suppress(BlockingIOError):
                 while block := os.read(fd, 1 << 20):
                     content += block
+                    end = time.monotonic() + timeout
             if not ready or process in ready:
                 return bytes(content), not ready
             if fd in ready and not block:  # closed, and its end is near

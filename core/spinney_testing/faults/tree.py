@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeAlias
 
 
@@ -44,7 +43,7 @@ def captured(root: Path) -> Tree:
         OSError: something cannot be read.
         ValueError: there is something that is neither file, directory nor symbolic link.
     """
-    return MappingProxyType({path: _entry(root, path) for path in _paths(root)})
+    return {path: _entry(root, path) for path in _paths(root)}
 
 
 def restore(root: Path, tree: Tree) -> None:
