@@ -28,7 +28,7 @@ LIFECYCLE_HOOKS = tuple(
 Hook = Callable[[Event], Awaitable[None]]
 
 
-class LifecyclePluginConformance(Conformance, fixture="plugin"):
+class LifecyclePluginConformance(Conformance, suite="lifecycle", subject="plugin"):
     """Tests of a plugin with lifecycle hooks.
 
     Define the fixture ``plugin``, which returns the module or object that implements them.

@@ -30,7 +30,7 @@ FLOOD = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"
 FLOODED = b"".join(b"line %d\r\n" % number for number in range(20000))
 
 
-class SpawnerConformance(ProviderConformance, fixture="provider"):
+class SpawnerConformance(ProviderConformance, suite="terminal"):
     """Tests of a terminal provider. Define the fixture ``provider``.
 
     The processes are POSIX shells that run where the workspace is.

@@ -43,7 +43,7 @@ async def created(provider: WorkspaceProvider, request: WorktreeRequest) -> Work
     return plan
 
 
-class WorkspaceConformance(ProviderConformance, fixture="provider"):
+class WorkspaceConformance(ProviderConformance, suite="workspace"):
     """Tests of a workspace provider. Define the fixture ``provider``.
 
     Override ``workspace`` if it does not work in a git repository: it must hold one committed
