@@ -114,5 +114,24 @@ class Rebuilding(_RecoveryScenario):
             raise ViolationError(f"rebuilt was {markers}, not {old}")
 
 
+@dataclass(frozen=True)
+class NoticingMarkers(_RecoveryScenario):
+    """A marker is damaged: its session is reported as incomplete, or an error says why not."""
+
+    async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
+        """Do nothing: the damage is from elsewhere."""
+
+    async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
+        try:
+            async with opening.open() as recovery:
+                markers = list(await recovery.rebuild())
+        except SpinneyError:
+            return
+        if any(marker.complete for marker in markers):
+            raise ViolationError("it is not noticed: the marker is still called complete")
+        if self.session.id not in [marker.session.id for marker in markers]:
+            raise ViolationError("the session of the marker is left out")
+
+
 RECOVERY_SCENARIOS: tuple[type[_RecoveryScenario], ...] = (Remembering, Rebuilding)
 """All that a file-backed recovery is put through."""

@@ -12,7 +12,7 @@ from spinney.ports import Holder, SessionStore
 from spinney_testing._opening import Opening
 from spinney_testing._samples import a_full_session, a_session
 from spinney_testing.faults.scenario import Acknowledge, Scenario, ViolationError
-from spinney_testing.faults.tree import Kind, Tree, captured
+from spinney_testing.faults.tree import captured, changed
 
 _SAVED, _REFUSED, _REPAIRED, _FENCE = "saved", "refused", "repaired", "fence"
 
@@ -171,21 +171,36 @@ class Repairing(_StoreScenario):
         return Snapshot({session.id: session for session in self.before})
 
 
+@dataclass(frozen=True)
+class Noticing(Scenario):
+    """What is stored is damaged: that is noticed, or at least reported as the port says."""
+
+    every: bool = True
+    """Whether each damage must be noticed, as a checksummed store does."""
+    session: Session = field(default_factory=a_session)
+
+    async def prepare(self, opening: Opening) -> None:
+        async with opening.open() as store:
+            await _put(store, [self.session])
+
+    async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
+        """Do nothing: the damage is from elsewhere."""
+
+    async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
+        try:
+            async with opening.open() as store:
+                found = await store.load()
+        except StoreError:
+            return
+        if self.every and found.integrity is Integrity.VERIFIED:
+            raise ViolationError("it is not noticed: the integrity is still called verified")
+
+
 STORE_SCENARIOS: tuple[type[_StoreScenario], ...] = (Saving, Loading, Repairing, Claiming)
-"""All that a file-backed store is put through."""
+"""All that a file-backed store does while faults and crashes hit it."""
 
 _COPY = "what-was-corrupt"
 """File of the workspace, none of the store's, that says what must remain."""
-
-
-def changed(before: Tree, after: Tree) -> list[str]:
-    """Return the paths of the files that are new or different in ``after``, the largest first."""
-    paths = [
-        path
-        for path, entry in after.items()
-        if entry.kind is Kind.FILE and entry != before.get(path)
-    ]
-    return sorted(paths, key=lambda path: -len(after[path].content))
 
 
 async def _put(store: SessionStore, sessions: Iterable[Session]) -> None:

@@ -76,8 +76,7 @@ def _judged(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashSt
     broken: list[tuple[CrashState, str]] = []
     rest = list(states)
     while rest:
-        args = (lab.scenario, lab.opening, lab.backend, [(s.tree, s.acknowledged) for s in rest])
-        outcome = lab.server.run(_check_each, *args, timeout=lab.timeout)
+        outcome = lab.run(_check_each, [(state.tree, state.acknowledged) for state in rest])
         done = len(outcome.told)
         for state, said in zip(rest, outcome.told, strict=False):
             if said:

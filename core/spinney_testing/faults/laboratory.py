@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -38,12 +38,14 @@ class Laboratory:
         backend: Backend,
         timeout: float,
     ) -> None:
-        self.server = server
+        self._server = server
         self.scenario = scenario
         self.opening = opening
         self.backend: Backend = backend
         self.timeout = timeout
-        self.prepared: Tree = {}
+        self.original = captured(opening.workspace)
+        """What is in the workspace before the preparation."""
+        self.prepared: Tree = self.original
         """What is in the workspace before the work."""
 
     def prepare(self) -> None:
@@ -52,7 +54,7 @@ class Laboratory:
         Raises:
             ViolationError: even that fails.
         """
-        outcome = self._run(_prepare)
+        outcome = self.run(_prepare)
         if outcome.failure is not None:
             raise ViolationError(f"the work cannot be prepared: {outcome.failure}")
         self.prepared = captured(self.opening.workspace)
@@ -64,20 +66,24 @@ class Laboratory:
     def record(self) -> tuple[list[Call], Outcome]:
         """Do the work without a fault; return its system calls, and how it ended."""
         with tempfile.NamedTemporaryFile(prefix="spinney-trace-") as trace:
-            outcome = self._run(_work, -1, None, trace.name)
+            outcome = self.run(_work, -1, None, trace.name)
             return list(shim.traced(trace.read())), outcome
 
     def work(self, number: int, fault: Fault) -> Outcome:
         """Do the work with ``fault`` at its system call ``number``, from 0."""
-        return self._run(_work, number, fault, None)
+        return self.run(_work, number, fault, None)
 
     def check(self, acknowledged: Sequence[str]) -> Outcome:
         """Judge what is in the workspace now."""
-        return self._run(_check, acknowledged)
+        return self.run(_check, acknowledged)
 
-    def _run(self, function: object, *args: object) -> Outcome:
-        assert callable(function)
-        return self.server.run(
+    def count_files(self) -> int:
+        """Return how many files and directories are in the workspace now."""
+        return len(captured(self.opening.workspace))
+
+    def run(self, function: Callable[..., object], *args: object) -> Outcome:
+        """Call ``function(channel, scenario, opening, backend, *args)`` in a child."""
+        return self._server.run(
             function, self.scenario, self.opening, self.backend, *args, timeout=self.timeout
         )
 
@@ -99,14 +105,13 @@ def laboratory(
         RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
     """
     opening = opening.at(opening.workspace.resolve())
-    before = captured(opening.workspace)
-    try:
-        with fork_server() as server:
-            opened = Laboratory(server, scenario, opening, backend, timeout)
+    with fork_server() as server:
+        opened = Laboratory(server, scenario, opening, backend, timeout)
+        try:
             opened.prepare()
             yield opened
-    finally:
-        restore(opening.workspace, before)
+        finally:
+            restore(opening.workspace, opened.original)
 
 
 def _prepare(_channel: Channel, scenario: Scenario, opening: Opening, backend: Backend) -> None:

@@ -14,6 +14,8 @@ from spinney_testing.faults.scenario import Scenario, ViolationError
 from spinney_testing.faults.shim import Fault
 
 _DIVISIBLE = ("read", "write")
+_ROUNDS = 3
+"""How often one fault may each time leave more files than before."""
 
 
 def at_every_system_call(
@@ -47,6 +49,7 @@ def at_every_system_call(
         calls, undisturbed = lab.record()
         _require(undisturbed, "the work fails without a fault")
         _require(lab.check(undisturbed.told), "the work is wrong without a fault")
+        usual = lab.count_files()
         operations = [call.op for call in calls if call.op != "mark"]
         for kind in kinds:
             for number in count():
@@ -58,19 +61,27 @@ def at_every_system_call(
                 if outcome.hit is not None:
                     tried[kind] += 1
                     where = f"call {number}, {outcome.hit}"
-                    if broken := _judged(lab, kind, outcome):
+                    if broken := _judged(lab, number, kind, outcome, usual):
                         violations.append(Violation(where, kind, broken))
                 elif not known:
                     break
     return Report("points", tried, tuple(violations))
 
 
-def _judged(lab: Laboratory, kind: Fault, outcome: Outcome) -> str | None:
+def _judged(lab: Laboratory, number: int, kind: Fault, outcome: Outcome, usual: int) -> str | None:
     """Return which promise was broken, ``None`` if none was."""
     if not (kind.kills and not outcome.timed_out) and outcome.failure is not None:
         return f"while it worked: {outcome.failure}"
     left = lab.check(outcome.told)
-    return None if left.failure is None else f"afterwards: {left.failure}"
+    if left.failure is not None:
+        return f"afterwards: {left.failure}"
+    counts = [usual, lab.count_files()]
+    while counts[-2] < counts[-1]:  # a file too many may be left, but not one more each time
+        if len(counts) > _ROUNDS:
+            return f"files pile up: {counts} after the same fault again and again"
+        lab.check(lab.work(number, kind).told)
+        counts.append(lab.count_files())
+    return None
 
 
 def _require(outcome: Outcome, what: str) -> None:

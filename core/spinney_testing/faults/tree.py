@@ -67,6 +67,16 @@ def inodes(root: Path) -> dict[int, str]:
     return {os.lstat(root / path).st_ino: path for path in reversed(paths)}
 
 
+def changed(before: Tree, after: Tree) -> dict[str, bytes]:
+    """Return the contents of the files that ``after`` has new or different, the largest first."""
+    files = {
+        path: entry.content
+        for path, entry in after.items()
+        if entry.kind is Kind.FILE and entry != before.get(path)
+    }
+    return dict(sorted(files.items(), key=lambda file: -len(file[1])))
+
+
 def _paths(root: Path, below: str = "") -> Iterator[str]:
     with os.scandir(root / below) as found:
         entries = sorted(found, key=lambda entry: entry.name)
