@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import entry_points
 from types import ModuleType
 
+from spinney.hookspecs import ENTRY_POINT_GROUP
 from spinney.providers import ProviderSpec
 
 
@@ -30,6 +31,8 @@ def identity_of(subject: object, suite: type) -> dict[str, str]:
 
 @cache
 def _distribution(package: str) -> str:
-    """Return name and version of what ``package`` was installed with."""
-    found = packages_distributions().get(package)
-    return f"{found[0]} {version(found[0])}" if found else "not installed"
+    """Return name and version of the distribution that announces a plugin in ``package``."""
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.module.partition(".")[0] == package and entry.dist is not None:
+            return f"{entry.dist.name} {entry.dist.version}"
+    return "not installed"

@@ -11,6 +11,7 @@ import pytest
 
 from spinney._loading import Plugins, load_plugins
 from spinney.config import ManagerConfig
+from spinney.errors import PluginError
 from spinney.providers import Role
 from spinney_testing._base import Conformance
 from spinney_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
@@ -32,7 +33,7 @@ def suites_for(chosen: Iterable[str]) -> Iterator[type[Conformance]]:
     """Yield a test class for each provider in ``chosen``: ``ROLE:NAME``, or ``all``.
 
     Raises:
-        UsageError: there is no such role, or no such provider or plugin that can be loaded.
+        SpinneyError: there is no such role, provider or plugin, or it cannot be loaded.
     """
     plugins = load_plugins(ManagerConfig(workspace=Path.cwd()))
     names = list(_all(plugins)) if "all" in chosen else list(dict.fromkeys(chosen))
@@ -45,7 +46,7 @@ def suites_for(chosen: Iterable[str]) -> Iterator[type[Conformance]]:
             yield _made(SUITES[spec.role], name, spec)
         else:
             roles = ", ".join([*(known.value for known in SUITES), _LIFECYCLE])
-            raise pytest.UsageError(f"{name!r}: give ROLE:NAME, with a role of {roles}")
+            raise PluginError(f"{name!r} is not ROLE:NAME with a role of {roles}.")
 
 
 def _all(plugins: Plugins) -> Iterator[str]:

@@ -172,7 +172,7 @@ class StoreConformance(ClaimConformance, CorruptionConformance, WaitingConforman
         await store.transact(lambda _: Changes(put=sessions))
         there = opening.at(copied(workspace, "elsewhere"))
         async with elsewhere(reads, there) as other:
-            assert await other.step() == [session.to_record() for session in sessions]
+            assert await other.step() == {one.id: one.to_record() for one in sessions}
 
     @promise(without=Capability.FILE_BACKED)
     async def test_files_that_are_not_declared_are_not_used(
@@ -284,10 +284,11 @@ async def commits(opening: Opening) -> AsyncIterator[str]:
             yield session.id
 
 
-async def reads(opening: Opening) -> AsyncIterator[list[dict[str, Any]]]:
-    """In another process: yield the records of all sessions."""
+async def reads(opening: Opening) -> AsyncIterator[dict[str, Any]]:
+    """In another process: yield the records of all sessions, by id."""
     async with opening.open() as store:
-        yield [session.to_record() for session in (await store.load()).sessions.values()]
+        found = (await store.load()).sessions
+        yield {session_id: session.to_record() for session_id, session in found.items()}
 
 
 async def is_refused(opening: Opening) -> AsyncIterator[str | None]:

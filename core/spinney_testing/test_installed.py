@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from spinney.errors import SpinneyError
 from spinney_testing._installed import suites_for
 from spinney_testing._plugin import chosen
 
 if not chosen:
-    raise pytest.UsageError(
-        "say what to test: --spinney-provider ROLE:NAME, or --spinney-provider all"
+    raise pytest.Collector.CollectError(
+        "Say what to test: --spinney-provider ROLE:NAME, or --spinney-provider all."
     )
-
-_classes: dict[str, Any] = {suite.__name__: suite for suite in suites_for(chosen)}
-globals().update(_classes)
+try:
+    globals().update((suite.__name__, suite) for suite in suites_for(chosen))
+except SpinneyError as error:
+    raise pytest.Collector.CollectError(str(error)) from error

@@ -60,10 +60,10 @@ def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ((), "say what to test"),
+        ((), "Say what to test"),
         (("--spinney-provider=store:nowhere",), "nowhere"),
         (("--spinney-provider=lifecycle:nobody",), "'nobody' is not loaded"),
-        (("--spinney-provider=shop:json",), "give ROLE:NAME, with a role of store, "),
+        (("--spinney-provider=shop:json",), "'shop:json' is not ROLE:NAME with a role of store, "),
         (("--spinney-provider=store",), "''"),
     ],
 )
