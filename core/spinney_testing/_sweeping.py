@@ -64,10 +64,8 @@ class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
     async def test_sweeping_touches_no_other_session(
         self, spawn: Spawn, opening: Opening, processes: Processes
     ) -> None:
-        swept, other = (
-            await left_behind(opening, a_session()),
-            await left_behind(opening, a_session()),
-        )
+        swept = await left_behind(opening, a_session())
+        other = await left_behind(opening, a_session())
         await spawn.spawner.sweep(swept, 0)
         assert other.pty_pid in processes.of(other.id)
         await spawn.spawner.sweep(other, 0)
