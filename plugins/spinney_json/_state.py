@@ -21,7 +21,8 @@ from spinney.ports import Committed, Transaction
 from spinney_json import _aside, _files
 from spinney_json._atomic import OvertakenError, Stats
 from spinney_json._atomic import replace as replace_file
-from spinney_json._document import EMPTY, VERSION, Document
+from spinney_json._checksum import Checksum
+from spinney_json._document import EMPTY, VERSION, Document, Draft
 from spinney_json._files import Identity
 from spinney_json._locks import FileLock, is_unsupported
 from spinney_json._places import Places
@@ -68,6 +69,7 @@ class StateFile:
         self._lock = FileLock(places.lock)
         self._known: Known | None = None
         self._written = ""
+        self._checksum = Checksum()
         self._guard = threading.Lock()
 
     def current(self) -> Known:
@@ -196,37 +198,39 @@ class StateFile:
     def _applied(
         self, found: Document, transactions: Sequence[Transaction]
     ) -> tuple[Document, list[Committed | BaseException]]:
-        document = found
+        draft: Draft | None = None
         outcomes: list[Committed | BaseException] = []
         for transaction in transactions:
+            snapshot = draft.snapshot if draft else found.snapshot
             try:
-                changes = transaction(document.snapshot)
+                changes = transaction(snapshot)
                 if changes:
-                    base = self._numbered(found) if document is found else document
-                    document = base.changed(changes)
+                    draft = draft or Draft(self._numbered(found))
+                    draft.apply(changes)
+                    snapshot = draft.snapshot
             except BaseException as error:
                 outcomes.append(error)
             else:
-                outcomes.append(Committed(document.snapshot, document.snapshot.revision))
-        return document, outcomes
+                outcomes.append(Committed(snapshot, snapshot.revision))
+        return draft.document() if draft and draft.is_changed else found, outcomes
 
     def _write(
         self, document: Document, expected: Identity | None, keep: str | None = None
     ) -> Document:
         if keep is not None:
-            content = self._content()
-            if content is None or content.identity != expected:
+            found = self._content()
+            if found is None or found.identity != expected:
                 raise OvertakenError
-            expected = self._keep(content, keep)
+            expected = self._keep(found, keep)
         try:
-            sealed, data = document.sealed()
+            sealed, content = document.sealed_with(self._checksum)
         except RecursionError as error:
             raise StoreError(
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
                 "written again; nothing was changed."
             ) from error
         self._written = sealed.seal
-        identity = replace_file(self._places.target, data, expected, self.stats)
+        identity = replace_file(self._places.target, content, expected, self.stats)
         self._note(sealed.snapshot.revision)
         with self._guard:
             known = Known(sealed, identity, self.generation)
