@@ -85,14 +85,16 @@ def replace(
 
 
 def _open_temporary(target: str) -> tuple[int, str]:
-    *names, last = temporary_names(target)
-    for name in names:
-        # Whatever lies there is a dead writer's, we hold the lock: anew, never through it.
-        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
-            _files.unlink(name)
-        with suppress(FileExistsError):
-            return _files.open_new(name), name
-    return _files.open_new(last), last
+    for name in temporary_names(target):
+        for _ in range(2):
+            try:
+                return _files.open_new(name), name
+            except FileExistsError as error:
+                occupied = error
+            # Whatever lies there is a dead writer's, we hold the lock: anew, never through it.
+            with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+                _files.unlink(name)
+    raise occupied
 
 
 def _fill(fd: int, content: Sequence[bytes], target: str, stats: Stats) -> Identity:

@@ -11,13 +11,12 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _READ_SIZE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
 
     device: int
@@ -128,7 +127,8 @@ def take_over_access(fd: int, status: os.stat_result) -> None:
     if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
         with suppress(PermissionError):
             os.fchown(fd, status.st_uid, status.st_gid)
-    os.fchmod(fd, stat.S_IMODE(status.st_mode))
+    if stat.S_IMODE(os.fstat(fd).st_mode) != stat.S_IMODE(status.st_mode):
+        os.fchmod(fd, stat.S_IMODE(status.st_mode))
 
 
 def rename(source: str, target: str) -> None:

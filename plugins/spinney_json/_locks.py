@@ -97,16 +97,19 @@ class FileLock:
 
     def noted(self) -> int:
         """Return the highest revision known to have been written, 0 if none is; never waits."""
-        try:
+        with suppress(OSError):
             fd = _files.open_for_reading(self._path)
-        except OSError:
-            return 0
-        try:
-            return as_number(_files.read_note(fd))
-        except OSError:
-            return 0
-        finally:
-            _files.close(fd)
+            try:
+                return as_number(_files.read_note(fd))
+            finally:
+                _files.close(fd)
+        return 0
+
+    def noted_by_now(self) -> int:
+        """As :meth:`noted`, at less cost; only while locked."""
+        with suppress(OSError):
+            return as_number(_files.read_note(self._fd))
+        return 0
 
     def close(self) -> None:
         """Close the lock file."""

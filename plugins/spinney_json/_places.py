@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -40,8 +41,7 @@ class Places:
     @property
     def target(self) -> str:
         """The file itself, where :attr:`file` is a symbolic link to it."""
-        path = Path(self.file)
-        return os.path.realpath(path) if path.is_symlink() else self.file
+        return os.path.realpath(self.file) if os.path.islink(self.file) else self.file
 
     @property
     def directories(self) -> set[str]:
@@ -49,13 +49,14 @@ class Places:
         return {os.path.dirname(path) for path in (self.file, self.target)}
 
 
-def temporary_names(target: str) -> list[str]:
-    """Return the names for the temporary file beside ``target``, the agreed one first.
+def temporary_names(target: str) -> Iterator[str]:
+    """Yield the names for the temporary file beside ``target``, the agreed one first.
 
     The others serve when something that cannot be removed occupies it.
     """
-    stem = str(Path(target).with_suffix(""))
-    return [f"{stem}.tmp", *(f"{stem}.{number}.tmp" for number in range(1, 10))]
+    stem = os.path.splitext(target)[0]
+    yield f"{stem}.tmp"
+    yield from (f"{stem}.{number}.tmp" for number in range(1, 10))
 
 
 def _git_directory(workspace: Path) -> Path | None:

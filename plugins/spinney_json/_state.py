@@ -132,7 +132,7 @@ class StateFile:
             if content is None or content.token != token:
                 newest = self.current().document.snapshot
                 return Committed(newest, newest.revision)
-            repaired = self._numbered(Document.of(snapshot)).incremented()
+            repaired = _numbered(Document.of(snapshot), self._lock.noted_by_now()).incremented()
             with suppress(OvertakenError):
                 stored = self._write(repaired, self._keep(content, "corrupt")).snapshot
                 _aside.prune(self._places.target, stored.sessions.keys())
@@ -183,17 +183,12 @@ class StateFile:
         integrity = document.snapshot.integrity
         if integrity is Integrity.VERIFIED:
             return document
-        judged = self._numbered(document)
+        judged = _numbered(document, self._lock.noted())
         if integrity is Integrity.MISMATCH:
             log.warning("state_file_mismatch", path=self._places.file)
         elif judged.snapshot.revision:
             log.warning("state_file_foreign", path=self._places.file)
         return judged
-
-    def _numbered(self, document: Document) -> Document:
-        """Return ``document`` with a revision no lower than any ever written."""
-        revision = max(document.snapshot.revision, self._lock.noted())
-        return replace(document, snapshot=replace(document.snapshot, revision=revision))
 
     def _applied(
         self, found: Document, transactions: Sequence[Transaction]
@@ -205,7 +200,7 @@ class StateFile:
             try:
                 changes = transaction(snapshot)
                 if changes:
-                    draft = draft or Draft(self._numbered(found))
+                    draft = draft or Draft(_numbered(found, self._lock.noted_by_now()))
                     draft.apply(changes)
                     snapshot = draft.snapshot
             except BaseException as error:
@@ -258,7 +253,7 @@ class StateFile:
         identity = self._identity()
         if (
             identity is None
-            or replace(identity, changed=content.identity.changed) != content.identity
+            or identity._replace(changed=content.identity.changed) != content.identity
         ):
             raise OvertakenError
         return identity
@@ -307,6 +302,13 @@ class StateFile:
             f"{self._places.file!r} is changed all the time by a program that takes no lock; "
             "nothing was changed. Stop that program, then try again."
         )
+
+
+def _numbered(document: Document, noted: int) -> Document:
+    """Return ``document`` with a revision no lower than any ever written."""
+    if document.snapshot.revision >= noted:
+        return document
+    return replace(document, snapshot=replace(document.snapshot, revision=noted))
 
 
 def _reason_to_keep(found: Document) -> str | None:

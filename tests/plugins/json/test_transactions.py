@@ -13,7 +13,7 @@ from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
 from spinney.model import Changes, Integrity, Reservation, Snapshot, now
 from spinney_json import _files
 from spinney_json._entry import UnstorableError
-from spinney_json._jobs import Job, announce
+from spinney_json._jobs import Turn
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
 
@@ -347,13 +347,13 @@ async def test_closing_waits_for_no_lock(open_store, start_actor) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_caller_whose_loop_is_gone_holds_nobody_up(backend) -> None:
-    jobs: list[Job[int]] = []
+    turns: list[Turn] = []
 
     async def leave() -> None:
-        jobs.append(Job())
+        turns.append(Turn())
 
     anyio.run(leave, backend=backend)
-    announce(jobs)
+    turns[0].announce()
 
 
 async def test_reservations_that_could_not_be_read_again_are_refused(open_store, make) -> None:
