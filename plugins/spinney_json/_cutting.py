@@ -124,7 +124,9 @@ def _read(
             tree = b'%b,"details":%b}' % (record[:-1], its) if its else record
             fresh.append((tree, record, its))
         found[key] = entry
-    return cast("dict[str, Entry]", found | (_validated(*zip(*fresh, strict=True)) if fresh else {}))
+    return cast(
+        "dict[str, Entry]", found | (_validated(*zip(*fresh, strict=True)) if fresh else {})
+    )
 
 
 def _validated(

@@ -131,10 +131,11 @@ class Draft:
         self._deleted: set[str] = set()
         self._sessions = dict(document.snapshot.sessions)
         self._reservations = dict(document.snapshot.reservations)
-        self.snapshot = replace(
-            document.snapshot,
-            sessions=MappingProxyType(self._sessions),
-            reservations=MappingProxyType(self._reservations),
+        self.snapshot = Snapshot(
+            MappingProxyType(self._sessions),
+            MappingProxyType(self._reservations),
+            document.snapshot.revision,
+            document.snapshot.integrity,
         )
         """The state by now. Its sessions and reservations follow what is applied later."""
 
@@ -170,14 +171,19 @@ class Draft:
 
     def document(self) -> Document:
         """Return what it has become; nothing may be applied any more."""
-        strays = self._before.strays
-        gone = self._deleted | self._entries.keys() if strays else ()
-        return replace(
-            self._before,
-            snapshot=self.snapshot,
-            entries=self._entries,
-            strays={key: tree for key, tree in strays.items() if key not in gone},
-            reservations=self._trees,
+        before, strays = self._before, self._before.strays
+        if strays:
+            gone = self._deleted | self._entries.keys()
+            strays = {key: tree for key, tree in strays.items() if key not in gone}
+        return Document(
+            self.snapshot,
+            self._entries,
+            before.top,
+            before.ours,
+            strays,
+            self._trees,
+            before.seal,
+            before.older,
         )
 
     def _entry(self, session: Session) -> Entry:

@@ -102,4 +102,5 @@ def _has(written: bytes, opening: bytes, tree: Any, margin: str, closing: bytes)
         line = opening + dumps(tree, margin).encode()
     except UNENCODABLE:
         return False
-    return line + b",\n" in written or written.endswith(line + closing)
+    end = written.find(line) + len(line)
+    return end >= len(line) and written.startswith((b",\n", closing), end)
