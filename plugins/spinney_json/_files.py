@@ -87,6 +87,12 @@ def read_all(fd: int, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def read_about(path: str) -> str:
+    """Return the text of a file of proc(5)."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of ``data``, however little each write(2) takes."""
     rest = memoryview(data)

@@ -21,17 +21,20 @@ class Places:
     """Directory of the locks that stand for claims."""
 
     @classmethod
-    def of(cls, workspace: Path, file: str) -> Places:
+    def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
         Locks lie in the repository's git directory, which ``git clean -fdx`` spares, under a
         name that does not change when the workspace is mounted elsewhere. Without a repository,
         or for a file outside the workspace, which several workspaces may share, they lie beside
-        the file.
+        the file. Where ``locks`` names a directory they lie in it, by the path of the file.
         """
         path = Path(os.path.normpath(workspace / file))
         home = _git_directory(workspace) if path.is_relative_to(workspace) else None
-        if home is not None:
+        if locks is not None:
+            real = Path(os.path.realpath(path))
+            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
+        elif home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
             real = Path(os.path.realpath(path))

@@ -25,6 +25,7 @@ from spinney_json._checksum import Checksum
 from spinney_json._document import EMPTY, VERSION, Document, Draft
 from spinney_json._files import Identity
 from spinney_json._locks import FileLock, is_unsupported
+from spinney_json._mounts import UnsharedLocksError
 from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
 from spinney_json._salvage import salvage
@@ -99,8 +100,10 @@ class StateFile:
         try:
             self._lock.acquire()
         except OSError as error:
-            hint = " Its file system has no locks." if is_unsupported(error) else ""
-            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.{hint}") from error
+            if is_unsupported(error):
+                where = os.path.dirname(self._places.lock)
+                raise UnsharedLocksError(where, "its file system has no locks") from error
+            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.") from error
         try:
             return work()
         finally:

@@ -20,6 +20,7 @@ from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
 from spinney_json._atomic import Stats
 from spinney_json._claims import Claims
 from spinney_json._jobs import Job, Turn, Worker, do
+from spinney_json._mounts import require_shared_locks
 from spinney_json._places import Places
 from spinney_json._state import StateFile
 from spinney_json.options import CAN_WATCH, JsonOptions
@@ -50,11 +51,16 @@ class JsonStore(SessionStore):
     @classmethod
     @asynccontextmanager
     async def opened(cls, workspace: Path, options: JsonOptions) -> AsyncIterator[JsonStore]:
-        """Open the store of ``workspace``; its threads end with the context."""
+        """Open the store of ``workspace``; its threads end with the context.
+
+        Raises:
+            UnsharedLocksError: its locks would not keep other machines out.
+        """
         try:
-            places = Places.of(workspace, options.file)
+            places = Places.of(workspace, options.file, options.locks)
         except OSError as error:
             raise StoreError(f"Cannot look for the repository: {error}.") from error
+        require_shared_locks(places.lock)
         store = cls(places, options)
         try:
             yield store
