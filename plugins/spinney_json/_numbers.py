@@ -38,10 +38,11 @@ def loads(text: str) -> Any:
     """Parse JSON, odd numbers as :class:`Exact`.
 
     Raises:
-        ValueError: it is not JSON; ``NaN`` and ``Infinity`` are not.
+        ValueError: it is not JSON; ``NaN`` and ``Infinity`` are not. Or an object has a key twice,
+            of which one would be lost.
     """
     try:
-        return _DECODER.decode(text)
+        return _UNIQUE_DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -49,8 +50,11 @@ def loads(text: str) -> Any:
 def decode_from(text: str, position: int) -> tuple[Any, int]:
     """Parse the JSON value at ``position``; return it, and where it ends.
 
+    Of a key that an object has twice the last is taken.
+
     Raises:
-        ValueError: there is none.
+        json.JSONDecodeError: there is none; its ``pos`` tells how far that was read.
+        ValueError: there is none, or none that can be held.
     """
     try:
         return _DECODER.raw_decode(text, position)
@@ -74,7 +78,22 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _object_of_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {_quoted(twice[:50])} twice")
+    return tree
+
+
 _DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant)
+_UNIQUE_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object_of_unique,
+    parse_float=_float,
+    parse_int=_int,
+    parse_constant=_constant,
+)
 
 
 def number(value: float) -> str:

@@ -155,7 +155,7 @@ def _cut(data: bytes, seal: str, where: str, previous: Document) -> Document:
 
 
 def _whole(data: bytes, seal: str | None, where: str) -> Document:
-    tree = loads(data.decode())
+    tree = loads(data.decode("utf-8-sig"))  # RFC 8259 lets a parser ignore a byte order mark
     if not isinstance(tree, dict) or not isinstance(tree.get("sessions"), list):
         raise DamagedError("it is not an object with a list of sessions")
     older = check_version(tree, where)

@@ -35,8 +35,8 @@ T = TypeVar("T")
 
 _ATTEMPTS = 20
 """How often a file that somebody else keeps changing is read or written again."""
-_MAX_SIZE = 512 << 20
-"""Bytes; a larger file is none of ours, and would not fit in memory several times over."""
+_MAX_SIZE = 32 << 20
+"""Bytes; a larger file is none of ours. What a smaller one holds may take forty times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Known:
     identity: Identity | None
     generation: int
     """How often somebody else had changed the content by then."""
+
+
+class _TooLargeError(StoreError):
+    """What would be written could not be read again."""
 
 
 class StateFile:
@@ -123,9 +127,13 @@ class StateFile:
             document, outcomes = self._applied(found.document, transactions)
             if document is found.document:
                 return outcomes
-            with suppress(OvertakenError):
+            try:
                 self._write(document, found.identity, _reason_to_keep(found.document))
-                return outcomes
+            except OvertakenError:
+                continue
+            except _TooLargeError as error:
+                return self._alone(transactions) if len(transactions) > 1 else [error]
+            return outcomes
         raise self._restless()
 
     def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
@@ -135,7 +143,7 @@ class StateFile:
             if content is None or content.token != token:
                 newest = self.current().document.snapshot
                 return Committed(newest, newest.revision)
-            repaired = _numbered(Document.of(snapshot), self._lock.noted_by_now()).incremented()
+            repaired = self._numbered(Document.of(snapshot)).incremented()
             with suppress(OvertakenError):
                 stored = self._write(repaired, self._keep(content, "corrupt")).snapshot
                 _aside.prune(self._places.target, stored.sessions.keys())
@@ -145,6 +153,16 @@ class StateFile:
     def close(self) -> None:
         """Close the lock file."""
         self._lock.close()
+
+    def _alone(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
+        """Commit each by itself: one of them is too much."""
+        outcomes: list[Committed | BaseException] = []
+        for transaction in transactions:
+            try:
+                outcomes += self.commit([transaction])
+            except StoreError as error:
+                outcomes.append(error)
+        return outcomes
 
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
         for _ in range(_ATTEMPTS):
@@ -186,12 +204,19 @@ class StateFile:
         integrity = document.snapshot.integrity
         if integrity is Integrity.VERIFIED:
             return document
-        judged = _numbered(document, self._lock.noted())
+        judged = self._numbered(document)
         if integrity is Integrity.MISMATCH:
             log.warning("state_file_mismatch", path=self._places.file)
         elif judged.snapshot.revision:
             log.warning("state_file_foreign", path=self._places.file)
         return judged
+
+    def _numbered(self, document: Document, noted: int | None = None) -> Document:
+        """Return ``document`` with a revision no lower than any ever written."""
+        noted = self._lock.noted() if noted is None else noted
+        if document.snapshot.revision >= noted:
+            return document
+        return replace(document, snapshot=replace(document.snapshot, revision=noted))
 
     def _applied(
         self, found: Document, transactions: Sequence[Transaction]
@@ -203,7 +228,7 @@ class StateFile:
             try:
                 changes = transaction(snapshot)
                 if changes:
-                    draft = draft or Draft(_numbered(found, self._lock.noted_by_now()))
+                    draft = draft or Draft(self._numbered(found, self._lock.noted_by_now()))
                     draft.apply(changes)
                     snapshot = draft.snapshot
             except BaseException as error:
@@ -227,6 +252,11 @@ class StateFile:
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
                 "written again; nothing was changed."
             ) from error
+        if sum(map(len, content)) > _MAX_SIZE:
+            raise _TooLargeError(
+                f"{self._places.file!r} would become larger than {_MAX_SIZE >> 20} MiB; nothing "
+                "was changed. Keep large data in files, and their paths in metadata."
+            )
         self._written = sealed.seal
         identity = replace_file(self._places.target, content, expected, self.stats)
         self._note(sealed.snapshot.revision)
@@ -305,13 +335,6 @@ class StateFile:
             f"{self._places.file!r} is changed all the time by a program that takes no lock; "
             "nothing was changed. Stop that program, then try again."
         )
-
-
-def _numbered(document: Document, noted: int) -> Document:
-    """Return ``document`` with a revision no lower than any ever written."""
-    if document.snapshot.revision >= noted:
-        return document
-    return replace(document, snapshot=replace(document.snapshot, revision=noted))
 
 
 def _reason_to_keep(found: Document) -> str | None:
