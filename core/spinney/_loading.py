@@ -146,6 +146,18 @@ class Plugins:
             if label in found
         ]
 
+    def plugin(self, name: str) -> object:
+        """Return the loaded plugin called ``name``.
+
+        Raises:
+            PluginError: there is none.
+        """
+        found: object = self._manager.get_plugin(name)
+        if found is None:
+            reasons = [record.reason for record in self.records if record.name == name]
+            raise PluginError(f"Plugin {name!r} is not loaded: {'; '.join(reasons) or 'unknown'}.")
+        return found
+
     def choose(self, role: Role, name: str) -> Offer:
         """Return the offer of ``role`` called ``name``.
 

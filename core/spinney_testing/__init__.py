@@ -1,6 +1,10 @@
 """The conformance suites: what a plugin must do, as tests that its author runs.
 
-A suite is a class of tests. Subclass it in a test module and say what to test in one fixture::
+Without a line of code, against any installed provider or plugin by its name::
+
+    pytest --pyargs spinney_testing --spinney-provider store:mine
+
+Or as a class of tests, which may say more of the provider than its name does::
 
     from spinney_testing.store import StoreConformance
 
@@ -9,10 +13,10 @@ A suite is a class of tests. Subclass it in a test module and say what to test i
         def provider(self) -> ProviderSpec:
             return next(iter(my_plugin.spinney_providers()))
 
-There is one for each port and one for lifecycle hooks: ``store.StoreConformance``,
+There is one suite for each port and one for lifecycle hooks: ``store.StoreConformance``,
 ``workspace.WorkspaceConformance``, ``recovery.RecoveryConformance``, ``spawner.SpawnerConformance``
-and ``lifecycle.LifecyclePluginConformance``. Each test runs on asyncio and on trio. They need the
-extra ``spinney[testing]``, no pytest plugin of ours and no setting.
+and ``lifecycle.LifecyclePluginConformance``. Each test is a *promise*, runs on asyncio and on trio,
+and has its line in the report at the end. They come with the extra ``spinney[testing]``.
 """
 
 from pkgutil import iter_modules
@@ -20,3 +24,7 @@ from pkgutil import iter_modules
 import pytest
 
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
+
+from spinney_testing._promises import deviation  # noqa: E402 - its asserts are rewritten, too
+
+__all__ = ["deviation"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any, ClassVar
 
 import pytest
@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from spinney.providers import ProviderSpec, Role
 from spinney_testing._opening import Opening as Opening
+from spinney_testing._promises import Deviation, expected_failure, promise_of
+from spinney_testing._report import DOES_NOT_APPLY
 
 PATIENCE = 30.0
 """Seconds after which something that should happen at once is taken never to happen."""
@@ -22,36 +24,42 @@ PATIENCE = 30.0
 class Conformance:
     """Root of the suites. A subclass that would test less than its suite cannot be defined."""
 
+    __conformance__ = True  # by which the pytest plugin knows a suite without importing this
     pytestmark: ClassVar[Any] = pytest.mark.anyio
-    _suite: ClassVar[bool] = True
-    _fixture: ClassVar[str] = ""
+    suite: ClassVar[str] = ""
+    """Name of the suite, for the report."""
+    subject: ClassVar[str] = ""
+    """The one fixture that a subclass must define: what is tested."""
+    _standard: ClassVar[bool] = True
 
-    def __init_subclass__(cls, *, fixture: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, suite: str | None = None, subject: str | None = None, **kwargs: Any
+    ) -> None:
         """Check a subclass.
 
         Args:
-            fixture: given by the suites themselves: the one fixture that a subclass must define.
+            suite: given by the suites themselves: the name.
+            subject: given by the suites themselves: the fixture that a subclass must define.
             kwargs: for other bases.
 
         Raises:
             TypeError: pytest would not collect the class, the fixture is missing, or a standard
-                test is overridden or removed.
+                test is overridden or removed without a deviation.
         """
         super().__init_subclass__(**kwargs)
-        cls._suite = fixture is not None
-        if fixture is not None:
-            cls._fixture = fixture
+        cls._standard = suite is not None
+        if suite is not None:
+            cls.suite = suite
+            cls.subject = subject or cls.subject
             return
         if not cls.__name__.startswith("Test") or cls.__dict__.get("__test__") is False:
             raise TypeError(f"{cls.__name__}: pytest collects only classes called Test…")
-        if not any(cls._fixture in vars(base) for base in cls.__mro__ if not _is_suite(base)):
+        if not any(cls.subject in vars(base) for base in cls.__mro__ if not _is_standard(base)):
             raise TypeError(
-                f"{cls.__name__} does not define the fixture {cls._fixture!r}: "
-                f"@pytest.fixture def {cls._fixture}(self) returns what is to be tested"
+                f"{cls.__name__} does not define the fixture {cls.subject!r}: "
+                f"@pytest.fixture def {cls.subject}(self) returns what is to be tested"
             )
-        for name, test in _standard_tests(cls):
-            if inspect.getattr_static(cls, name, None) is not test:
-                raise TypeError(f"{cls.__name__} overrides {name}, a standard test")
+        _apply_deviations(cls)
 
     @pytest.fixture(params=["asyncio", "trio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
@@ -59,16 +67,38 @@ class Conformance:
         return str(request.param)
 
 
-def _is_suite(cls: type) -> bool:
-    return vars(cls).get("_suite") is True or cls is object
+def _is_standard(cls: type) -> bool:
+    return vars(cls).get("_standard") is True or cls is object
 
 
-def _standard_tests(cls: type) -> Iterator[tuple[str, object]]:
-    for base in filter(_is_suite, cls.__mro__):
-        yield from ((name, item) for name, item in vars(base).items() if name.startswith("test_"))
+def standard_tests(cls: type) -> dict[str, FunctionType]:
+    """Return the promises of the suite that ``cls`` belongs to: its tests, by name."""
+    return {
+        name: test
+        for base in reversed(cls.__mro__)
+        if _is_standard(base)
+        for name, test in vars(base).items()
+        if name.startswith("test_")
+    }
 
 
-class ProviderConformance(Conformance, fixture="provider"):
+def _apply_deviations(cls: type) -> None:
+    standard = standard_tests(cls)
+    for name, test in standard.items():
+        found = inspect.getattr_static(cls, name, None)
+        if isinstance(found, Deviation):
+            setattr(cls, name, expected_failure(test, found.reason))
+        elif found is not test and not hasattr(found, "__deviation__"):
+            raise TypeError(
+                f"{cls.__name__} overrides {name}, a standard test. If the provider cannot keep "
+                f"that promise, say so: {name} = deviation('why')"
+            )
+    for name in dir(cls):
+        if isinstance(inspect.getattr_static(cls, name), Deviation):
+            raise TypeError(f"{cls.__name__}: there is no standard test {name} to deviate from")
+
+
+class ProviderConformance(Conformance, suite="provider", subject="provider"):
     """Base of the suites for providers.
 
     A subclass defines the fixture ``provider``, which returns the
@@ -77,6 +107,15 @@ class ProviderConformance(Conformance, fixture="provider"):
     """
 
     role: ClassVar[Role]
+
+    @pytest.fixture(autouse=True)
+    def _applies(self, request: pytest.FixtureRequest, provider: ProviderSpec) -> None:
+        """Skip a promise that the provider's capabilities rule out."""
+        promise = promise_of(request.function)
+        if promise.needs is not None and promise.needs not in provider.capabilities:
+            pytest.skip(f"{DOES_NOT_APPLY}{promise.needs.value!r} is not declared")
+        if promise.without is not None and promise.without in provider.capabilities:
+            pytest.skip(f"{DOES_NOT_APPLY}{promise.without.value!r} is declared")
 
     @pytest.fixture
     def options(self, provider: ProviderSpec) -> BaseModel:

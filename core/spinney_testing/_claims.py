@@ -9,21 +9,16 @@ import pytest
 
 from spinney.errors import ClaimHeldError
 from spinney.ports import Holder, SessionStore
-from spinney_testing._base import PATIENCE, Opening, ProviderConformance
+from spinney_testing._base import PATIENCE, Opening
+from spinney_testing._open_store import OpenStoreConformance
 from spinney_testing._process import elsewhere
 from spinney_testing._samples import a_session
 
 ID = a_session().id
 
 
-class ClaimConformance(ProviderConformance, fixture="provider"):
+class ClaimConformance(OpenStoreConformance, suite="store"):
     """The part of the store's suite that is about owning sessions."""
-
-    @pytest.fixture
-    async def store(self, opening: Opening) -> AsyncIterator[SessionStore]:
-        """Return the store, opened."""
-        async with opening.open() as store:
-            yield store
 
     async def test_a_claim_is_held_while_its_context_is_open(
         self, store: SessionStore, opening: Opening

@@ -19,7 +19,7 @@ from spinney_testing._process import elsewhere
 from spinney_testing._samples import a_full_session, a_session
 
 
-class RecoveryConformance(ProviderConformance, fixture="provider"):
+class RecoveryConformance(ProviderConformance, suite="recovery"):
     """Tests of a recovery. Define the fixture ``provider``.
 
     Override ``add_worktree`` if its worktrees are not git's.

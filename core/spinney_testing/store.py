@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from spinney.errors import CorruptStoreError, UnsupportedCapabilityError
+from spinney.errors import UnsupportedCapabilityError
 from spinney.model import Changes, Integrity, Session, Snapshot
 from spinney.ports import SessionStore
-from spinney.providers import Capability, Role
+from spinney.providers import Capability
 from spinney_testing._base import PATIENCE, Opening
 from spinney_testing._claims import ClaimConformance
+from spinney_testing._corruption import CorruptionConformance
 from spinney_testing._process import elsewhere
+from spinney_testing._promises import promise
 from spinney_testing._samples import a_full_session, a_reservation, a_session
+from spinney_testing._store_faults import StoreFaultConformance
+from spinney_testing._waiting import WaitingConformance
+from spinney_testing._workspaces import changed, copied, files_of
 
 
-class StoreConformance(ClaimConformance, fixture="provider"):
+class StoreConformance(
+    ClaimConformance,
+    CorruptionConformance,
+    WaitingConformance,
+    StoreFaultConformance,
+    suite="store",
+):
     """Tests of a store. Define the fixture ``provider``.
 
-    Define ``damage`` too, a function that makes what is stored unbelievable, and the behaviour
-    of a corrupt store is tested as well.
+    To have more of it tested, define ``damage``, a function that makes what is stored
+    unbelievable, if it is not both file-backed and checksummed; and ``make_newer``, one that turns
+    what is stored into that of a newer version.
     """
-
-    role = Role.STORE
-
-    @pytest.fixture
-    def damage(self) -> Callable[[], None]:
-        """Return what damages the stored data."""
-        pytest.skip("the fixture 'damage' is not defined")
 
     async def test_loading_when_nothing_is_stored_gives_an_empty_snapshot(
         self, store: SessionStore
@@ -146,6 +153,7 @@ class StoreConformance(ClaimConformance, fixture="provider"):
         (counted,) = (await store.load()).sessions.values()
         assert counted.metadata == {"count": 20}
 
+    @promise(needs=Capability.MULTI_PROCESS)
     async def test_concurrent_processes_lose_nothing(
         self, store: SessionStore, opening: Opening
     ) -> None:
@@ -162,6 +170,31 @@ class StoreConformance(ClaimConformance, fixture="provider"):
                 await store.transact(counting(session.id))
         (counted,) = (await store.load()).sessions.values()
         assert counted.metadata == {"count": 75}
+
+    @promise(needs=Capability.FILE_BACKED)
+    async def test_what_is_committed_is_in_the_files_of_the_workspace(
+        self, store: SessionStore, opening: Opening, workspace: Path
+    ) -> None:
+        sessions = (a_full_session(), a_session())
+        await store.transact(lambda _: Changes(put=sessions))
+        there = opening.at(copied(workspace, "elsewhere"))
+        async with elsewhere(reads, there) as other:
+            assert await other.step() == {one.id: one.to_record() for one in sessions}
+
+    @promise(without=Capability.FILE_BACKED)
+    async def test_files_that_are_not_declared_are_not_used(
+        self, store: SessionStore, workspace: Path
+    ) -> None:
+        before = files_of(workspace)
+        await store.transact(lambda _: Changes(put=(a_full_session(),)))
+        assert not changed(before, files_of(workspace)), "declare 'file-backed'"
+
+    @promise(without=Capability.MULTI_PROCESS)
+    async def test_a_second_process_that_is_not_declared_is_refused(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        async with elsewhere(is_refused, opening) as other:
+            assert await other.step() == Capability.MULTI_PROCESS
 
     async def test_a_commit_survives_the_death_of_its_process(
         self, store: SessionStore, opening: Opening
@@ -196,30 +229,10 @@ class StoreConformance(ClaimConformance, fixture="provider"):
         for snapshot in (after.snapshot, await store.load()):
             assert snapshot.sessions == {session.id: session}
 
-    async def test_a_corrupt_store_is_reported_until_it_is_replaced(
-        self, store: SessionStore, opening: Opening, damage: Callable[[], None]
-    ) -> None:
-        session, recovered = a_session(), a_full_session()
-        await store.transact(lambda _: Changes(put=(session,)))
-        damage()
-        async with opening.open() as another:
-            with pytest.raises(CorruptStoreError) as first:
-                await another.load()
-            with pytest.raises(CorruptStoreError) as second:
-                await another.transact(lambda _: Changes(put=(a_session(),)))
-            assert second.value.token == first.value.token
-            await another.replace_corrupt(first.value.token, Snapshot({recovered.id: recovered}))
-            repaired = await another.load()
-            assert repaired.sessions == {recovered.id: recovered}
-            again = await another.replace_corrupt(first.value.token, Snapshot())
-            assert again.snapshot.sessions == repaired.sessions
-        assert (await store.load()).sessions == repaired.sessions
-
+    @promise(needs=Capability.WATCH)
     async def test_watching_tells_of_what_another_process_changed(
         self, store: SessionStore, opening: Opening
     ) -> None:
-        if Capability.WATCH not in opening.spec.capabilities:
-            pytest.skip("the provider does not declare 'watch'")
         seen: list[Snapshot] = []
         news = anyio.Event()
 
@@ -241,11 +254,8 @@ class StoreConformance(ClaimConformance, fixture="provider"):
                     await news.wait()
             tasks.cancel_scope.cancel()
 
-    async def test_watching_that_is_not_declared_is_refused(
-        self, store: SessionStore, opening: Opening
-    ) -> None:
-        if Capability.WATCH in opening.spec.capabilities:
-            pytest.skip("the provider declares 'watch'")
+    @promise(without=Capability.WATCH)
+    async def test_watching_that_is_not_declared_is_refused(self, store: SessionStore) -> None:
         with anyio.fail_after(2), pytest.raises(UnsupportedCapabilityError) as caught:
             await anext(store.watch())
         assert caught.value.capability == Capability.WATCH
@@ -279,3 +289,20 @@ async def commits(opening: Opening) -> AsyncIterator[str]:
             session = a_session()
             await store.transact(lambda _, new=session: Changes(put=(new,)))
             yield session.id
+
+
+async def reads(opening: Opening) -> AsyncIterator[dict[str, Any]]:
+    """In another process: yield the records of all sessions, by id."""
+    async with opening.open() as store:
+        found = (await store.load()).sessions
+        yield {session_id: session.to_record() for session_id, session in found.items()}
+
+
+async def is_refused(opening: Opening) -> AsyncIterator[str | None]:
+    """In another process: yield the capability for the lack of which it cannot be opened."""
+    try:
+        async with opening.open() as store:
+            await store.load()
+    except UnsupportedCapabilityError as error:
+        yield error.capability
+    yield None

@@ -12,6 +12,11 @@ from spinney_json.options import CAN_WATCH, JsonOptions
 
 __all__ = ["JsonOptions", "spinney_providers"]
 
+_CAPABILITIES = frozenset(
+    {Capability.MULTI_PROCESS, Capability.FILE_BACKED, Capability.CHECKSUMMED}
+    | ({Capability.WATCH} if CAN_WATCH else set())
+)
+
 
 @asynccontextmanager
 async def _open(options: JsonOptions, context: ProviderContext) -> AsyncIterator[SessionStore]:
@@ -24,5 +29,4 @@ async def _open(options: JsonOptions, context: ProviderContext) -> AsyncIterator
 @hookimpl
 def spinney_providers() -> Iterable[ProviderSpec]:
     """Offer the store ``json``."""
-    capabilities = frozenset({Capability.WATCH}) if CAN_WATCH else frozenset()
-    return [ProviderSpec(Role.STORE, "json", _open, JsonOptions, capabilities)]
+    return [ProviderSpec(Role.STORE, "json", _open, JsonOptions, _CAPABILITIES)]

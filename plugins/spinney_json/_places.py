@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from spinney.errors import StoreError
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -42,9 +44,18 @@ class Places:
 
     @property
     def target(self) -> str:
-        """The file itself, where :attr:`file` is a symbolic link to it."""
+        """The file itself, where :attr:`file` is a symbolic link to it.
+
+        Raises:
+            StoreError: that cannot be told; a link would be replaced if it were taken for a file.
+        """
         path = Path(self.file)
-        return os.path.realpath(path) if path.is_symlink() else self.file
+        try:
+            return os.path.realpath(path) if path.is_symlink() else self.file
+        except OSError as error:
+            raise StoreError(
+                f"Cannot look at {self.file!r}: {error}. Nothing was changed."
+            ) from error
 
     @property
     def directories(self) -> set[str]:

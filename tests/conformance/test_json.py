@@ -19,9 +19,9 @@ class TestJson(StoreConformance):
         return spec
 
     @pytest.fixture
-    def damage(self, workspace: Path) -> Callable[[], None]:
-        def cut() -> None:
+    def make_newer(self, workspace: Path) -> Callable[[], None]:
+        def rewrite() -> None:
             file = workspace / ".claude-container-sessions.json"
-            file.write_bytes(file.read_bytes()[:-100])
+            file.write_text(file.read_text().replace('"version": "1.0"', '"version": "1.1"'))
 
-        return cut
+        return rewrite

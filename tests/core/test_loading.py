@@ -114,6 +114,18 @@ def test_a_plugin_that_breaks_when_imported_is_listed_with_its_reason(
 
 
 @pytest.mark.requirement("R6.3")
+def test_a_loaded_plugin_is_had_by_its_name(install: Install) -> None:
+    install("spinney-acme", "acme", STORE)
+    plugins = load_plugins(configuration())
+    assert plugins.plugin("acme") is sys.modules["spinney_acme"]
+
+
+def test_a_plugin_that_is_not_loaded_is_refused_with_the_reason(install: Install) -> None:
+    install("spinney-acme", "acme", "raise RuntimeError('no licence')")
+    with pytest.raises(PluginError, match="'acme' is not loaded: .*no licence"):
+        load_plugins(configuration()).plugin("acme")
+
+
 def test_choosing_what_failed_to_load_says_why(install: Install) -> None:
     install("acme-spinney", "acme", "raise RuntimeError('broken')")
     plugins = load_plugins(configuration(blocked_plugins=BUILT_INS))

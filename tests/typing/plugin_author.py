@@ -60,7 +60,7 @@ def spinney_providers() -> Iterable[ProviderSpec]:
         "counting",
         counting_store,
         config=CountingOptions,
-        capabilities=frozenset({Capability.WATCH}),
+        capabilities=frozenset({Capability.WATCH, Capability.MULTI_PROCESS}),
     )
 
 

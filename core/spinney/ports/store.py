@@ -46,7 +46,11 @@ class Claim:
 
 
 class SessionStore(ABC):
-    """Keeps sessions durably for any number of processes at once."""
+    """Keeps sessions durably, for any number of processes at once.
+
+    One that serves a single process does not declare ``Capability.MULTI_PROCESS``, and refuses
+    to be opened by a second one with :class:`~spinney.errors.UnsupportedCapabilityError`.
+    """
 
     @abstractmethod
     async def load(self) -> Snapshot:

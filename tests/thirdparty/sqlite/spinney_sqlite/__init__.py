@@ -10,7 +10,7 @@ from pydantic import Field
 from spinney.config import Options
 from spinney.hookspecs import hookimpl
 from spinney.ports import SessionStore
-from spinney.providers import ProviderContext, ProviderSpec, Role
+from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
 
 
 class SqliteOptions(Options):
@@ -35,4 +35,5 @@ async def open_store(
 @hookimpl
 def spinney_providers() -> list[ProviderSpec]:
     """Offer the store."""
-    return [ProviderSpec(Role.STORE, "sqlite", open_store, SqliteOptions)]
+    capabilities = frozenset({Capability.FILE_BACKED, Capability.MULTI_PROCESS})
+    return [ProviderSpec(Role.STORE, "sqlite", open_store, SqliteOptions, capabilities)]

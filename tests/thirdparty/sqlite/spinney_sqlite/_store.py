@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 from anyio.to_thread import run_sync
 
@@ -40,7 +41,11 @@ class SqliteStore(SessionStore):
 
     async def transact(self, fn: Transaction) -> Committed:
         """See :meth:`spinney.ports.SessionStore.transact`."""
-        return await run_sync(self._transact, fn)
+        given_up = Event()
+        try:
+            return await run_sync(self._transact, fn, given_up, abandon_on_cancel=True)
+        finally:
+            given_up.set()
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         """See :meth:`spinney.ports.SessionStore.replace_corrupt`."""
@@ -57,14 +62,14 @@ class SqliteStore(SessionStore):
         return self._claims.holder(session_id)
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(
             self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
         )
         try:
             database.execute("PRAGMA synchronous = EXTRA")
             database.executescript(SCHEMA)
-            database.execute("BEGIN IMMEDIATE")
+            database.execute(begin)
             yield database
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
@@ -81,11 +86,13 @@ class SqliteStore(SessionStore):
     def _load(self) -> Snapshot:
         if not self._path.exists():
             return Snapshot(integrity=Integrity.MISSING)
-        with self._database() as database:
+        with self._database("BEGIN") as database:
             return _read(database)
 
-    def _transact(self, fn: Transaction) -> Committed:
+    def _transact(self, fn: Transaction, given_up: Event) -> Committed:
         with self._database() as database:
+            if given_up.is_set():
+                raise StoreError("Nobody waits for this transaction any more.")
             found = _read(database)
             changes = fn(found)
             if changes:

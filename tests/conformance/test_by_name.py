@@ -1,0 +1,87 @@
+"""Installed providers, tested by their names alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOOKS = "hooks answer in time with nothing or a veto"
+
+
+def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "--pyargs", "spinney_testing", *options]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+
+
+def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) -> None:
+    reports = ["--spinney-report", "report.json", "--spinney-report", "reports/report.txt"]
+    done = run(tmp_path, "--spinney-provider", "lifecycle:log", *reports)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    (subject,) = json.loads((tmp_path / "report.json").read_text())
+    assert (subject["provider"], subject["suite"]) == ("lifecycle:log", "lifecycle")
+    assert subject["version"] == "1.0"
+    outcomes = {row["promise"]: row["outcome"] for row in subject["promises"]}
+    assert outcomes[HOOKS] == "kept"
+    text = (tmp_path / "reports" / "report.txt").read_text()
+    assert f"kept           {HOOKS}\n" in text
+    assert f"lifecycle:log ({subject['distribution']}), suite lifecycle 1.0: " in done.stdout
+
+
+def test_each_role_has_its_suite(tmp_path: Path) -> None:
+    named = [
+        f"--spinney-provider={role}"
+        for role in ("store:json", "workspace:git", "recovery:git", "terminal:pty")
+    ]
+    done = run(tmp_path, *named, "--collect-only")
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty"):
+        assert f"::Test_{title}::" in done.stdout
+
+
+def test_all_that_is_installed_is_tested_on_request(tmp_path: Path) -> None:
+    done = run(tmp_path, "--spinney-provider=all", "--collect-only")
+    for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty", "lifecycle_log"):
+        assert f"::Test_{title}::" in done.stdout
+
+
+def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    report = ["--spinney-report", "report.json", "-n", "2"]
+    done = run(tmp_path, "--spinney-provider=lifecycle:log", *report)
+    (subject,) = json.loads((tmp_path / "report.json").read_text())
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert {row["outcome"] for row in subject["promises"]} == {"kept"}
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ((), "Say what to test"),
+        (("--spinney-provider=store:nowhere",), "nowhere"),
+        (("--spinney-provider=lifecycle:nobody",), "'nobody' is not loaded"),
+        (("--spinney-provider=shop:json",), "'shop:json' is not ROLE:NAME with a role of store, "),
+        (("--spinney-provider=store",), "''"),
+    ],
+)
+def test_what_cannot_be_tested_is_an_error_that_says_why(
+    tmp_path: Path, named: tuple[str, ...], message: str
+) -> None:
+    done = run(tmp_path, *named)
+    assert done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    assert message in done.stdout + done.stderr
+
+
+def test_the_pytest_plugin_imports_nothing_of_spinney_at_start_up(tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text(
+        "import sys\n"
+        "def test_nothing():\n"
+        "    assert 'spinney_testing._plugin' in sys.modules\n"
+        "    assert 'spinney' not in sys.modules\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "test_nothing.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,119 @@
+"""Promises that a provider does not keep, and promises that are new."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinney_testing import _promises, deviation
+from spinney_testing.lifecycle import LifecyclePluginConformance
+
+pytest_plugins = ["pytester"]
+
+VETO = "test_hooks_answer_in_time_with_nothing_or_a_veto"
+
+BROKEN = """
+import pytest
+import spinney
+from spinney_testing import deviation
+from spinney_testing.lifecycle import LifecyclePluginConformance
+
+class Chatty:
+    @spinney.hookimpl
+    async def spinney_session_created(self, event):
+        return {answer}
+
+class TestChatty(LifecyclePluginConformance):
+    @pytest.fixture
+    def plugin(self):
+        return Chatty()
+    {deviation}
+"""
+
+
+@pytest.fixture
+def promises(pytester: pytest.Pytester) -> Any:
+    """Run a test module; return the outcomes of its promises, and the exit code."""
+
+    def run(source: str, *options: str) -> tuple[dict[str, dict[str, Any]], int]:
+        pytester.makepyfile(source)
+        ran = pytester.runpytest_inprocess("--spinney-report", "report.json", *options)
+        (subject,) = json.loads(Path("report.json").read_text())
+        return {row["promise"]: row for row in subject["promises"]}, ran.ret
+
+    return run
+
+
+def test_a_promise_that_is_not_kept_is_named_in_the_report(promises: Any) -> None:
+    found, code = promises(BROKEN.format(answer="'words'", deviation=""))
+    assert found["hooks answer in time with nothing or a veto"]["outcome"] == "broken"
+    assert "returns something" in found["hooks answer in time with nothing or a veto"]["why"]
+    assert found["cancelled hooks end"]["outcome"] == "kept"
+    assert code == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_deviation_is_an_expected_failure_and_its_reason_is_reported(promises: Any) -> None:
+    reason = "It talks to a bot."
+    known = f"{VETO} = deviation('{reason}')"
+    found, code = promises(BROKEN.format(answer="'words'", deviation=known))
+    assert found["hooks answer in time with nothing or a veto"]["outcome"] == "deviates"
+    assert found["hooks answer in time with nothing or a veto"]["why"] == reason
+    assert code == pytest.ExitCode.OK
+
+
+def test_a_deviation_from_a_promise_that_is_kept_fails(promises: Any) -> None:
+    known = f"{VETO} = deviation('It talks to a bot.')"
+    found, code = promises(BROKEN.format(answer="None", deviation=known))
+    assert found["hooks answer in time with nothing or a veto"]["outcome"] == "broken"
+    assert code == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None])
+def test_a_deviation_needs_a_reason(reason: Any) -> None:
+    with pytest.raises(TypeError, match="needs a reason"):
+        deviation(reason)
+
+
+def test_a_deviation_from_what_is_no_promise_cannot_be_defined() -> None:
+    body = {"plugin": None, "test_nothing_of_the_kind": deviation("why")}
+    with pytest.raises(TypeError, match="no standard test test_nothing_of_the_kind"):
+        type("TestMine", (LifecyclePluginConformance,), body)
+
+
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say that a promise came with some version of the suites, which are at 1.7."""
+
+    def renew(since: str) -> None:
+        monkeypatch.setattr(_promises, "SUITE_VERSION", "1.7")
+        test = getattr(LifecyclePluginConformance, VETO)
+        monkeypatch.setattr(test, "__promise__", _promises.Promise(since), raising=False)
+
+    return renew
+
+
+def test_a_new_promise_that_is_broken_warns(promises: Any, renewed: Any) -> None:
+    renewed("1.7")
+    found, code = promises(BROKEN.format(answer="'words'", deviation=""))
+    assert found["hooks answer in time with nothing or a veto"]["outcome"] == "warned"
+    assert "1.7" in found["hooks answer in time with nothing or a veto"]["why"]
+    assert code == pytest.ExitCode.OK
+
+
+def test_a_new_promise_that_is_broken_fails_where_that_is_asked_for(
+    promises: Any, renewed: Any
+) -> None:
+    renewed("1.7")
+    found, code = promises(BROKEN.format(answer="'words'", deviation=""), "--spinney-strict")
+    assert found["hooks answer in time with nothing or a veto"]["outcome"] == "broken"
+    assert code == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_promise_fails_from_the_next_version_on(promises: Any, renewed: Any) -> None:
+    renewed("1.6")
+    found, code = promises(BROKEN.format(answer="'words'", deviation=""))
+    assert found["hooks answer in time with nothing or a veto"]["outcome"] == "broken"
+    assert code == pytest.ExitCode.TESTS_FAILED
