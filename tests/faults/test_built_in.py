@@ -42,7 +42,8 @@ def keeps_its_promises(report: Report, record_property: Any) -> None:
     assert not report.violations, report
 
 
-@pytest.mark.requirement("R3.5")
+@pytest.mark.requirement("R3.6")
+@pytest.mark.requirement("R5.2")
 @pytest.mark.parametrize(("spec", "scenario"), WORK)
 def test_at_every_system_call(
     spec: ProviderSpec,
@@ -56,6 +57,7 @@ def test_at_every_system_call(
     keeps_its_promises(report, record_property)
 
 
+@pytest.mark.requirement("R3.5")
 @pytest.mark.parametrize(("spec", "scenario"), WORK)
 def test_at_every_crash_state(
     spec: ProviderSpec,
@@ -70,6 +72,7 @@ def test_at_every_crash_state(
     assert report.left_out == 0
 
 
+@pytest.mark.requirement("R3.3")
 @pytest.mark.parametrize(("spec", "scenario"), DAMAGED)
 def test_with_every_damage(
     spec: ProviderSpec, scenario: type[Scenario], repository: Path, record_property: Any
