@@ -29,12 +29,12 @@ class Cancelled:
         self.waits = 0
         """How often it has waited for something, which is where a cancellation reaches it."""
 
-    def __await__(self) -> Generator[Any, Any, object]:
-        """Await the code.
+    @property
+    def endless(self) -> bool:
+        """Whether it waited again and again, and was given up."""
+        return self.waits >= _STUBBORN
 
-        Raises:
-            AssertionError: it waits on and on.
-        """
+    def __await__(self) -> Generator[Any, Any, object]:
         steps = self._code.__await__()
         step, value = steps.send, None
         while True:
@@ -43,7 +43,8 @@ class Cancelled:
             except StopIteration as end:
                 return end.value
             self.waits += 1
-            assert self.waits < _STUBBORN, "it goes on although it is cancelled"
+            if self.endless:
+                return None
             try:
                 step, value = steps.send, (yield waits_for)
             except BaseException as error:
