@@ -29,11 +29,6 @@ class Cancelled:
         self.waits = 0
         """How often it has waited for something, which is where a cancellation reaches it."""
 
-    @property
-    def endless(self) -> bool:
-        """Whether it waited again and again, and was given up."""
-        return self.waits >= _STUBBORN
-
     def __await__(self) -> Generator[Any, Any, object]:
         steps = self._code.__await__()
         step, value = steps.send, None
@@ -43,7 +38,7 @@ class Cancelled:
             except StopIteration as end:
                 return end.value
             self.waits += 1
-            if self.endless:
+            if self.waits == _STUBBORN:
                 return None
             try:
                 step, value = steps.send, (yield waits_for)
