@@ -85,7 +85,7 @@ def tasks_now() -> set[int]:
 
 
 def resources_now() -> dict[str, int]:
-    """Return how many threads, children and open descriptors this process has."""
+    """Return how many threads and open descriptors this process has."""
     return {"threads": threading.active_count(), "descriptors": len(os.listdir("/dev/fd"))}
 
 
