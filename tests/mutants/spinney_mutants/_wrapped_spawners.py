@@ -58,7 +58,7 @@ class SweepsOneGroup(WrappedSpawner):
         if pid is None or entry not in (environ_of(pid) or ()):
             return SweepReport()
         os.killpg(pid, signal.SIGKILL)
-        while environ_of(pid):
+        while environ_of(pid):  # noqa: ASYNC110 - the kernel sends no event
             await anyio.sleep(0.01)
         return SweepReport(found=(pid,), ended=(pid,))
 
