@@ -7,7 +7,7 @@ rename(2) puts that name in the place of the backup before. Whatever fails here 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spinney.logs import log
 from spinney.model import Integrity, Session
@@ -54,7 +54,7 @@ class Backup:
             self._link(source)
             status = _files.status(source)
             found = _files.identity_of(status)
-            if replace(found, changed=expected.changed) != expected:
+            if found._replace(changed=expected.changed) != expected:
                 _files.unlink(self._temporary)
                 return False
             _files.rename(self._temporary, self.path)

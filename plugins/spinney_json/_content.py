@@ -11,8 +11,8 @@ from spinney_json._files import Identity
 
 ATTEMPTS = 20
 """How often a file that somebody else keeps changing is read or written again."""
-_MAX_SIZE = 512 << 20
-"""Bytes; a larger file is none of ours, and would not fit in memory several times over."""
+MAX_SIZE = 32 << 20
+"""Bytes; a larger file is none of ours. What a smaller one holds may take forty times as many."""
 
 
 class OvertakenError(Exception):
@@ -46,8 +46,8 @@ def content_of(path: str) -> Content | None:
                 before = _files.status_of(fd)
                 if not _files.is_regular(before):
                     raise unreadable(path, "it is no regular file")
-                if before.st_size > _MAX_SIZE:
-                    raise unreadable(path, f"it is larger than {_MAX_SIZE >> 20} MiB")
+                if before.st_size > MAX_SIZE:
+                    raise unreadable(path, f"it is larger than {MAX_SIZE >> 20} MiB")
                 data = _files.read_all(fd, before.st_size + 1)
                 identity = _files.identity_of(_files.status_of(fd))
             finally:

@@ -109,6 +109,12 @@ class FileLock:
                 _files.close(fd)
         return 0
 
+    def noted_by_now(self) -> int:
+        """As :meth:`noted`, at less cost; only while locked."""
+        with suppress(OSError):
+            return as_number(_files.read_note(self._fd))
+        return 0
+
     def close(self) -> None:
         """Close the lock file."""
         fd, self._fd = self._fd, -1

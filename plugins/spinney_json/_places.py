@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -24,17 +25,21 @@ class Places:
     """Directory of the locks that stand for claims."""
 
     @classmethod
-    def of(cls, workspace: Path, file: str) -> Places:
+    def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
         Locks and the backup lie in the workspace's git directory, which ``git clean -fdx`` spares,
         under a name that does not change when the workspace is mounted elsewhere. Without a
         repository, or for a file outside the workspace, which several workspaces may share, they
-        lie beside the file.
+        lie beside the file. Where ``locks`` names a directory they lie in it, by the path of the
+        file.
         """
         path = Path(os.path.normpath(workspace / file))
         home = _git_directory(workspace) if path.is_relative_to(workspace) else None
-        if home is not None:
+        if locks is not None:
+            real = Path(os.path.realpath(path))
+            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
+        elif home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
             real = Path(os.path.realpath(path))
@@ -63,13 +68,14 @@ class Places:
         return {os.path.dirname(path) for path in (self.file, self.target)}
 
 
-def temporary_names(target: str) -> list[str]:
-    """Return the names for the temporary file beside ``target``, the agreed one first.
+def temporary_names(target: str) -> Iterator[str]:
+    """Yield the names for the temporary file beside ``target``, the agreed one first.
 
     The others serve when something that cannot be removed occupies it.
     """
-    stem = str(Path(target).with_suffix(""))
-    return [f"{stem}.tmp", *(f"{stem}.{number}.tmp" for number in range(1, 10))]
+    stem = os.path.splitext(target)[0]
+    yield f"{stem}.tmp"
+    yield from (f"{stem}.{number}.tmp" for number in range(1, 10))
 
 
 def _git_directory(workspace: Path) -> Path | None:

@@ -17,17 +17,20 @@ from spinney_json import _aside, _files
 from spinney_json._atomic import Stats
 from spinney_json._atomic import replace as replace_file
 from spinney_json._backup import Backup, Copy
+from spinney_json._checksum import Checksum
 from spinney_json._content import (
     ATTEMPTS,
+    MAX_SIZE,
     Content,
     OvertakenError,
     content_of,
     restless,
     unreadable,
 )
-from spinney_json._document import EMPTY, VERSION, Document
+from spinney_json._document import EMPTY, VERSION, Document, Draft
 from spinney_json._files import Identity
 from spinney_json._locks import FileLock, is_unsupported
+from spinney_json._mounts import UnsharedLocksError
 from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
 from spinney_json._remains import Remains
@@ -47,6 +50,10 @@ class Known:
     """How often somebody else had changed the content by then."""
 
 
+class _TooLargeError(StoreError):
+    """What would be written could not be read again."""
+
+
 class StateFile:
     """One state file. :meth:`current` in any thread, the rest in the one that writes."""
 
@@ -59,6 +66,7 @@ class StateFile:
         self._backup = Backup(places.backup)
         self._known: Known | None = None
         self._written = ""
+        self._checksum = Checksum()
         self._guard = threading.Lock()
 
     def current(self) -> Known:
@@ -102,8 +110,10 @@ class StateFile:
         try:
             self._lock.acquire()
         except OSError as error:
-            hint = " Its file system has no locks." if is_unsupported(error) else ""
-            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.{hint}") from error
+            if is_unsupported(error):
+                where = os.path.dirname(self._places.lock)
+                raise UnsharedLocksError(where, "its file system has no locks") from error
+            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.") from error
         try:
             return work()
         finally:
@@ -123,9 +133,13 @@ class StateFile:
             document, outcomes = self._applied(found.document, transactions)
             if document is found.document:
                 return outcomes
-            with suppress(OvertakenError):
+            try:
                 self._replace(found, document)
-                return outcomes
+            except OvertakenError:
+                continue
+            except _TooLargeError as error:
+                return self._alone(transactions) if len(transactions) > 1 else [error]
+            return outcomes
         raise restless(self._places.file)
 
     def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
@@ -146,6 +160,16 @@ class StateFile:
     def close(self) -> None:
         """Close the lock file."""
         self._lock.close()
+
+    def _alone(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
+        """Commit each by itself: one of them is too much."""
+        outcomes: list[Committed | BaseException] = []
+        for transaction in transactions:
+            try:
+                outcomes += self.commit([transaction])
+            except StoreError as error:
+                outcomes.append(error)
+        return outcomes
 
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
         for _ in range(ATTEMPTS):
@@ -203,27 +227,31 @@ class StateFile:
             log.warning("state_file_foreign", path=self._places.file)
         return judged
 
-    def _numbered(self, document: Document) -> Document:
+    def _numbered(self, document: Document, noted: int | None = None) -> Document:
         """Return ``document`` with a revision no lower than any ever written."""
-        revision = max(document.snapshot.revision, self._lock.noted())
-        return replace(document, snapshot=replace(document.snapshot, revision=revision))
+        noted = self._lock.noted() if noted is None else noted
+        if document.snapshot.revision >= noted:
+            return document
+        return replace(document, snapshot=replace(document.snapshot, revision=noted))
 
     def _applied(
         self, found: Document, transactions: Sequence[Transaction]
     ) -> tuple[Document, list[Committed | BaseException]]:
-        document = found
+        draft: Draft | None = None
         outcomes: list[Committed | BaseException] = []
         for transaction in transactions:
+            snapshot = draft.snapshot if draft else found.snapshot
             try:
-                changes = transaction(document.snapshot)
+                changes = transaction(snapshot)
                 if changes:
-                    base = self._numbered(found) if document is found else document
-                    document = base.changed(changes)
+                    draft = draft or Draft(self._numbered(found, self._lock.noted_by_now()))
+                    draft.apply(changes)
+                    snapshot = draft.snapshot
             except BaseException as error:
                 outcomes.append(error)
             else:
-                outcomes.append(Committed(document.snapshot, document.snapshot.revision))
-        return document, outcomes
+                outcomes.append(Committed(snapshot, snapshot.revision))
+        return draft.document() if draft and draft.is_changed else found, outcomes
 
     def _replace(self, found: Known, document: Document) -> None:
         """Write ``document`` in the place of what was ``found``."""
@@ -251,7 +279,9 @@ class StateFile:
         if content is not None:
             with suppress(DamagedError):
                 earlier = read(content.data, self._places.file)
-        document = self._numbered(Remains.of(earlier, backup).rebuilt(snapshot))
+        document = self._numbered(
+            Remains.of(earlier, backup).rebuilt(snapshot), self._lock.noted_by_now()
+        )
         identity = None if content is None else self._keep(content, "corrupt")
         self._keep_backup(backup, snapshot)
         stored = self._write(document.incremented(), identity, keep_previous=False).snapshot
@@ -262,16 +292,21 @@ class StateFile:
         self, document: Document, expected: Identity | None, *, keep_previous: bool
     ) -> Document:
         try:
-            sealed, data = document.sealed()
+            sealed, content = document.sealed_with(self._checksum)
         except RecursionError as error:
             raise StoreError(
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
                 "written again; nothing was changed."
             ) from error
+        if sum(map(len, content)) > MAX_SIZE:
+            raise _TooLargeError(
+                f"{self._places.file!r} would become larger than {MAX_SIZE >> 20} MiB; nothing "
+                "was changed. Keep large data in files, and their paths in metadata."
+            )
         self._written = sealed.seal
         identity = replace_file(
             self._places.target,
-            data,
+            content,
             expected,
             self.stats,
             self._backup,
@@ -295,7 +330,7 @@ class StateFile:
         identity = self._identity()
         if (
             identity is None
-            or replace(identity, changed=content.identity.changed) != content.identity
+            or identity._replace(changed=content.identity.changed) != content.identity
         ):
             raise OvertakenError
         return identity

@@ -134,7 +134,7 @@ async def test_what_is_no_regular_file_is_refused_without_waiting(
 
 
 async def test_a_file_too_large_is_refused_unread(open_store, state, monkeypatch) -> None:
-    monkeypatch.setattr(_content, "_MAX_SIZE", 1 << 20)
+    monkeypatch.setattr(_content, "MAX_SIZE", 1 << 20)
     with state.open("wb") as file:
         file.truncate((1 << 20) + 1)
     async with open_store() as store:
