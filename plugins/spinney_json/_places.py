@@ -32,21 +32,20 @@ class Places:
         Locks and the backup lie in the workspace's git directory, which ``git clean -fdx`` spares,
         under a name that does not change when the workspace is mounted elsewhere. Without a
         repository, or for a file outside the workspace, which several workspaces may share, they
-        lie beside the file. Where ``locks`` names a directory they lie in it, by the path of the
-        file.
+        lie beside the file. Where ``locks`` names a directory the locks lie in that, by the path of
+        the file.
         """
         path = Path(os.path.normpath(workspace / file))
         home = _git_directory(workspace) if path.is_relative_to(workspace) else None
-        if locks is not None:
-            real = Path(os.path.realpath(path))
-            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
-        elif home is not None:
+        real = Path(os.path.realpath(path))
+        if home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
-            real = Path(os.path.realpath(path))
             root, name = real.parent / ".spinney", real.name
-        lock, backup = (str(root / f"{name}.{what}") for what in ("lock", "bak"))
-        return cls(str(path), lock, backup, str(root / "claims"))
+        backup = root / f"{name}.bak"
+        if locks is not None:
+            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
+        return cls(str(path), str(root / f"{name}.lock"), str(backup), str(root / "claims"))
 
     @property
     def target(self) -> str:

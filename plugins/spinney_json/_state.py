@@ -279,7 +279,9 @@ class StateFile:
         if content is not None:
             with suppress(DamagedError):
                 earlier = read(content.data, self._places.file)
-        document = self._numbered(Remains.of(earlier, backup).rebuilt(snapshot))
+        document = self._numbered(
+            Remains.of(earlier, backup).rebuilt(snapshot), self._lock.noted_by_now()
+        )
         identity = None if content is None else self._keep(content, "corrupt")
         self._keep_backup(backup, snapshot)
         stored = self._write(document.incremented(), identity, keep_previous=False).snapshot
