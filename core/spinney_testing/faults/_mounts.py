@@ -40,9 +40,9 @@ def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data:
     _call("mount", source.encode(), os.fsencode(target), kind.encode(), flags, data.encode())
 
 
-def unmount(target: str | Path) -> None:
-    """umount2(2): take the uppermost mount away, now or when its last file is closed."""
-    _call("umount2", os.fsencode(target), _DETACH)
+def unmount(target: str | Path, flags: int = 0) -> None:
+    """umount2(2)."""
+    _call("umount2", os.fsencode(target), flags)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def read_only(directory: Path) -> Iterator[None]:
         mount("none", directory, flags=BIND | REMOUNT | READ_ONLY)
         yield
     finally:
-        unmount(directory)
+        unmount(directory, _DETACH)
 
 
 @cache
