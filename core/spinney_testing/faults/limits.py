@@ -8,10 +8,9 @@ was stored before must be there, and once the limit is lifted the next write mus
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +24,7 @@ from spinney_testing._opening import Opening
 from spinney_testing.faults import _mounts
 from spinney_testing.faults._fresh import forked, in_fresh_process
 from spinney_testing.faults._meeting import meet, store_something
+from spinney_testing.faults._rlimits import descriptors_left, largest_file
 
 _PAGE = 4096
 _MOST_STEPS = 200
@@ -108,9 +108,9 @@ def _limiting(limit: Limit, workspace: Path, step: int) -> AbstractContextManage
         case Limit.SPACE | Limit.INODES:
             return _full(workspace, limit, step)
         case Limit.FILE_SIZE:
-            return _lowered(resource.RLIMIT_FSIZE, lambda: step * _PAGE)
+            return largest_file(step * _PAGE)
         case Limit.DESCRIPTORS:
-            return _lowered(resource.RLIMIT_NOFILE, lambda: _next_descriptor() + step)
+            return descriptors_left(step)
     return _mounts.read_only(workspace)
 
 
@@ -127,18 +127,3 @@ def _full(workspace: Path, limit: Limit, left: int) -> Iterator[None]:
         yield
     finally:
         _mounts.mount("tmpfs", workspace, flags=_mounts.REMOUNT, data=_UNLIMITED)
-
-
-@contextmanager
-def _lowered(which: int, to: Callable[[], int]) -> Iterator[None]:
-    soft, hard = resource.getrlimit(which)
-    resource.setrlimit(which, (to(), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(which, (soft, hard))
-
-
-def _next_descriptor() -> int:
-    os.close(number := os.dup(0))
-    return number
