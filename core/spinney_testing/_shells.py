@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
 from spinney.model import Session
 from spinney.ports import Chunk, Gap, Size, SpawnRequest, Terminal, TerminalSpawner
-from spinney_testing._base import PATIENCE, Opening
+from spinney_testing._base import PATIENCE
 from spinney_testing._samples import a_session
 
 
@@ -24,10 +23,15 @@ class Spawn:
         self._workspace = str(workspace)
 
     async def __call__(
-        self, script: str, *, env: Mapping[str, str] | None = None, size: Size | None = None
+        self,
+        script: str,
+        *,
+        session: Session | None = None,
+        env: Mapping[str, str] | None = None,
+        size: Size | None = None,
     ) -> Terminal:
         """Start ``script``."""
-        return await self.command("sh", "-c", script, env=env, size=size)
+        return await self.command("sh", "-c", script, session=session, env=env, size=size)
 
     async def command(
         self,
@@ -78,13 +82,3 @@ async def shown(terminal: Terminal, text: bytes) -> None:
                 if part is None:
                     pytest.fail(f"{text!r} never came; only {seen!r}")
                 seen += data_of(part)
-
-
-async def leaves_behind(opening: Opening, session: Session) -> AsyncIterator[tuple[int, Any]]:
-    """In another process: start what survives its host; yield its pid and reference."""
-    async with opening.open() as spawner:
-        spawn = Spawn(spawner, opening.workspace)
-        script = "trap '' HUP; echo ready; while :; do sleep 1; done"
-        terminal = await spawn.command("sh", "-c", script, session=session)
-        await shown(terminal, b"ready")
-        yield terminal.pid, terminal.ref

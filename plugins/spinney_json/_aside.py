@@ -50,7 +50,11 @@ def kept(target: str, why: str) -> list[Path]:
 
 def prune(target: str, present: Collection[str]) -> None:
     """Remove the oldest corrupt files beyond :data:`KEPT` whose every session is ``present``."""
-    files = kept(target, "corrupt")
+    try:
+        files = kept(target, "corrupt")
+    except OSError as error:
+        log.warning("kept_files_not_pruned", path=target, reason=str(error))
+        return
     excess = len(files) - KEPT
     for path in files:
         if excess <= 0:

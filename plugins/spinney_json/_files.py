@@ -11,13 +11,12 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _READ_SIZE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
 
     device: int
@@ -88,6 +87,12 @@ def read_all(fd: int, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def read_about(path: str) -> str:
+    """Return the text of a file of proc(5)."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of ``data``, however little each write(2) takes."""
     rest = memoryview(data)
@@ -128,7 +133,8 @@ def take_over_access(fd: int, status: os.stat_result) -> None:
     if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
         with suppress(PermissionError):
             os.fchown(fd, status.st_uid, status.st_gid)
-    os.fchmod(fd, stat.S_IMODE(status.st_mode))
+    if stat.S_IMODE(os.fstat(fd).st_mode) != stat.S_IMODE(status.st_mode):
+        os.fchmod(fd, stat.S_IMODE(status.st_mode))
 
 
 def rename(source: str, target: str) -> None:

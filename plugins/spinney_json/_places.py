@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from spinney.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +24,20 @@ class Places:
     """Directory of the locks that stand for claims."""
 
     @classmethod
-    def of(cls, workspace: Path, file: str) -> Places:
+    def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
         Locks lie in the repository's git directory, which ``git clean -fdx`` spares, under a
         name that does not change when the workspace is mounted elsewhere. Without a repository,
         or for a file outside the workspace, which several workspaces may share, they lie beside
-        the file.
+        the file. Where ``locks`` names a directory they lie in it, by the path of the file.
         """
         path = Path(os.path.normpath(workspace / file))
         home = _git_directory(workspace) if path.is_relative_to(workspace) else None
-        if home is not None:
+        if locks is not None:
+            real = Path(os.path.realpath(path))
+            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
+        elif home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
             real = Path(os.path.realpath(path))
@@ -39,9 +46,20 @@ class Places:
 
     @property
     def target(self) -> str:
-        """The file itself, where :attr:`file` is a symbolic link to it."""
-        path = Path(self.file)
-        return os.path.realpath(path) if path.is_symlink() else self.file
+        """The file itself, where :attr:`file` is a symbolic link to it.
+
+        Raises:
+            StoreError: that cannot be told; a link would be replaced if it were taken for a file.
+        """
+        try:
+            is_link = stat.S_ISLNK(os.lstat(self.file).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return self.file
+        except OSError as error:
+            raise StoreError(
+                f"Cannot look at {self.file!r}: {error}. Nothing was changed."
+            ) from error
+        return os.path.realpath(self.file) if is_link else self.file
 
     @property
     def directories(self) -> set[str]:
@@ -49,13 +67,14 @@ class Places:
         return {os.path.dirname(path) for path in (self.file, self.target)}
 
 
-def temporary_names(target: str) -> list[str]:
-    """Return the names for the temporary file beside ``target``, the agreed one first.
+def temporary_names(target: str) -> Iterator[str]:
+    """Yield the names for the temporary file beside ``target``, the agreed one first.
 
     The others serve when something that cannot be removed occupies it.
     """
-    stem = str(Path(target).with_suffix(""))
-    return [f"{stem}.tmp", *(f"{stem}.{number}.tmp" for number in range(1, 10))]
+    stem = os.path.splitext(target)[0]
+    yield f"{stem}.tmp"
+    yield from (f"{stem}.{number}.tmp" for number in range(1, 10))
 
 
 def _git_directory(workspace: Path) -> Path | None:

@@ -21,9 +21,11 @@ from spinney.ports import Committed, Transaction
 from spinney_json import _aside, _files
 from spinney_json._atomic import OvertakenError, Stats
 from spinney_json._atomic import replace as replace_file
-from spinney_json._document import EMPTY, VERSION, Document
+from spinney_json._checksum import Checksum
+from spinney_json._document import EMPTY, VERSION, Document, Draft
 from spinney_json._files import Identity
 from spinney_json._locks import FileLock, is_unsupported
+from spinney_json._mounts import UnsharedLocksError
 from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
 from spinney_json._salvage import salvage
@@ -33,8 +35,8 @@ T = TypeVar("T")
 
 _ATTEMPTS = 20
 """How often a file that somebody else keeps changing is read or written again."""
-_MAX_SIZE = 512 << 20
-"""Bytes; a larger file is none of ours, and would not fit in memory several times over."""
+_MAX_SIZE = 32 << 20
+"""Bytes; a larger file is none of ours. What a smaller one holds may take forty times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Known:
     """How often somebody else had changed the content by then."""
 
 
+class _TooLargeError(StoreError):
+    """What would be written could not be read again."""
+
+
 class StateFile:
     """One state file. :meth:`current` in any thread, the rest in the one that writes."""
 
@@ -68,6 +74,7 @@ class StateFile:
         self._lock = FileLock(places.lock)
         self._known: Known | None = None
         self._written = ""
+        self._checksum = Checksum()
         self._guard = threading.Lock()
 
     def current(self) -> Known:
@@ -97,8 +104,10 @@ class StateFile:
         try:
             self._lock.acquire()
         except OSError as error:
-            hint = " Its file system has no locks." if is_unsupported(error) else ""
-            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.{hint}") from error
+            if is_unsupported(error):
+                where = os.path.dirname(self._places.lock)
+                raise UnsharedLocksError(where, "its file system has no locks") from error
+            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.") from error
         try:
             return work()
         finally:
@@ -118,9 +127,13 @@ class StateFile:
             document, outcomes = self._applied(found.document, transactions)
             if document is found.document:
                 return outcomes
-            with suppress(OvertakenError):
+            try:
                 self._write(document, found.identity, _reason_to_keep(found.document))
-                return outcomes
+            except OvertakenError:
+                continue
+            except _TooLargeError as error:
+                return self._alone(transactions) if len(transactions) > 1 else [error]
+            return outcomes
         raise self._restless()
 
     def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
@@ -140,6 +153,16 @@ class StateFile:
     def close(self) -> None:
         """Close the lock file."""
         self._lock.close()
+
+    def _alone(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
+        """Commit each by itself: one of them is too much."""
+        outcomes: list[Committed | BaseException] = []
+        for transaction in transactions:
+            try:
+                outcomes += self.commit([transaction])
+            except StoreError as error:
+                outcomes.append(error)
+        return outcomes
 
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
         for _ in range(_ATTEMPTS):
@@ -188,45 +211,54 @@ class StateFile:
             log.warning("state_file_foreign", path=self._places.file)
         return judged
 
-    def _numbered(self, document: Document) -> Document:
+    def _numbered(self, document: Document, noted: int | None = None) -> Document:
         """Return ``document`` with a revision no lower than any ever written."""
-        revision = max(document.snapshot.revision, self._lock.noted())
-        return replace(document, snapshot=replace(document.snapshot, revision=revision))
+        noted = self._lock.noted() if noted is None else noted
+        if document.snapshot.revision >= noted:
+            return document
+        return replace(document, snapshot=replace(document.snapshot, revision=noted))
 
     def _applied(
         self, found: Document, transactions: Sequence[Transaction]
     ) -> tuple[Document, list[Committed | BaseException]]:
-        document = found
+        draft: Draft | None = None
         outcomes: list[Committed | BaseException] = []
         for transaction in transactions:
+            snapshot = draft.snapshot if draft else found.snapshot
             try:
-                changes = transaction(document.snapshot)
+                changes = transaction(snapshot)
                 if changes:
-                    base = self._numbered(found) if document is found else document
-                    document = base.changed(changes)
+                    draft = draft or Draft(self._numbered(found, self._lock.noted_by_now()))
+                    draft.apply(changes)
+                    snapshot = draft.snapshot
             except BaseException as error:
                 outcomes.append(error)
             else:
-                outcomes.append(Committed(document.snapshot, document.snapshot.revision))
-        return document, outcomes
+                outcomes.append(Committed(snapshot, snapshot.revision))
+        return draft.document() if draft and draft.is_changed else found, outcomes
 
     def _write(
         self, document: Document, expected: Identity | None, keep: str | None = None
     ) -> Document:
         if keep is not None:
-            content = self._content()
-            if content is None or content.identity != expected:
+            found = self._content()
+            if found is None or found.identity != expected:
                 raise OvertakenError
-            expected = self._keep(content, keep)
+            expected = self._keep(found, keep)
         try:
-            sealed, data = document.sealed()
+            sealed, content = document.sealed_with(self._checksum)
         except RecursionError as error:
             raise StoreError(
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
                 "written again; nothing was changed."
             ) from error
+        if sum(map(len, content)) > _MAX_SIZE:
+            raise _TooLargeError(
+                f"{self._places.file!r} would become larger than {_MAX_SIZE >> 20} MiB; nothing "
+                "was changed. Keep large data in files, and their paths in metadata."
+            )
         self._written = sealed.seal
-        identity = replace_file(self._places.target, data, expected, self.stats)
+        identity = replace_file(self._places.target, content, expected, self.stats)
         self._note(sealed.snapshot.revision)
         with self._guard:
             known = Known(sealed, identity, self.generation)
@@ -254,7 +286,7 @@ class StateFile:
         identity = self._identity()
         if (
             identity is None
-            or replace(identity, changed=content.identity.changed) != content.identity
+            or identity._replace(changed=content.identity.changed) != content.identity
         ):
             raise OvertakenError
         return identity

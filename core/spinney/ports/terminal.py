@@ -169,7 +169,11 @@ class Terminal(ABC):
 
 
 class TerminalSpawner(ABC):
-    """Starts processes in terminals."""
+    """Starts processes in terminals.
+
+    Without ``Capability.ADOPT`` they have ended when the provider is closed: nobody could come
+    back to them.
+    """
 
     @abstractmethod
     async def spawn(self, request: SpawnRequest) -> Terminal:

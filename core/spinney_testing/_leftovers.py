@@ -1,0 +1,119 @@
+"""What every terminal provider must leave behind: nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney.errors import SpawnError
+from spinney.ports import Terminal
+from spinney.providers import Capability
+from spinney_testing._base import PATIENCE, Opening
+from spinney_testing._ending import WAIT, WHEREABOUTS, job
+from spinney_testing._open_spawner import OpenSpawnerConformance
+from spinney_testing._processes import Processes
+from spinney_testing._promises import promise
+from spinney_testing._samples import a_session
+from spinney_testing._shells import Spawn, output_of, shown
+
+MANY = 20
+CHECKPOINTS = 10
+"""At so many of its first checkpoints a spawn is cancelled."""
+
+
+class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
+    """The part of the terminal's suite that is about what stays when all is over."""
+
+    async def test_processes_that_ended_leave_no_zombie(
+        self, spawn: Spawn, processes: Processes
+    ) -> None:
+        await self._ends_many(lambda: spawn("exit 0"))
+        assert processes.zombies() == set()
+
+    async def test_processes_that_ended_leave_no_descriptor(
+        self, spawn: Spawn, processes: Processes
+    ) -> None:
+        await self._ends_many(lambda: spawn("exit 0"))
+        before = len(processes.descriptors(os.getpid()))
+        await self._ends_many(lambda: spawn("exit 0"))
+        gc.collect()
+        assert len(processes.descriptors(os.getpid())) == before
+
+    async def test_processes_that_ended_leave_no_thread(
+        self, spawn: Spawn, processes: Processes
+    ) -> None:
+        await self._ends_many(lambda: spawn("exit 0"))
+        before = processes.threads()
+        await self._ends_many(lambda: spawn("exit 0"))
+        assert processes.threads() <= before
+
+    async def test_a_refused_spawn_leaves_nothing(
+        self, spawn: Spawn, workspace: Path, processes: Processes
+    ) -> None:
+        session = a_session()
+        await self._refusals(spawn, workspace)
+        before = len(processes.descriptors(os.getpid()))
+        await self._refusals(spawn, workspace)
+        assert len(processes.descriptors(os.getpid())) == before
+        assert processes.of(session.id) == processes.zombies() == set()
+
+    async def test_a_cancelled_spawn_leaves_no_process(
+        self, spawn: Spawn, processes: Processes
+    ) -> None:
+        for checkpoints in range(CHECKPOINTS):
+            session = a_session()
+            started: list[Terminal] = []
+
+            async def start() -> None:
+                started.append(await spawn(f"echo ready; {WAIT}", session=session))  # noqa: B023
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(start)
+                for _ in range(checkpoints):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            if started:
+                break
+            assert processes.of(session.id) == set(), f"cancelled at checkpoint {checkpoints}"
+
+    @promise(without=Capability.ADOPT)
+    @pytest.mark.parametrize("where", WHEREABOUTS)
+    async def test_closing_the_provider_ends_its_processes(
+        self, opening: Opening, workspace: Path, processes: Processes, where: str
+    ) -> None:
+        session = a_session()
+        async with opening.open() as spawner:
+            script = f"trap '' HUP TERM; {job(where)} echo ready; {WAIT}"
+            terminal = await Spawn(spawner, workspace)(script, session=session)
+            await shown(terminal, b"ready")
+        assert processes.of(session.id) == processes.zombies() == set()
+
+    async def test_closing_the_provider_releases_its_descriptors_and_threads(
+        self, opening: Opening, workspace: Path, processes: Processes
+    ) -> None:
+        counts = []
+        for _ in range(3):
+            async with opening.open() as spawner:
+                await output_of(await Spawn(spawner, workspace)("echo done"))
+            gc.collect()
+            counts.append((len(processes.descriptors(os.getpid())), processes.threads()))
+        assert counts[2] <= counts[1]
+
+    async def _ends_many(self, start: Callable[[], Awaitable[Terminal]]) -> None:
+        """Start processes that end by themselves, one after the other, and wait for each."""
+        for _ in range(MANY):
+            terminal = await start()
+            with anyio.fail_after(PATIENCE):
+                await terminal.exited()
+                await terminal.drained()
+
+    async def _refusals(self, spawn: Spawn, workspace: Path) -> None:
+        for command, cwd in (("/no/such/command", workspace), ("true", workspace / "missing")):
+            for _ in range(MANY):
+                with pytest.raises(SpawnError):
+                    await spawn.command(command, cwd=str(cwd))

@@ -1,0 +1,39 @@
+"""The base of the parts of the terminal's suite: the provider, opened, and what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney.providers import Role
+from spinney_testing._base import Opening, ProviderConformance
+from spinney_testing._processes import Processes
+from spinney_testing._shells import Spawn
+
+
+class OpenSpawnerConformance(ProviderConformance, suite="terminal"):
+    """Base of the parts of the terminal's suite."""
+
+    role = Role.TERMINAL
+
+    @pytest.fixture
+    async def spawn(self, opening: Opening, workspace: Path) -> AsyncIterator[Spawn]:
+        """Return what starts a shell script; it is ended after the test."""
+        async with opening.open() as spawner:
+            spawn = Spawn(spawner, workspace)
+            try:
+                yield spawn
+            finally:
+                with anyio.CancelScope(shield=True):
+                    for terminal in spawn.terminals:
+                        await terminal.terminate(0)
+
+    @pytest.fixture
+    def processes(self) -> Processes:
+        """Return the processes as the kernel shows them, whatever the terminal says."""
+        if not Processes.are_shown():
+            pytest.skip("this system does not show processes under /proc")
+        return Processes()
