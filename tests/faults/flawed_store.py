@@ -9,12 +9,12 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
 from anyio.to_thread import run_sync
 
 from spinney.config import Options
@@ -54,11 +54,6 @@ class FlawedStore(SessionStore):
         raise NotImplementedError
 
     async def _do(self, work: Callable[[], T]) -> T:
-        if self._flaw == "blocks the loop":
-            return work()
-        if self._flaw == "ignores cancellation":
-            with anyio.CancelScope(shield=True):
-                return await run_sync(work)
         return await run_sync(work, abandon_on_cancel=True)
 
     @contextmanager
@@ -97,6 +92,8 @@ class FlawedStore(SessionStore):
                     found = self._newest
                 changes = fn(found)
                 self._newest = changes.apply(found)
+                if self._flaw == "leaks a thread":
+                    threading.Thread(target=threading.Event().wait, daemon=True).start()
                 if changes:
                     self._write(self._newest)
         except OSError as error:
@@ -110,7 +107,7 @@ class FlawedStore(SessionStore):
         data = json.dumps({"revision": state.revision, "sessions": sessions}).encode()
         if self._flaw == "writes in place":
             self._file.write_bytes(data)
-        elif self._flaw == "acknowledges before it writes":
+        elif self._flaw == "acknowledges before it writes" and self._file.exists():
             threading.Timer(0.01, self._replace, [data]).start()
         else:
             self._replace(data)
@@ -123,9 +120,10 @@ class FlawedStore(SessionStore):
                 self._sync(file.fileno())
             self._temporary.rename(self._file)
         except OSError:
-            if self._flaw != "leaves its temporary file":
-                with suppress(OSError):
-                    self._temporary.unlink()
+            with suppress(OSError):
+                if self._flaw == "leaves its temporary file":
+                    self._temporary.rename(f"{self._temporary}-{time.time_ns()}")
+                self._temporary.unlink()
             raise
         directory = os.open(self._file.parent, os.O_RDONLY)
         try:

@@ -33,7 +33,7 @@ def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -
     [
         ("no lock", "is two: "),
         ("does not read again under the lock", "had been acknowledged before it began"),
-        ("acknowledges before it writes", "sessions are gone"),
+        ("acknowledges before it writes", "had been acknowledged before it began"),
         ("writes in place", "failed: JSONDecodeError"),
     ],
 )

@@ -17,7 +17,7 @@ from spinney_testing._opening import Opening
 
 
 def report_on(
-    run: Callable[[Opening, argparse.Namespace], Iterable[Any]], **defaults: float
+    run: Callable[[Opening, argparse.Namespace], Iterable[Any]], **defaults: float | str
 ) -> None:
     """Run what the command line asks for, print its reports; exit with 1 on a violation.
 
