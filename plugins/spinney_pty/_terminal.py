@@ -23,8 +23,9 @@ from pydantic import JsonValue
 from spinney.errors import TerminalClosedError
 from spinney.logs import log
 from spinney.model import ExitStatus, SessionId
-from spinney.ports import Attachment, AttachMode, Size, Terminal
+from spinney.ports import Attachment, AttachMode, Foreground, Size, Terminal
 from spinney_pty._ending import ask_to_end, end_all, hang_up
+from spinney_pty._foreground import foreground
 from spinney_pty._input import Input
 from spinney_pty._launch import TERMINAL_ID
 from spinney_pty._leader import Leader
@@ -104,6 +105,7 @@ class PtyTerminal(Terminal):
         "_slave_path",
         "_status",
         "_users",
+        "_written",
         "terminal_id",
     )
 
@@ -135,6 +137,7 @@ class PtyTerminal(Terminal):
         self._slave: int | None = None
         self._ending: Lock | None = None
         self._users = 0
+        self._written = 0
         home.readiness.watch(master, self._on_readable)
         home.readiness.watch(leader.fd, self._on_exit)
         home.terminals.add(self)
@@ -168,6 +171,7 @@ class PtyTerminal(Terminal):
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
+        self._written += len(data)
         await self._input.write(data)
 
     async def resize(self, viewer: str, size: Size) -> None:
@@ -176,6 +180,13 @@ class PtyTerminal(Terminal):
             raise ValueError(f"A terminal cannot have {size.rows} rows and {size.columns} columns.")
         self._check_running()
         termios.tcsetwinsize(self._output.master, (size.rows, size.columns))
+
+    async def foreground(self) -> Foreground | None:
+        """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""
+        await lowlevel.checkpoint()
+        if self._status is not None:
+            return None
+        return foreground(self._output.master, self.pid, self._slave_path, self._written)
 
     async def signal(self, number: int) -> None:
         """Send a signal to the process group of the process; see ``Terminal.signal``."""
