@@ -7,6 +7,7 @@ import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from anyio import (
     CancelScope,
@@ -33,8 +34,10 @@ from spinney_pty._output import Output, Pumped, Viewer
 from spinney_pty._processes import Process, environ_of, stat_of
 from spinney_pty._readiness import Readiness
 
-_BUDGET = 256 * 1024
-"""Bytes that all terminals together may read in one turn of the event loop, or little more."""
+_SHARE = 0.002
+"""Seconds that all terminals together may read in one turn of the event loop, or little more."""
+_SPAN = 0.05
+"""Seconds within which those that had output count as busy: several turns under load."""
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
 _LATE = 64 * 1024
@@ -51,11 +54,24 @@ class Home:
     readiness: Readiness
     terminals: set[PtyTerminal] = field(default_factory=set)
     """Those whose process has not been reaped."""
+    _busy: set[str] = field(default_factory=set)
+    _share: float = _SHARE
+    _counted: float = 0.0
 
-    @property
-    def budget(self) -> int:
-        """Bytes that one terminal may read in one turn: less, the more there are."""
-        return _BUDGET // max(1, len(self.terminals))
+    def turn(self, terminal_id: str) -> float:
+        """Begin a turn of one terminal; return when it is over, by ``perf_counter()``.
+
+        The more terminals have much output, the less each may read at once, so that a turn of
+        the event loop stays short. Time, not bytes: what a byte costs depends on who runs
+        beside us.
+        """
+        now = perf_counter()
+        if now - self._counted > _SPAN:
+            self._share = _SHARE / max(1, len(self._busy))
+            self._busy.clear()
+            self._counted = now
+        self._busy.add(terminal_id)
+        return now + self._share
 
 
 class Latch:
@@ -249,12 +265,15 @@ class PtyTerminal(Terminal):
             raise TerminalClosedError("The process has ended; resume its session first.")
 
     def _on_readable(self) -> None:
-        pumped = self._output.pump(self._home.budget)
+        pumped = self._output.pump(self._turn)
         if pumped is Pumped.BLOCKED:
             self._home.readiness.unwatch(self._output.master)
             self._paused = True
         elif pumped is Pumped.HANGUP:
             self._hold_other_end()
+
+    def _turn(self) -> float:
+        return self._home.turn(self.terminal_id)
 
     def _go_on(self) -> None:
         if self._paused:
@@ -302,7 +321,7 @@ class PtyTerminal(Terminal):
         last = self._output.ring.end + _LATE
         hangups = 0
         while hangups < 2 and self._output.ring.end < last:
-            pumped = self._output.pump(self._home.budget)
+            pumped = self._output.pump(self._turn)
             hangups = hangups + 1 if pumped is Pumped.HANGUP else 0
             if pumped is not Pumped.EMPTY:
                 await lowlevel.checkpoint()
