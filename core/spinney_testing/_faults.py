@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypedDict
 
 import pytest
@@ -10,10 +10,9 @@ import pytest
 from spinney.providers import Capability
 from spinney_testing._base import Opening, ProviderConformance
 from spinney_testing._promises import promise
-from spinney_testing.faults import shim
 from spinney_testing.faults.crash_states import at_every_crash_state
 from spinney_testing.faults.damage import with_every_damage
-from spinney_testing.faults.fork_server import ForkServer, fork_server
+from spinney_testing.faults.fork_server import ForkServer
 from spinney_testing.faults.laboratory import Backend
 from spinney_testing.faults.report import Report
 from spinney_testing.faults.scenario import Scenario
@@ -49,21 +48,13 @@ class FaultConformance(ProviderConformance, suite="provider"):
         """Return what judges whether damage is noticed."""
         raise NotImplementedError
 
-    @pytest.fixture(scope="session")
-    def server(self) -> Iterator[ForkServer]:
-        """Return the process that forks the runs, where system calls can be made to fail."""
-        if reason := shim.unavailable():
-            pytest.skip(reason)
-        with fork_server() as server:
-            yield server
-
     @pytest.fixture
     def laboratory(
-        self, opening: Opening, anyio_backend: str, server: ForkServer
+        self, opening: Opening, anyio_backend: str, spinney_fork_server: ForkServer
     ) -> LaboratoryArguments:
         """Return what every kind of fault is told."""
         backend: Backend = "trio" if anyio_backend == "trio" else "asyncio"
-        return LaboratoryArguments(opening=opening, backend=backend, server=server)
+        return {"opening": opening, "backend": backend, "server": spinney_fork_server}
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -82,6 +82,21 @@ def pytest_runtest_makereport(
             }
             report.user_properties.append((_PROPERTY, row))
     return report
+
+
+@pytest.fixture(scope="session")
+def spinney_fork_server() -> Iterator[object]:
+    """Return the process that forks the laboratory's runs, where system calls can be made to fail.
+
+    It is here, not in the suites, because it serves all of a session.
+    """
+    from spinney_testing.faults.fork_server import fork_server
+    from spinney_testing.faults.shim import unavailable
+
+    if reason := unavailable():
+        pytest.skip(reason)
+    with fork_server() as server:
+        yield server
 
 
 class _Reporting:
