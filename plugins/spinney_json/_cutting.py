@@ -23,8 +23,8 @@ SLICE = 1 << 15
 _MANY = TypeAdapter(list[Session], config=ConfigDict(cache_strings="keys"))
 """Caching values as well costs more than it saves where they differ."""
 _ID = slice(len('{\n      "id": "'), len('{\n      "id": "') + 36)
-_RECORDS = layout.SESSIONS_OPEN + b"    {", b"\n    },\n    {", b"\n    }" + layout.SESSIONS_CLOSE
-_DETAILS = layout.RECORDS_OPEN + b'      "', b',\n      "', layout.RECORDS_CLOSE
+_RECORDS = layout.SESSIONS_OPEN, b"    {", b"\n    },\n    {", b"\n    }", layout.SESSIONS_CLOSE
+_DETAILS = layout.RECORDS_OPEN, b'      "', b',\n      "', b"", layout.RECORDS_CLOSE
 
 
 class Cut:
@@ -38,14 +38,9 @@ class Cut:
         """
         ours = data.rindex(layout.OURS_OPEN)
         self._records = _Section(data, 0, ours, *_RECORDS)
-        self._details = _Section(data, ours - 1, len(data), *_DETAILS)
-        self.rest = b"".join(
-            (
-                data[: self._records.start],
-                data[self._records.end : self._details.start],
-                data[self._details.end :],
-            )
-        )
+        self._details = _Section(data, ours, len(data), *_DETAILS)
+        before, between = slice(self._records.first), slice(self._records.last, self._details.first)
+        self.rest = data[before] + data[between] + data[self._details.last :]
         """The file without records and details."""
 
     def details(self) -> dict[str, bytes]:
@@ -80,24 +75,38 @@ class Cut:
 
 
 class _Section:
-    """Things of one kind that follow each other in the file."""
+    """Things of one kind that follow each other in the file. Offsets are in bytes."""
 
     def __init__(
-        self, data: bytes, start: int, end: int, opening: bytes, between: bytes, closing: bytes
+        self,
+        data: bytes,
+        start: int,
+        stop: int,
+        opening: bytes,
+        begin: bytes,
+        between: bytes,
+        end: bytes,
+        closing: bytes,
     ) -> None:
-        found = data.find(opening, start, end)
-        self.start = found + len(opening) if found >= 0 else start
-        self.end = data.index(closing, self.start, end) if found >= 0 else start
+        self.first = self.last = start
+        """Where they begin and where they end."""
+        self._start = self._stop = 0
+        found = data.find(opening + begin, start, stop)
+        if found >= 0:
+            self.first = found + len(opening)
+            self._start = self.first + len(begin)
+            self._stop = data.index(end + closing, self._start, stop)
+            self.last = self._stop + len(end)
         self._data = data
         self._between = between
 
     def slices(self) -> Iterator[list[bytes]]:
         """Yield the things, some at a time, without what opens and closes each."""
-        position = self.start
+        position = self._start
         pace = Pace()
-        while position < self.end:
-            found = self._data.find(self._between, position + SLICE, self.end)
-            stop = found if found >= 0 else self.end
+        while position < self._stop:
+            found = self._data.find(self._between, position + SLICE, self._stop)
+            stop = found if found >= 0 else self._stop
             yield self._data[position:stop].split(self._between)
             position = stop + len(self._between)
             pace.keep()
