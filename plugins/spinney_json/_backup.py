@@ -6,6 +6,7 @@ rename(2) puts that name in the place of the backup before. Whatever fails here 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -51,16 +52,14 @@ class Backup:
             Whether it is as ``expected``, but for the time of change, which a link sets.
         """
         try:
+            if self._is(_files.status(source)):
+                return True
             self._link(source)
-            status = _files.status(source)
-            found = _files.identity_of(status)
+            found = _files.identity_of(_files.status(source))
             if found._replace(changed=expected.changed) != expected:
                 _files.unlink(self._temporary)
                 return False
             _files.rename(self._temporary, self.path)
-            if status.st_nlink > 2:  # it was the backup before, and rename(2) does nothing then
-                with suppress(FileNotFoundError):
-                    _files.unlink(self._temporary)
         except OSError as error:
             self._go_without(error)
         return True
@@ -80,6 +79,13 @@ class Backup:
             if document.snapshot.integrity is Integrity.VERIFIED:
                 return Copy(content, document, tuple(document.snapshot.sessions.values()))
         return Copy(content, None, salvage(content.data).sessions)
+
+    def _is(self, source: os.stat_result) -> bool:
+        """Tell whether the backup is that file already; rename(2) would do nothing then."""
+        try:
+            return source.st_nlink > 1 and os.path.samestat(source, _files.status(self.path))
+        except FileNotFoundError:
+            return False
 
     def _link(self, source: str) -> None:
         try:

@@ -41,7 +41,8 @@ def broken(found: str, start_host: Callable[..., Any], workspace: Path) -> Path:
 
 def run(*command: object) -> list[str]:
     words = [*map(str, command)]
-    ran = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=100, check=True)
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
 
 

@@ -110,7 +110,8 @@ async def test_what_lies_at_the_temporary_name_blocks_nobody(
 ) -> None:
     where = Path(f"{backup}.tmp")
     async with open_store() as store:
-        await commit(store, make("one"))
+        for name in ("one", "two"):
+            await commit(store, make(name))
         if stale == "directory":
             where.mkdir()
         elif stale == "file":
@@ -120,8 +121,8 @@ async def test_what_lies_at_the_temporary_name_blocks_nobody(
         else:
             os.link(state, where)
         before = state.read_bytes()
-        await commit(store, make("two"))
-    assert names(state) == ["one", "two"]
+        await commit(store, make("three"))
+    assert names(state) == ["one", "two", "three"]
     assert where.exists() is (stale == "directory")
     assert backup.exists() is not where.exists()
     if backup.exists():
@@ -163,10 +164,11 @@ async def test_what_comes_in_between_is_neither_overwritten_nor_backed_up(
         real(source, target)
 
     async with open_store() as store:
-        await commit(store, make("one"))
+        for name in ("one", "two"):
+            await commit(store, make(name))
         monkeypatch.setattr(_files, "link", link)
-        await commit(store, make("two"))
-    assert names(state) == names(backup) == ["theirs", "two"]
+        await commit(store, make("three"))
+    assert names(state) == names(backup) == ["theirs", "three"]
 
 
 async def test_an_edit_in_place_spares_the_backup(open_store, state, backup, make) -> None:
