@@ -79,6 +79,7 @@ STORES = (
             f"{_LOCK}.acquire": careless.opens_only,
             f"{_LOCK}.release": careless.does_nothing,
             "spinney_json._atomic:_present": careless.sees_no_change,
+            "spinney_json._atomic:_open_temporary": careless.takes_a_name_of_its_own,
         },
     ),
     _mutant(
