@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start the report, where the tests are controlled."""
     chosen[:] = config.getoption("--spinney-provider")
+    config.addinivalue_line("markers", "faults: throws faults at a provider; takes seconds")
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers send theirs to us
         config.pluginmanager.register(_Reporting(config))
 

@@ -19,11 +19,18 @@ from spinney_testing._corruption import CorruptionConformance
 from spinney_testing._process import elsewhere
 from spinney_testing._promises import promise
 from spinney_testing._samples import a_full_session, a_reservation, a_session
+from spinney_testing._store_faults import StoreFaultConformance
 from spinney_testing._waiting import WaitingConformance
 from spinney_testing._workspaces import changed, copied, files_of
 
 
-class StoreConformance(ClaimConformance, CorruptionConformance, WaitingConformance, suite="store"):
+class StoreConformance(
+    ClaimConformance,
+    CorruptionConformance,
+    WaitingConformance,
+    StoreFaultConformance,
+    suite="store",
+):
     """Tests of a store. Define the fixture ``provider``.
 
     To have more of it tested, define ``damage``, a function that makes what is stored

@@ -18,9 +18,8 @@ from spinney.errors import (
 from spinney.ports import WorktreeRequest
 from spinney_git._files import read_bytes
 from spinney_git._git import Git
+from spinney_git._refs import HEADS, read_refs
 from spinney_git._repository import Repository
-
-HEADS = "refs/heads/"
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|\Z)|\A[-./]|[./]\Z")
 _LONGEST_COMPONENT = 250
@@ -105,7 +104,9 @@ async def taken(git: Git, repository: Repository, branches: Collection[str]) -> 
 
 
 async def starting_point(git: Git, repository: Repository, request: WorktreeRequest) -> str:
-    """Return the commit at which the worktree of ``request`` will start. One git process.
+    """Return the commit at which the worktree of ``request`` will start.
+
+    No git process unless a base is given, or git's files leave something in doubt; then one.
 
     Raises:
         InvalidBranchError, BranchTakenError, BranchNotFoundError, BaseNotFoundError,
@@ -116,7 +117,8 @@ async def starting_point(git: Git, repository: Repository, request: WorktreeRequ
     if not base or not base.isprintable():
         raise BaseNotFoundError(base.encode(errors="backslashreplace").decode())
     names = [base, HEADS + request.branch, *(HEADS + name for name in _above(request.branch))]
-    start, branch, *above = await _resolve(git, repository.workspace, names)
+    found = read_refs(repository, names) or await _resolve(git, repository.workspace, names)
+    start, branch, *above = found
     if request.existing:
         if not branch:
             raise BranchNotFoundError(request.branch)

@@ -56,27 +56,33 @@ class Creation:
         Raises:
             BranchTakenError, BranchInUseError, WorkspaceError: nothing was done.
         """
-        plan, workspace = self._plan, self._repository.workspace
+        plan, repository = self._plan, self._repository
         if plan.base_oid is None:
-            raise InvalidWorkspaceError(workspace, "it has no commits. Make a first commit.")
-        async with exclusive(self._repository.lock):
+            reason = "it has no commits. Make a first commit."
+            raise InvalidWorkspaceError(repository.workspace, reason)
+        self._refuse_existing()
+        self._began = True
+        if plan.creates_branch:
+            # Without the lock: git creates a branch in one step or not at all.
+            with anyio.CancelScope(shield=True):
+                await self._create_branch()
+        async with exclusive(repository.lock):
             # Short, and torn in two it would leave what only a guess could clear away.
             with anyio.CancelScope(shield=True):
-                if os.path.lexists(plan.path) or self._repository.worktree_at(plan.path):
-                    raise WorkspaceError(
-                        f"{plan.path!r} exists already. Move it away, then try again."
-                    )
-                _keep_out(self._repository, excluded)
-                self._began = True
-                if plan.creates_branch:
-                    await self._create_branch()
-                else:
-                    check_free(self._repository, plan.branch, plan.path)
+                self._refuse_existing()
+                if not plan.creates_branch:
+                    check_free(repository, plan.branch, plan.path)
+                _keep_out(repository, excluded)
                 await self._git.run(
-                    workspace,
+                    repository.workspace,
                     *("worktree", "add", "--quiet", "--no-checkout", "--lock"),
                     *("--reason", lock_reason(plan.session_id), "--", plan.path, plan.branch),
                 )
+
+    def _refuse_existing(self) -> None:
+        path = self._plan.path
+        if os.path.lexists(path) or self._repository.worktree_at(path):
+            raise WorkspaceError(f"{path!r} exists already. Move it away, then try again.")
 
     async def _create_branch(self) -> None:
         plan = self._plan

@@ -57,7 +57,8 @@ def read_bytes(path: str) -> bytes | None:
     except OSError as error:
         raise GitFileError(path, error) from error
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # it was only read
+            os.close(descriptor)
     return content
 
 

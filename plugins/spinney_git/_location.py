@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from spinney.errors import WorktreeMissingError
 from spinney.model import Session
 from spinney.ports import Location, MarkerState, Presence
-from spinney_git._branches import HEADS, check_free
+from spinney_git._branches import check_free
 from spinney_git._creation import check_out, lock_reason
 from spinney_git._files import GitFileError, accessing, read_bytes, replace
 from spinney_git._git import Git, GitError
 from spinney_git._marker_file import read_marker_file
+from spinney_git._refs import HEADS
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository, Worktree, link_target, read_worktree
 

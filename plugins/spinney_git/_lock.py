@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -40,7 +40,8 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
         yield
     finally:
         held.reset(token)
-        os.close(descriptor)
+        with suppress(OSError):  # closed, and unlocked, whatever close(2) says
+            os.close(descriptor)
 
 
 async def _acquire(path: Path) -> int:

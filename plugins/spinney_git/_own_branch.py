@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spinney.ports import WorktreePlan
-from spinney_git._branches import HEADS
 from spinney_git._git import Git
+from spinney_git._refs import HEADS
 from spinney_git._repository import Repository
 
 

@@ -35,7 +35,7 @@ class GitWorkspace(WorkspaceProvider):
         return await _branches.taken(self.git, self._repository(), branches)
 
     async def plan(self, request: WorktreeRequest) -> WorktreePlan:
-        """One git process. A repository without commits is refused."""
+        """At most one git process, as a rule none. A repository without commits is refused."""
         repository = self._repository()
         return WorktreePlan(
             session_id=request.session_id,

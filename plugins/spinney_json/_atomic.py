@@ -8,17 +8,16 @@ failed fsync marks its pages clean, so it is never tried again on the same descr
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from spinney.errors import CommitOutcomeUnknownError, StoreError
 from spinney_json import _files
+from spinney_json._backup import Backup
+from spinney_json._content import OvertakenError
 from spinney_json._files import Identity
 from spinney_json._places import temporary_names
-
-
-class OvertakenError(Exception):
-    """Somebody who takes no lock has changed the file, or the temporary one, meanwhile."""
 
 
 @dataclass(slots=True)
@@ -33,13 +32,24 @@ class Stats:
     """Calls to fsync(2), of files and directories."""
 
 
-def replace(target: str, data: bytes, expected: Identity | None, stats: Stats) -> Identity | None:
+def replace(
+    target: str,
+    content: Sequence[bytes],
+    expected: Identity | None,
+    stats: Stats,
+    backup: Backup,
+    *,
+    keep_previous: bool,
+) -> Identity | None:
     """Replace the content of ``target``, keeping its mode and owner; mode 0600 if it is new.
 
     Args:
         target: path of the file itself, no link to it.
+        content: what it shall contain, in pieces.
         expected: what was read before; ``None`` if there was no file.
         stats: counts what is done.
+        backup: becomes the previous content, or the new one where that shall not come back.
+        keep_previous: which of the two.
 
     Returns:
         The identity of the new file; ``None`` if somebody has touched it already.
@@ -55,9 +65,11 @@ def replace(target: str, data: bytes, expected: Identity | None, stats: Stats) -
         raise _failed(target, error) from error
     try:
         try:
-            mine = _fill(fd, data, target, stats)
+            mine = _fill(fd, content, target, stats)
             if _present(target) != expected or _present(temporary) != mine:
                 raise OvertakenError  # noqa: TRY301 - the one way out that is no failure
+            if expected and keep_previous and not backup.take(target, expected):
+                raise OvertakenError  # noqa: TRY301
             _rename(temporary, target, mine)
         except BaseException:
             with suppress(OSError):
@@ -68,6 +80,8 @@ def replace(target: str, data: bytes, expected: Identity | None, stats: Stats) -
         stats.fsyncs += 1
         try:
             _files.sync_directory(os.path.dirname(target))
+            if not keep_previous:
+                backup.take(target, mine)
             now = _files.identity_of(_files.status_of(fd))
         except OSError as error:
             raise _unknown(target, error) from error
@@ -81,22 +95,25 @@ def replace(target: str, data: bytes, expected: Identity | None, stats: Stats) -
 
 
 def _open_temporary(target: str) -> tuple[int, str]:
-    *names, last = temporary_names(target)
-    for name in names:
-        # Whatever lies there is a dead writer's, we hold the lock: anew, never through it.
-        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
-            _files.unlink(name)
-        with suppress(FileExistsError):
-            return _files.open_new(name), name
-    return _files.open_new(last), last
+    for name in temporary_names(target):
+        for _ in range(2):
+            try:
+                return _files.open_new(name), name
+            except FileExistsError as error:
+                occupied = error
+            # Whatever lies there is a dead writer's, we hold the lock: anew, never through it.
+            with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+                _files.unlink(name)
+    raise occupied
 
 
-def _fill(fd: int, data: bytes, target: str, stats: Stats) -> Identity:
+def _fill(fd: int, content: Sequence[bytes], target: str, stats: Stats) -> Identity:
     with suppress(FileNotFoundError):
         _files.take_over_access(fd, _files.status(target))
-    _files.write_all(fd, data)
+    for piece in content:
+        _files.write_all(fd, piece)
     mine = _files.identity_of(_files.status_of(fd))
-    if mine.size != len(data):
+    if mine.size != sum(map(len, content)):
         raise OvertakenError
     stats.fsyncs += 1
     _files.sync(fd)

@@ -1,26 +1,20 @@
 """The state file's content, as an immutable value, and how it is written.
 
 Every record keeps the bytes that stand for it, so that a change encodes what it changes and
-joins the rest. The layout is fixed: :mod:`spinney_json._reading` cuts verified files by it.
+joins the rest. The layout is fixed: :mod:`spinney_json._cutting` cuts verified files by it.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from spinney.model import Changes, Integrity, Reservation, Snapshot
-from spinney_json._entry import (
-    DETAILS_MARGIN,
-    RECORD_MARGIN,
-    UNENCODABLE,
-    Entry,
-    UnstorableError,
-)
-from spinney_json._numbers import dumps, encoded, loads, plain, restored
+from spinney.model import Changes, Integrity, Reservation, Session, Snapshot
+from spinney_json._checksum import Checksum, in_pieces
+from spinney_json._entry import DETAILS_MARGIN, RECORD_MARGIN, Entry, UnstorableError
+from spinney_json._numbers import UNENCODABLE, dumps, encoded, loads, plain, restored
 
 VERSION = "1.0"
 """The agreed version of the file."""
@@ -32,6 +26,8 @@ OURS_OPEN = b'\n  "spinney": {\n'
 RECORDS_OPEN, RECORDS_CLOSE = b'\n    "records": {\n', b"\n    }"
 SEAL_OPEN, SEAL_CLOSE = b'\n    "checksum": "sha256:', b'"\n  }\n}'
 SEAL_SIZE = 64
+_TOGETHER = 64
+"""How many records are joined at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +55,9 @@ class Document:
         Raises:
             UnstorableError: they cannot be written.
         """
-        entries = {key: e for key, e in self.entries.items() if key not in changes.delete}
-        for session in changes.put:
-            before = self.entries.get(session.id)
-            entries[session.id] = Entry.of(session, before.origin if before else None)
-        held = self.reservations
-        reservations = {key: r for key, r in held.items() if key not in changes.release}
-        for reservation in changes.reserve:
-            reservations[reservation.id] = _reservation_tree(reservation, held)
-        gone = changes.delete | entries.keys()
-        return replace(
-            self,
-            snapshot=replace(changes.apply(self.snapshot), integrity=self.snapshot.integrity),
-            entries=entries,
-            strays={key: tree for key, tree in self.strays.items() if key not in gone},
-            reservations=reservations,
-        )
+        draft = Draft(self)
+        draft.apply(changes)
+        return draft.document()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Document:
@@ -95,49 +78,127 @@ class Document:
         return replace(self, snapshot=replace(self.snapshot, revision=revision))
 
     def sealed(self) -> tuple[Document, bytes]:
-        """Return the bytes of the file, and the document as it will be read from them."""
-        order = (
-            dict(self.top) if "version" in self.top else {"version": 0, "sessions": 0, **self.top}
-        )
-        members = [
-            self._sessions() if key == "sessions" else _member(key, tree, "  ")
-            for key, tree in (order | {"version": VERSION}).items()
-            if key != "spinney"
-        ]
-        body = b"".join((b"{\n", b",\n".join(members), b",", OURS_OPEN, self._ours(), SEAL_OPEN))
-        checksum = hashlib.sha256(body)
-        checksum.update(SEAL_CLOSE)
-        seal = checksum.hexdigest()
+        """Return the document as it will be read again, and the bytes of the file."""
+        document, pieces = self.sealed_with(Checksum())
+        return document, b"".join(pieces)
+
+    def sealed_with(self, checksum: Checksum) -> tuple[Document, list[bytes]]:
+        """As :meth:`sealed`, the file in pieces, and sooner after an earlier one like it."""
+        body = in_pieces(self._parts())
+        seal = checksum.of([*body, SEAL_CLOSE])
         snapshot = replace(self.snapshot, integrity=Integrity.VERIFIED)
         sealed = replace(self, snapshot=snapshot, seal=seal, older=None)
-        return sealed, b"".join((body, seal.encode(), SEAL_CLOSE))
+        return sealed, [*body[:-1], body[-1] + seal.encode() + SEAL_CLOSE]
 
-    def _sessions(self) -> bytes:
-        if not self.entries:
-            return b'  "sessions": []'
-        margin = RECORD_MARGIN.encode()
-        records = (b",\n" + margin).join([entry.record for entry in self.entries.values()])
-        return b"".join((SESSIONS_OPEN[1:], margin, records, SESSIONS_CLOSE))
-
-    def _ours(self) -> bytes:
+    def _parts(self) -> Iterator[bytes]:
+        top = self.top if "version" in self.top else {"version": 0, "sessions": 0, **self.top}
+        separator = b"{\n"
+        for key, tree in top.items():
+            if key == "spinney":
+                continue
+            yield separator
+            separator = b",\n"
+            if key == "sessions":
+                records = [entry.record for entry in self.entries.values()]
+                yield from _listed(b'  "sessions": [', records, RECORD_MARGIN.encode(), b"  ]")
+            else:
+                yield _member(key, VERSION if key == "version" else tree, "  ")
+        yield b"," + OURS_OPEN
         verbatim = [key for key, entry in self.entries.items() if entry.verbatim]
         trees: dict[str, Any] = {"format": FORMAT, "revision": self.snapshot.revision}
         trees |= {"verbatim": verbatim} if verbatim else {}
         trees |= {"reservations": self.reservations} | dict(self.ours)
-        lines = [_member(key, tree, "    ") for key, tree in trees.items()]
-        return b"".join(line + b",\n" for line in lines) + self._records() + b","
-
-    def _records(self) -> bytes:
-        margin = DETAILS_MARGIN.encode()
-        lines = [
-            b'%b"%b": %b' % (margin, key.encode(), entry.details)
+        for key, tree in trees.items():
+            yield _member(key, tree, "    ") + b",\n"
+        strays = self.strays.items()
+        details = [
+            b'"%b": %b' % (key.encode(), entry.details)
             for key, entry in self.entries.items()
             if entry.details
         ]
-        lines += [_member(key, tree, DETAILS_MARGIN) for key, tree in self.strays.items()]
-        if not lines:
-            return b'    "records": {}'
-        return RECORDS_OPEN[1:] + b",\n".join(lines) + RECORDS_CLOSE
+        details += [_member(key, tree, DETAILS_MARGIN).lstrip() for key, tree in strays]
+        yield from _listed(b'    "records": {', details, DETAILS_MARGIN.encode(), b"    }")
+        yield b"," + SEAL_OPEN
+
+
+class Draft:
+    """A document that is being changed, by one transaction after the other."""
+
+    def __init__(self, document: Document) -> None:
+        self._before = document
+        self._entries = dict(document.entries)
+        self._trees = dict(document.reservations)
+        self._deleted: set[str] = set()
+        self._sessions = dict(document.snapshot.sessions)
+        self._reservations = dict(document.snapshot.reservations)
+        self.snapshot = Snapshot(
+            MappingProxyType(self._sessions),
+            MappingProxyType(self._reservations),
+            document.snapshot.revision,
+            document.snapshot.integrity,
+        )
+        """The state by now. Its sessions and reservations follow what is applied later."""
+
+    def apply(self, changes: Changes) -> None:
+        """Make ``changes``, all of them or none: as :meth:`spinney.model.Changes.apply`.
+
+        Raises:
+            UnstorableError: they cannot be written.
+        """
+        if not changes:
+            return
+        put = [self._entry(session) for session in changes.put]
+        trees = {r.id: _reservation_tree(r, self._trees) for r in changes.reserve}
+        for key in changes.delete:
+            self._entries.pop(key, None)
+            self._sessions.pop(key, None)
+            self._deleted.add(key)
+        for entry in put:
+            self._entries[entry.session.id] = entry
+            self._sessions[entry.session.id] = entry.session
+        for key in changes.release:
+            self._trees.pop(key, None)
+            self._reservations.pop(key, None)
+        self._trees.update(trees)
+        self._reservations.update((r.id, r) for r in changes.reserve)
+        now = self.snapshot
+        self.snapshot = Snapshot(now.sessions, now.reservations, now.revision + 1, now.integrity)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was applied."""
+        return self.snapshot.revision != self._before.snapshot.revision
+
+    def document(self) -> Document:
+        """Return what it has become; nothing may be applied any more."""
+        before, strays = self._before, self._before.strays
+        if strays:
+            gone = self._deleted | self._entries.keys()
+            strays = {key: tree for key, tree in strays.items() if key not in gone}
+        return Document(
+            self.snapshot,
+            self._entries,
+            before.top,
+            before.ours,
+            strays,
+            self._trees,
+            before.seal,
+            before.older,
+        )
+
+    def _entry(self, session: Session) -> Entry:
+        before = self._entries.get(session.id)
+        return before.changed(session) if before else Entry.of(session)
+
+
+def _listed(opening: bytes, items: list[bytes], margin: bytes, closing: bytes) -> Iterator[bytes]:
+    """Lay out ``items`` between brackets, a line for each."""
+    yield opening
+    separator = b",\n" + margin
+    for start in range(0, len(items), _TOGETHER):
+        yield separator if start else separator[1:]
+        yield separator.join(items[start : start + _TOGETHER])
+    yield b"\n" + closing if items else closing.lstrip()
 
 
 def _member(key: str, tree: Any, margin: str) -> bytes:

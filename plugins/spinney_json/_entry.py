@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticSerializationError
 
 from spinney.errors import StoreError
 from spinney.model import Details, Session
-from spinney_json._numbers import dumps, encoded, has_lone_surrogate, loads, plain, restored
+from spinney_json._numbers import (
+    UNENCODABLE,
+    dumps,
+    encoded,
+    has_lone_surrogate,
+    loads,
+    plain,
+    restored,
+)
+from spinney_json._patch import patched
 
 RECORD_MARGIN = "    "
 """Indentation of a record in the file."""
 DETAILS_MARGIN = "      "
 """Indentation of a session's details in the file."""
-
-UNENCODABLE = (TypeError, ValueError, RecursionError, PydanticSerializationError)
-"""What encoding raises for something that JSON, or a model, cannot hold."""
 
 _OWN: dict[type[BaseModel], frozenset[str]] = {
     Session: frozenset(to_camel(name) for name in Session.model_fields if name != "details"),
@@ -50,8 +55,7 @@ class Origin:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One session, and the bytes that stand for it."""
 
     session: Session
@@ -82,6 +86,18 @@ class Entry:
         except UNENCODABLE as error:
             raise UnstorableError(session.id, str(error)) from error
         return cls(session, written, written_details, verbatim, origin)
+
+    def changed(self, session: Session) -> Entry:
+        """Return the entry of ``session``, which takes the place of this one.
+
+        Raises:
+            UnstorableError: as :meth:`of`.
+        """
+        if not self.verbatim:
+            record = patched(self.record, self.details, self.session, session)
+            if record is not None:
+                return Entry(session, record, self.details, verbatim=False)
+        return Entry.of(session, self.origin)
 
     @classmethod
     def read(cls, record: bytes, details: bytes, verbatim: bool) -> Entry:

@@ -11,13 +11,10 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-
-_READ_SIZE = 1 << 20
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
 
     device: int
@@ -81,11 +78,17 @@ def open_lock(path: str) -> int:
 
 def read_all(fd: int, limit: int) -> bytes:
     """Read from ``fd`` to its end, at most ``limit`` bytes."""
-    chunks = []
-    while limit > 0 and (chunk := os.read(fd, min(limit, _READ_SIZE))):
+    chunks = []  # of a regular file one, and joining one costs nothing
+    while limit > 0 and (chunk := os.read(fd, limit)):
         chunks.append(chunk)
         limit -= len(chunk)
     return b"".join(chunks)
+
+
+def read_about(path: str) -> str:
+    """Return the text of a file of proc(5)."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -128,7 +131,8 @@ def take_over_access(fd: int, status: os.stat_result) -> None:
     if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
         with suppress(PermissionError):
             os.fchown(fd, status.st_uid, status.st_gid)
-    os.fchmod(fd, stat.S_IMODE(status.st_mode))
+    if stat.S_IMODE(os.fstat(fd).st_mode) != stat.S_IMODE(status.st_mode):
+        os.fchmod(fd, stat.S_IMODE(status.st_mode))
 
 
 def rename(source: str, target: str) -> None:

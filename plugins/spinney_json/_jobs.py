@@ -11,7 +11,7 @@ import asyncio
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
@@ -22,13 +22,70 @@ from spinney.errors import StoreBusyError, StoreError
 T = TypeVar("T")
 
 
+class Turn:
+    """Callers of one event loop who wait together: for one event, and one of them minds the time.
+
+    A deadline and an event for each of a hundred callers would cost more than what they wait for.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        """Whether all that these callers wait for is decided."""
+        self._call_soon = _thread_safe_call()
+        self._event = anyio.Event()
+        self._deadline: float | None = None
+        self._is_timed = False
+        self._is_late = False
+
+    async def wait(self, within: float) -> None:
+        """Return when it is over, or ``within`` seconds after the first has begun to wait."""
+        while not (self.is_over or self._is_late):
+            if self._is_timed:
+                await self._event.wait()
+            else:
+                await self._mind_the_time(within)
+
+    async def end(self, within: float) -> None:
+        """Return when it is over, or after ``within`` seconds; shielded from cancellation."""
+        with anyio.move_on_after(within, shield=True):
+            while not self.is_over:
+                await self._event.wait()
+
+    def announce(self) -> None:
+        """Tell the callers that it is over; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed (trio: RunFinishedError), nobody waits
+            self._call_soon(self._finish)
+
+    async def _mind_the_time(self, within: float) -> None:
+        self._deadline = self._deadline or anyio.current_time() + within
+        self._is_timed = True
+        try:
+            with anyio.CancelScope(deadline=self._deadline) as scope:
+                await self._event.wait()
+            self._is_late = scope.cancelled_caught
+        finally:
+            self._is_timed = False
+            if not self.is_over:  # late; or cancelled, and another has to take over
+                self._wake()
+
+    def _finish(self) -> None:
+        self.is_over = True
+        self._event.set()
+
+    def _wake(self) -> None:
+        woken, self._event = self._event, anyio.Event()
+        woken.set()
+
+
 class Job(Generic[T]):
     """Something that one async caller waits for. Made in the event loop, done in a thread."""
 
-    def __init__(self) -> None:
-        self.call_soon = _thread_safe_call()
+    __slots__ = ("_error", "_fate", "_result", "turn")
+
+    def __init__(self, turn: Turn | None = None) -> None:
+        self.turn = turn or Turn()
+        """Those who wait with this caller."""
         self._fate = threading.Lock()
-        self._done = anyio.Event()
         self._result: T | None = None
         self._error: BaseException | None = None
 
@@ -41,11 +98,11 @@ class Job(Generic[T]):
         return self._fate.acquire(blocking=False)
 
     def settle(self, result: T) -> None:
-        """Keep the result; :func:`announce` hands it over."""
+        """Keep the result; :meth:`Turn.announce` hands it over."""
         self._result = result
 
     def fail(self, error: BaseException) -> None:
-        """Keep the error; :func:`announce` hands it over."""
+        """Keep the error; :meth:`Turn.announce` hands it over."""
         self._error = error
 
     async def outcome(
@@ -72,49 +129,27 @@ class Job(Generic[T]):
             StoreError: it did not end in time.
         """
         try:
-            with anyio.move_on_after(begin_within):
-                await self._done.wait()
+            await self.turn.wait(begin_within)
         except anyio.get_cancelled_exc_class():
             if not self.give_up():
-                await self._end(end_within)
-                if undo is not None and self._done.is_set() and self._error is None:
+                await self.turn.end(end_within)
+                if undo is not None and self.turn.is_over and self._error is None:
                     undo(cast("T", self._result))
             raise
-        if not self._done.is_set():
+        if not self.turn.is_over:
             if self.give_up():
                 raise StoreBusyError(
                     f"Another process kept the store busy for {begin_within:g} seconds; nothing "
                     "was changed. Try again, or see what holds it with `lsof`."
                 )
-            await self._end(end_within)
-        if not self._done.is_set():
+            await self.turn.end(end_within)
+        if not self.turn.is_over:
             raise late(
                 f"The disk did not answer within {end_within:g} seconds. Load again when it does."
             )
         if self._error is not None:
             raise self._error
         return cast("T", self._result)
-
-    async def _end(self, within: float) -> None:
-        with anyio.move_on_after(within, shield=True):
-            await self._done.wait()
-
-
-def announce(jobs: Iterable[Job[Any]]) -> None:
-    """Wake the callers of ``jobs``, with one call into each event loop; from a thread."""
-    by_loop: dict[Callable[..., object], list[anyio.Event]] = {}
-    for job in jobs:
-        by_loop.setdefault(job.call_soon, []).append(job._done)
-    for call_soon, events in by_loop.items():
-        try:
-            call_soon(_set_all, events)
-        except RuntimeError:  # the loop is closed (trio: RunFinishedError), nobody waits
-            continue
-
-
-def _set_all(events: list[anyio.Event]) -> None:
-    for event in events:
-        event.set()
 
 
 def _thread_safe_call() -> Callable[..., object]:
@@ -166,4 +201,4 @@ def do(job: Job[T], work: Callable[[], T]) -> None:
             job.settle(work())
         except BaseException as error:
             job.fail(error)
-        announce([job])
+        job.turn.announce()

@@ -14,8 +14,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+from pydantic_core import PydanticSerializationError
+
+_quoted = json.encoder.encode_basestring
 _SURROGATE = re.compile("[\ud800-\udfff]")
+UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, PydanticSerializationError)
+"""What encoding raises for something that JSON, or a model, cannot hold."""
 _MAX_DIGITS = 4000
 """Python refuses to turn longer text into an integer by default (4300)."""
 
@@ -34,10 +38,11 @@ def loads(text: str) -> Any:
     """Parse JSON, odd numbers as :class:`Exact`.
 
     Raises:
-        ValueError: it is not JSON; ``NaN`` and ``Infinity`` are not.
+        ValueError: it is not JSON; ``NaN`` and ``Infinity`` are not. Or an object has a key twice,
+            of which one would be lost.
     """
     try:
-        return _DECODER.decode(text)
+        return _UNIQUE_DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -45,8 +50,11 @@ def loads(text: str) -> Any:
 def decode_from(text: str, position: int) -> tuple[Any, int]:
     """Parse the JSON value at ``position``; return it, and where it ends.
 
+    Of a key that an object has twice the last is taken.
+
     Raises:
-        ValueError: there is none.
+        json.JSONDecodeError: there is none; its ``pos`` tells how far that was read.
+        ValueError: there is none, or none that can be held.
     """
     try:
         return _DECODER.raw_decode(text, position)
@@ -70,7 +78,22 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _object_of_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {_quoted(twice[:50])} twice")
+    return tree
+
+
 _DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant)
+_UNIQUE_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object_of_unique,
+    parse_float=_float,
+    parse_int=_int,
+    parse_constant=_constant,
+)
 
 
 def number(value: float) -> str:
@@ -105,26 +128,35 @@ def dumps(tree: Any, margin: str = "") -> str:
     """
     if isinstance(tree, str):
         return _quoted(tree)
+    if isinstance(tree, dict | Mapping):  # the first alone is asked quickly
+        return _object(tree, margin)
+    if isinstance(tree, list | tuple):
+        return _laid_out("[]", [dumps(value, margin + "  ") for value in tree], margin)
     if tree is None or isinstance(tree, bool):
         return {None: "null", True: "true", False: "false"}[tree]
-    if isinstance(tree, Exact):
-        return tree.text
     if isinstance(tree, int | float):
         return number(tree)
+    if isinstance(tree, Exact):
+        return tree.text
+    raise TypeError(f"{type(tree).__name__} is not JSON")
+
+
+def _object(tree: Mapping[str, Any], margin: str) -> str:
     inner = margin + "  "
-    if isinstance(tree, Mapping):
-        if not all(isinstance(key, str) for key in tree):
+    members = []
+    for key, value in tree.items():
+        if not isinstance(key, str):
             raise TypeError("keys of a JSON object are strings")
-        lines = [f"{_quoted(key)}: {dumps(value, inner)}" for key, value in tree.items()]
-        opening, closing = "{}"
-    elif isinstance(tree, list | tuple):
-        lines = [dumps(value, inner) for value in tree]
-        opening, closing = "[]"
-    else:
-        raise TypeError(f"{type(tree).__name__} is not JSON")
-    if not lines:
-        return opening + closing
-    return f"{opening}\n{inner}" + f",\n{inner}".join(lines) + f"\n{margin}{closing}"
+        text = _quoted(value) if type(value) is str else dumps(value, inner)
+        members.append(f"{_quoted(key)}: {text}")
+    return _laid_out("{}", members, margin)
+
+
+def _laid_out(brackets: str, items: list[str], margin: str) -> str:
+    if not items:
+        return brackets
+    inner = f"\n{margin}  "
+    return f"{brackets[0]}{inner}{f',{inner}'.join(items)}\n{margin}{brackets[1]}"
 
 
 def encoded(text: str) -> bytes:

@@ -1,11 +1,15 @@
-"""Where things are: the state file, its temporary file, its locks."""
+"""Where things are: the state file, its temporary file, its backup, its locks."""
 
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from spinney.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,32 +20,49 @@ class Places:
     """The state file as it was named; may be a symbolic link."""
     lock: str
     """The lock that writers take."""
+    backup: str
+    """An earlier state."""
     claims: str
     """Directory of the locks that stand for claims."""
 
     @classmethod
-    def of(cls, workspace: Path, file: str) -> Places:
+    def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
-        Locks lie in the repository's git directory, which ``git clean -fdx`` spares, under a
-        name that does not change when the workspace is mounted elsewhere. Without a repository,
-        or for a file outside the workspace, which several workspaces may share, they lie beside
+        Locks and the backup lie in the workspace's git directory, which ``git clean -fdx`` spares,
+        under a name that does not change when the workspace is mounted elsewhere. Without a
+        repository, or for a file outside the workspace, which several workspaces may share, they
+        lie beside the file. Where ``locks`` names a directory the locks lie in that, by the path of
         the file.
         """
         path = Path(os.path.normpath(workspace / file))
         home = _git_directory(workspace) if path.is_relative_to(workspace) else None
+        real = Path(os.path.realpath(path))
         if home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
-            real = Path(os.path.realpath(path))
             root, name = real.parent / ".spinney", real.name
-        return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"))
+        backup = root / f"{name}.bak"
+        if locks is not None:
+            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
+        return cls(str(path), str(root / f"{name}.lock"), str(backup), str(root / "claims"))
 
     @property
     def target(self) -> str:
-        """The file itself, where :attr:`file` is a symbolic link to it."""
-        path = Path(self.file)
-        return os.path.realpath(path) if path.is_symlink() else self.file
+        """The file itself, where :attr:`file` is a symbolic link to it.
+
+        Raises:
+            StoreError: that cannot be told; a link would be replaced if it were taken for a file.
+        """
+        try:
+            is_link = stat.S_ISLNK(os.lstat(self.file).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return self.file
+        except OSError as error:
+            raise StoreError(
+                f"Cannot look at {self.file!r}: {error}. Nothing was changed."
+            ) from error
+        return os.path.realpath(self.file) if is_link else self.file
 
     @property
     def directories(self) -> set[str]:
@@ -49,17 +70,18 @@ class Places:
         return {os.path.dirname(path) for path in (self.file, self.target)}
 
 
-def temporary_names(target: str) -> list[str]:
-    """Return the names for the temporary file beside ``target``, the agreed one first.
+def temporary_names(target: str) -> Iterator[str]:
+    """Yield the names for the temporary file beside ``target``, the agreed one first.
 
     The others serve when something that cannot be removed occupies it.
     """
-    stem = str(Path(target).with_suffix(""))
-    return [f"{stem}.tmp", *(f"{stem}.{number}.tmp" for number in range(1, 10))]
+    stem = os.path.splitext(target)[0]
+    yield f"{stem}.tmp"
+    yield from (f"{stem}.{number}.tmp" for number in range(1, 10))
 
 
 def _git_directory(workspace: Path) -> Path | None:
-    """Return the common git directory of ``workspace``: gitrepository-layout(5)."""
+    """Return the git directory of ``workspace`` alone: gitrepository-layout(5)."""
     dot_git = workspace / ".git"
     if dot_git.is_dir():
         return dot_git
@@ -76,7 +98,4 @@ def _linked(dot_git: Path) -> Path | None:
     home = dot_git.parent / named
     if prefix or not named or not home.is_dir():
         return None
-    common = home / "commondir"
-    if common.is_file():
-        home /= os.fsdecode(common.read_bytes()).rstrip("\n")
     return Path(os.path.realpath(home))

@@ -1,8 +1,7 @@
 """Bytes to document: what is believed, what is noticed, what is refused.
 
-A file whose seal holds was laid out by :mod:`spinney_json._document`: its records are cut out and
-validated one by one, and those that have not changed since the last reading are taken over. Any
-other file is parsed as a whole, by a parser that keeps the text of odd numbers.
+A file whose seal holds was laid out by :mod:`spinney_json._document`: :mod:`spinney_json._cutting`
+reads it. Any other file is parsed as a whole, by a parser that keeps the text of odd numbers.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from typing import Any
 from spinney.errors import StoreVersionError
 from spinney.model import Integrity, Reservation, Snapshot
 from spinney_json import _document as layout
+from spinney_json._cutting import Cut
 from spinney_json._document import EMPTY, Document
 from spinney_json._entry import Entry, UnstorableError, read_session
 from spinney_json._numbers import Exact, loads, plain
 
-_ID = slice(len('{\n      "id": "'), len('{\n      "id": "') + 36)
 _VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[.+-].*)?", re.DOTALL)
 
 
@@ -43,9 +42,9 @@ def read(data: bytes, where: str, previous: Document = EMPTY) -> Document:
     """
     seal = verified_seal(data)
     try:
-        if seal is not None and (cut := _Cut.of(data)) is not None:
+        if seal is not None:
             with suppress(ValueError, KeyError, DamagedError):  # not our layout after all
-                return cut.document(seal, where, previous)
+                return _cut(data, seal, where, previous)
         return _whole(data, seal, where)
     except UnicodeDecodeError as error:
         raise DamagedError("it is not UTF-8") from error
@@ -144,8 +143,19 @@ def _assembled(
     return Document(snapshot, entries, top, ours.rest, strays, ours.reservations, seal, older)
 
 
+def _cut(data: bytes, seal: str, where: str, previous: Document) -> Document:
+    cut = Cut(data)
+    tree = loads(cut.rest.decode())
+    check_version(tree, where)
+    ours = _Ours.of(tree["spinney"], where)
+    details = cut.details()
+    entries = cut.entries(details, ours.verbatim, previous.entries)
+    strays = {key: loads(text.decode()) for key, text in details.items()}
+    return _assembled(_top(tree), ours, entries, strays, Integrity.VERIFIED, seal, None)
+
+
 def _whole(data: bytes, seal: str | None, where: str) -> Document:
-    tree = loads(data.decode())
+    tree = loads(data.decode("utf-8-sig"))  # RFC 8259 lets a parser ignore a byte order mark
     if not isinstance(tree, dict) or not isinstance(tree.get("sessions"), list):
         raise DamagedError("it is not an object with a list of sessions")
     older = check_version(tree, where)
@@ -162,10 +172,9 @@ def _whole(data: bytes, seal: str | None, where: str) -> Document:
         if key in entries:
             raise DamagedError(f"two sessions have the id {key}")
         entries[key] = entry
-    top = {key: None if key in _AGREED else value for key, value in tree.items()}
     readable = Integrity.MISMATCH if known else Integrity.FOREIGN
     return _assembled(
-        top,
+        _top(tree),
         ours,
         entries,
         strays,
@@ -175,65 +184,6 @@ def _whole(data: bytes, seal: str | None, where: str) -> Document:
     )
 
 
-_AGREED = ("version", "sessions", "spinney")
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """A verified file, cut into its records and what remains."""
-
-    rest: bytes
-    records: list[bytes]
-    details: dict[str, bytes]
-
-    @classmethod
-    def of(cls, data: bytes) -> _Cut | None:
-        """Cut ``data`` by its layout; ``None`` if it is not laid out so."""
-        # No JSON string holds a raw line break: an indentation tells the depth it stands at.
-        ours = data.rfind(layout.OURS_OPEN)
-        start, end = _section(data, layout.SESSIONS_OPEN, layout.SESSIONS_CLOSE, 0, ours)
-        first, last = _section(data, layout.RECORDS_OPEN, layout.RECORDS_CLOSE, ours, len(data))
-        if ours < 0 or not 0 <= start <= end <= ours or not ours <= first <= last:
-            return None
-        records = _pieces(data[start:end], b",\n    {", len(b"    {"))
-        details = [
-            piece.partition(b'": ')
-            for piece in _pieces(data[first:last], b',\n      "', len(b'      "'))
-        ]
-        return cls(
-            data[:start] + data[end:first] + data[last:],
-            [b"{" + piece for piece in records],
-            {key.decode(): text for key, _, text in details},
-        )
-
-    def document(self, seal: str, where: str, previous: Document) -> Document:
-        tree = loads(self.rest.decode())
-        check_version(tree, where)
-        ours = _Ours.of(tree["spinney"], where)
-        entries: dict[str, Entry] = {}
-        details = dict(self.details)
-        for record in self.records:
-            key = record[_ID].decode()
-            its = details.pop(key, b"")
-            entry = previous.entries.get(key)
-            if entry is None or (entry.record, entry.details) != (record, its):
-                entry = Entry.read(record, its, key in ours.verbatim)
-            entries[entry.session.id] = entry
-        if len(entries) != len(self.records):
-            raise DamagedError("two sessions have the same id")
-        top = {key: None if key in _AGREED else value for key, value in tree.items()}
-        strays = {key: loads(text.decode()) for key, text in details.items()}
-        return _assembled(top, ours, entries, strays, Integrity.VERIFIED, seal, None)
-
-
-def _section(data: bytes, opening: bytes, closing: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return where the lines between ``opening`` and ``closing`` are; empty if there are none."""
-    found = data.find(opening, max(start - 1, 0), end)
-    if found < 0:
-        return max(start, 0), max(start, 0)
-    first = found + len(opening)
-    return first, data.find(closing, first - 1, end)
-
-
-def _pieces(section: bytes, separator: bytes, skip: int) -> list[bytes]:
-    return section[skip:].split(separator) if section else []
+def _top(tree: dict[str, Any]) -> dict[str, Any]:
+    agreed = ("version", "sessions", "spinney")
+    return {key: None if key in agreed else value for key, value in tree.items()}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
+from json import JSONDecodeError
 from typing import Any
 
 from spinney.model import Session
@@ -15,8 +18,10 @@ _RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
 _BETWEEN = re.compile(r"[\s,]*")
 _RECORD = re.compile(r'\{(?=\s*"id"\s*:)')
 """Where a record begins, after something that could not be read."""
-_TRIES = 1000
-"""What begins like a record and is none, in a row, until the rest is given up."""
+_MARGIN = 500
+"""Characters of which parsing costs as much as beginning to parse."""
+_EFFORT = 4
+"""How many times its own length may be parsed in vain until the rest of a file is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +37,62 @@ class Salvage:
 def salvage(data: bytes) -> Salvage:
     """Return every session that can be parsed from ``data``, whatever surrounds it."""
     text = data.decode(errors="surrogateescape")
-    details = _details(text)
-    found: dict[str, Session] = {}
+    reader = _Reader(text)
+    found: list[Session] = []
     start = _SESSIONS.search(text)
     position, complete = (start.end(), True) if start else (0, False)
     while True:
         position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
         if start and text.startswith("]", position):
-            break
-        session, position, skipped = _next(text, position, details)
+            again = _SESSIONS.search(text, position)
+            if again is None:
+                break
+            position, complete = again.end(), False  # a second list, or what looks like one
+            continue
+        session, position, skipped = reader.next(position)
         complete = complete and not skipped
         if session is None:
             break
+        found.append(session)
+    return Salvage(newest(found), complete)
+
+
+def newest(*several: Iterable[Session]) -> tuple[Session, ...]:
+    """Return each session once: the one that was active last; at a tie the last given."""
+    found: dict[str, Session] = {}
+    for session in chain.from_iterable(several):
         before = found.get(session.id)
         if before is None or before.last_activity <= session.last_activity:
             found[session.id] = session
-    return Salvage(tuple(found.values()), complete)
+    return tuple(found.values())
 
 
-def _next(text: str, position: int, details: dict[str, Any]) -> tuple[Session | None, int, bool]:
-    """Return the next session from ``position`` on, where it ends, whether text was skipped."""
-    first = position
-    for _ in range(_TRIES):
-        try:
-            record, end = decode_from(text, position)
-            return _session(record, details), end, position != first
-        except ValueError:
-            start = _RECORD.search(text, position + 1)
+class _Reader:
+    """Reads sessions one after the other, in a time bounded by the length of the text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._details = _details(text)
+        self._effort = _EFFORT * len(text)
+
+    def next(self, position: int) -> tuple[Session | None, int, bool]:
+        """Return the next session from ``position`` on, where it ends, whether text was skipped."""
+        first = position
+        while self._effort > 0:
+            end = len(self._text)
+            try:
+                record, end = decode_from(self._text, position)
+                return _session(record, self._details), end, position != first
+            except JSONDecodeError as error:
+                end = error.pos
+            except ValueError:
+                pass
+            self._effort -= end - position + _MARGIN
+            start = _RECORD.search(self._text, position + 1)
             if start is None:
                 break
             position = start.start()
-    return None, len(text), True
+        return None, len(self._text), True
 
 
 def _session(record: Any, details: dict[str, Any]) -> Session:

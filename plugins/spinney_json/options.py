@@ -23,11 +23,20 @@ def _file_name(value: str) -> str:
     return value
 
 
+def _directory(value: str | None) -> str | None:
+    if value is not None and ("\0" in value or not PurePath(value).is_absolute()):
+        raise ValueError("must be the absolute path of a directory")
+    return value
+
+
 class JsonOptions(Options):
     """Options of the store ``json``."""
 
     file: Annotated[str, AfterValidator(_file_name)] = ".claude-container-sessions.json"
     """The state file: a path in the workspace, or an absolute one."""
+    locks: Annotated[str | None, AfterValidator(_directory)] = None
+    """Directory of this machine for the locks, the same for all who use the workspace. Only for a
+    workspace on a network file system without locks, and that no other machine uses meanwhile."""
     lock_timeout: Annotated[float, Field(gt=0)] = 10.0
     """Seconds to wait for other processes before :class:`~spinney.errors.StoreBusyError`."""
     write_timeout: Annotated[float, Field(gt=0)] = 60.0

@@ -12,12 +12,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from anyio.lowlevel import cancel_shielded_checkpoint
+
 from spinney.errors import CommitOutcomeUnknownError, StoreError, UnsupportedCapabilityError
 from spinney.model import SessionId, Snapshot
 from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
 from spinney_json._atomic import Stats
 from spinney_json._claims import Claims
-from spinney_json._jobs import Job, Worker, announce, do
+from spinney_json._jobs import Job, Turn, Worker, do
+from spinney_json._mounts import require_shared_locks
 from spinney_json._places import Places
 from spinney_json._state import StateFile
 from spinney_json.options import CAN_WATCH, JsonOptions
@@ -40,19 +43,24 @@ class JsonStore(SessionStore):
         self._options = options
         self._state = StateFile(places)
         self._claims = Claims(places.claims)
-        self._waiting: deque[tuple[Transaction, Job[Committed]]] = deque()
-        self._gathering = False
+        self._gathering: _Gathered | None = None
+        self._waiting: deque[_Gathered] = deque()
         self._writer = Worker("spinney-json-writer")
         self._reader = Worker("spinney-json-reader")
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, workspace: Path, options: JsonOptions) -> AsyncIterator[JsonStore]:
-        """Open the store of ``workspace``; its threads end with the context."""
+        """Open the store of ``workspace``; its threads end with the context.
+
+        Raises:
+            UnsharedLocksError: its locks would not keep other machines out.
+        """
         try:
-            places = Places.of(workspace, options.file)
+            places = Places.of(workspace, options.file, options.locks)
         except OSError as error:
             raise StoreError(f"Cannot look for the repository: {error}.") from error
+        require_shared_locks(places.lock)
         store = cls(places, options)
         try:
             yield store
@@ -68,18 +76,27 @@ class JsonStore(SessionStore):
 
     async def load(self) -> Snapshot:
         """See :meth:`spinney.ports.SessionStore.load`. Waits for no lock."""
-        return (await self._read(self._state.current)).document.snapshot
+        return (await self._read(self._state.load)).document.snapshot
 
     async def transact(self, fn: Transaction) -> Committed:
         """See :meth:`spinney.ports.SessionStore.transact`.
 
         All that wait at the moment when the lock is had are written as one.
         """
-        job = Job[Committed]()
-        self._waiting.append((fn, job))
-        if not self._gathering:
-            self._gathering = True
-            job.call_soon(self._gathered)  # once the others of this turn of the loop have joined
+        gathered = self._gathering
+        if gathered is not None:
+            return await self._decided(gathered.add(fn))
+        self._gathering = gathered = _Gathered()
+        job = gathered.add(fn)
+        try:
+            await cancel_shielded_checkpoint()  # meanwhile the others of this turn join
+        except BaseException:  # cancelled by asyncio itself, which knows no shield
+            job.give_up()
+            raise
+        finally:
+            self._gathering = None
+            self._waiting.append(gathered)
+            self._writer.submit(self._write_waiting)
         return await self._decided(job)
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
@@ -95,7 +112,7 @@ class JsonStore(SessionStore):
             except StoreError as error:
                 if job.begin():
                     job.fail(error)
-                    announce([job])
+                    job.turn.announce()
 
         self._writer.submit(locked)
         return await self._decided(job)
@@ -143,19 +160,15 @@ class JsonStore(SessionStore):
         limits = self._options.lock_timeout, self._options.write_timeout
         return await job.outcome(*limits, late=CommitOutcomeUnknownError)
 
-    def _gathered(self) -> None:
-        self._gathering = False
-        self._writer.submit(self._write_waiting)
-
     def _write_waiting(self) -> None:
+        taken: list[_Gathered] = []
         group: list[tuple[Transaction, Job[Committed]]] = []
         outcomes: Sequence[Committed | BaseException] = ()
 
         def take() -> None:
             while self._waiting:
-                fn, job = self._waiting.popleft()
-                if job.begin():
-                    group.append((fn, job))
+                taken.append(self._waiting.popleft())
+                group.extend(call for call in taken[-1].calls if call[1].begin())
 
         def commit() -> Sequence[Committed | BaseException]:
             self._claims.mend()
@@ -175,4 +188,18 @@ class JsonStore(SessionStore):
                 job.fail(outcome)
             else:
                 job.settle(outcome)
-        announce(job for _, job in group)
+        for gathered in taken:
+            gathered.turn.announce()
+
+
+class _Gathered:
+    """Transactions that came in one turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        self.calls: list[tuple[Transaction, Job[Committed]]] = []
+
+    def add(self, fn: Transaction) -> Job[Committed]:
+        job = Job[Committed](self.turn)
+        self.calls.append((fn, job))
+        return job

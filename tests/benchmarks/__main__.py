@@ -19,7 +19,7 @@ def main(names: list[str]) -> None:
     for name in names or NAMES:
         print(f"\n{name}")
         for what, figure, against in import_module(f"bench_{name}").run():
-            print(f"  {what:<48} {figure:>8.2f} {against}", flush=True)
+            print(f"  {what:<62} {figure:>8.2f} {against}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The store `json` against its bare bounds, in one run: ``python tests/benchmarks/bench_store.py``.
+"""The store `json` against its bare bounds, in one run: ``python tests/benchmarks store``.
 
-Each figure is the ratio of two medians, taken from rounds in which both were measured in turn.
+Each ratio is that of two medians, taken from rounds in which both were measured in turn; the bar
+stands beside it. Garbage collection is paused in both.
 """
 
 from __future__ import annotations
@@ -10,24 +11,30 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import anyio
+import anyio.abc
+import bench_store_processes
 from pydantic import BaseModel
 
 from spinney.model import Changes, Session, SessionStatus, Snapshot, now
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
 
-Figure = tuple[str, float, str]
-Once = Callable[[], Awaitable[None]]
+Figure: TypeAlias = tuple[str, float, str]
+Once: TypeAlias = Callable[[], Awaitable[float]]
+"""Does something once and returns the seconds that it took."""
 
-ROUNDS = 31
+ROUNDS = 41
 CALLERS = 100
+COMMITS = 10_000
+FILE = JsonOptions().file
 
 
 def sessions(count: int) -> tuple[Session, ...]:
@@ -66,16 +73,15 @@ def raw_save(path: Path, data: bytes) -> None:
         os.close(directory)
 
 
-async def ratio(measured: Once, bound: Once, rounds: int = ROUNDS) -> float:
-    """Return the median of ``measured`` over that of ``bound``, run in turn."""
-    times: tuple[list[float], list[float]] = ([], [])
+async def ratio(measured: Once, *bounds: Once, rounds: int = ROUNDS) -> list[float]:
+    """Return the median of ``measured`` over that of each bound, run in turn."""
+    taken: list[list[float]] = [[] for _ in (measured, *bounds)]
     with paused_gc():
         for _ in range(rounds):
-            for once, taken in zip((measured, bound), times, strict=True):
-                start = time.perf_counter()
-                await once()
-                taken.append(time.perf_counter() - start)
-    return statistics.median(times[0]) / statistics.median(times[1])
+            for once, times in zip((measured, *bounds), taken, strict=True):
+                times.append(await once())
+    ours, *bare = map(statistics.median, taken)
+    return [ours / each for each in bare]
 
 
 @contextmanager
@@ -92,14 +98,46 @@ def touch(session_id: str, snapshot: Snapshot) -> Changes:
     return Changes(put=(snapshot.sessions[session_id].evolve(last_activity=now()),))
 
 
-async def one_change(store: JsonStore, session_id: str) -> None:
+async def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+async def one_change(store: JsonStore, session_id: str) -> float:
+    start = time.perf_counter()
     await store.transact(partial(touch, session_id))
+    return time.perf_counter() - start
 
 
-async def many_changes(store: JsonStore, session_id: str) -> None:
+async def many_changes(store: JsonStore, ids: list[str]) -> float:
+    """From the moment when all callers are told to begin until the last has its answer."""
+    begin, ready = anyio.Event(), anyio.Event()
+    waiting, last = 0, 0.0
+
+    async def caller(session_id: str) -> None:
+        nonlocal waiting, last
+        waiting += 1
+        if waiting == CALLERS:
+            ready.set()
+        await begin.wait()
+        await store.transact(partial(touch, session_id))
+        last = time.perf_counter()
+
     async with anyio.create_task_group() as group:
-        for _ in range(CALLERS):
-            group.start_soon(one_change, store, session_id)
+        for number in range(CALLERS):
+            group.start_soon(caller, ids[number % len(ids)])
+        await ready.wait()
+        start = time.perf_counter()
+        begin.set()
+    return last - start
+
+
+async def change_by_change(store: JsonStore, ids: list[str]) -> float:
+    start = time.perf_counter()
+    for number in range(CALLERS):
+        await one_change(store, ids[number % len(ids)])
+    return time.perf_counter() - start
 
 
 class Records(BaseModel):
@@ -109,50 +147,132 @@ class Records(BaseModel):
     sessions: list[Session]
 
 
-async def figures_of(count: int, workspace: Path) -> list[Figure]:
-    """Measure a store of ``count`` records."""
-    (workspace / ".git").mkdir()
+@asynccontextmanager
+async def filled(workspace: Path, count: int) -> AsyncIterator[tuple[JsonStore, list[str]]]:
+    """A store of ``count`` records, and their ids."""
+    (workspace / ".git").mkdir(exist_ok=True)
     everything = sessions(count)
-    options = JsonOptions()
-    async with JsonStore.opened(workspace, options) as store:
+    async with JsonStore.opened(workspace, JsonOptions()) as store:
         await store.transact(lambda _: Changes(put=everything))
-        data = (workspace / options.file).read_bytes()
-        bare = workspace / "bare.json"
+        yield store, [session.id for session in everything]
 
-        async def save() -> None:
-            raw_save(bare, data)
 
-        async def load() -> None:
-            async with JsonStore.opened(workspace, options) as fresh:
-                await fresh.load()
-
-        async def validate() -> None:
-            Records.model_validate_json((workspace / options.file).read_bytes())
-
-        session_id = everything[-1].id
-        await one_change(store, session_id)
-        change = await ratio(partial(one_change, store, session_id), save)
-        before = store.stats.fsyncs
-        group = await ratio(partial(many_changes, store, session_id), save)
-        cycles = (store.stats.fsyncs - before) / 2 / (ROUNDS * CALLERS)
-        load_ratio = await ratio(load, validate)
+async def changing(count: int, workspace: Path) -> list[Figure]:
+    """What changes cost, beside a raw save of the same bytes."""
+    async with filled(workspace, count) as (store, ids):
+        data = (workspace / FILE).read_bytes()
+        save = partial(raw_save, workspace / "bare.json", data)
+        middle = ids[count // 2]
+        (one,) = await ratio(partial(one_change, store, middle), partial(timed, save))
+        before = store.stats.writes
+        many = partial(many_changes, store, ids)
+        (group,) = await ratio(many, partial(timed, save))
+        cycles = (store.stats.writes - before) / (ROUNDS * CALLERS)
+        (apart,) = await ratio(many, partial(change_by_change, store, ids), rounds=7)
+    at = f"{count:,} records"
     return [
-        (f"one durable change, {count} records", change, "raw atomic save"),
-        (f"{CALLERS} concurrent changes, {count} records", group, "one raw atomic save"),
-        (f"fsync cycles a change, {count} records", cycles, "one a change"),
-        (f"open and load, {count} records", load_ratio, "validate_json"),
+        (f"one durable change, {at}", one, "x one raw save (bar 1.25)"),
+        (f"{CALLERS} concurrent changes, {at}", group, "x one raw save (bar 2)"),
+        (f"save and fsync cycles a change of these, {at}", cycles, "(bar 0.02)"),
+        (f"{CALLERS} changes, a save for each, {at}", 1 / apart, "x these changes (bar 60)"),
     ]
 
 
-def run() -> list[Figure]:
-    """Measure everything; each figure is (name, ratio, what it is compared with)."""
-    found: list[Figure] = []
-    for count in (4, 100, 1000):
+async def loading(count: int, workspace: Path) -> list[Figure]:
+    """What the first load costs, beside pydantic's validation of the same bytes."""
+    async with filled(workspace, count):
+        data = (workspace / FILE).read_bytes()
+
+    async def load() -> float:
+        async with JsonStore.opened(workspace, JsonOptions()) as fresh:
+            start = time.perf_counter()
+            await fresh.load()
+            return time.perf_counter() - start
+
+    validate = partial(timed, partial(Records.model_validate_json, data))
+    (found,) = await ratio(load, validate, rounds=21)
+    return [(f"first load, {count:,} records", found, "x validate_json (bar 1.2)")]
+
+
+async def stalling(count: int, workspace: Path) -> list[Figure]:
+    """The longest stall of the event loop, beside that of an idle one."""
+    gaps: dict[str, list[float]] = {"idle": [], "commits": [], "loads": []}
+    async with filled(workspace, count) as (store, ids):
+
+        async def load() -> None:
+            async with JsonStore.opened(workspace, JsonOptions()) as fresh:
+                await fresh.load()
+
+        with paused_gc():
+            for _ in range(15):
+                async with heartbeat(gaps["idle"]):
+                    await anyio.sleep(0.02)
+                async with heartbeat(gaps["commits"]):
+                    await one_change(store, ids[0])
+                async with heartbeat(gaps["loads"]):
+                    await load()
+                gc.collect()
+    bare = statistics.median(gaps.pop("idle")) * 1000
+    return [
+        (
+            f"longest stall of the loop while it {what}, ms, {count:,} records",
+            statistics.median(found) * 1000,
+            f"beside {bare:.2f} when idle (bar 5); worst of {len(found)}: {max(found) * 1000:.1f}",
+        )
+        for what, found in gaps.items()
+    ]
+
+
+@asynccontextmanager
+async def heartbeat(gaps: list[float]) -> AsyncIterator[None]:
+    """Add the longest time between two turns of the loop, in seconds, to ``gaps``."""
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        before = time.perf_counter()
+        while True:
+            await anyio.sleep(0.0002)
+            moment = time.perf_counter()
+            longest = max(longest, moment - before)
+            before = moment
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(beat)
+        await anyio.sleep(0.002)
+        yield
+        group.cancel_scope.cancel()
+    gaps.append(longest)
+
+
+async def lasting(workspace: Path) -> list[Figure]:
+    """What is left over after many commits."""
+
+    def left() -> tuple[int, int, int]:
+        tasks = len(os.listdir("/proc/self/task"))
+        files = [path for path in workspace.rglob("*") if path.is_file()]
+        return len(os.listdir("/proc/self/fd")), tasks, len(files)
+
+    async with filled(workspace, 4) as (store, ids):
+        await one_change(store, ids[0])
+        before = left()
+        for _ in range(COMMITS):
+            await one_change(store, ids[0])
+        after = left()
+    kinds = ("descriptors", "threads", "files")
+    return [
+        (f"{kind} left over by {COMMITS:,} commits", float(b - a), "(bar 0)")
+        for kind, a, b in zip(kinds, before, after, strict=True)
+    ]
+
+
+def run(backend: str = "asyncio") -> Iterator[Figure]:
+    """Measure everything; each figure is (name, figure, what it is compared with)."""
+    jobs: list[Callable[[Path], Awaitable[list[Figure]]]] = []
+    jobs += [partial(changing, count) for count in (4, 100, 1000)]
+    jobs += [partial(loading, count) for count in (4, 100, 1000, 10_000)]
+    jobs += [partial(stalling, count) for count in (1000, 10_000)]
+    for job in (*jobs, lasting):
         with tempfile.TemporaryDirectory() as directory:
-            found += anyio.run(figures_of, count, Path(directory))
-    return found
-
-
-if __name__ == "__main__":
-    for name, figure, bound in run():
-        print(f"{name:<45} {figure:8.3f} x {bound}")
+            yield from anyio.run(job, Path(directory), backend=backend)
+    yield from bench_store_processes.run()

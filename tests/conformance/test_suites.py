@@ -194,7 +194,7 @@ MUTATIONS = {
         WORKSPACE,
         "async def remove(self, session, *, force=False): "
         "await self.inner.remove(session, force=True)",
-        "work_is_removed_only_by_force",
+        "changed_files_are_at_stake",
     ),
     "discarding destroys work": (
         WORKSPACE,

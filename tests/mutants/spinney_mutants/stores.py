@@ -13,10 +13,10 @@ _mutant = partial(Mutant, Role.STORE)
 _FILES = "spinney_json._files"
 _LOCK = "spinney_json._locks:FileLock"
 
-SURVIVES_CRASHES = "a crash at any moment leaves what was acknowledged"
-SURVIVES_FAULTS = "a failing system call loses nothing and is reported"
-SURVIVES_KILLS = "a process killed at any system call leaves a store that works"
-NOTICES_DAMAGE = "every changed byte is noticed"
+SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
+SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"
+SURVIVES_KILLS = "a kill at any system call breaks nothing"
+NOTICES_DAMAGE = "every cut and every flipped bit is noticed"
 
 STORES = (
     _mutant(
@@ -46,7 +46,7 @@ STORES = (
     _mutant(
         "success-after-failed-fsync",
         "A failed fsync is taken for done.",
-        SURVIVES_FAULTS,
+        SURVIVES_CRASHES,
         replaces={f"{_FILES}:sync": careless.forgives},
     ),
     _mutant(
@@ -73,7 +73,7 @@ STORES = (
     _mutant(
         "no-lock",
         "Writers take no lock.",
-        "concurrent processes lose nothing",
+        "the history of processes killed at random fits one order",
         wraps=wrapped.Dawdles,
         replaces={
             f"{_LOCK}.acquire": careless.opens_only,
@@ -187,7 +187,7 @@ STORES = (
     _mutant(
         "leaks-a-descriptor",
         "Each commit leaves a descriptor open.",
-        "many commits leave no descriptor thread or file behind",
+        "many commits and faults leave nothing behind",
         replaces={f"{_FILES}:sync_directory": careless.keeps_it_open},
     ),
     _mutant(

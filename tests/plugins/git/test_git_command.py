@@ -56,7 +56,7 @@ async def test_it_never_climbs_out_of_the_directory(repo):
 async def test_without_git_the_error_says_so(repo, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(GitNotFoundError) as caught:
-        await repo.plan()
+        await repo.create()
     assert caught.value.code == "GIT_NOT_FOUND"
 
 

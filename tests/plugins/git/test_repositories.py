@@ -161,6 +161,7 @@ async def test_a_workspace_that_cannot_be_looked_at_is_not_taken_for_missing(rep
 async def test_a_repository_that_git_does_not_trust_is_refused(repo, monkeypatch):
     # Git's own switch for its tests: every directory counts as somebody else's.
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(InvalidWorkspaceError, match=r"safe\.directory"):
         await repo.plan()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -52,10 +51,9 @@ def test_every_truncation_is_noticed(example) -> None:
     assert [size for size in range(len(example)) if not noticed(example[:size])] == []
 
 
-def test_every_flipped_bit_of_a_sample_is_noticed(example) -> None:
-    bits = random.Random(4).sample(range(len(example) * 8), 3000)
+def test_every_flipped_bit_is_noticed(example) -> None:
     missed = []
-    for bit in bits:
+    for bit in range(len(example) * 8):
         flipped = bytearray(example)
         flipped[bit // 8] ^= 1 << bit % 8
         if not noticed(bytes(flipped)):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
 from spinney.model import Changes, Integrity, Reservation, Snapshot, now
 from spinney_json import _files
 from spinney_json._entry import UnstorableError
-from spinney_json._jobs import Job, announce
+from spinney_json._jobs import Turn
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
 
@@ -205,6 +207,62 @@ async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
         assert not state.exists()
 
 
+async def test_the_deadline_holds_for_all_that_wait_when_one_is_cancelled(
+    open_store, start_actor, make
+) -> None:
+    start_actor("hold_lock")
+    outcomes: list[str] = []
+    async with open_store(lock_timeout=0.5) as store:
+
+        async def change(name: str) -> None:
+            try:
+                await store.transact(lambda _: Changes(put=(make(name),)))
+            except StoreBusyError as error:
+                outcomes.append(f"{name} {error.code}")
+
+        async with anyio.create_task_group() as group, anyio.create_task_group() as first:
+            first.start_soon(change, "first")
+            await anyio.lowlevel.checkpoint()
+            for name in ("second", "third"):
+                group.start_soon(change, name)
+            await anyio.wait_all_tasks_blocked()
+            first.cancel_scope.cancel()
+    assert sorted(outcomes) == ["second STORE_BUSY", "third STORE_BUSY"]
+
+
+async def test_a_caller_cancelled_while_others_join_holds_nobody_up(open_store, make) -> None:
+    names: list[str] = []
+    async with open_store() as store:
+
+        async def change(name: str) -> None:
+            await store.transact(lambda _: Changes(put=(make(name),)))
+            names.append(name)
+
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                group.start_soon(change, "joins")
+                await change("is cancelled")
+        await change("comes later")
+    assert sorted(names) == ["comes later", "joins"]
+
+
+def test_a_caller_that_asyncio_itself_cancels_holds_nobody_up(open_store, make) -> None:
+    async def cancel_one() -> int:
+        async with open_store() as store:
+            put = Changes(put=(make(),))
+            first, second = (asyncio.create_task(store.transact(lambda _: put)) for _ in range(2))
+            await asyncio.sleep(0)
+            first.cancel()
+            assert (await second).revision == 1
+            assert isinstance(
+                (await asyncio.gather(first, return_exceptions=True))[0], BaseException
+            )
+            return (await store.transact(lambda _: put)).revision
+
+    assert asyncio.run(cancel_one()) == 2
+
+
 async def test_reading_waits_for_no_writer(open_store, start_actor, make) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make("one"),)))
@@ -347,13 +405,13 @@ async def test_closing_waits_for_no_lock(open_store, start_actor) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_caller_whose_loop_is_gone_holds_nobody_up(backend) -> None:
-    jobs: list[Job[int]] = []
+    turns: list[Turn] = []
 
     async def leave() -> None:
-        jobs.append(Job())
+        turns.append(Turn())
 
     anyio.run(leave, backend=backend)
-    announce(jobs)
+    turns[0].announce()
 
 
 async def test_reservations_that_could_not_be_read_again_are_refused(open_store, make) -> None:

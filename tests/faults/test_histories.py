@@ -1,0 +1,42 @@
+"""Histories of real processes: a store that keeps its promises passes, the flawed are caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from spinney_testing._opening import Opening
+from spinney_testing.faults import histories
+
+
+@pytest.mark.requirement("R3.7")
+def test_a_store_whose_processes_are_killed_at_random_loses_nothing(json_store: Opening) -> None:
+    report = histories.run(json_store, seconds=4, seed=1)
+    assert report.violations == ()
+    assert report.commits > 100
+    assert report.loads > 100
+    assert report.kills > 10
+    assert 0 < report.least <= report.most
+    assert report.in_doubt <= report.kills
+    assert report.seed == 1
+
+
+def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -> None:
+    report = histories.run(flawed(""), seconds=1, seed=2)
+    assert report.violations == ()
+    assert report.commits > 10
+
+
+@pytest.mark.parametrize(
+    ("flaw", "found"),
+    [
+        ("no lock", "is two: "),
+        ("does not read again under the lock", "had been acknowledged before it began"),
+        ("acknowledges before it writes", "had been acknowledged before it began"),
+        ("writes in place", "failed: JSONDecodeError"),
+    ],
+)
+def test_a_flaw_is_found(flawed: Callable[[str], Opening], flaw: str, found: str) -> None:
+    report = histories.run(flawed(flaw), seconds=1, seed=3)
+    assert any(found in violation for violation in report.violations)

@@ -1,0 +1,86 @@
+"""Reading HEAD and branches from git's files: what git says, or nothing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from spinney_git._git import GitError
+from spinney_git._refs import read_refs
+from spinney_git._repository import Repository
+
+NAMES = ("HEAD", "refs/heads/main", "refs/heads/a/b", "refs/heads/a", "refs/heads/none")
+
+
+def read(repo, *names):
+    return read_refs(Repository.find(repo.path), names)
+
+
+def pack(repo):
+    repo.git("pack-refs", "--all")
+
+
+def pack_and_move(repo):
+    pack(repo)
+    repo.commit("second")
+
+
+def detach(repo):
+    repo.git("checkout", "--quiet", "--detach")
+    repo.commit("second")
+
+
+@pytest.mark.parametrize("prepare", [lambda repo: None, pack, pack_and_move, detach])
+def test_loose_and_packed_refs_are_read_as_git_reads_them(repo, prepare):
+    repo.git("branch", "a/b")
+    prepare(repo)
+    told = [repo.git("for-each-ref", "--format=%(objectname)", name) or None for name in NAMES[1:3]]
+    assert read(repo, *NAMES) == [repo.git("rev-parse", "HEAD"), *told, None, None]
+
+
+def lead_elsewhere(repo):
+    repo.git("symbolic-ref", "refs/heads/a", "refs/heads/main")
+
+
+def empty(repo):
+    (repo.path / ".git/refs/heads/a").write_text("")
+
+
+def leave_unborn(repo):
+    repo.git("symbolic-ref", "HEAD", "refs/heads/unborn")
+
+
+def store_refs_elsewhere(repo):
+    # What a repository has whose refs are in a reftable.
+    (repo.path / ".git/HEAD").write_text("ref: refs/heads/.invalid\n")
+
+
+@pytest.mark.parametrize("prepare", [lead_elsewhere, empty, leave_unborn, store_refs_elsewhere])
+def test_what_is_unclear_is_left_to_git(repo, prepare):
+    prepare(repo)
+    assert read(repo, "HEAD", "refs/heads/a") is None
+
+
+@pytest.mark.parametrize("name", ["main", "HEAD~1", "refs/tags/x", "@"])
+def test_other_names_are_left_to_git(repo, name):
+    assert read(repo, name) is None
+
+
+def test_a_linked_worktree_as_workspace_is_left_to_git(repo, tmp_path):
+    repo.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "linked"))
+    assert read_refs(Repository.find(tmp_path / "linked"), ["HEAD"]) is None
+
+
+def test_a_repository_of_another_user_is_left_to_git(repo, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert read(repo, "HEAD") is None
+
+
+async def test_a_branch_whose_commit_is_missing_is_found_out_by_the_creation(repo):
+    plan = await repo.plan()
+    objects = repo.path / ".git/objects"
+    (objects / str(plan.base_oid)[:2] / str(plan.base_oid)[2:]).unlink()
+    with pytest.raises(GitError, match="nonexistent object"):
+        await repo.create()
+    assert repo.worktrees() == 1
