@@ -46,7 +46,7 @@ def a_full_session(**changes: Any) -> Session:
             "lastActivity": datetime(2025, 11, 24, 23, 59, 59, 999000, tzinfo=UTC),
             "currentPhase": ODD_TEXTS[2],
             "metadata": {"texts": list(ODD_TEXTS), "nested": {"null": None, "list": [{}, []]}},
-            "unknownField": {"integer": 2**70, "fraction": 0.1, "truth": True, "text": "1.0"},
+            "unknownField": {"integer": 2**70 + 1, "fraction": 0.1, "truth": True, "text": "1.0"},
         }
     ).evolve(
         details=Details.model_validate(

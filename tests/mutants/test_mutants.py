@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from spinney_mutants.tables import PROVIDERS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-MUTANTS = {f"{mutant.role}:{mutant.name}": mutant.promise for mutant in PROVIDERS} | {
-    f"lifecycle:{plugin.name}": plugin.promise for plugin in LIFECYCLE
+CASES: dict[str, tuple[str, str]] = {
+    **{f"{m.role}:{m.name}": (m.promise, m.case) for m in PROVIDERS},
+    **{f"lifecycle:{plugin.name}": (plugin.promise, "") for plugin in LIFECYCLE},
 }
+"""The promise that each mutant breaks, and the case that shows it."""
 ORIGINALS = {
     "store": "store:json",
     "workspace": "workspace:git",
@@ -24,20 +27,33 @@ ORIGINALS = {
     "terminal": "terminal:pty",
     "lifecycle": "lifecycle:log",
 }
+BY_NAME = ("--pyargs", "spinney_testing")
+BY_CLASS = {
+    "a newer version is refused and not touched": (
+        str(Path(__file__).parent / "by_class" / "test_newer_version.py"),
+    )
+}
+"""Promises that a name does not suffice for, and the test class that does."""
 
 
-def chosen(promises: Iterable[str]) -> str:
-    """Return an expression for ``-k`` that selects the tests of ``promises``, on asyncio."""
-    tests = " or ".join("test_" + promise.replace(" ", "_") for promise in promises)
-    return f"({tests}) and not trio"
+def chosen(cases: Mapping[str, set[str]]) -> str:
+    """Return an expression for ``-k`` that selects cases of promises, on asyncio."""
+    tests = []
+    for promise, parameters in cases.items():
+        test = "test_" + promise.replace(" ", "_")
+        tests += [f"({test} and {p})" if p else test for p in sorted(parameters)]
+    return f"({' or '.join(tests)}) and not trio"
 
 
-def reported(tmp_path: Path, subject: str, promises: Iterable[str], run: Run) -> dict[str, Any]:
-    """Run the tests of ``promises`` against ``subject``; return what is reported of each."""
+def reported(
+    tmp_path: Path, subject: str, cases: Mapping[str, set[str]], run: Run
+) -> dict[str, Any]:
+    """Run ``cases`` of promises against ``subject``; return what is reported of each promise."""
     report = tmp_path / "report.json"
-    arguments = ["--pyargs", "spinney_testing", "--spinney-provider", subject]
-    done = run(*arguments, "--spinney-report", str(report), "-k", chosen(promises))
-    assert done.returncode != pytest.ExitCode.NO_TESTS_COLLECTED, f"no such promise: {promises}"
+    options = ["--spinney-provider", subject, "--spinney-report", str(report)]
+    tests = BY_CLASS.get(next(iter(cases)), BY_NAME)
+    done = run(*tests, *options, "-k", chosen(cases))
+    assert done.returncode != pytest.ExitCode.NO_TESTS_COLLECTED, f"no such promise: {cases}"
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), done.stdout
     (found,) = json.loads(report.read_text())
     assert found["provider"] == subject, done.stdout
@@ -45,10 +61,10 @@ def reported(tmp_path: Path, subject: str, promises: Iterable[str], run: Run) ->
 
 
 @pytest.mark.requirement("R6.6")
-@pytest.mark.parametrize("subject", MUTANTS)
+@pytest.mark.parametrize("subject", CASES)
 def test_a_mutant_breaks_the_promise_meant_for_it(subject: str, tmp_path: Path, run: Run) -> None:
-    promise = MUTANTS[subject]
-    rows = reported(tmp_path, subject, [promise], run)
+    promise, case = CASES[subject]
+    rows = reported(tmp_path, subject, {promise: {case}}, run)
     assert rows[promise]["outcome"] == "broken", rows[promise]
     assert rows[promise]["when"] == "call", rows[promise]
     assert [name for name, row in rows.items() if row["outcome"] == "broken"] == [promise]
@@ -58,7 +74,17 @@ def test_a_mutant_breaks_the_promise_meant_for_it(subject: str, tmp_path: Path, 
 def test_the_original_keeps_every_promise_that_a_mutant_breaks(
     role: str, tmp_path: Path, run: Run
 ) -> None:
-    meant = {promise for subject, promise in MUTANTS.items() if subject.startswith(f"{role}:")}
-    rows = reported(tmp_path, ORIGINALS[role], sorted(meant), run)
-    outcomes = {promise: rows[promise]["outcome"] for promise in meant}
+    # What a mutant hides the original declares: that promise does not apply to it.
+    hidden = {mutant.promise for mutant in PROVIDERS if mutant.hides}
+    cases: defaultdict[str, set[str]] = defaultdict(set)
+    for subject, (promise, case) in CASES.items():
+        if subject.startswith(f"{role}:") and promise not in hidden:
+            cases[promise].add(case)
+    outcomes = {}
+    for tests in (BY_NAME, *BY_CLASS.values()):
+        some = {p: c for p, c in cases.items() if BY_CLASS.get(p, BY_NAME) == tests}
+        if some:
+            rows = reported(tmp_path, ORIGINALS[role], some, run)
+            outcomes |= {promise: rows[promise]["outcome"] for promise in some}
+    assert outcomes.keys() == cases.keys()
     assert set(outcomes.values()) == {"kept"}, outcomes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,6 +69,10 @@ def insists_on_one_name(_: Part) -> Part:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
 
     return careless
+
+
+def takes_a_name_of_its_own(_: Part) -> Part:
+    return lambda target: tempfile.mkstemp(suffix=".tmp", dir=os.path.dirname(target))
 
 
 def opens_only(acquire: Part) -> Part:

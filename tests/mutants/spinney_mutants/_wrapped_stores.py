@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
@@ -219,8 +220,7 @@ class ClaimsByPid(Wrapped):
             raise ClaimHeldError(session_id)
         self._file(session_id).write_text(str(os.getpid()))
         try:
-            async with self.inner.claim(f"fence-{session_id}-{id(self)}") as claim:
-                yield Claim(session_id, claim.fence)
+            yield Claim(session_id, time.time_ns())
         finally:
             self._file(session_id).unlink(missing_ok=True)
 
@@ -234,9 +234,11 @@ class SeesNoHolder(Wrapped):
 
 
 class KeepsClaims(Wrapped):
+    kept: AbstractAsyncContextManager[Claim]
+
     @asynccontextmanager
     async def claim(self, session_id: str) -> AsyncIterator[Claim]:
-        held: AbstractAsyncContextManager[Claim] = self.inner.claim(session_id)
+        self.kept = held = self.inner.claim(session_id)
         yield await held.__aenter__()
         await held.__aexit__(None, None, None)
 

@@ -34,6 +34,8 @@ class Mutant:
     """Given the original provider, opened, returns what stands in front of it."""
     replaces: Mapping[str, Replacement] = field(default_factory=dict)
     """Parts of the plugin, as ``module:name``, and what makes the broken one of the original."""
+    case: str = ""
+    """The parameter of the promise's test that shows it, where the whole would take minutes."""
     hides: frozenset[Capability] = frozenset()
     """Capabilities that it has and does not declare."""
 

@@ -23,18 +23,21 @@ STORES = (
         "no-fsync",
         "The new file is renamed into place without being forced to the medium.",
         SURVIVES_CRASHES,
+        case="saving",
         replaces={f"{_FILES}:sync": careless.syncs_directories_only},
     ),
     _mutant(
         "no-directory-fsync",
         "The rename is not forced to the medium.",
         SURVIVES_CRASHES,
+        case="saving",
         replaces={f"{_FILES}:sync_directory": careless.does_nothing},
     ),
     _mutant(
         "in-place-write",
         "The file is written over, not replaced.",
         SURVIVES_CRASHES,
+        case="saving",
         replaces={f"{_FILES}:rename": careless.writes_over},
     ),
     _mutant(
@@ -47,24 +50,28 @@ STORES = (
         "success-after-failed-fsync",
         "A failed fsync is taken for done.",
         SURVIVES_CRASHES,
+        case="saving",
         replaces={f"{_FILES}:sync": careless.forgives},
     ),
     _mutant(
         "eio-is-missing",
         "A file that cannot be read is taken for one that is not there.",
         SURVIVES_FAULTS,
+        case="loading",
         replaces={f"{_FILES}:open_for_reading": careless.takes_failure_for_absence},
     ),
     _mutant(
         "fixed-temporary-name",
         "The temporary file of a dead writer is in the way for ever.",
         SURVIVES_KILLS,
+        case="saving",
         replaces={"spinney_json._atomic:_open_temporary": careless.insists_on_one_name},
     ),
     _mutant(
         "lock-of-the-dead",
         "The lock is the existence of a file, which a dead process leaves.",
         SURVIVES_KILLS,
+        case="saving",
         replaces={
             f"{_LOCK}.acquire": careless.locks_by_existence,
             f"{_LOCK}.release": careless.unlocks_by_absence,
@@ -79,6 +86,7 @@ STORES = (
             f"{_LOCK}.acquire": careless.opens_only,
             f"{_LOCK}.release": careless.does_nothing,
             "spinney_json._atomic:_present": careless.sees_no_change,
+            "spinney_json._atomic:_open_temporary": careless.takes_a_name_of_its_own,
         },
     ),
     _mutant(
@@ -97,6 +105,7 @@ STORES = (
         "not-atomic-across-sessions",
         "Changes of several sessions are written one after the other.",
         SURVIVES_KILLS,
+        case="saving",
         wraps=wrapped.WritesOneByOne,
     ),
     _mutant(

@@ -1,1 +1,134 @@
-WORKSPACES = ()
+"""Broken workspaces."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from spinney.providers import Role
+from spinney_mutants import _wrapped_workspaces as wrapped
+from spinney_mutants.mutant import Mutant
+
+_mutant = partial(Mutant, Role.WORKSPACE)
+
+WORKSPACES = (
+    _mutant(
+        "plans-by-doing",
+        "Planning creates.",
+        "planning changes nothing",
+        wraps=wrapped.PlansByDoing,
+    ),
+    _mutant(
+        "creates-an-empty-shell",
+        "A directory with the files is made, which git knows nothing of.",
+        "a created worktree holds the files of its branch and no work",
+        wraps=wrapped.CreatesAnEmptyShell,
+    ),
+    _mutant(
+        "leaves-what-was-cancelled",
+        "A creation that is cancelled leaves what it had made so far.",
+        "a creation cancelled at any moment leaves nothing",
+        wraps=wrapped.LeavesWhatWasCancelled,
+    ),
+    _mutant(
+        "follows-git-dir",
+        "Git is run with the variables that the host was started with.",
+        "variables of another repository do not lead astray",
+        wraps=wrapped.FollowsGitDir,
+    ),
+    _mutant(
+        "tracks-the-base",
+        "A new branch tracks its base.",
+        "a new branch tracks no other",
+        wraps=wrapped.TracksTheBase,
+    ),
+    _mutant(
+        "unstages",
+        "Creating drops what is staged in the main worktree.",
+        "creating leaves the main worktree as it was",
+        wraps=wrapped.Unstages,
+    ),
+    _mutant(
+        "forgets-ignored-files",
+        "Ignored files do not count as work.",
+        "ignored files are at stake",
+        wraps=wrapped.ForgetsIgnoredFiles,
+    ),
+    _mutant(
+        "forgets-detached-commits",
+        "Commits that only a detached HEAD reaches do not count as work.",
+        "commits of a detached head are at stake",
+        wraps=wrapped.ForgetsDetachedCommits,
+    ),
+    _mutant(
+        "forgets-operations",
+        "An operation in progress does not count as work.",
+        "a merge in progress is at stake",
+        wraps=wrapped.ForgetsOperations,
+    ),
+    _mutant(
+        "removes-on-old-news",
+        "Removing relies on the last inspection.",
+        "work that appears after an inspection is not removed",
+        wraps=wrapped.RemovesOnOldNews,
+    ),
+    _mutant(
+        "forces-past-worktrees",
+        "Force deletes also a worktree that lies beneath.",
+        "a worktree beneath blocks even force",
+        wraps=wrapped.ForcesPastWorktrees,
+    ),
+    _mutant(
+        "deletes-what-is-no-worktree",
+        "Force deletes whatever lies at the path.",
+        "what is no worktree blocks even force",
+        wraps=wrapped.DeletesWhatIsNoWorktree,
+    ),
+    _mutant(
+        "deletes-the-branch",
+        "Removing a worktree deletes its branch, too.",
+        "removing a worktree keeps its branch where it is",
+        wraps=wrapped.DeletesTheBranch,
+    ),
+    _mutant(
+        "writes-the-index",
+        "Inspecting takes the lock of the index, and writes it.",
+        "inspecting writes nothing",
+        wraps=wrapped.WritesTheIndex,
+    ),
+    _mutant(
+        "discards-blindly",
+        "Discarding deletes whatever lies at the path of the plan.",
+        "discarding keeps what somebody else put at the path",
+        wraps=wrapped.DiscardsBlindly,
+    ),
+    _mutant(
+        "discards-commits",
+        "Discarding deletes a branch that somebody committed to.",
+        "discarding removes no branch that somebody committed to",
+        wraps=wrapped.DiscardsCommits,
+    ),
+    _mutant(
+        "discards-by-name",
+        "Discarding deletes the branch, whoever made it.",
+        "discarding keeps a branch that somebody else created",
+        wraps=wrapped.DiscardsByName,
+    ),
+    _mutant(
+        "leaves-the-branch",
+        "Discarding leaves the branch that was created.",
+        "discarding removes what was created",
+        wraps=wrapped.LeavesTheBranch,
+    ),
+    _mutant(
+        "sees-what-is-gone",
+        "A worktree that is missing is said to be there.",
+        "a missing worktree is located as missing",
+        wraps=wrapped.SeesWhatIsGone,
+    ),
+    _mutant(
+        "restores-over",
+        "Restoring undoes the work in a worktree that is there.",
+        "restoring a worktree that is there changes nothing",
+        wraps=wrapped.RestoresOver,
+    ),
+)
