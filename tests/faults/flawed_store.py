@@ -22,6 +22,8 @@ from spinney.errors import StoreError
 from spinney.model import Integrity, Session, Snapshot
 from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
 from spinney.providers import ProviderContext, ProviderSpec, Role
+from spinney_json import spinney_providers
+from spinney_testing._opening import Opening
 
 T = TypeVar("T")
 
@@ -33,7 +35,6 @@ class FlawedOptions(Options):
 class FlawedStore(SessionStore):
     def __init__(self, directory: Path, flaw: str) -> None:
         self._file = directory / "state.json"
-        self._temporary = directory / "state.tmp"
         self._lock = directory / "state.lock"
         self._flaw = flaw
         self._newest: Snapshot | None = None
@@ -108,22 +109,24 @@ class FlawedStore(SessionStore):
         if self._flaw == "writes in place":
             self._file.write_bytes(data)
         elif self._flaw == "acknowledges before it writes" and self._file.exists():
-            threading.Timer(0.01, self._replace, [data]).start()
+            threading.Timer(0.1, self._replace, [data]).start()
         else:
             self._replace(data)
 
     def _replace(self, data: bytes) -> None:
+        # A name for each thread, so that a store without lock loses updates and no more.
+        temporary = self._file.with_suffix(f".{threading.get_native_id()}.tmp")
         try:
-            with self._temporary.open("wb") as file:
+            with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 self._sync(file.fileno())
-            self._temporary.rename(self._file)
+            temporary.rename(self._file)
         except OSError:
             with suppress(OSError):
                 if self._flaw == "leaves its temporary file":
-                    self._temporary.rename(f"{self._temporary}-{time.time_ns()}")
-                self._temporary.unlink()
+                    temporary.rename(f"{temporary}-{time.time_ns()}")
+                temporary.unlink()
             raise
         directory = os.open(self._file.parent, os.O_RDONLY)
         try:
@@ -144,3 +147,14 @@ async def open_flawed(
 
 
 SPEC = ProviderSpec(Role.STORE, "flawed", open_flawed, FlawedOptions)
+
+
+def flawed(flaw: str, workspace: Path) -> Opening:
+    """Return what opens the store with one flaw, or with none if it is ''."""
+    return Opening(SPEC, FlawedOptions(flaw=flaw), workspace)
+
+
+def built_in(workspace: Path) -> Opening:
+    """Return what opens the store `json`, which has none."""
+    (spec,) = spinney_providers()
+    return Opening(spec, spec.config(), workspace)

@@ -42,7 +42,9 @@ from spinney_testing.faults._fresh import fork, forked, in_fresh_process
 from spinney_testing.faults._images import FileSystem
 
 _LONGEST = 0.03
-"""Seconds that writers work between two cuts, at most."""
+"""Seconds that writers work between two cuts, or from a commit to the next cut, at most."""
+_PATIENCE = 2.0
+"""Seconds in which a commit is waited for, so that a slow machine has some, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def cut_power(
             while cut < cuts and _alive(pids, violations):
                 cut += 1
                 with _going_on(pids):
+                    if chance.random() < 0.5:
+                        promises.wait_for_another()
                     time.sleep(chance.uniform(0, _LONGEST))
                     acknowledged = promises.acknowledged
                     _images.clone(image, clone)
@@ -153,6 +157,12 @@ class _Promises:
 
     def acknowledge(self, writer: int, number: int) -> None:
         self._numbers[self._writers + writer] = number
+
+    def wait_for_another(self) -> None:
+        """Wait until one more commit is acknowledged, or for long."""
+        before, deadline = sum(self.acknowledged), time.monotonic() + _PATIENCE
+        while sum(self.acknowledged) == before and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 async def _import_machinery(opening: Opening) -> None:
