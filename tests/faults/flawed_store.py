@@ -107,7 +107,11 @@ class FlawedStore(SessionStore):
         sessions = [session.to_record() for session in state.sessions.values()]
         data = json.dumps({"revision": state.revision, "sessions": sessions}).encode()
         if self._flaw == "writes in place":
-            self._file.write_bytes(data)
+            with self._file.open("wb") as file:
+                file.write(data[: len(data) // 2])
+                file.flush()
+                self._sync(file.fileno())
+                file.write(data[len(data) // 2 :])
         elif self._flaw == "acknowledges before it writes" and self._file.exists():
             threading.Timer(0.1, self._replace, [data]).start()
         else:

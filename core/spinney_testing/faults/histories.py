@@ -25,7 +25,7 @@ from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
 from spinney_testing._opening import Opening
 from spinney_testing.faults._command import report_on
 from spinney_testing.faults._counters import State, beginning, counting
-from spinney_testing.faults._fresh import fork, forked, in_fresh_process
+from spinney_testing.faults._fresh import fork, forked, import_machinery, in_fresh_process
 from spinney_testing.faults._history import Load, violations
 from spinney_testing.faults._notebook import Notebook, read_notebooks
 
@@ -73,7 +73,8 @@ def run(
     Args:
         opening: opens the store, on a workspace in which nothing is stored yet.
         seconds: how long, at least.
-        commits: how many shall be acknowledged, at least; a slow machine takes longer.
+        commits: how many shall be acknowledged, and how many loads shall return, at least; a
+            slow machine takes longer.
         seed: of who is killed when; repeats the choice, not what the machine makes of it.
         writers: processes that commit at once.
         readers: processes that load at once.
@@ -86,6 +87,7 @@ def control(
 ) -> HistoriesReport:
     """As :func:`run`, in this process, which must have one thread."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be unpredictable
+    anyio.run(import_machinery, opening)
     began = time.monotonic()
     start = forked(partial(anyio.run, _begin, opening, writers))
     progress = _Progress(time.monotonic() + seconds, commits)
@@ -126,29 +128,34 @@ async def _end(opening: Opening) -> Load:
 
 
 class _Progress:
-    """What the processes share: how many commits there are, and whether one has failed."""
+    """What the processes share: how much they have done, and whether one has failed."""
 
-    def __init__(self, until: float, commits: int) -> None:
+    def __init__(self, until: float, least: int) -> None:
         self._until = until
-        self._commits = commits
+        self._least = least
         self._parent = os.getpid()
-        self._shared = memoryview(mmap.mmap(-1, 16)).cast("q")
+        self._shared = memoryview(mmap.mmap(-1, 24)).cast("q")
 
     @property
     def over(self) -> bool:
         """Whether it is time to end; also for an orphan."""
+        commits, loads, failed = self._shared
         late = time.monotonic() - self._until
-        enough = self._shared[0] >= self._commits or late > _PATIENCE
-        alone = self._parent not in (os.getpid(), os.getppid())
-        return (late >= 0 and enough) or self._shared[1] > 0 or alone
+        enough = min(commits, loads) >= self._least or late > _PATIENCE
+        orphaned = self._parent not in (os.getpid(), os.getppid())
+        return (late >= 0 and enough) or failed > 0 or orphaned
 
-    def count(self) -> None:
-        """Count one commit; now and then two processes count as one, which does not matter."""
+    def committed(self) -> None:
+        """Count a commit; now and then two processes count as one, which does not matter."""
         self._shared[0] += 1
+
+    def loaded(self) -> None:
+        """Count a load."""
+        self._shared[1] += 1
 
     def fail(self) -> None:
         """Have all processes end."""
-        self._shared[1] = 1
+        self._shared[2] = 1
 
 
 def _kill_at_random(
@@ -218,7 +225,7 @@ async def _write(opening: Opening, writer: int, progress: _Progress, notebook: N
                 notebook.note("refused", attempt)
                 continue
             notebook.note_state("made", attempt, State.of(committed.snapshot))
-            progress.count()
+            progress.committed()
 
 
 async def _read(opening: Opening, progress: _Progress, notebook: Notebook) -> None:
@@ -227,6 +234,7 @@ async def _read(opening: Opening, progress: _Progress, notebook: Notebook) -> No
             begin = time.monotonic_ns()
             state = State.of(await store.load())
             notebook.note_state("loaded", f"{notebook.life}.{begin}", state)
+            progress.loaded()
             await anyio.sleep(_PAUSE)
 
 

@@ -23,13 +23,11 @@ import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
 import anyio
 
@@ -38,7 +36,7 @@ from spinney_testing._opening import Opening
 from spinney_testing.faults import _images
 from spinney_testing.faults._command import report_on
 from spinney_testing.faults._counters import State, beginning, counting
-from spinney_testing.faults._fresh import fork, forked, in_fresh_process
+from spinney_testing.faults._fresh import fork, forked, import_machinery, in_fresh_process
 from spinney_testing.faults._images import FileSystem
 
 _LONGEST = 0.03
@@ -92,7 +90,7 @@ def cut_power(
     began = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be unpredictable
     promises = _Promises(writers)
-    anyio.run(_import_machinery, opening)
+    anyio.run(import_machinery, opening)
     cut = amid = 0
     violations: list[str] = []
     with _images.image(file_system) as image:
@@ -163,13 +161,6 @@ class _Promises:
         before, deadline = sum(self.acknowledged), time.monotonic() + _PATIENCE
         while sum(self.acknowledged) == before and time.monotonic() < deadline:
             time.sleep(0.001)
-
-
-async def _import_machinery(opening: Opening) -> None:
-    """Import what opening the store imports, which all that are forked have then."""
-    with tempfile.TemporaryDirectory() as name:
-        async with opening.at(Path(name)).open() as store:
-            await store.load()
 
 
 async def _begin(opening: Opening, writers: int) -> State:
