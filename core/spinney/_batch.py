@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -30,8 +30,11 @@ class Batch:
     def __init__(self, pending: Iterable[Pending]) -> None:
         self._pending = tuple(pending)
         self.changes = Changes()
+        self.found: Mapping[SessionId, Session] = MappingProxyType({})
+        """The sessions as they were before these changes."""
 
     def __call__(self, snapshot: Snapshot) -> Changes:
+        self.found = snapshot.sessions
         sessions = dict(snapshot.sessions)
         reservations = dict(snapshot.reservations)
         view = Snapshot(

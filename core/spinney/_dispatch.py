@@ -22,6 +22,8 @@ from spinney.events import (
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
+    SessionStuck,
+    SessionWaiting,
     StoreCorrupted,
 )
 from spinney.logs import log
@@ -64,6 +66,14 @@ class Hooks:
     async def session_status_changed(self, event: SessionStatusChanged) -> None:
         """Tell every plugin."""
         await self._tell("spinney_session_status_changed", event)
+
+    async def session_waiting(self, event: SessionWaiting) -> None:
+        """Tell every plugin."""
+        await self._tell("spinney_session_waiting", event)
+
+    async def session_stuck(self, event: SessionStuck) -> None:
+        """Tell every plugin."""
+        await self._tell("spinney_session_stuck", event)
 
     async def session_changed_elsewhere(self, event: SessionChangedElsewhere) -> None:
         """Tell every plugin."""

@@ -19,7 +19,13 @@ from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
 from spinney.errors import ManagerClosedError, ProviderCycleError, ProviderFailedError, SpinneyError
 from spinney.logs import log
-from spinney.ports import SessionRecovery, SessionStore, TerminalSpawner, WorkspaceProvider
+from spinney.ports import (
+    SessionRecovery,
+    SessionStore,
+    StatusDetector,
+    TerminalSpawner,
+    WorkspaceProvider,
+)
 from spinney.providers import Capability, Offer, Role, chosen_name
 
 
@@ -84,6 +90,10 @@ class Providers:
     def use(
         self, role: Literal[Role.TERMINAL], name: str | None = None
     ) -> AbstractAsyncContextManager[TerminalSpawner]: ...
+    @overload
+    def use(
+        self, role: Literal[Role.STATUS], name: str | None = None
+    ) -> AbstractAsyncContextManager[StatusDetector]: ...
     def use(self, role: Role, name: str | None = None) -> AbstractAsyncContextManager[Any]:
         """Use the chosen provider of ``role``, or the one called ``name``.
 

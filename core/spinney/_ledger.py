@@ -6,7 +6,7 @@ overwrite. While one commit is on its way the next changes gather, and go as one
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from anyio import CancelScope, Event, Lock, create_task_group, sleep
@@ -117,7 +117,7 @@ class Ledger:
                 self._check_vanished(snapshot)
             except (CorruptStoreError, StoreVanishedError) as error:
                 snapshot = await self._recover(error)
-            self._absorb(snapshot, ours=frozenset())
+            self._absorb(snapshot, snapshot.sessions)
             return snapshot
 
     async def change(self, fn: Transaction, *, verifies: bool = False) -> Snapshot:
@@ -255,9 +255,8 @@ class Ledger:
             async with self._commit_lock:
                 together = Batch(items)
                 committed = await self._transact(together)
-                ours = {s.id for s in together.changes.put} | together.changes.delete
                 verified = any(item.verifies for item in batch)
-                self._absorb(committed, ours=ours, verified=verified)
+                self._absorb(committed, together.found, verified=verified)
         except Exception as error:
             for item in batch:
                 item.error = error
@@ -302,20 +301,18 @@ class Ledger:
                 self._sessions[session_id] = fn(self._sessions[session_id])
 
     def _absorb(
-        self, snapshot: Snapshot, ours: Iterable[SessionId], *, verified: bool = False
+        self, snapshot: Snapshot, found: Mapping[SessionId, Session], *, verified: bool = False
     ) -> None:
+        """Take over ``snapshot``; ``found`` is what others had made of it before we changed it."""
         known, before = self.snapshot, self.snapshot.sessions
         self._take(snapshot)
         if snapshot.integrity in _DOUBTFUL and not verified and not _same(known, snapshot):
             self._distrusted(snapshot)
-        if before is snapshot.sessions:
+        if before is found:
             return
-        ours = frozenset(ours)
-        for session_id in before.keys() | snapshot.sessions.keys():
-            old, new = before.get(session_id), snapshot.sessions.get(session_id)
-            if old is new or session_id in ours:
-                continue
-            if old != new:
+        for session_id in before.keys() | found.keys():
+            old, new = before.get(session_id), found.get(session_id)
+            if old is not new and old != new:
                 self._changed_elsewhere(old, new)
 
 

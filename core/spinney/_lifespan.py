@@ -18,6 +18,7 @@ from spinney._markers import Markers
 from spinney._parts import Parts
 from spinney._running import Ending, Running
 from spinney._tasks import Tasks
+from spinney._watching import told
 from spinney.config import ManagerConfig
 from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionChangedElsewhere
@@ -165,6 +166,10 @@ class Lifespan:
                 await running.end(Ending.STOP)
             except SpinneyError as error:
                 log.error("request_not_met", session_id=after.id, reason=str(error))
+        elif running and before and after and after.evidence != before.evidence:
+            conclusion = told(after)
+            if conclusion is not None:
+                running.tell(conclusion)
         await self.parts.hooks.session_changed_elsewhere(
             SessionChangedElsewhere(workspace=self.parts.workspace, before=before, after=after)
         )

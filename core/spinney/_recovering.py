@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from spinney._ownership import write_marker
 from spinney._parts import Parts
-from spinney.errors import CorruptStoreError, SpinneyError, StoreError
+from spinney.errors import CorruptStoreError, LostStoreError, SpinneyError, StoreError
 from spinney.events import SessionsRecovered, StoreCorrupted
 from spinney.logs import log
 from spinney.model import Changes, Integrity, Reservation, Session, SessionId, Snapshot
@@ -122,14 +122,16 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
     started = time.monotonic()
     known = parts.ledger.snapshot
     markers = await remembered(parts)
-    salvage: tuple[Session, ...] = ()
+    records = list(known.sessions.values())
+    missing = not isinstance(cause, CorruptStoreError) or isinstance(cause, LostStoreError)
     if isinstance(cause, CorruptStoreError):
-        salvage = cause.salvage
-        await parts.hooks.store_corrupted(
-            StoreCorrupted(workspace=parts.workspace, where=cause.where, reason=cause.reason)
-        )
+        records = _newest(_overtaken(cause.earlier, markers), records, cause.salvage)
+        if not missing:
+            await parts.hooks.store_corrupted(
+                StoreCorrupted(workspace=parts.workspace, where=cause.where, reason=cause.reason)
+            )
     alive, abandoned = await _creators(parts, markers)
-    merged = merge(_newest(known.sessions.values(), salvage), markers, abandoned=abandoned)
+    merged = merge(records, markers, abandoned=abandoned)
     reservations = {session.id: _reservation(session) for session in alive}
     reservations.update(known.reservations)
     snapshot = Snapshot(
@@ -145,7 +147,7 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
             SessionsRecovered(
                 workspace=parts.workspace,
                 sessions=tuple(committed.snapshot.sessions.values()),
-                reason=str(cause) if cause is not None else "The stored state was missing.",
+                reason="The stored state was missing." if missing else str(cause),
                 incomplete=tuple(merged.incomplete),
                 duration=time.monotonic() - started,
             )
@@ -162,6 +164,23 @@ def _reservation(session: Session) -> Reservation:
         creates_branch=False,
         created_at=session.created_at,
     )
+
+
+def _overtaken(earlier: Iterable[Session], markers: Iterable[Marker]) -> list[Session]:
+    """Return the sessions of an earlier state, each as its marker tells it unless that is older.
+
+    At a tie the marker is newer, for it follows the store and the earlier state does not. Fields
+    of other programs, which write to the store alone, come along.
+    """
+    whole = {marker.session.id: marker.session for marker in markers if marker.complete}
+
+    def newer(session: Session) -> Session:
+        other = whole.get(session.id, session)
+        if other.last_activity < session.last_activity:
+            return session
+        return other.evolve(**{**(session.model_extra or {}), **(other.model_extra or {})})
+
+    return [newer(session) for session in earlier]
 
 
 def _newest(*several: Iterable[Session]) -> list[Session]:

@@ -14,11 +14,12 @@ from spinney._identity import this_process
 from spinney._iterating import closing
 from spinney._ledger import COALESCE, Amendment
 from spinney._parts import Parts
+from spinney._watching import Watching, check_detector
 from spinney.errors import SessionNotFoundError, SpawnError
 from spinney.events import ProcessExited
 from spinney.logs import log
-from spinney.model import ExitStatus, Session, SessionId, SessionStatus, now
-from spinney.ports import AttachMode, Size, SpawnRequest, Terminal
+from spinney.model import ExitStatus, Session, SessionId, SessionStatus, Source, now
+from spinney.ports import AttachMode, Conclusion, Size, SpawnRequest, Terminal
 from spinney.providers import Role, chosen_name
 
 
@@ -61,7 +62,9 @@ async def spawn(
 
     Raises:
         SpawnError: it cannot be started.
+        PluginError: the status provider is missing, doubled or broken.
     """
+    await check_detector(parts)
     request = SpawnRequest(
         session_id=session.id,
         command=session.details.command or (),
@@ -76,9 +79,8 @@ async def spawn(
 
 def with_process(parts: Parts, session: Session, terminal: Terminal) -> Session:
     """Return ``session`` as it is while ``terminal`` runs its process."""
-    return session.evolve(
-        status=SessionStatus.ACTIVE, pty_pid=terminal.pid, last_activity=now()
-    ).detail(
+    running = session.evolve(pty_pid=terminal.pid, last_activity=now())
+    return running.conclude(SessionStatus.ACTIVE, Source.PROCESS).detail(
         terminal=chosen_name(parts.config, Role.TERMINAL),
         terminal_ref=dict(terminal.ref),
         owner=this_process(),
@@ -92,7 +94,11 @@ def without_process(
     session: Session, status: SessionStatus, exit_status: ExitStatus | None = None
 ) -> Session:
     """Return ``session`` as it is once its process is gone."""
-    return session.evolve(status=status, pty_pid=None).detail(
+    ended = session.evolve(pty_pid=None)
+    if session.pty_pid is not None or session.status != status:
+        message = str(exit_status) if exit_status is not None else None
+        ended = ended.conclude(status, Source.PROCESS, message=message)
+    return ended.detail(
         terminal_ref=None,
         owner=None,
         desired=None,
@@ -109,6 +115,7 @@ class Running:
         self._ending = Ending.ITSELF
         self._keep_claim = False
         self._recorded = Event()
+        self._watching = Watching(parts, session_id, terminal)
         self.terminal = terminal
 
     def watch(self) -> None:
@@ -117,6 +124,11 @@ class Running:
         self._parts.ended.pop(self._id, None)
         self._parts.tasks.start(self._watch_exit)
         self._parts.tasks.start(self._watch_output)
+        self._parts.tasks.start(self._watching.run)
+
+    def tell(self, conclusion: Conclusion) -> None:
+        """Take what somebody says the process is doing; it is recorded already."""
+        self._watching.tell(conclusion)
 
     async def end(self, ending: Ending, *, keep_claim: bool = False) -> None:
         """End the process and wait until that is recorded.

@@ -12,6 +12,9 @@ from spinney.errors import ConfigurationError
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+NO_STATUS = "none"
+"""As :attr:`ManagerConfig.status`: look at no process."""
+
 
 def validated(model: type[_Model], values: Mapping[str, Any], prefix: str = "") -> _Model:
     """Return ``values`` as a ``model``.
@@ -58,6 +61,9 @@ class ManagerConfig(BaseModel):
     """Name of the recovery provider."""
     terminal: str = "pty"
     """Name of the terminal provider."""
+    status: str = "status"
+    """Name of the status provider; ``none`` to look at no process: then a session is
+    ``active`` while one runs, unless told otherwise."""
     max_sessions: Annotated[int, Field(ge=1)] = 4
     """How many sessions the workspace may hold."""
     command: tuple[str, ...] | None = None

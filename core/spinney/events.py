@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from spinney.model import AtStake, ExitStatus, Session, SessionId, SessionStatus
+from spinney.model import AtStake, Evidence, ExitStatus, Session, SessionId, SessionStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,24 @@ class SessionStatusChanged(Event):
 
     session: Session
     previous: SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionWaiting(Event):
+    """A session waits for the user. Told once, by the process that runs it."""
+
+    session: Session
+    evidence: Evidence
+    """How that is known, and what the user is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStuck(Event):
+    """The process of a session is not waiting for the user, yet silent for very long."""
+
+    session: Session
+    silent: float
+    """Seconds since its last output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

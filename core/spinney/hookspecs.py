@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         SessionsRecovered,
         SessionsRestored,
         SessionStatusChanged,
+        SessionStuck,
+        SessionWaiting,
         StoreCorrupted,
     )
     from spinney.providers import ProviderSpec
@@ -79,6 +81,16 @@ async def spinney_session_creation_failed(event: SessionCreationFailed) -> None:
 @hookspec
 async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
     """After this process changed the status of a session."""
+
+
+@hookspec
+async def spinney_session_waiting(event: SessionWaiting) -> None:
+    """When a session whose process runs here begins to wait for the user, or asks anew."""
+
+
+@hookspec
+async def spinney_session_stuck(event: SessionStuck) -> None:
+    """When the process of a session has been silent for very long; again as long as it is."""
 
 
 @hookspec

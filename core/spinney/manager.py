@@ -25,8 +25,8 @@ from spinney._loading import PluginRecord
 from spinney._parts import Parts
 from spinney.config import ManagerConfig
 from spinney.errors import ManagerClosedError, SessionNotRunningError
-from spinney.model import AtStake, Session, SessionId, SessionStatus, now
-from spinney.ports import Holder, Size, Terminal
+from spinney.model import AtStake, Session, SessionId, SessionStatus, Source, now
+from spinney.ports import Conclusion, Holder, Size, Terminal
 
 
 class _Unset:
@@ -172,8 +172,18 @@ class SessionManager:
         """Return all sessions as last known here. Never waits."""
         return self._parts.ledger.all()
 
-    async def update_session_status(self, session_id: SessionId, status: SessionStatus) -> Session:
-        """Set the status; durable on return.
+    async def update_session_status(
+        self, session_id: SessionId, status: SessionStatus, *, message: str | None = None
+    ) -> Session:
+        """Set the status, as told by whoever knows better; durable on return.
+
+        It holds until something else is told, the process ends, or, if it says that the session
+        waits for the user, until it is seen that the user has answered.
+
+        Args:
+            session_id: which.
+            status: what the session is doing.
+            message: what the user is asked or told.
 
         Raises:
             SessionNotFoundError: there is no such session.
@@ -181,10 +191,23 @@ class SessionManager:
         """
         status = SessionStatus(status)
         before = await self._parts.ledger.need(session_id)
-        session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(status=status))
+        session = await self._parts.ledger.amend(
+            session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
+        )
         self._parts.markers.write_later(session_id)
+        running = self._parts.running.get(session_id)
+        if running is not None:
+            running.tell(Conclusion(status, Source.TOLD, message=message))
         await self._parts.announce_status(before, session)
         return session
+
+    def follow_changes(self) -> None:
+        """Take over from now on what other processes change, as it happens.
+
+        A manager that restores, or starts a process, does so anyway. Hooks are told of each
+        change: ``spinney_session_changed_elsewhere``.
+        """
+        self._parts.follow()
 
     async def update_last_activity(self, session_id: SessionId) -> Session:
         """Set the last activity to now; durable on return.

@@ -104,6 +104,33 @@ class Owner(_Record):
     """Host name."""
 
 
+class Source(StrEnum):
+    """What a status was concluded from, the strongest first."""
+
+    TOLD = "told"
+    """The program, a plugin or the user said so."""
+    PROCESS = "process"
+    """It runs, it reads from its terminal, or it has ended."""
+    SCREEN = "screen"
+    """What it wrote last."""
+    TIME = "time"
+    """How long it has been silent."""
+
+
+class Evidence(_Record):
+    """Why a session has the status that it has."""
+
+    status: SessionStatus
+    """The status that this is about; if the session has another, somebody else set that."""
+    source: Source
+    confidence: float = 1.0
+    """How sure that is, from 0 to 1."""
+    message: str | None = None
+    """What the user is asked or told."""
+    since: Timestamp
+    """When the session came to have this status."""
+
+
 class Details(_Record):
     """What only spinney needs to know of a session; kept apart from the agreed schema."""
 
@@ -121,6 +148,8 @@ class Details(_Record):
     """How the last process ended."""
     owner: Owner | None = None
     """Who owned the session last."""
+    evidence: Evidence | None = None
+    """Why the session has its status, and since when."""
 
 
 class Session(_Record):
@@ -148,6 +177,28 @@ class Session(_Record):
     def detail(self, **changes: Any) -> Session:
         """Return a copy whose :attr:`details` carry ``changes``."""
         return self.model_copy(update={"details": self.details.model_copy(update=changes)})
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """Why it has its status; ``None`` if that is not known, say set by another program."""
+        evidence = self.details.evidence
+        return evidence if evidence is not None and evidence.status == self.status else None
+
+    def conclude(
+        self,
+        status: SessionStatus,
+        source: Source,
+        *,
+        confidence: float = 1.0,
+        message: str | None = None,
+    ) -> Session:
+        """Return a copy with this status and why; ``since`` stays if the status was the same."""
+        known = self.evidence
+        since = known.since if known is not None and status == self.status else now()
+        evidence = Evidence(
+            status=status, source=source, confidence=confidence, message=message, since=since
+        )
+        return self.evolve(status=status).detail(evidence=evidence)
 
     def to_record(self) -> dict[str, Any]:
         """Return the agreed JSON record: camelCase, absent fields left out, no details.

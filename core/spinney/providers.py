@@ -26,6 +26,8 @@ class Role(StrEnum):
     """:class:`~spinney.ports.SessionRecovery`"""
     TERMINAL = "terminal"
     """:class:`~spinney.ports.TerminalSpawner`"""
+    STATUS = "status"
+    """:class:`~spinney.ports.StatusDetector`"""
 
 
 class Capability(StrEnum):
@@ -96,6 +98,7 @@ def chosen_name(config: ManagerConfig, role: Role) -> str:
         Role.WORKSPACE: config.workspace_provider,
         Role.RECOVERY: config.recovery,
         Role.TERMINAL: config.terminal,
+        Role.STATUS: config.status,
     }[role]
 
 

@@ -18,10 +18,11 @@ from spinney_testing._shells import Spawn, output_of, shown
 
 WAIT = "while :; do sleep 0.05; done"
 """Waits where signals are handled meanwhile: `read` alone would not be interrupted."""
+JOB = "sh -c 'echo $$ >job; exec sleep 1000' &"
 WHEREABOUTS = {
-    "the group of the process": "sleep 1000 &",
-    "a group of its own": "set -m; sleep 1000 &",
-    "a session of its own": "setsid sleep 1000 &",
+    "the group of the process": JOB,
+    "a group of its own": f"set -m; {JOB}",
+    "a session of its own": f"setsid {JOB}",
 }
 """Scripts that start a job in the background, by where its process is then."""
 
@@ -123,12 +124,12 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
     @pytest.mark.parametrize("where", WHEREABOUTS)
     @pytest.mark.parametrize("ignored", ["HUP", "HUP TERM"])
     async def test_terminating_ends_every_process_of_the_session(
-        self, spawn: Spawn, processes: Processes, where: str, ignored: str
+        self, spawn: Spawn, workspace: Path, processes: Processes, where: str, ignored: str
     ) -> None:
         session = a_session()
         script = f"trap '' {ignored}; {job(where)} echo ready; {WAIT}"
         await shown(terminal := await spawn(script, session=session), b"ready")
-        assert len(processes.of(session.id)) >= 2
+        assert job_in(workspace) in processes.of(session.id)
         with anyio.fail_after(PATIENCE):
             await terminal.terminate(0.1)
         assert processes.of(session.id) == set()
@@ -157,7 +158,13 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
 
 
 def job(where: str) -> str:
-    """Return the script of :data:`WHEREABOUTS` called ``where``."""
-    if "setsid" in WHEREABOUTS[where] and shutil.which("setsid") is None:
+    """Return the script of :data:`WHEREABOUTS` called ``where``; it waits until the job runs."""
+    script = WHEREABOUTS[where]
+    if "setsid" in script and shutil.which("setsid") is None:
         pytest.skip("this system has no command setsid")
-    return WHEREABOUTS[where]
+    return f"{script} while ! [ -s job ]; do sleep 0.01; done;"
+
+
+def job_in(workspace: Path) -> int:
+    """Return the process id of the job that was started in ``workspace``."""
+    return int((workspace / "job").read_text())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import pytest
 
@@ -12,6 +13,7 @@ from spinney_testing._promises import promise
 from spinney_testing.faults import shim
 from spinney_testing.faults.crash_states import at_every_crash_state
 from spinney_testing.faults.damage import with_every_damage
+from spinney_testing.faults.fork_server import ForkServer, fork_server
 from spinney_testing.faults.laboratory import Backend
 from spinney_testing.faults.report import Report
 from spinney_testing.faults.scenario import Scenario
@@ -20,6 +22,14 @@ from spinney_testing.faults.system_calls import at_every_system_call
 
 SAMPLE = 500
 """How many damages of each file are tried on a provider that need not notice them."""
+
+
+class LaboratoryArguments(TypedDict):
+    """What every kind of fault is told beside the scenario."""
+
+    opening: Opening
+    backend: Backend
+    server: ForkServer
 
 
 class FaultConformance(ProviderConformance, suite="provider"):
@@ -39,57 +49,66 @@ class FaultConformance(ProviderConformance, suite="provider"):
         """Return what judges whether damage is noticed."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def backend(self, anyio_backend: str) -> Backend:
-        """Return the event loop of the work, where the laboratory can be run at all."""
+    @pytest.fixture(scope="session")
+    def server(self) -> Iterator[ForkServer]:
+        """Return the process that forks the runs, where system calls can be made to fail."""
         if reason := shim.unavailable():
             pytest.skip(reason)
-        return "trio" if anyio_backend == "trio" else "asyncio"
+        with fork_server() as server:
+            yield server
+
+    @pytest.fixture
+    def laboratory(
+        self, opening: Opening, anyio_backend: str, server: ForkServer
+    ) -> LaboratoryArguments:
+        """Return what every kind of fault is told."""
+        backend: Backend = "trio" if anyio_backend == "trio" else "asyncio"
+        return LaboratoryArguments(opening=opening, backend=backend, server=server)
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED)
     def test_a_kill_at_any_system_call_breaks_nothing(
-        self, scenario: Scenario, opening: Opening, backend: Backend
+        self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         kinds = (Fault.KILL_BEFORE, Fault.KILL_AFTER)
-        require_sound(at_every_system_call(scenario, opening, kinds=kinds, backend=backend))
+        require_sound(at_every_system_call(scenario, kinds=kinds, **laboratory))
 
     @pytest.mark.faults
     @pytest.mark.parametrize("kind", [Fault.EIO, Fault.ENOSPC, Fault.EMFILE])
     @promise(needs=Capability.FILE_BACKED)
     def test_a_failure_of_any_system_call_is_reported_and_breaks_nothing(
-        self, scenario: Scenario, opening: Opening, backend: Backend, kind: Fault
+        self, scenario: Scenario, laboratory: LaboratoryArguments, kind: Fault
     ) -> None:
-        require_sound(at_every_system_call(scenario, opening, kinds=[kind], backend=backend))
+        require_sound(at_every_system_call(scenario, kinds=[kind], **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED)
     def test_a_short_read_or_write_breaks_nothing(
-        self, scenario: Scenario, opening: Opening, backend: Backend
+        self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         kinds: Sequence[Fault] = [Fault.SHORT]
-        require_sound(at_every_system_call(scenario, opening, kinds=kinds, backend=backend))
+        require_sound(at_every_system_call(scenario, kinds=kinds, **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED)
     def test_every_state_that_a_power_cut_may_leave_is_what_was_promised(
-        self, scenario: Scenario, opening: Opening, backend: Backend
+        self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
-        require_sound(at_every_crash_state(scenario, opening, backend=backend))
+        require_sound(at_every_crash_state(scenario, **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.CHECKSUMMED)
     def test_every_cut_and_every_flipped_bit_is_noticed(
-        self, noticing: Scenario, opening: Opening, backend: Backend
+        self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
-        require_sound(with_every_damage(noticing, opening, backend=backend))
+        require_sound(with_every_damage(noticing, **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED, without=Capability.CHECKSUMMED)
     def test_damage_is_reported_by_a_typed_error_if_at_all(
-        self, noticing: Scenario, opening: Opening, backend: Backend
+        self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
-        require_sound(with_every_damage(noticing, opening, sample=SAMPLE, backend=backend))
+        require_sound(with_every_damage(noticing, sample=SAMPLE, **laboratory))
 
 
 def require_sound(report: Report) -> None:

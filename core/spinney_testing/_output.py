@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.ports import AttachMode, Chunk, Gap
+from spinney.ports import Attachment, AttachMode, Chunk, Gap
 from spinney_testing._base import PATIENCE
 from spinney_testing._open_spawner import OpenSpawnerConformance
 from spinney_testing._shells import Spawn, output_of, shown
@@ -20,6 +20,9 @@ MOST_KEPT = 32 << 20
 """Bytes after which the oldest must be gone: a host has many terminals."""
 SLOW = 0.005
 """Seconds that a slow viewer takes for each chunk."""
+
+QUIET = 0.3
+"""Seconds without output after which a flood is taken to be held up."""
 
 
 @cache
@@ -122,10 +125,10 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
     async def test_terminating_waits_for_no_viewer(self, spawn: Spawn) -> None:
         terminal = await spawn(f"stty -echo; echo ready; read -r _; {FLOOD}")
         await shown(terminal, b"ready")
-        async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+        async with terminal.attach(mode=AttachMode.LOSSLESS), terminal.attach() as other:
             await terminal.write(b"\n")
             with anyio.fail_after(PATIENCE):
-                await anext(aiter(view))
+                await until_it_stops(other)
                 await terminal.terminate(0)
 
     async def _seen_losslessly(self, spawn: Spawn, pause: float) -> bytes:
@@ -142,3 +145,14 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
                     seen += part.data
                     await anyio.sleep(pause)
         return bytes(seen)
+
+
+async def until_it_stops(view: Attachment) -> None:
+    """Read until nothing more comes: all is written, or somebody holds it up."""
+    parts = aiter(view)
+    while True:
+        with anyio.move_on_after(QUIET) as quiet:
+            if await anext(parts, None) is None:
+                return
+        if quiet.cancelled_caught:
+            return

@@ -118,6 +118,8 @@ class Rebuilding(_RecoveryScenario):
 class NoticingMarkers(_RecoveryScenario):
     """A marker is damaged: its session is reported as incomplete, or an error says why not."""
 
+    session: Session = field(default_factory=a_session)
+
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
         """Do nothing: the damage is from elsewhere."""
 

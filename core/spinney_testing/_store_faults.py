@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from spinney.providers import Capability, ProviderSpec
+from spinney_testing._base import Opening
 from spinney_testing._faults import FaultConformance
 from spinney_testing._open_store import OpenStoreConformance
+from spinney_testing._promises import promise
 from spinney_testing._store_scenarios import STORE_SCENARIOS, Noticing
+from spinney_testing.faults import histories, leaks, limits
+from spinney_testing.faults.limits import Limit
 from spinney_testing.faults.scenario import Scenario
+
+SECONDS, SEED = 5.0, 17
+"""For how long processes are killed, and which ones."""
+COMMITS = 300
+"""After so many a leak shows."""
 
 
 class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store"):
@@ -24,3 +33,30 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
     def noticing(self, provider: ProviderSpec) -> Scenario:
         """Return what judges whether damage is noticed, as far as that is declared."""
         return Noticing(every=Capability.CHECKSUMMED in provider.capabilities)
+
+    @pytest.mark.faults
+    @pytest.mark.parametrize("limit", Limit)
+    @promise(needs=Capability.FILE_BACKED)
+    def test_a_limit_of_the_system_is_reported_and_breaks_nothing(
+        self, opening: Opening, limit: Limit
+    ) -> None:
+        if reason := limits.unavailable(limit):
+            pytest.skip(reason)
+        report = limits.run(opening, limit)
+        assert report.met, f"the limit was not met: {report}"
+        assert not report.violations, "\n".join(report.violations)
+
+    @pytest.mark.faults
+    @promise(needs=Capability.MULTI_PROCESS)
+    def test_the_history_of_processes_killed_at_random_fits_one_order(
+        self, opening: Opening
+    ) -> None:
+        report = histories.run(opening, seconds=SECONDS, seed=SEED)
+        assert report.commits, f"nothing was committed: {report}"
+        assert not report.violations, "\n".join((f"seed {SEED}", *report.violations))
+
+    @pytest.mark.faults
+    @promise(needs=Capability.FILE_BACKED)
+    def test_many_commits_and_faults_leave_nothing_behind(self, opening: Opening) -> None:
+        report = leaks.run(opening, commits=COMMITS, faults=COMMITS // 5)
+        assert not report.violations, "\n".join(report.violations)

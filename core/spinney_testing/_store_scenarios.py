@@ -83,6 +83,16 @@ class Saving(_StoreScenario):
 
 
 @dataclass(frozen=True)
+class Beginning(Saving):
+    """The first session of a workspace is saved."""
+
+    before: tuple[Session, ...] = ()
+
+    async def prepare(self, opening: Opening) -> None:
+        """Leave the workspace untouched."""
+
+
+@dataclass(frozen=True)
 class Loading(_StoreScenario):
     """The sessions are loaded: all of them, or an error says that they cannot be."""
 
@@ -196,7 +206,13 @@ class Noticing(Scenario):
             raise ViolationError("it is not noticed: the integrity is still called verified")
 
 
-STORE_SCENARIOS: tuple[type[_StoreScenario], ...] = (Saving, Loading, Repairing, Claiming)
+STORE_SCENARIOS: tuple[type[_StoreScenario], ...] = (
+    Saving,
+    Beginning,
+    Loading,
+    Repairing,
+    Claiming,
+)
 """All that a file-backed store does while faults and crashes hit it."""
 
 _COPY = "what-was-corrupt"
@@ -210,7 +226,8 @@ async def _put(store: SessionStore, sessions: Iterable[Session]) -> None:
 
 async def _loaded(store: SessionStore) -> Snapshot:
     snapshot = await store.load()
-    if snapshot.integrity is not Integrity.VERIFIED:
+    nothing = snapshot.integrity is Integrity.MISSING and not snapshot.sessions
+    if snapshot.integrity is not Integrity.VERIFIED and not nothing:
         raise ViolationError(f"its integrity is {snapshot.integrity}, not verified")
     return snapshot
 

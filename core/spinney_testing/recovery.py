@@ -13,19 +13,17 @@ import pytest
 
 from spinney.model import Session
 from spinney.ports import Marker, MarkerState, SessionRecovery
-from spinney.providers import Role
-from spinney_testing._base import Opening, ProviderConformance
+from spinney_testing._base import Opening
 from spinney_testing._process import elsewhere
+from spinney_testing._recovery_faults import RecoveryFaultConformance
 from spinney_testing._samples import a_full_session, a_session
 
 
-class RecoveryConformance(ProviderConformance, suite="recovery"):
+class RecoveryConformance(RecoveryFaultConformance, suite="recovery"):
     """Tests of a recovery. Define the fixture ``provider``.
 
     Override ``add_worktree`` if its worktrees are not git's.
     """
-
-    role = Role.RECOVERY
 
     @pytest.fixture
     async def recovery(self, opening: Opening) -> AsyncIterator[SessionRecovery]:

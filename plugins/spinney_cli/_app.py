@@ -22,6 +22,8 @@ USAGE = 2
 """The command line or the configuration is wrong; nothing was tried."""
 PROCESS_FAILED = 3
 """The session's process failed."""
+TIMED_OUT = 124
+"""The time was up; as timeout(1) has it."""
 
 _BY_SIGNAL = 128
 

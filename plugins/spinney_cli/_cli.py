@@ -21,6 +21,7 @@ Exit codes:
   1     refused or failed; doctor: findings remain
   2     wrong command line or configuration; nothing was tried
   3     the session's process failed
+  124   wait: the time was up
   128+N ended by signal N: 130 by Ctrl-C
 """
 
@@ -150,10 +151,17 @@ def resume(app: App, /, **options: Any) -> int:
 
 
 @cli.command()
+@click.option("--watch", is_flag=True, help="Keep the list on the screen, up to date.")
 @_json
 @click.pass_obj
-def ls(app: App, /) -> int:
+def ls(app: App, /, watch: bool) -> int:
     """List the sessions."""
+    if watch:
+        if app.as_json:
+            raise click.UsageError("--watch draws a screen; it has no --json.")
+        from spinney_cli._commands import watching
+
+        return watching.ls(app)
     from spinney_cli._commands import listing
 
     return listing.ls(app)
@@ -197,6 +205,39 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     from spinney_cli._commands import removing
 
     return removing.rm(app, session, cleanup=cleanup, force=force)
+
+
+@cli.command()
+@_session
+@click.option(
+    "--for",
+    "wanted",
+    type=click.Choice(["exit", "active", "waiting", "idle", "error", "stopped"]),
+    multiple=True,
+    default=["exit"],
+    show_default=True,
+    help="What to wait for; repeated: whichever comes first.",
+)
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up then.")
+@_json
+@click.pass_obj
+def wait(app: App, /, session: str, wanted: tuple[str, ...], timeout: float | None) -> int:
+    """Wait until a session is as wanted, whoever runs it, and print its status."""
+    from spinney_cli._commands import watching
+
+    return watching.wait(app, session, frozenset(wanted), timeout)
+
+
+@cli.command(epilog="Within a session SESSION can be left out.")
+@click.argument("status", type=click.Choice(["active", "waiting", "idle", "error"]))
+@click.argument("session", required=False, shell_complete=complete_session)
+@click.option("--message", metavar="TEXT", help="What the user is asked or told.")
+@click.pass_obj
+def report(app: App, /, status: str, session: str | None, message: str | None) -> int:
+    """Say what a session is doing, as its program's own hooks can."""
+    from spinney_cli._commands import reporting
+
+    return reporting.report(app, status, session, message)
 
 
 @cli.command()

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,6 +18,7 @@ from spinney.logs import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _UNLIMITED = 10_000
 """Width of a table that goes to a pipe: nothing is cut or wrapped there."""
@@ -45,20 +46,36 @@ def write_json(value: Any) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table to standard output: ruled on a terminal, plain columns in a pipe."""
+    console = _console(sys.stdout)
+    with console.capture() as captured:
+        console.print(_table(columns, rows, ruled=console.is_terminal))
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    write("\n".join(line for line in lines if line))
+
+
+@contextmanager
+def live_table(
+    columns: Sequence[str],
+) -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
+    """Show a table on the whole terminal; yields what draws its rows. It is gone afterwards."""
+    from rich.live import Live
+
+    console = _console(sys.stdout)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        yield lambda rows: live.update(_table(columns, rows, ruled=True), refresh=True)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = _console(sys.stdout)
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if ruled else None, pad_edge=False)
     for column in columns:
         table.add_column(Text(column), overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    with console.capture() as captured:
-        console.print(table)
-    lines = (line.rstrip() for line in captured.get().splitlines())
-    write("\n".join(line for line in lines if line))
+    return table
 
 
 def note(text: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from types import MappingProxyType
 
 from spinney import SessionManager
 from spinney.errors import InvalidWorkspaceError
@@ -39,16 +40,23 @@ def settings_of(app: App, *, anywhere: bool = False) -> Settings:
 
 
 @asynccontextmanager
-async def opened(app: App, guard: Guard, *, restore: bool = True) -> AsyncIterator[SessionManager]:
+async def opened(
+    app: App,
+    guard: Guard,
+    *,
+    restore: bool = True,
+    plugins: Mapping[str, object] = MappingProxyType({}),
+) -> AsyncIterator[SessionManager]:
     """Open the manager of the workspace. A signal ends what is done with it, then it closes.
 
     Args:
         app: what the command was given.
         guard: waits for signals.
         restore: whether to put in order what dead hosts left; without, nothing is changed.
+        plugins: plugin objects of the command's own, by name.
     """
     config = settings_of(app).config
-    manager = SessionManager(config, restore=restore)
+    manager = SessionManager(config, plugins=plugins, restore=restore)
     with routed_logs(config, app.verbosity):
         async with AsyncExitStack() as stack:
             with progress("Opening the workspace") if restore else nullcontext():

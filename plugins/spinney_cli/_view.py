@@ -26,9 +26,11 @@ class View:
     def to_json(self) -> dict[str, Any]:
         """Return the agreed record and one more key, ``spinney``, with what only we know."""
         details = self.session.details
+        evidence = self.session.evidence
         return self.session.to_record() | {
             "spinney": {
                 "holder": self.holder.value,
+                "evidence": evidence and evidence.model_dump(mode="json", by_alias=True),
                 "command": list(details.command) if details.command is not None else None,
                 "exit": details.exit and details.exit.model_dump(mode="json", by_alias=True),
                 "owner": details.owner and details.owner.model_dump(mode="json", by_alias=True),
@@ -50,11 +52,14 @@ class View:
 
     def fields(self) -> list[tuple[str, str]]:
         """Return all that is known, by name; what is absent is left out."""
-        session, details = self.session, self.session.details
+        session, details, evidence = self.session, self.session.details, self.session.evidence
         known = {
             "name": session.name,
             "id": session.id,
             "status": session.status,
+            "status since": evidence and local_time(evidence.since),
+            "status from": evidence and evidence.source,
+            "message": evidence and evidence.message,
             "branch": session.branch,
             "worktree": session.worktree_path,
             "process": session.pty_pid,
@@ -87,13 +92,16 @@ async def view(manager: SessionManager, session: Session) -> View:
     return View(session, holder)
 
 
-def age(past: timedelta) -> str:
-    """Return how long ago something was, in its largest unit: ``now``, ``5m``, ``3h``, ``12d``."""
-    seconds = int(past.total_seconds())
+def age(past: timedelta, *, seconds: bool = False) -> str:
+    """Return how long ago something was, in its largest unit: ``5m``, ``3h``, ``12d``.
+
+    Less than a minute is ``now``, or ``7s`` if ``seconds`` are asked for.
+    """
+    passed = max(0, int(past.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return "now"
+        if passed >= size:
+            return f"{passed // size}{unit}"
+    return f"{passed}s" if seconds else "now"
 
 
 def local_time(moment: datetime) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from spinney.config import Options
 from spinney.hookspecs import hookimpl
-from spinney.providers import ProviderContext, ProviderSpec, Role
+from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
 
 if TYPE_CHECKING:
     from spinney.ports import SessionRecovery, WorkspaceProvider
@@ -41,6 +41,9 @@ class GitWorkspaceOptions(Options):
     """Processes that fill one large worktree; 0 for one per processor."""
 
 
+_OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capability.MULTI_PROCESS})
+
+
 def _open_workspace(
     options: GitWorkspaceOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[WorkspaceProvider]:
@@ -62,5 +65,5 @@ def spinney_providers() -> Iterable[ProviderSpec]:
     """Offer the workspace and the recovery provider `git`."""
     return (
         ProviderSpec(Role.WORKSPACE, "git", _open_workspace, GitWorkspaceOptions),
-        ProviderSpec(Role.RECOVERY, "git", _open_recovery),
+        ProviderSpec(Role.RECOVERY, "git", _open_recovery, capabilities=_OF_MARKERS),
     )

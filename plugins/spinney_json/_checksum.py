@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from spinney_json._pace import Pace
+
 PIECE = 1 << 16
 """Bytes at least in each piece but the last: so few keep other threads waiting for microseconds."""
 
@@ -14,12 +16,14 @@ def in_pieces(parts: Iterable[bytes]) -> list[bytes]:
     pieces: list[bytes] = []
     gathered: list[bytes] = []
     size = 0
+    pace = Pace()
     for part in parts:
         gathered.append(part)
         size += len(part)
         if size >= PIECE:
             pieces.append(b"".join(gathered))
             gathered, size = [], 0
+            pace.keep()
     return [*pieces, b"".join(gathered)]
 
 
@@ -40,8 +44,10 @@ class Checksum:
             same += 1
         del self._states[same + 1 :]
         state = self._states[same].copy()
+        pace = Pace()
         for piece in pieces[same:]:
             state.update(piece)
             self._states.append(state.copy())
+            pace.keep()
         self._pieces = pieces
         return state.hexdigest()

@@ -13,8 +13,6 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
-_READ_SIZE = 1 << 20
-
 
 class Identity(NamedTuple):
     """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
@@ -80,8 +78,8 @@ def open_lock(path: str) -> int:
 
 def read_all(fd: int, limit: int) -> bytes:
     """Read from ``fd`` to its end, at most ``limit`` bytes."""
-    chunks = []
-    while limit > 0 and (chunk := os.read(fd, min(limit, _READ_SIZE))):
+    chunks = []  # of a regular file one, and joining one costs nothing
+    while limit > 0 and (chunk := os.read(fd, limit)):
         chunks.append(chunk)
         limit -= len(chunk)
     return b"".join(chunks)

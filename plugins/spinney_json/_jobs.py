@@ -70,7 +70,7 @@ class Turn:
 
     def _finish(self) -> None:
         self.is_over = True
-        self._wake()
+        self._event.set()
 
     def _wake(self) -> None:
         woken, self._event = self._event, anyio.Event()

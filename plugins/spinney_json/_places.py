@@ -1,4 +1,4 @@
-"""Where things are: the state file, its temporary file, its locks."""
+"""Where things are: the state file, its temporary file, its backup, its locks."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Places:
     """The state file as it was named; may be a symbolic link."""
     lock: str
     """The lock that writers take."""
+    backup: str
+    """An earlier state."""
     claims: str
     """Directory of the locks that stand for claims."""
 
@@ -27,22 +29,23 @@ class Places:
     def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
-        Locks lie in the repository's git directory, which ``git clean -fdx`` spares, under a
-        name that does not change when the workspace is mounted elsewhere. Without a repository,
-        or for a file outside the workspace, which several workspaces may share, they lie beside
-        the file. Where ``locks`` names a directory they lie in it, by the path of the file.
+        Locks and the backup lie in the workspace's git directory, which ``git clean -fdx`` spares,
+        under a name that does not change when the workspace is mounted elsewhere. Without a
+        repository, or for a file outside the workspace, which several workspaces may share, they
+        lie beside the file. Where ``locks`` names a directory the locks lie in that, by the path of
+        the file.
         """
         path = Path(os.path.normpath(workspace / file))
         home = _git_directory(workspace) if path.is_relative_to(workspace) else None
-        if locks is not None:
-            real = Path(os.path.realpath(path))
-            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
-        elif home is not None:
+        real = Path(os.path.realpath(path))
+        if home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
-            real = Path(os.path.realpath(path))
             root, name = real.parent / ".spinney", real.name
-        return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"))
+        backup = root / f"{name}.bak"
+        if locks is not None:
+            root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
+        return cls(str(path), str(root / f"{name}.lock"), str(backup), str(root / "claims"))
 
     @property
     def target(self) -> str:
@@ -78,7 +81,7 @@ def temporary_names(target: str) -> Iterator[str]:
 
 
 def _git_directory(workspace: Path) -> Path | None:
-    """Return the common git directory of ``workspace``: gitrepository-layout(5)."""
+    """Return the git directory of ``workspace`` alone: gitrepository-layout(5)."""
     dot_git = workspace / ".git"
     if dot_git.is_dir():
         return dot_git
@@ -95,7 +98,4 @@ def _linked(dot_git: Path) -> Path | None:
     home = dot_git.parent / named
     if prefix or not named or not home.is_dir():
         return None
-    common = home / "commondir"
-    if common.is_file():
-        home /= os.fsdecode(common.read_bytes()).rstrip("\n")
     return Path(os.path.realpath(home))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from json import JSONDecodeError
 from typing import Any
 
@@ -36,7 +38,7 @@ def salvage(data: bytes) -> Salvage:
     """Return every session that can be parsed from ``data``, whatever surrounds it."""
     text = data.decode(errors="surrogateescape")
     reader = _Reader(text)
-    found: dict[str, Session] = {}
+    found: list[Session] = []
     start = _SESSIONS.search(text)
     position, complete = (start.end(), True) if start else (0, False)
     while True:
@@ -51,10 +53,18 @@ def salvage(data: bytes) -> Salvage:
         complete = complete and not skipped
         if session is None:
             break
+        found.append(session)
+    return Salvage(newest(found), complete)
+
+
+def newest(*several: Iterable[Session]) -> tuple[Session, ...]:
+    """Return each session once: the one that was active last; at a tie the last given."""
+    found: dict[str, Session] = {}
+    for session in chain.from_iterable(several):
         before = found.get(session.id)
         if before is None or before.last_activity <= session.last_activity:
             found[session.id] = session
-    return Salvage(tuple(found.values()), complete)
+    return tuple(found.values())
 
 
 class _Reader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -10,43 +9,35 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from spinney.errors import (
-    CorruptStoreError,
-    StoreBusyError,
-    StoreError,
-)
+from spinney.errors import CorruptStoreError, LostStoreError, StoreError
 from spinney.logs import log
 from spinney.model import Integrity, Snapshot
 from spinney.ports import Committed, Transaction
 from spinney_json import _aside, _files
-from spinney_json._atomic import OvertakenError, Stats
+from spinney_json._atomic import Stats
 from spinney_json._atomic import replace as replace_file
+from spinney_json._backup import Backup, Copy
 from spinney_json._checksum import Checksum
+from spinney_json._content import (
+    ATTEMPTS,
+    MAX_SIZE,
+    Content,
+    OvertakenError,
+    content_of,
+    restless,
+    unreadable,
+)
 from spinney_json._document import EMPTY, VERSION, Document, Draft
 from spinney_json._files import Identity
 from spinney_json._locks import FileLock, is_unsupported
 from spinney_json._mounts import UnsharedLocksError
 from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
+from spinney_json._remains import Remains
 from spinney_json._salvage import salvage
 from spinney_json.options import JsonOptions
 
 T = TypeVar("T")
-
-_ATTEMPTS = 20
-"""How often a file that somebody else keeps changing is read or written again."""
-_MAX_SIZE = 32 << 20
-"""Bytes; a larger file is none of ours. What a smaller one holds may take forty times as many."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    data: bytes
-    identity: Identity
-
-    @property
-    def token(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +63,7 @@ class StateFile:
         """How often the content was found changed by somebody else."""
         self._places = places
         self._lock = FileLock(places.lock)
+        self._backup = Backup(places.backup)
         self._known: Known | None = None
         self._written = ""
         self._checksum = Checksum()
@@ -94,6 +86,20 @@ class StateFile:
                     self.generation += document.seal not in (before, self._written)
                     self._known = Known(document, identity, self.generation)
                     return self._known
+
+    def load(self) -> Known:
+        """As :meth:`current`, but do not pass over a backup where there is no file.
+
+        Raises:
+            LostStoreError: there is only a backup.
+        """
+        known = self.current()
+        if known.identity is None:
+            backup = self._backup.read()
+            if backup is not None and backup.is_of_use:
+                earlier = Remains.of(None, backup).earlier
+                raise LostStoreError(self._places.file, _token(None, backup), earlier)
+        return known
 
     def locked(self, work: Callable[[], T]) -> T:
         """Do ``work`` while no other process writes, however long it takes to get there.
@@ -122,33 +128,34 @@ class StateFile:
             CorruptStoreError, StoreVersionError, StoreError, CommitOutcomeUnknownError: as
                 ``SessionStore.transact``, for all of them.
         """
-        for _ in range(_ATTEMPTS):
-            found = self.current()
+        for _ in range(ATTEMPTS):
+            found = self.load()
             document, outcomes = self._applied(found.document, transactions)
             if document is found.document:
                 return outcomes
             try:
-                self._write(document, found.identity, _reason_to_keep(found.document))
+                self._replace(found, document)
             except OvertakenError:
                 continue
             except _TooLargeError as error:
                 return self._alone(transactions) if len(transactions) > 1 else [error]
             return outcomes
-        raise self._restless()
+        raise restless(self._places.file)
 
     def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         """As ``SessionStore.replace_corrupt``; only while locked."""
-        for _ in range(_ATTEMPTS):
-            content = self._content()
-            if content is None or content.token != token:
-                newest = self.current().document.snapshot
+        for _ in range(ATTEMPTS):
+            try:
+                newest = self.load().document.snapshot
+            except CorruptStoreError as error:
+                if error.token != token:
+                    raise
+            else:
                 return Committed(newest, newest.revision)
-            repaired = self._numbered(Document.of(snapshot)).incremented()
             with suppress(OvertakenError):
-                stored = self._write(repaired, self._keep(content, "corrupt")).snapshot
-                _aside.prune(self._places.target, stored.sessions.keys())
-                return Committed(stored, stored.revision)
-        raise self._restless()
+                rebuilt = self._rebuild(token, snapshot)
+                return Committed(rebuilt, rebuilt.revision)
+        raise restless(self._places.file)
 
     def close(self) -> None:
         """Close the lock file."""
@@ -165,7 +172,8 @@ class StateFile:
         return outcomes
 
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
+            noted = self._lock.noted()  # first: whoever writes notes it after the file is there
             content = self._content()
             if content is None:
                 return EMPTY, None
@@ -176,12 +184,20 @@ class StateFile:
                 if self._identity() != content.identity:
                     continue  # seen while somebody was writing it in place
                 if not self._may_be_ours(content.data):
-                    raise self._unreadable("it is no state file") from error
-                raise CorruptStoreError(
-                    self._places.file, str(error), content.token, salvage(content.data).sessions
-                ) from error
+                    raise unreadable(self._places.file, "it is no state file") from error
+                raise self._corrupt(content, str(error)) from error
+            if _is_earlier(document, noted):
+                why = f"an earlier copy: revision {document.snapshot.revision} of {noted}"
+                raise self._corrupt(content, why, document)
             return self._judged(document), content.identity
-        raise self._restless()
+        raise restless(self._places.file)
+
+    def _corrupt(
+        self, content: Content, why: str, earlier: Document | None = None
+    ) -> CorruptStoreError:
+        salvaged = () if earlier else salvage(content.data).sessions
+        remains = Remains.of(earlier, self._backup.read())
+        return CorruptStoreError(self._places.file, why, content.token, salvaged, remains.earlier)
 
     def _may_be_ours(self, data: bytes) -> bool:
         """Tell whether what cannot be read may be put aside as a damaged state file.
@@ -237,14 +253,44 @@ class StateFile:
                 outcomes.append(Committed(snapshot, snapshot.revision))
         return draft.document() if draft and draft.is_changed else found, outcomes
 
-    def _write(
-        self, document: Document, expected: Identity | None, keep: str | None = None
-    ) -> Document:
-        if keep is not None:
-            found = self._content()
-            if found is None or found.identity != expected:
+    def _replace(self, found: Known, document: Document) -> None:
+        """Write ``document`` in the place of what was ``found``."""
+        before, identity = found.document.snapshot, found.identity
+        why = _reason_to_keep(found.document)
+        if why is not None:
+            content = self._content()
+            if content is None or content.identity != identity:
                 raise OvertakenError
-            expected = self._keep(found, keep)
+            identity = self._keep(content, why)
+        if before.integrity is Integrity.MISMATCH:
+            self._keep_backup(self._backup.read(), document.snapshot)
+        destroyed = before.sessions.keys() - document.snapshot.sessions.keys()
+        worth_it = before.integrity is Integrity.VERIFIED and not destroyed
+        self._write(document, identity, keep_previous=worth_it)
+        if why is not None:
+            _aside.prune(self._places.target, document.snapshot.sessions.keys())
+
+    def _rebuild(self, token: str, snapshot: Snapshot) -> Snapshot:
+        """Write ``snapshot`` in the place of the lost state that ``token`` stands for."""
+        content, backup = self._content(), self._backup.read()
+        if _token(content, backup) != token:
+            raise OvertakenError
+        earlier = None
+        if content is not None:
+            with suppress(DamagedError):
+                earlier = read(content.data, self._places.file)
+        document = self._numbered(
+            Remains.of(earlier, backup).rebuilt(snapshot), self._lock.noted_by_now()
+        )
+        identity = None if content is None else self._keep(content, "corrupt")
+        self._keep_backup(backup, snapshot)
+        stored = self._write(document.incremented(), identity, keep_previous=False).snapshot
+        _aside.prune(self._places.target, stored.sessions.keys())
+        return stored
+
+    def _write(
+        self, document: Document, expected: Identity | None, *, keep_previous: bool
+    ) -> Document:
         try:
             sealed, content = document.sealed_with(self._checksum)
         except RecursionError as error:
@@ -252,19 +298,24 @@ class StateFile:
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
                 "written again; nothing was changed."
             ) from error
-        if sum(map(len, content)) > _MAX_SIZE:
+        if sum(map(len, content)) > MAX_SIZE:
             raise _TooLargeError(
-                f"{self._places.file!r} would become larger than {_MAX_SIZE >> 20} MiB; nothing "
+                f"{self._places.file!r} would become larger than {MAX_SIZE >> 20} MiB; nothing "
                 "was changed. Keep large data in files, and their paths in metadata."
             )
         self._written = sealed.seal
-        identity = replace_file(self._places.target, content, expected, self.stats)
+        identity = replace_file(
+            self._places.target,
+            content,
+            expected,
+            self.stats,
+            self._backup,
+            keep_previous=keep_previous,
+        )
         self._note(sealed.snapshot.revision)
         with self._guard:
             known = Known(sealed, identity, self.generation)
             self._known = known if identity else None
-        if keep is not None:
-            _aside.prune(self._places.target, sealed.snapshot.sessions.keys())
         return sealed
 
     def _note(self, revision: int) -> None:
@@ -273,16 +324,9 @@ class StateFile:
         except OSError as error:  # the state is durable; only the hint to it is not
             log.warning("revision_not_noted", path=self._places.lock, reason=str(error))
 
-    def _keep(self, content: _Content, why: str) -> Identity | None:
+    def _keep(self, content: Content, why: str) -> Identity:
         """Keep ``content`` aside; return the identity of the file, which a new link changes."""
-        target = self._places.target
-        try:
-            kept = _aside.keep(target, content.data, why)
-        except OSError as error:
-            raise StoreError(
-                f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
-            ) from error
-        log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
+        self._set_aside(content, why)
         identity = self._identity()
         if (
             identity is None
@@ -291,50 +335,51 @@ class StateFile:
             raise OvertakenError
         return identity
 
+    def _keep_backup(self, backup: Copy | None, snapshot: Snapshot) -> None:
+        """Keep the backup aside, for a new one replaces it, if it holds what ``snapshot`` lacks."""
+        if backup is None:
+            return
+        missing = {session.id for session in backup.sessions} - snapshot.sessions.keys()
+        if missing or backup.document is None:
+            self._set_aside(backup.content, "corrupt", self._backup.path)
+
+    def _set_aside(self, content: Content, why: str, source: str | None = None) -> None:
+        target = self._places.target
+        try:
+            kept = _aside.keep(target, content.data, why, source)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot keep a copy of {source or target!r} aside: {error}. It was not replaced."
+            ) from error
+        log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
+
     def _identity(self) -> Identity | None:
         try:
             return _files.identity_of(_files.status(self._places.file))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unreadable(error.strerror or str(error)) from error
+            raise unreadable(self._places.file, error.strerror or str(error)) from error
 
-    def _content(self) -> _Content | None:
-        try:
-            for _ in range(_ATTEMPTS):
-                fd = _files.open_for_reading(self._places.file)
-                try:
-                    before = _files.status_of(fd)
-                    if not _files.is_regular(before):
-                        raise self._unreadable("it is no regular file")
-                    if before.st_size > _MAX_SIZE:
-                        raise self._unreadable(f"it is larger than {_MAX_SIZE >> 20} MiB")
-                    data = _files.read_all(fd, before.st_size + 1)
-                    identity = _files.identity_of(_files.status_of(fd))
-                finally:
-                    _files.close(fd)
-                if identity == _files.identity_of(before) and len(data) == identity.size:
-                    return _Content(data, identity)
-        except FileNotFoundError as error:
-            directory = os.path.dirname(self._places.target)
-            if not os.path.isdir(directory):
-                raise self._unreadable(f"{directory!r} is no directory") from error
-            return None
-        except OSError as error:
-            raise self._unreadable(error.strerror or str(error)) from error
-        raise self._restless()
+    def _content(self) -> Content | None:
+        content = content_of(self._places.file)
+        directory = os.path.dirname(self._places.target)
+        if content is None and not os.path.isdir(directory):
+            raise unreadable(self._places.file, f"{directory!r} is no directory")
+        return content
 
-    def _unreadable(self, why: str) -> StoreError:
-        return StoreError(
-            f"Cannot read {self._places.file!r}: {why}. Nothing was changed; remedy that and "
-            "try again."
-        )
 
-    def _restless(self) -> StoreBusyError:
-        return StoreBusyError(
-            f"{self._places.file!r} is changed all the time by a program that takes no lock; "
-            "nothing was changed. Stop that program, then try again."
-        )
+def _is_earlier(document: Document, noted: int) -> bool:
+    """Tell whether somebody has put back a state after which another was written."""
+    found = document.snapshot
+    return found.integrity is Integrity.VERIFIED and found.revision < noted
+
+
+def _token(content: Content | None, backup: Copy | None) -> str:
+    """Return what stands for a state that is lost."""
+    if content is not None:
+        return content.token
+    return f"missing but for {backup.content.token}" if backup else "missing"
 
 
 def _reason_to_keep(found: Document) -> str | None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         SessionsRecovered,
         SessionsRestored,
         SessionStatusChanged,
+        SessionStuck,
+        SessionWaiting,
         StoreCorrupted,
     )
     from spinney.model import Session
@@ -81,6 +83,25 @@ async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
         status=session.status,
         previous=event.previous,
     )
+
+
+@hookimpl
+async def spinney_session_waiting(event: SessionWaiting) -> None:
+    """Log ``session_waiting``."""
+    evidence = event.evidence
+    log.info(
+        "session_waiting",
+        **_fields(event.session),
+        source=evidence.source,
+        confidence=evidence.confidence,
+        message=evidence.message,
+    )
+
+
+@hookimpl
+async def spinney_session_stuck(event: SessionStuck) -> None:
+    """Log ``session_stuck``."""
+    log.warning("session_stuck", **_fields(event.session), silent=round(event.silent, 3))
 
 
 @hookimpl

@@ -7,7 +7,7 @@ import sys
 import termios
 from typing import Any
 
-from anyio import CancelScope, Lock, move_on_after, wait_writable
+from anyio import CancelScope, Lock, lowlevel, move_on_after, wait_writable
 
 from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 
@@ -37,24 +37,39 @@ class Input:
             LineTooLongError: nothing was written; a line would have been cut.
             TerminalBusyError: the process did not read in time; part was written.
         """
-        written = 0
+        await lowlevel.checkpoint_if_cancelled()
+        accepted, free = 0, self._lock is None or not self._lock.locked()
+        if free:
+            # Mostly all is accepted at once, and then no turn and no clock is needed.
+            self._check_open()
+            if self._line + len(data) <= LINE_LIMIT:
+                # No line can be too long: count while the process already reads.
+                accepted = self._put(data)
+                self._count(data)
+            else:
+                self._count(data)
+                accepted = self._put(data)
+            if accepted == len(data):
+                return
+        rest = memoryview(data)[accepted:]
         with move_on_after(self._timeout):
             async with self._turn():
-                self._check_open()
-                self._check_lines(data)
-                rest = memoryview(data)
+                if not free:
+                    self._check_open()
+                    self._count(data)
                 while rest:
-                    try:
-                        accepted = os.write(self._master, rest)
-                    except BlockingIOError:
-                        with CancelScope() as self._waiting:
-                            await wait_writable(self._master)
-                        self._check_open()
-                    else:
-                        written += accepted
-                        rest = rest[accepted:]
+                    with CancelScope() as self._waiting:
+                        await wait_writable(self._master)
+                    self._check_open()
+                    rest = rest[self._put(rest) :]
                 return
-        raise TerminalBusyError(written, len(data))
+        raise TerminalBusyError(len(data) - len(rest), len(data))
+
+    def _put(self, data: bytes | memoryview) -> int:
+        try:
+            return os.write(self._master, data)
+        except BlockingIOError:
+            return 0
 
     def close(self) -> None:
         """Refuse all writing from now on; who waits is refused too."""
@@ -76,7 +91,7 @@ class Input:
         if self._closed:
             raise TerminalClosedError("The process has ended; resume its session first.")
 
-    def _check_lines(self, data: bytes) -> None:
+    def _count(self, data: bytes) -> None:
         attributes = termios.tcgetattr(self._master)
         if not attributes[_LFLAG] & termios.ICANON:
             self._line = 0

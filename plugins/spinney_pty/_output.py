@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from enum import Enum, auto
-
-from anyio import Event
+from time import perf_counter
 
 from spinney.ports import Attachment, AttachMode, Chunk, Gap
+from spinney_pty._readiness import Bell
 from spinney_pty._ring import Ring
 
 _READ = 64 * 1024
+_WHOLE = 4095
+"""Bytes that Linux hands over in one reading if there are more; fewer are mostly all."""
 _CHUNK = 64 * 1024
 _TAIL = 64 * 1024
 """More than a kernel keeps of a terminal's unread output (15 KB on Linux 6.18)."""
+
+_UNBOUNDED = 1 << 62
 
 
 class Pumped(Enum):
     """Why reading stopped."""
 
     SPENT = auto()
-    """The budget is used up; there may be more."""
+    """The time is used up, or little came: there may be more."""
     EMPTY = auto()
     """There is nothing to read now."""
     HANGUP = auto()
@@ -38,65 +42,95 @@ class Output:
     still holds, so that such a viewer misses nothing that was written before the exit.
     """
 
-    __slots__ = ("_held", "_on_room", "_viewers", "closed", "master", "ring")
+    __slots__ = (
+        "_held",
+        "_latest",
+        "_lossless",
+        "_on_room",
+        "_viewers",
+        "closed",
+        "master",
+        "news",
+        "ring",
+    )
 
     def __init__(self, master: int, scrollback: int, on_room: Callable[[], None]) -> None:
         """Read from ``master``; ``on_room`` is called when a lossless viewer has read."""
         self.master = master
         self.ring = Ring(scrollback)
         self.closed = False
-        self._viewers: list[Viewer] = []
+        self._viewers = 0
+        self._lossless: list[Viewer] = []
         self._on_room = on_room
         self._held = True
+        self.news = Bell()
+        """Rings when there is more, or when no more will come."""
+        self._latest: Chunk | None = None
 
-    def pump(self, budget: int) -> Pumped:
-        """Read what is there, about ``budget`` bytes of it, and wake the viewers."""
-        before = self.ring.end
+    def pump(self, turn: Callable[[], float]) -> Pumped:
+        """Read what is there, at least once; as long as there is much, until the turn is over.
+
+        Stopping at a short reading saves the one that would only say that nothing is left; the
+        descriptor stays readable if there is more.
+
+        Args:
+            turn: begins a turn and returns when it is over, by ``perf_counter()``.
+        """
+        if self.closed:
+            return Pumped.HANGUP
+        ring, before = self.ring, self.ring.end
+        stop = before + self._room()
+        until = 0.0
         try:
-            return self._read(before + budget)
+            while (room := stop - ring.end) > 0:
+                try:
+                    data = os.read(self.master, min(_READ, room))
+                except BlockingIOError:
+                    return Pumped.EMPTY
+                except OSError:
+                    data = b""
+                if not data:
+                    return Pumped.HANGUP
+                ring.append(data)
+                if len(data) < _WHOLE:
+                    return Pumped.SPENT
+                until = until or turn()
+                if perf_counter() >= until:
+                    return Pumped.SPENT
+            return Pumped.BLOCKED
         finally:
-            if self.ring.end > before:
-                self._wake()
-
-    def _read(self, stop: int) -> Pumped:
-        while self.ring.end < stop:
-            if self.closed:
-                return Pumped.HANGUP
-            if not (room := self._room()):
-                return Pumped.BLOCKED
-            try:
-                data = os.read(self.master, min(_READ, room))
-            except BlockingIOError:
-                return Pumped.EMPTY
-            except OSError:
-                data = b""
-            if not data:
-                return Pumped.HANGUP
-            self.ring.append(data)
-        return Pumped.SPENT
+            if ring.end > before:
+                self.news.ring()
 
     def _room(self) -> int:
-        lossless = [v.cursor for v in self._viewers if v.lossless] if self._held else ()
-        return self.ring.capacity - (self.ring.end - min(lossless, default=self.ring.end))
+        if not self._lossless or not self._held:
+            return _UNBOUNDED
+        slowest = min(viewer.cursor for viewer in self._lossless)
+        return self.ring.capacity - (self.ring.end - slowest)
 
     def release(self) -> None:
         """Wait for no viewer any more."""
-        if self._held and self._room() < _TAIL and any(v.lossless for v in self._viewers):
+        if self._held and self._room() < _TAIL:
             self.ring.enlarge(self.ring.capacity + _TAIL)
         self._held = False
 
     def close(self) -> None:
         """Nothing more will come: viewers end once they have seen the rest."""
         self.closed = True
-        self._wake()
+        self.news.ring()
 
     def add(self, viewer: Viewer) -> None:
         """Let ``viewer`` follow."""
-        self._viewers.append(viewer)
+        self._viewers += 1
+        if viewer.lossless:
+            self._lossless.append(viewer)
 
     def remove(self, viewer: Viewer) -> None:
         """Let ``viewer`` go; whatever waited for it goes on."""
-        self._viewers.remove(viewer)
+        self._viewers -= 1
+        if viewer.lossless:
+            self._lossless.remove(viewer)
+        self._latest = None
         self._on_room()
 
     def has_read(self, viewer: Viewer) -> None:
@@ -104,9 +138,13 @@ class Output:
         if viewer.lossless:
             self._on_room()
 
-    def _wake(self) -> None:
-        for viewer in self._viewers:
-            viewer.wake()
+    def chunk(self, offset: int) -> Chunk:
+        """Return output from ``offset`` on, one copy for all viewers that keep pace."""
+        latest = self._latest
+        if latest is None or latest.offset != offset:
+            latest = Chunk(offset, self.ring.read(offset, _CHUNK))
+            self._latest = latest if self._viewers > 1 else None
+        return latest
 
 
 class Viewer(Attachment):
@@ -119,7 +157,6 @@ class Viewer(Attachment):
         self.cursor = ring.end
         self.lossless = mode is AttachMode.LOSSLESS
         self._output = output
-        self._ready: Event | None = None
 
     def __aiter__(self) -> Viewer:
         """Return itself: what has been yielded is not yielded again."""
@@ -131,19 +168,12 @@ class Viewer(Attachment):
         while self.cursor == ring.end:
             if output.closed:
                 raise StopAsyncIteration
-            self._ready = Event()
-            await self._ready.wait()
+            await output.news.wait()
         offset = self.cursor
         if offset < ring.start:
             self.cursor = ring.start
             return Gap(offset, self.cursor - offset)
-        data = ring.read(offset, _CHUNK)
-        self.cursor += len(data)
+        chunk = output.chunk(offset)
+        self.cursor += len(chunk.data)
         output.has_read(self)
-        return Chunk(offset, data)
-
-    def wake(self) -> None:
-        """Tell a waiting viewer to look again."""
-        if self._ready is not None:
-            self._ready.set()
-            self._ready = None
+        return chunk

@@ -22,6 +22,7 @@ class Stat:
     state: str
     """One letter; ``Z`` is a zombie, which runs no more."""
     parent: int
+    group: int
     session: int
     start_time: str
     """Clock ticks since boot, as text."""
@@ -47,7 +48,7 @@ def stat_of(pid: int) -> Stat | None:
         return None
     # The name of the command comes second, in parentheses, and may itself contain anything.
     fields = text.rpartition(")")[2].split()
-    return Stat(fields[0], int(fields[1]), int(fields[3]), fields[19])
+    return Stat(fields[0], int(fields[1]), int(fields[2]), int(fields[3]), fields[19])
 
 
 def environ_of(pid: int) -> frozenset[bytes] | None:

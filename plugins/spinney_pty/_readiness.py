@@ -1,15 +1,17 @@
-"""Calls back when a descriptor is readable, with no thread and as little as each backend needs.
+"""Waiting with no thread and as little as each backend needs: for descriptors, for each other.
 
-On asyncio that is ``add_reader``: awaiting ``anyio.wait_readable`` anew for every read makes an
-echo a third slower. On trio it is one task for each watched descriptor.
+On asyncio descriptors are watched by ``add_reader``: awaiting ``anyio.wait_readable`` anew for
+every read makes an echo a third slower. On trio it is one task for each watched descriptor. A
+bare future in place of an ``anyio.Event`` makes it a tenth faster once more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
-from anyio import CancelScope, wait_readable
+from anyio import CancelScope, Event, wait_readable
 from anyio.abc import TaskGroup
 
 
@@ -19,6 +21,42 @@ def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop() if asyncio.current_task() else None
     except RuntimeError:
         return None
+
+
+class Bell:
+    """Wakes all who wait for it, again and again; takes no memory until somebody waits."""
+
+    __slots__ = ("_event", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+        self._event: Event | None = None
+
+    def ring(self) -> None:
+        """Wake those who wait now."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        """Wait for the next ring."""
+        if (loop := _running_asyncio_loop()) is not None:
+            self._waiting.append(future := loop.create_future())
+            try:
+                await future
+            except BaseException:
+                # Who gave up is not kept, unless it has just been rung for.
+                with suppress(ValueError):
+                    self._waiting.remove(future)
+                raise
+            return
+        if self._event is None:
+            self._event = Event()
+        await self._event.wait()
 
 
 class Readiness:

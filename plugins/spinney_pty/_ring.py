@@ -22,24 +22,22 @@ class Ring:
 
     def append(self, data: bytes) -> None:
         """Add ``data``; the oldest bytes make room."""
-        rest = memoryview(data)
-        while rest:
-            at = self.end % self.capacity
-            piece = rest[: self.capacity - at]
-            if at == len(self._buffer):
-                self._buffer += piece
-            else:
-                self._buffer[at : at + len(piece)] = piece
-            self.end += len(piece)
-            rest = rest[len(piece) :]
+        at, size = self.end % self.capacity, len(data)
+        if (room := self.capacity - at) < size:
+            self.append(data[:room])
+            self.append(data[room:])
+        else:
+            # A buffer that is not full yet ends at ``at`` and grows.
+            self._buffer[at : at + size] = data
+            self.end += size
 
     def read(self, offset: int, limit: int) -> bytes:
         """Return at most ``limit`` bytes from ``offset`` on, which must still be kept."""
         size = min(limit, self.end - offset)
         at = offset % self.capacity
-        with memoryview(self._buffer) as view:
-            first = view[at : at + size]
-            return b"".join((first, view[: size - len(first)]))
+        if (over := at + size - self.capacity) > 0:
+            return bytes(self._buffer[at:] + self._buffer[:over])
+        return bytes(memoryview(self._buffer)[at : at + size])
 
     def enlarge(self, capacity: int) -> None:
         """Keep up to ``capacity`` bytes from now on."""

@@ -7,6 +7,7 @@ import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from anyio import (
     CancelScope,
@@ -23,8 +24,9 @@ from pydantic import JsonValue
 from spinney.errors import TerminalClosedError
 from spinney.logs import log
 from spinney.model import ExitStatus, SessionId
-from spinney.ports import Attachment, AttachMode, Size, Terminal
+from spinney.ports import Attachment, AttachMode, Foreground, Size, Terminal
 from spinney_pty._ending import ask_to_end, end_all, hang_up
+from spinney_pty._foreground import foreground
 from spinney_pty._input import Input
 from spinney_pty._launch import TERMINAL_ID
 from spinney_pty._leader import Leader
@@ -32,8 +34,10 @@ from spinney_pty._output import Output, Pumped, Viewer
 from spinney_pty._processes import Process, environ_of, stat_of
 from spinney_pty._readiness import Readiness
 
-_BUDGET = 256 * 1024
-"""Bytes that all terminals together may read in one turn of the event loop, or little more."""
+_SHARE = 0.002
+"""Seconds that all terminals together may read in one turn of the event loop, or little more."""
+_SPAN = 0.05
+"""Seconds within which those that had output count as busy: several turns under load."""
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
 _LATE = 64 * 1024
@@ -50,11 +54,24 @@ class Home:
     readiness: Readiness
     terminals: set[PtyTerminal] = field(default_factory=set)
     """Those whose process has not been reaped."""
+    _busy: set[str] = field(default_factory=set)
+    _share: float = _SHARE
+    _counted: float = 0.0
 
-    @property
-    def budget(self) -> int:
-        """Bytes that one terminal may read in one turn: less, the more there are."""
-        return _BUDGET // max(1, len(self.terminals))
+    def turn(self, terminal_id: str) -> float:
+        """Begin a turn of one terminal; return when it is over, by ``perf_counter()``.
+
+        The more terminals have much output, the less each may read at once, so that a turn of
+        the event loop stays short. Time, not bytes: what a byte costs depends on who runs
+        beside us.
+        """
+        now = perf_counter()
+        if now - self._counted > _SPAN:
+            self._share = _SHARE / max(1, len(self._busy))
+            self._busy.clear()
+            self._counted = now
+        self._busy.add(terminal_id)
+        return now + self._share
 
 
 class Latch:
@@ -104,6 +121,7 @@ class PtyTerminal(Terminal):
         "_slave_path",
         "_status",
         "_users",
+        "_written",
         "terminal_id",
     )
 
@@ -135,6 +153,7 @@ class PtyTerminal(Terminal):
         self._slave: int | None = None
         self._ending: Lock | None = None
         self._users = 0
+        self._written = 0
         home.readiness.watch(master, self._on_readable)
         home.readiness.watch(leader.fd, self._on_exit)
         home.terminals.add(self)
@@ -168,6 +187,7 @@ class PtyTerminal(Terminal):
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
+        self._written += len(data)
         await self._input.write(data)
 
     async def resize(self, viewer: str, size: Size) -> None:
@@ -176,6 +196,13 @@ class PtyTerminal(Terminal):
             raise ValueError(f"A terminal cannot have {size.rows} rows and {size.columns} columns.")
         self._check_running()
         termios.tcsetwinsize(self._output.master, (size.rows, size.columns))
+
+    async def foreground(self) -> Foreground | None:
+        """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""
+        await lowlevel.checkpoint()
+        if self._status is not None:
+            return None
+        return foreground(self._output.master, self.pid, self._slave_path, self._written)
 
     async def signal(self, number: int) -> None:
         """Send a signal to the process group of the process; see ``Terminal.signal``."""
@@ -238,12 +265,15 @@ class PtyTerminal(Terminal):
             raise TerminalClosedError("The process has ended; resume its session first.")
 
     def _on_readable(self) -> None:
-        pumped = self._output.pump(self._home.budget)
+        pumped = self._output.pump(self._turn)
         if pumped is Pumped.BLOCKED:
             self._home.readiness.unwatch(self._output.master)
             self._paused = True
         elif pumped is Pumped.HANGUP:
             self._hold_other_end()
+
+    def _turn(self) -> float:
+        return self._home.turn(self.terminal_id)
 
     def _go_on(self) -> None:
         if self._paused:
@@ -291,7 +321,7 @@ class PtyTerminal(Terminal):
         last = self._output.ring.end + _LATE
         hangups = 0
         while hangups < 2 and self._output.ring.end < last:
-            pumped = self._output.pump(self._home.budget)
+            pumped = self._output.pump(self._turn)
             hangups = hangups + 1 if pumped is Pumped.HANGUP else 0
             if pumped is not Pumped.EMPTY:
                 await lowlevel.checkpoint()

@@ -1,11 +1,12 @@
 """Worktrees against plain git, interleaved in one run; only the ratios mean anything.
 
-Alone: ``python tests/benchmarks/bench_worktrees.py [--files 10000] [--worktrees 100]``.
+The bare bound and the bar stand beside each. A ratio is the median over at least eleven rounds in
+which both took their turns.
 """
 
 from __future__ import annotations
 
-import argparse
+import shutil
 import subprocess
 import tempfile
 import time
@@ -22,9 +23,10 @@ from spinney_git import GitWorkspaceOptions
 from spinney_git._recovery import GitRecovery
 from spinney_git._workspace import GitWorkspace
 
-ROUNDS = 15
+ROUNDS = 11
 
 Row = tuple[str, float, str]
+Action = Callable[[], Awaitable[object]]
 
 _IDENTITY = (
     "-c",
@@ -59,18 +61,30 @@ def plain(workspace: Path, name: str) -> list[str]:
 
 
 def clear(workspace: Path) -> None:
+    """Remove every worktree, also what a `git worktree add` that failed has left."""
     for path in (workspace / ".worktrees").iterdir():
-        git(workspace, "worktree", "remove", "--force", "--force", str(path))
+        shutil.rmtree(path)
+    for admin in (workspace / ".git" / "worktrees").glob("*"):
+        shutil.rmtree(admin)
 
 
-async def timed(action: Callable[[], Awaitable[object]]) -> float:
+async def timed(action: Action) -> float:
     start = time.perf_counter()
     await action()
     return time.perf_counter() - start
 
 
-def ratio(ours: list[float], theirs: list[float]) -> float:
-    return median(one / other for one, other in zip(ours, theirs, strict=True))
+class Pairs:
+    """Times of ours and of plain git, taken in turns."""
+
+    def __init__(self) -> None:
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+
+    def row(self, what: str, against: str, bar: float) -> Row:
+        ratios = [one / other for one, other in zip(self.ours, self.theirs, strict=True)]
+        bare = f"{1000 * median(self.theirs):.1f} ms"
+        return what, median(ratios), f"x {against} ({bare}; bar {bar})"
 
 
 class Bench:
@@ -98,23 +112,25 @@ class Bench:
             lambda: subprocess.run(plain(self.workspace, str(uuid.uuid4())), check=True)
         )
 
-    async def creations(self, files: int) -> Row:
-        """Plan and create, against `git worktree add` alone."""
-        ours: list[float] = []
-        theirs: list[float] = []
+    async def pairs(self, ours: Action, theirs: Action) -> Pairs:
+        pairs = Pairs()
         for turn in range(ROUNDS):
-            pair = [(self.ours, ours), (self.theirs, theirs)]
-            for action, times in pair if turn % 2 else reversed(pair):
+            both = [(ours, pairs.ours), (theirs, pairs.theirs)]
+            for action, times in both if turn % 2 else reversed(both):
                 times.append(await timed(action))
-            clear(self.workspace)
-        bar = 1.05 if files < 1000 else 0.9
-        what = f"create a worktree of {files} files"
-        return what, ratio(ours, theirs), f"x `git worktree add` (bar {bar})"
+                clear(self.workspace)
+        return pairs
 
-    async def four(self, files: int) -> Row:
-        """Four creations at once, against four of git in turn: at once those fail."""
+    async def creations(self, files: int, bar: float) -> Row:
+        """Plan and create, against `git worktree add` alone."""
+        pairs = await self.pairs(self.ours, self.theirs)
+        return pairs.row(f"create a worktree of {files} files", "`git worktree add`", bar)
 
-        async def at_once() -> None:
+    async def four(self) -> list[Row]:
+        """Four creations at once, against four of git: in turn, and at once, where some fail."""
+        failures = 0
+
+        async def ours_at_once() -> None:
             async with anyio.create_task_group() as tasks:
                 for _ in range(4):
                     tasks.start_soon(self.ours)
@@ -123,13 +139,18 @@ class Bench:
             for _ in range(4):
                 await self.theirs()
 
-        ours, theirs = [], []
-        for _ in range(max(3, ROUNDS // 3)):
-            ours.append(await timed(at_once))
-            theirs.append(await timed(in_turn))
-            clear(self.workspace)
-        what = f"create four of {files} files at once"
-        return what, ratio(ours, theirs), "x four `git worktree add` in turn"
+        async def at_once() -> None:
+            nonlocal failures
+            commands = [plain(self.workspace, str(uuid.uuid4())) for _ in range(4)]
+            running = [subprocess.Popen(each, stderr=subprocess.DEVNULL) for each in commands]
+            for process in running:
+                failures += await anyio.to_thread.run_sync(process.wait) != 0
+
+        what = "create four of 100 files at once"
+        beside = await self.pairs(ours_at_once, at_once)
+        in_turns = await self.pairs(ours_at_once, in_turn)
+        failed = f"four at once, of which {failures} of {4 * ROUNDS} failed"
+        return [in_turns.row(what, "four in turn", 1.1), beside.row(what, failed, 1.1)]
 
     async def processes(self) -> Row:
         before = self.provider.git.runs
@@ -146,36 +167,30 @@ class Bench:
         async def listing() -> None:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-        ours, theirs = [], []
+        pairs = Pairs()
         for _ in range(ROUNDS):
-            ours.append(await timed(recovery.rebuild))
-            theirs.append(await timed(listing))
+            pairs.ours.append(await timed(recovery.rebuild))
+            pairs.theirs.append(await timed(listing))
         clear(self.workspace)
-        what = f"rebuild {worktrees} sessions"
-        return what, ratio(ours, theirs), "x `git worktree list` (bar 1.5)"
+        return pairs.row(f"rebuild {worktrees} sessions", "`git worktree list`", 1.5)
 
 
-async def measure(files: int, worktrees: int) -> list[Row]:
+async def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as directory:
-        workspace = Path(directory) / "workspace"
-        make_repository(workspace, files)
-        bench = Bench(workspace)
-        return [
+        few, many = Path(directory) / "few", Path(directory) / "many"
+        make_repository(few, 100)
+        bench = Bench(few)
+        rows = [
             await bench.processes(),
-            await bench.creations(files),
-            await bench.four(files),
-            await bench.rebuilds(worktrees),
+            await bench.creations(100, bar=1.05),
+            *await bench.four(),
+            await bench.rebuilds(4),
+            await bench.rebuilds(100),
         ]
+        make_repository(many, 10_000)
+        return [*rows, await Bench(many).creations(10_000, bar=0.9)]
 
 
-def run(files: int = 100, worktrees: int = 4) -> list[Row]:
+def run() -> list[Row]:
     """Return rows of what was measured, the figure, and what it is measured against."""
-    return anyio.run(measure, files, worktrees)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=100)
-    parser.add_argument("--worktrees", type=int, default=4)
-    for what, figure, against in run(**vars(parser.parse_args())):
-        print(f"  {what:<48} {figure:>8.2f} {against}")
+    return anyio.run(measure)

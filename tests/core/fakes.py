@@ -1,4 +1,4 @@
-"""Fakes of the four ports: views of a :class:`World`, with nothing hidden."""
+"""Fakes of the five ports: views of a :class:`World`, with nothing hidden."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from spinney.ports import (
     Chunk,
     Claim,
     Committed,
+    Conclusion,
     Gap,
     Holder,
     Location,
@@ -31,6 +32,9 @@ from spinney.ports import (
     SessionStore,
     Size,
     SpawnRequest,
+    StatusDetector,
+    StatusWatch,
+    Stuck,
     SweepReport,
     Terminal,
     TerminalSpawner,
@@ -310,3 +314,40 @@ class FakeSpawner(TerminalSpawner):
         await self.world.step("sweep")
         pids = self.world.leftovers.pop(session.id, ())
         return SweepReport(found=pids, ended=pids)
+
+
+class FakeWatch(StatusWatch):
+    """Concludes what it is told, by the core or by a test."""
+
+    def __init__(self, terminal: FakeTerminal) -> None:
+        self._terminal = terminal
+        self._findings: list[Conclusion | Stuck] = []
+        self.told: list[Conclusion] = []
+
+    def tell(self, conclusion: Conclusion) -> None:
+        self.told.append(conclusion)
+        self.find(conclusion)
+
+    def find(self, finding: Conclusion | Stuck) -> None:
+        """Let the watch yield ``finding``."""
+        self._findings.append(finding)
+        self._terminal.say(b"")
+
+    async def __aiter__(self) -> AsyncIterator[Conclusion | Stuck]:
+        while self._terminal.status is None:
+            while self._findings:
+                yield self._findings.pop(0)
+            await self._terminal.changed.wait()
+
+
+class FakeDetector(StatusDetector):
+    """Watches fake terminals."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    @asynccontextmanager
+    async def watch(self, session: Session, terminal: Terminal) -> AsyncIterator[StatusWatch]:
+        assert isinstance(terminal, FakeTerminal)
+        watch = self.world.watches[session.id] = FakeWatch(terminal)
+        yield watch

@@ -12,23 +12,24 @@ from anyio import create_task_group
 from spinney import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
 from spinney.events import Event
 
-from .fakes import FakeRecovery, FakeSpawner, FakeStore, FakeWorkspace
+from .fakes import FakeDetector, FakeRecovery, FakeSpawner, FakeStore, FakeWorkspace
 from .world import WORKSPACE, World
 
 _Event = TypeVar("_Event", bound=Event)
 
-BUILT_INS = frozenset({"json", "git", "pty", "log"})
+BUILT_INS = frozenset({"json", "git", "pty", "log", "status"})
 
 PORTS: dict[Role, Callable[[World], object]] = {
     Role.STORE: FakeStore,
     Role.WORKSPACE: FakeWorkspace,
     Role.RECOVERY: FakeRecovery,
     Role.TERMINAL: FakeSpawner,
+    Role.STATUS: FakeDetector,
 }
 
 
 class FakePlugin:
-    """Offers the four fakes."""
+    """Offers the five fakes."""
 
     def __init__(self, world: World, capabilities: Iterable[Capability] = ()) -> None:
         self.world = world
@@ -87,6 +88,8 @@ LIFECYCLE_HOOKS = (
     "spinney_session_created",
     "spinney_session_creation_failed",
     "spinney_session_status_changed",
+    "spinney_session_waiting",
+    "spinney_session_stuck",
     "spinney_session_changed_elsewhere",
     "spinney_session_destroying",
     "spinney_session_destroyed",
@@ -107,6 +110,7 @@ def configuration(**changes: Any) -> ManagerConfig:
         "workspace_provider": "fake",
         "recovery": "fake",
         "terminal": "fake",
+        "status": "fake",
         "command": ("agent",),
         "blocked_plugins": BUILT_INS,
     }

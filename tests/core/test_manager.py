@@ -328,7 +328,7 @@ async def test_a_provider_that_collapsed_does_not_take_the_host_down(
 ) -> None:
     async with manager(world) as m:
         session = await m.create_session("one", start=False)
-        async with m._parts.providers.use(Role.TERMINAL):
+        async with m._parts.providers.use(Role.TERMINAL), m._parts.providers.use(Role.STATUS):
             pass
         world.collapses[role].set()
         await until(lambda: [e for e in logged if e["event"] == "provider_failed"])

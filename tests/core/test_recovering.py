@@ -9,7 +9,7 @@ import pytest
 
 from spinney import Session, SessionStatus
 from spinney._recovering import merge
-from spinney.errors import CorruptStoreError, StoreError, WorkspaceError
+from spinney.errors import CorruptStoreError, LostStoreError, StoreError, WorkspaceError
 from spinney.events import SessionsRecovered, SessionsRestored, StoreCorrupted
 from spinney.model import Details, Integrity
 from spinney.ports import Marker, MarkerState
@@ -139,6 +139,38 @@ async def test_a_new_workspace_is_not_called_recovered(world: World, witness: Wi
     async with manager(world, witness):
         assert witness.kinds == ["SessionsRestored"]
         assert world.writes == 0
+
+
+@pytest.mark.requirement("R5.1")
+async def test_a_store_of_which_only_a_backup_is_left_is_rebuilt_from_that_and_the_markers(
+    world: World, witness: Witness
+) -> None:
+    marked, unmarked = world.inhabit(a_session("marked")), a_session("unmarked")
+    older = marked.evolve(metadata={"from": "backup"}, colour="green")
+    world.corrupt = LostStoreError("/state.json", "token", (older, unmarked))
+    async with manager(world, witness):
+        assert world.stored(unmarked.id) == unmarked
+        assert world.stored(marked.id) == marked.evolve(colour="green")
+    (event,) = witness.seen(SessionsRecovered)
+    assert event.reason == "The stored state was missing."
+    assert witness.seen(StoreCorrupted) == []
+
+
+@pytest.mark.requirement("R5.3")
+@pytest.mark.parametrize(("hours", "wins"), [(-1, "marker"), (0, "marker"), (1, "backup")])
+async def test_of_an_earlier_state_and_the_marker_the_one_that_was_active_last_is_believed(
+    world: World, hours: int, wins: str
+) -> None:
+    marked = world.inhabit(a_session(metadata={"from": "marker"}))
+    earlier = marked.evolve(
+        name="older",
+        metadata={"from": "backup"},
+        last_activity=marked.last_activity + timedelta(hours=hours),
+    )
+    world.corrupt = CorruptStoreError("/state.json", "cut off", "token", earlier=(earlier,))
+    async with manager(world):
+        stored = world.stored(marked.id)
+    assert (stored.name, stored.metadata) == (marked.name, {"from": wins})
 
 
 @pytest.mark.requirement("R5.1")

@@ -29,7 +29,7 @@ from spinney.ports import Marker, MarkerState, Presence
 from spinney.providers import Role
 
 if TYPE_CHECKING:
-    from .fakes import FakeTerminal
+    from .fakes import FakeTerminal, FakeWatch
 
 WORKSPACE = "/workspace"
 
@@ -59,6 +59,8 @@ class World:
     """The work in a worktree, by its path."""
     markers: dict[SessionId, Marker] = field(default_factory=dict)
     terminals: list[FakeTerminal] = field(default_factory=list)
+    watches: dict[SessionId, FakeWatch] = field(default_factory=dict)
+    """The watch over the process of each session."""
     leftovers: dict[SessionId, tuple[int, ...]] = field(default_factory=dict)
     """Process ids that a dead host left behind."""
     calls: list[str] = field(default_factory=list)

@@ -1,22 +1,26 @@
-"""Small stores on a bare workspace, and the parts of the laboratory that this machine has."""
+"""Stores for the laboratory, sound and flawed ones, and the parts of it that this machine has."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from spinney_json import spinney_providers
+from spinney_testing._opening import Opening
 from spinney_testing.faults.shim import unavailable
 
-# The process that forks the runs imports the stores by name, from where the path says.
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent))  # processes of the laboratory import it from there
+
+import flawed_store
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    path = tmp_path / "workspace"
+    path = tmp_path.resolve() / "workspace"
     path.mkdir()
     return path
 
@@ -27,6 +31,22 @@ def repository(workspace: Path) -> Path:
     subprocess.run(["git", "init", "-q", "-b", "main", workspace], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
     return workspace
+
+
+@pytest.fixture
+def json_store(repository: Path) -> Opening:
+    (spec,) = spinney_providers()
+    return Opening(spec, spec.config(), repository)
+
+
+@pytest.fixture
+def flawed(workspace: Path) -> Callable[[str], Opening]:
+    """Return what gives the plain store with one flaw, or with none if it is ''."""
+
+    def of(flaw: str) -> Opening:
+        return Opening(flawed_store.SPEC, flawed_store.FlawedOptions(flaw=flaw), workspace)
+
+    return of
 
 
 @pytest.fixture

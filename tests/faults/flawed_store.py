@@ -22,8 +22,6 @@ from spinney.errors import StoreError
 from spinney.model import Integrity, Session, Snapshot
 from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
 from spinney.providers import ProviderContext, ProviderSpec, Role
-from spinney_json import spinney_providers
-from spinney_testing._opening import Opening
 
 T = TypeVar("T")
 
@@ -151,14 +149,3 @@ async def open_flawed(
 
 
 SPEC = ProviderSpec(Role.STORE, "flawed", open_flawed, FlawedOptions)
-
-
-def flawed(flaw: str, workspace: Path) -> Opening:
-    """Return what opens the store with one flaw, or with none if it is ''."""
-    return Opening(SPEC, FlawedOptions(flaw=flaw), workspace)
-
-
-def built_in(workspace: Path) -> Opening:
-    """Return what opens the store `json`, which has none."""
-    (spec,) = spinney_providers()
-    return Opening(spec, spec.config(), workspace)

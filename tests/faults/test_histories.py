@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flawed_store import built_in, flawed
 
+from spinney_testing._opening import Opening
 from spinney_testing.faults import histories
 
 
 @pytest.mark.requirement("R3.7")
-def test_a_store_whose_processes_are_killed_at_random_loses_nothing(repository: Path) -> None:
-    report = histories.run(built_in(repository), seconds=4, commits=200, seed=1)
+def test_a_store_whose_processes_are_killed_at_random_loses_nothing(json_store: Opening) -> None:
+    report = histories.run(json_store, seconds=4, commits=200, seed=1)
     assert report.violations == ()
     assert report.commits >= 200
     assert report.loads > 200
@@ -22,8 +22,8 @@ def test_a_store_whose_processes_are_killed_at_random_loses_nothing(repository: 
     assert report.seed == 1
 
 
-def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
-    report = histories.run(flawed("", repository), seconds=1, commits=100, seed=2)
+def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -> None:
+    report = histories.run(flawed(""), seconds=1, commits=100, seed=2)
     assert report.violations == ()
     assert report.commits >= 100
 
@@ -37,6 +37,6 @@ def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
         ("writes in place", "failed: JSONDecodeError"),
     ],
 )
-def test_a_flaw_is_found(repository: Path, flaw: str, found: str) -> None:
-    report = histories.run(flawed(flaw, repository), seconds=1, commits=100, seed=3)
+def test_a_flaw_is_found(flawed: Callable[[str], Opening], flaw: str, found: str) -> None:
+    report = histories.run(flawed(flaw), seconds=1, commits=100, seed=3)
     assert any(found in violation for violation in report.violations), report

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flawed_store import built_in, flawed
 
+from spinney_testing._opening import Opening
 from spinney_testing.faults import leaks
 
 
-def test_many_commits_and_failures_leave_nothing_behind(repository: Path) -> None:
-    report = leaks.run(built_in(repository), commits=300, faults=100)
+def test_many_commits_and_failures_leave_nothing_behind(json_store: Opening) -> None:
+    report = leaks.run(json_store, commits=300, faults=100)
     assert report == leaks.LeaksReport(300, 100, ())
 
 
-def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
-    assert leaks.run(flawed("", repository), commits=50, faults=40).violations == ()
+def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -> None:
+    assert leaks.run(flawed(""), commits=50, faults=40).violations == ()
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,6 @@ def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
         ("leaves its temporary file", "files are left: "),
     ],
 )
-def test_a_leak_is_found(repository: Path, flaw: str, found: str) -> None:
-    report = leaks.run(flawed(flaw, repository), commits=50, faults=40)
+def test_a_leak_is_found(flawed: Callable[[str], Opening], flaw: str, found: str) -> None:
+    report = leaks.run(flawed(flaw), commits=50, faults=40)
     assert any(found in violation for violation in report.violations), report

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flawed_store import built_in, flawed
 
+from spinney_testing._opening import Opening
 from spinney_testing.faults import limits
 from spinney_testing.faults.limits import Limit
 
@@ -19,17 +19,17 @@ def skip_unless_available(limit: Limit) -> None:
 @pytest.mark.requirement("R3.6")
 @pytest.mark.parametrize("limit", Limit)
 def test_a_store_that_meets_a_limit_loses_nothing_and_goes_on(
-    repository: Path, limit: Limit
+    json_store: Opening, limit: Limit
 ) -> None:
     skip_unless_available(limit)
-    report = limits.run(built_in(repository), limit)
+    report = limits.run(json_store, limit)
     assert report.violations == ()
     assert 0 < report.met <= report.steps
     assert limit is Limit.WRITABILITY or report.met < report.steps
 
 
-def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
-    report = limits.run(flawed("", repository), Limit.DESCRIPTORS)
+def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -> None:
+    report = limits.run(flawed(""), Limit.DESCRIPTORS)
     assert report.violations == ()
     assert report.met > 0
 
@@ -44,7 +44,9 @@ def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
         ("acknowledges before it writes", Limit.INODES, "other sessions are there"),
     ],
 )
-def test_a_flaw_is_found(repository: Path, flaw: str, limit: Limit, found: str) -> None:
+def test_a_flaw_is_found(
+    flawed: Callable[[str], Opening], flaw: str, limit: Limit, found: str
+) -> None:
     skip_unless_available(limit)
-    report = limits.run(flawed(flaw, repository), limit)
+    report = limits.run(flawed(flaw), limit)
     assert any(found in violation for violation in report.violations), report

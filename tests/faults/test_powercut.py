@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flawed_store import built_in, flawed
 
+from spinney_testing._opening import Opening
 from spinney_testing.faults import powercut
 from spinney_testing.faults.powercut import FileSystem
 
@@ -19,22 +19,24 @@ def skip_unless_available(file_system: FileSystem) -> None:
 @pytest.mark.requirement("R3.5")
 @pytest.mark.parametrize("file_system", FileSystem)
 def test_what_was_acknowledged_survives_a_power_cut(
-    repository: Path, file_system: FileSystem
+    json_store: Opening, file_system: FileSystem
 ) -> None:
     skip_unless_available(file_system)
-    report = powercut.run(built_in(repository), file_system, cuts=10, seed=1)
+    report = powercut.run(json_store, file_system, cuts=10, seed=1)
     assert report.violations == ()
     assert report.cuts == 10
     assert report.commits > 0
 
 
-def test_the_plain_store_without_flaw_passes(repository: Path) -> None:
+def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -> None:
     skip_unless_available(FileSystem.EXT4)
-    assert powercut.run(flawed("", repository), FileSystem.EXT4, cuts=10, seed=2).violations == ()
+    assert powercut.run(flawed(""), FileSystem.EXT4, cuts=10, seed=2).violations == ()
 
 
 @pytest.mark.parametrize("file_system", FileSystem)
-def test_a_store_without_fsync_is_found(repository: Path, file_system: FileSystem) -> None:
+def test_a_store_without_fsync_is_found(
+    flawed: Callable[[str], Opening], file_system: FileSystem
+) -> None:
     skip_unless_available(file_system)
-    report = powercut.run(flawed("no fsync", repository), file_system, cuts=10, seed=3)
+    report = powercut.run(flawed("no fsync"), file_system, cuts=10, seed=3)
     assert any("was acknowledged" in violation for violation in report.violations), report

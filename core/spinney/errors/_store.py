@@ -55,18 +55,36 @@ class CorruptStoreError(StoreError):
         reason: what is wrong with it.
         token: identifies the very content found corrupt, for ``SessionStore.replace_corrupt``.
         salvage: the sessions that could still be read from it, perhaps none.
+        earlier: the sessions of an earlier state, of which there is a copy. What recovery
+            remembers of one may be newer.
     """
 
     code = "STORE_CORRUPT"
 
     def __init__(
-        self, where: str, reason: str, token: str, salvage: Sequence[Session] = ()
+        self,
+        where: str,
+        reason: str,
+        token: str,
+        salvage: Sequence[Session] = (),
+        earlier: Sequence[Session] = (),
     ) -> None:
         super().__init__(f"{where!r} is corrupt ({reason}). Rebuild it from the worktrees.")
         self.where = where
         self.reason = reason
         self.token = token
         self.salvage = tuple(salvage)
+        self.earlier = tuple(earlier)
+
+
+class LostStoreError(CorruptStoreError):
+    """Nothing is stored any more, and a copy of an earlier state is left."""
+
+    code = "STORE_LOST"
+
+    def __init__(self, where: str, token: str, earlier: Sequence[Session]) -> None:
+        super().__init__(where, "it is missing", token, earlier=earlier)
+        self.args = (f"{where!r} is missing. Rebuild it from its backup and the worktrees.",)
 
 
 class ClaimHeldError(StoreError):

@@ -1,4 +1,4 @@
-"""The ports: what a store, a workspace, a recovery and a terminal must do for spinney.
+"""The ports: what a store, a workspace, a recovery, a terminal and a status must do for spinney.
 
 A port is an abstract base class. Later versions add methods only with a default, so that no
 implementation breaks. Optional abilities are named :class:`~spinney.providers.Capability`; one
@@ -6,6 +6,7 @@ that is not declared raises :class:`~spinney.errors.UnsupportedCapabilityError`.
 """
 
 from spinney.ports.recovery import Marker, MarkerState, SessionRecovery
+from spinney.ports.status import Conclusion, StatusDetector, StatusWatch, Stuck
 from spinney.ports.store import (
     Claim,
     Committed,
@@ -18,7 +19,9 @@ from spinney.ports.terminal import (
     Attachment,
     AttachMode,
     Chunk,
+    Foreground,
     Gap,
+    Reading,
     Size,
     SpawnRequest,
     SweepReport,
@@ -39,16 +42,22 @@ __all__ = [
     "Chunk",
     "Claim",
     "Committed",
+    "Conclusion",
+    "Foreground",
     "Gap",
     "Holder",
     "Location",
     "Marker",
     "MarkerState",
     "Presence",
+    "Reading",
     "SessionRecovery",
     "SessionStore",
     "Size",
     "SpawnRequest",
+    "StatusDetector",
+    "StatusWatch",
+    "Stuck",
     "SweepReport",
     "Terminal",
     "TerminalSpawner",

@@ -96,6 +96,31 @@ class SweepReport:
     """What could not be told, for a person."""
 
 
+class Reading(StrEnum):
+    """What the processes in the foreground have to do with the input of their terminal."""
+
+    ONLY = "only"
+    """One of them does nothing but wait for it."""
+    ALSO = "also"
+    """One of them waits for it, and for other things, too."""
+    NOT = "not"
+    """None of them waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """The processes that have the terminal now."""
+
+    programs: frozenset[str] = frozenset()
+    """Their names, without directories; of an interpreter, its script's too."""
+    reading: Reading | None = None
+    """``None`` if it cannot be told."""
+    secret: bool = False
+    """Whether the terminal takes a line without showing it, as for a password."""
+    written: int | None = None
+    """Bytes of input sent so far; ``None`` if they are not counted."""
+
+
 class Terminal(ABC):
     """One process in one terminal."""
 
@@ -166,6 +191,10 @@ class Terminal(ABC):
     @abstractmethod
     async def drained(self) -> None:
         """Wait until all that the process wrote has been read and no more can come."""
+
+    async def foreground(self) -> Foreground | None:
+        """Look once at who has the terminal now; ``None`` if it cannot be told at all."""
+        return None
 
 
 class TerminalSpawner(ABC):

@@ -1,23 +1,25 @@
 """Every state that a crash or a power cut may leave, generated and judged.
 
 The work is done once, its system calls are traced, and from the trace the states are generated:
-:mod:`spinney_testing.faults.disk` says which there are.
+:mod:`spinney_testing.faults.disk` says which there are. Then it is done again for each fsync(2)
+in it, which fails: what was not forced to the medium may be lost, whatever is said of it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import anyio
 
 from spinney_testing._opening import Opening
 from spinney_testing.faults.disk import Model
-from spinney_testing.faults.fork_server import Channel, explained
+from spinney_testing.faults.fork_server import Channel, ForkServer, explained
 from spinney_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
 from spinney_testing.faults.replay import CrashState, CrashStates
 from spinney_testing.faults.report import Report, Violation
 from spinney_testing.faults.scenario import Scenario, ViolationError
+from spinney_testing.faults.shim import Call, Fault
 from spinney_testing.faults.tree import Tree, inodes, restore
 
 _BATCH = 200
@@ -32,6 +34,7 @@ def at_every_crash_state(
     limit: int = 10_000,
     backend: Backend = "asyncio",
     timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
 ) -> Report:
     """Judge each state that a crash during the work of ``scenario`` may leave.
 
@@ -44,6 +47,7 @@ def at_every_crash_state(
         limit: how many states of each model are judged; the rest is counted as left out.
         backend: the event loop of the work and of the checks.
         timeout: seconds after which a check is taken to hang, which is a violation.
+        server: forks the runs; one of its own unless given.
 
     Raises:
         ViolationError: the work does not even succeed without a crash.
@@ -52,23 +56,38 @@ def at_every_crash_state(
     """
     tried: Counter[str] = Counter()
     violations: list[Violation] = []
-    with laboratory(scenario, opening, backend, timeout) as lab:
+    left_out = 0
+    with laboratory(scenario, opening, backend, timeout, server) as lab:
         root = lab.opening.workspace
         numbers = inodes(root)
-        calls, outcome = lab.record()
-        if outcome.failure is not None:
-            raise ViolationError(f"the work fails without a crash: {outcome.failure}")
-        states = CrashStates(root, lab.prepared, numbers, calls)
-        left_out = 0
-        for model in models:
-            every = list(states.each(model))
-            left_out += max(0, len(every) - limit)
-            for start in range(0, min(len(every), limit), _BATCH):
-                batch = every[start : min(start + _BATCH, limit)]
-                tried[model] += len(batch)
-                for state, broken in _judged(lab, batch):
-                    violations.append(Violation(state.where, f"{model} crash", broken))
-    return Report("states", tried, tuple(violations), left_out + states.left_out)
+        for fault, calls in _traces(lab):
+            states = CrashStates(root, lab.prepared, numbers, calls)
+            for model in models:
+                every = list(states.each(model))
+                left_out += max(0, len(every) - limit)
+                for start in range(0, min(len(every), limit), _BATCH):
+                    batch = every[start : min(start + _BATCH, limit)]
+                    tried[model] += len(batch)
+                    for state, broken in _judged(lab, batch):
+                        violations.append(Violation(state.where, f"{model} crash{fault}", broken))
+            left_out += states.left_out
+            lab.reset()
+            numbers = inodes(root)
+    return Report("states", tried, tuple(violations), left_out)
+
+
+def _traces(lab: Laboratory) -> Iterator[tuple[str, list[Call]]]:
+    """Yield what the work does undisturbed, and then with each of its fsync(2) failing."""
+    calls, outcome = lab.record()
+    if outcome.failure is not None:
+        raise ViolationError(f"the work fails without a crash: {outcome.failure}")
+    yield "", calls
+    operations = [call for call in calls if call.op != "mark"]
+    for number, call in enumerate(operations):
+        if call.op == "sync":
+            calls, outcome = lab.record(number, Fault.EIO)
+            if outcome.hit is not None:
+                yield f" after a failed {call}", calls
 
 
 def _judged(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashState, str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import anyio
 
 from spinney_testing._opening import Opening
-from spinney_testing.faults.fork_server import Channel, explained
+from spinney_testing.faults.fork_server import Channel, ForkServer, explained
 from spinney_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
 from spinney_testing.faults.report import Report, Violation
 from spinney_testing.faults.scenario import Scenario, ViolationError
@@ -60,6 +60,7 @@ def with_every_damage(
     sample: int | None = None,
     backend: Backend = "asyncio",
     timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
 ) -> Report:
     """Damage each file that ``scenario`` has prepared in each way, and have it judged.
 
@@ -70,6 +71,7 @@ def with_every_damage(
         sample: how many damages of each file to try, evenly spread; all if it is not given.
         backend: the event loop of the checks.
         timeout: seconds after which a check is taken to hang, which is a violation.
+        server: forks the runs; one of its own unless given.
 
     Raises:
         ViolationError: no content of any file matters.
@@ -78,7 +80,7 @@ def with_every_damage(
     tried: Counter[str] = Counter()
     violations: list[Violation] = []
     left_out = 0
-    with laboratory(scenario, opening, backend, timeout) as lab:
+    with laboratory(scenario, opening, backend, timeout, server) as lab:
         files = changed(lab.original, lab.prepared)
         inverted = [(path, bytes(255 - byte for byte in files[path])) for path in files]
         outcomes = _judged(lab, inverted)

@@ -63,8 +63,8 @@ def run(
     opening: Opening,
     *,
     seconds: float,
-    commits: int,
     seed: int,
+    commits: int = 0,
     writers: int = 4,
     readers: int = 2,
 ) -> HistoriesReport:
@@ -73,9 +73,9 @@ def run(
     Args:
         opening: opens the store, on a workspace in which nothing is stored yet.
         seconds: how long, at least.
+        seed: of who is killed when; repeats the choice, not what the machine makes of it.
         commits: how many shall be acknowledged, and how many loads shall return, at least; a
             slow machine takes longer.
-        seed: of who is killed when; repeats the choice, not what the machine makes of it.
         writers: processes that commit at once.
         readers: processes that load at once.
     """

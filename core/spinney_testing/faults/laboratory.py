@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -63,10 +63,10 @@ class Laboratory:
         """Make the workspace again what it was after the preparation."""
         restore(self.opening.workspace, self.prepared)
 
-    def record(self) -> tuple[list[Call], Outcome]:
-        """Do the work without a fault; return its system calls, and how it ended."""
+    def record(self, number: int = -1, fault: Fault | None = None) -> tuple[list[Call], Outcome]:
+        """As :meth:`work`, without a fault unless one is given; return its system calls, too."""
         with tempfile.NamedTemporaryFile(prefix="spinney-trace-") as trace:
-            outcome = self.run(_work, -1, None, trace.name)
+            outcome = self.run(_work, number, fault, trace.name)
             return list(shim.traced(trace.read())), outcome
 
     def work(self, number: int, fault: Fault) -> Outcome:
@@ -90,7 +90,11 @@ class Laboratory:
 
 @contextmanager
 def laboratory(
-    scenario: Scenario, opening: Opening, backend: Backend = "asyncio", timeout: float = TIMEOUT
+    scenario: Scenario,
+    opening: Opening,
+    backend: Backend = "asyncio",
+    timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
 ) -> Iterator[Laboratory]:
     """Open a laboratory with ``scenario`` prepared in the workspace of ``opening``.
 
@@ -99,14 +103,15 @@ def laboratory(
         opening: the provider, on a workspace that nobody else uses meanwhile.
         backend: the event loop of the runs.
         timeout: seconds after which one run is taken to hang.
+        server: forks the runs; one of its own unless given.
 
     Raises:
         ViolationError: the scenario cannot even be prepared.
         RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
     """
     opening = opening.at(opening.workspace.resolve())
-    with fork_server() as server:
-        opened = Laboratory(server, scenario, opening, backend, timeout)
+    with nullcontext(server) if server else fork_server() as running:
+        opened = Laboratory(running, scenario, opening, backend, timeout)
         try:
             opened.prepare()
             yield opened

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from spinney_testing._opening import Opening
-from spinney_testing.faults.fork_server import Outcome
+from spinney_testing.faults.fork_server import ForkServer, Outcome
 from spinney_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
 from spinney_testing.faults.report import Report, Violation
 from spinney_testing.faults.scenario import Scenario, ViolationError
@@ -25,6 +25,7 @@ def at_every_system_call(
     kinds: Sequence[Fault] = tuple(Fault),
     backend: Backend = "asyncio",
     timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
 ) -> Report:
     """Do the work of ``scenario`` with a fault at each of its system calls, and judge each time.
 
@@ -38,6 +39,7 @@ def at_every_system_call(
         kinds: the faults.
         backend: the event loop of the work.
         timeout: seconds after which a run is taken to hang, which is a violation.
+        server: forks the runs; one of its own unless given.
 
     Raises:
         ViolationError: the work does not even succeed without a fault.
@@ -45,7 +47,7 @@ def at_every_system_call(
     """
     tried: Counter[str] = Counter()
     violations: list[Violation] = []
-    with laboratory(scenario, opening, backend, timeout) as lab:
+    with laboratory(scenario, opening, backend, timeout, server) as lab:
         calls, undisturbed = lab.record()
         _require(undisturbed, "the work fails without a fault")
         _require(lab.check(undisturbed.told), "the work is wrong without a fault")

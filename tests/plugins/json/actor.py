@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import anyio
 
-from spinney.errors import ClaimHeldError, StoreError
+from spinney.errors import ClaimHeldError, CorruptStoreError, StoreError
 from spinney.model import Changes, Session, SessionStatus, Snapshot, now
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
@@ -20,8 +20,9 @@ def ready() -> None:
     print("ready", flush=True)
 
 
-def until_told() -> None:
-    sys.stdin.readline()
+def until_told() -> bool:
+    """Wait for a line; false if none will come."""
+    return bool(sys.stdin.readline())
 
 
 def session(name: str, size: int = 0) -> Session:
@@ -87,6 +88,22 @@ async def add(store: JsonStore, name: str, times: str = "1") -> None:
         ready()
 
 
+async def repair(store: JsonStore, session_id: str, name: str) -> None:
+    """Each time when told: find the store corrupt, be told again, repair it; say what is stored."""
+    mine = session(name).evolve(id=session_id)
+    ready()
+    while until_told():
+        token = ""
+        try:
+            await store.load()
+        except CorruptStoreError as error:
+            token = error.token
+        ready()
+        until_told()
+        committed = await store.replace_corrupt(token, Snapshot({session_id: mine}))
+        print(*(found.name for found in committed.snapshot.sessions.values()), flush=True)
+
+
 async def outgrow(store: JsonStore) -> None:
     """Write more than this process may."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -99,7 +116,8 @@ async def outgrow(store: JsonStore) -> None:
 
 
 ACTIONS = {
-    action.__name__: action for action in (hold_lock, hold_claim, compete, increment, add, outgrow)
+    action.__name__: action
+    for action in (hold_lock, hold_claim, compete, increment, add, repair, outgrow)
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pytest
 
 from spinney.errors import CorruptStoreError, StoreError
 from spinney.model import Changes, Integrity
-from spinney_json import _state
+from spinney_json import _files, _state
 from spinney_json._document import EMPTY
 
 pytestmark = pytest.mark.requirement("R5.2")
@@ -130,14 +129,14 @@ OTHER_KINDS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("kind", OTHER_KINDS)
 async def test_what_is_no_file_is_refused_and_left_alone(open_store, state, make, kind) -> None:
     OTHER_KINDS[kind](state)
-    before = state.lstat()
+    before = _files.identity_of(state.lstat())
     async with open_store() as store:
         for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
             with pytest.raises(StoreError, match="Cannot read") as caught:
                 await attempt
             assert caught.value.code == "STORE_FAILED"
-    assert state.lstat() == before
-    assert not stat.S_ISREG(before.st_mode)
+    assert _files.identity_of(state.lstat()) == before
+    assert not state.is_file()
 
 
 def sparse(size: int) -> Callable[[Path], None]:
@@ -187,7 +186,7 @@ def test_what_is_large_takes_bounded_time_and_memory(workspace, state, write, co
 
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(_state, "_MAX_SIZE", 8192)
+    monkeypatch.setattr(_state, "MAX_SIZE", 8192)
     return 8192
 
 

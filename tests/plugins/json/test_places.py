@@ -15,7 +15,7 @@ from spinney.config import ManagerConfig
 from spinney.errors import ConfigurationError, CorruptStoreError, StoreError
 from spinney.model import Changes, Integrity
 from spinney.providers import Capability, Role
-from spinney_json import _state, spinney_providers
+from spinney_json import _content, spinney_providers
 from spinney_json import store as store_module
 from spinney_json._places import Places
 from spinney_json.options import CAN_WATCH, JsonOptions
@@ -32,15 +32,18 @@ def test_locks_lie_in_the_git_directory(workspace) -> None:
     places = Places.of(workspace, NAME)
     assert places.lock == f"{workspace}/.git/spinney/{NAME}.lock"
     assert places.claims == f"{workspace}/.git/spinney/claims"
+    assert places.backup == f"{workspace}/.git/spinney/{NAME}.bak"
 
 
-def test_locks_of_a_linked_worktree_lie_in_the_common_directory(tmp_path) -> None:
+def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(tmp_path) -> None:
     main, linked = tmp_path / "main", tmp_path / "linked"
     git("init", "-q", str(main))
     who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
     git("-C", str(main), *who, "commit", "-q", "--allow-empty", "-m", "x")
     git("-C", str(main), "worktree", "add", "-q", str(linked))
-    assert Places.of(linked, NAME).lock == f"{main}/.git/spinney/{NAME}.lock"
+    places = Places.of(linked, NAME)
+    assert places.lock == f"{main}/.git/worktrees/linked/spinney/{NAME}.lock"
+    assert places.backup == f"{main}/.git/worktrees/linked/spinney/{NAME}.bak"
 
 
 def test_locks_of_a_separate_git_directory_lie_there(tmp_path) -> None:
@@ -131,7 +134,7 @@ async def test_what_is_no_regular_file_is_refused_without_waiting(
 
 
 async def test_a_file_too_large_is_refused_unread(open_store, state, monkeypatch) -> None:
-    monkeypatch.setattr(_state, "_MAX_SIZE", 1 << 20)
+    monkeypatch.setattr(_content, "MAX_SIZE", 1 << 20)
     with state.open("wb") as file:
         file.truncate((1 << 20) + 1)
     async with open_store() as store:

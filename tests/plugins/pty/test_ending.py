@@ -268,7 +268,7 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
         terminal = await spawner.spawn(request_for("sh", "-c", STUBBORN + "while :; do :; done"))
     assert "terminal_not_ended" in caplog.text
     await terminal.drained()
-    assert terminal._output.pump(1) is Pumped.HANGUP
+    assert terminal._output.pump(float) is Pumped.HANGUP
     os.kill(terminal.pid, signal.SIGKILL)
     os.waitpid(terminal.pid, 0)
 

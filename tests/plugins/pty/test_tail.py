@@ -82,7 +82,7 @@ async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
     reads = []
     pump = _output.Output.pump
     monkeypatch.setattr(
-        _output.Output, "pump", lambda self, budget: reads.append(1) or pump(self, budget)
+        _output.Output, "pump", lambda self, turn: reads.append(1) or pump(self, turn)
     )
     await terminal.write(b"\n")
     await terminal.drained()

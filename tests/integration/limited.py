@@ -1,0 +1,97 @@
+"""A host that recovers where something runs short: ``limited.py WHAT WORKSPACE``.
+
+It prints, a line for each attempt to open the workspace, the names of the sessions or the code of
+the error; see the functions below.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+
+from spinney import ManagerConfig, SessionManager, SpinneyError
+
+
+async def attempt(workspace: Path) -> bool:
+    """Open the workspace once; tell whether that succeeded."""
+    config = ManagerConfig(workspace=workspace, blocked_plugins=frozenset({"log"}))
+    try:
+        async with SessionManager(config) as manager:
+            names = sorted(session.name for session in manager.get_all_sessions())
+            print(*names, flush=True)
+            return True
+    except SpinneyError as error:
+        print(error, file=sys.stderr)
+        print(error.code, flush=True)
+    except OSError as error:  # from looking for plugins, before anything is opened
+        print(errno.errorcode[error.errno or 0], flush=True)
+    return False
+
+
+async def import_all(workspace: Path) -> None:
+    """Recover a copy first, which imports all that there may not be the means for later."""
+    copy = shutil.copytree(workspace, workspace.with_name("copy"), symlinks=True)
+    async with SessionManager(ManagerConfig(workspace=copy)):
+        pass
+
+
+async def files(workspace: Path) -> None:
+    """Have ever more descriptors, one at a time, until there are enough."""
+    await import_all(workspace)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    for spare in range(64):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + spare, most))
+        if await attempt(workspace):
+            return
+
+
+async def size(workspace: Path) -> None:
+    """Write no file that is larger than 200 bytes, then any."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+    await attempt(workspace)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await attempt(workspace)
+
+
+async def full(workspace: Path) -> None:
+    """Mount a small file system on the workspace, in our own namespace; fill it, then empty it."""
+    copy = workspace.with_name("copy")
+    shutil.copytree(workspace, copy, symlinks=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(workspace)]
+    subprocess.run(mount, check=True)
+    shutil.copytree(copy, workspace, symlinks=True, dirs_exist_ok=True)
+    filler = workspace / "filler"
+    with filler.open("wb") as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+                file.flush()
+        except OSError:
+            pass
+    await attempt(workspace)
+    filler.unlink()
+    await attempt(workspace)
+    shutil.copytree(workspace, copy, symlinks=True, dirs_exist_ok=True)
+
+
+async def access(workspace: Path) -> None:
+    """Be denied what is ours in the workspace; then make it readable."""
+    await attempt(workspace)
+    for path in (*workspace.glob("*.json"), *workspace.glob(".git/spinney/*.bak")):
+        path.chmod(0o600)
+    await attempt(workspace)
+
+
+if __name__ == "__main__":
+    anyio.run({f.__name__: f for f in (files, size, full, access)}[sys.argv[1]], Path(sys.argv[2]))

@@ -1,0 +1,103 @@
+"""Recovering while something runs short raises and replaces nothing; the next start succeeds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("limited.py")
+NAME = ".claude-container-sessions.json"
+REFUSED = {"STORE_FAILED", "GIT_FILE", "COMMIT_OUTCOME_UNKNOWN"}
+
+pytestmark = [
+    pytest.mark.requirement("R5.1"),
+    pytest.mark.requirement("R5.2"),
+    pytest.mark.parametrize("found", ["corrupt", "missing"]),
+]
+
+
+@pytest.fixture
+def broken(found: str, start_host: Callable[..., Any], workspace: Path) -> Path:
+    """A workspace with two sessions, whose state file is gone or damaged."""
+    host = start_host()
+    for name in ("one", "two"):
+        host.call("create_session", name, start=False)
+    assert host.leave() == 0
+    state = workspace / NAME
+    content = state.read_bytes()
+    state.unlink()
+    if found == "corrupt":
+        state.write_bytes(content[: len(content) // 2])
+        state.chmod(0o600)
+    return workspace
+
+
+def run(*command: object) -> list[str]:
+    words = [*map(str, command)]
+    ran = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=100, check=True)
+    return ran.stdout.splitlines()
+
+
+def content(workspace: Path) -> dict[Path, bytes]:
+    """Return all that is ours, but for markers, which may follow."""
+    files = {*workspace.glob(f"{NAME}*"), *workspace.glob(".git/spinney/*.bak")}
+    return {path.relative_to(workspace): path.read_bytes() for path in files}
+
+
+def recovered(workspace: Path, before: dict[Path, bytes]) -> bool:
+    """Tell that the file is whole again, and that what was corrupt is kept."""
+    after = content(workspace)
+    kept = [data for path, data in after.items() if ".corrupt-" in path.name]
+    return Path(NAME) in after and kept == [
+        data for path, data in before.items() if path == Path(NAME)
+    ]
+
+
+def test_without_descriptors(broken: Path) -> None:
+    before = content(broken)
+    *refused, last = run(sys.executable, SCRIPT, "files", broken)
+    assert last == "one two"
+    assert refused
+    assert {*refused} <= REFUSED | {"EMFILE"}
+    assert recovered(broken, before)
+
+
+def test_where_no_file_may_be_as_large(broken: Path) -> None:
+    before = content(broken)
+    refused, last = run(sys.executable, SCRIPT, "size", broken)
+    assert refused in REFUSED
+    assert last == "one two"
+    assert recovered(broken, before)
+
+
+def test_on_a_full_disk(broken: Path) -> None:
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("namespaces are not permitted here")
+    before = content(broken)
+    refused, last = run(*namespace, sys.executable, SCRIPT, "full", broken)
+    assert refused in REFUSED
+    assert last == "one two"
+    assert recovered(broken.with_name("copy"), before)
+
+
+def test_without_permission(broken: Path, found: str) -> None:
+    before = content(broken)
+    powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    if os.geteuid() != 0:
+        powerless.clear()
+    elif not shutil.which(powerless[0]):
+        pytest.skip("there is no setpriv here, and root may read everything")
+    unreadable = NAME if found == "corrupt" else f".git/spinney/{NAME}.bak"
+    (broken / unreadable).chmod(0)
+    refused, last = run(*powerless, sys.executable, SCRIPT, "access", broken)
+    assert refused == "STORE_FAILED"
+    assert last == "one two"
+    assert recovered(broken, before)

@@ -1,0 +1,383 @@
+"""Every combination of state file, backup, worktree and marker, against the documented tables.
+
+Each test is one state file with one backup, in a repository that holds a session for every
+combination of the rest. What must come of it is read from ``docs/explanation/recovery.md``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinney import ManagerConfig, Session, SessionManager, SessionStatus, hookimpl
+from spinney.errors import StoreVersionError
+from spinney.events import Event, SessionsRestored
+from spinney.model import Changes, Snapshot
+from spinney.ports import MarkerState
+from spinney_git import _marker_file
+from spinney_git._marker_file import Remembered
+from spinney_json._document import Document
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
+NAME = ".claude-container-sessions.json"
+BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
+
+STATES = ("verified", "foreign", "edited", "earlier", "missing", "damaged", "hopeless", "newer")
+BACKUPS = ("none", "previous", "older", "contradicting", "damaged")
+PLACES = ("in place", "moved")
+RECORDS = ("both", "file", "backup", "going")
+"""Where a session is recorded; one that is going is in both, which say that it is removed."""
+WORKTREES = ("there", "vanished")
+MARKERS = (
+    *("equal", "contradicting", "old", "creating", "removing", "released"),
+    *("broken", "newer", "none", "gone"),
+)
+LATEST = 9
+"""The highest revision that was ever written."""
+AGES = {"file": 0, "contradicting": 0, "backup": 1, "earlier": 3, "older": 4, "old": 5}
+"""Hours since a session was active, as each source has it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One session in one situation."""
+
+    record: str
+    worktree: str
+    marker: str
+
+    @property
+    def id(self) -> str:
+        return str(uuid.UUID(bytes=sha256(repr(self).encode()).digest()[:16], version=4))
+
+    @property
+    def name(self) -> str:
+        return f"{self.record}-{self.worktree}-{self.marker}"
+
+    def session(self, workspace: Path, source: str) -> Session:
+        """Return the session as ``source`` has it."""
+        other = source == "contradicting"
+        name = f"other-{self.name}" if other else self.name
+        session = Session(
+            id=self.id,
+            name=name,
+            status=SessionStatus.IDLE,
+            branch=f"feature/{name}",
+            worktree_path=f"{workspace}/.worktrees/{self.id}",
+            created_at=BEGINNING + timedelta(days=other),
+            last_activity=BEGINNING + timedelta(days=9, hours=-AGES[source]),
+            metadata={"from": source},
+        )
+        return session.detail(command=(source,), terminal="pty")
+
+    def marked(self, workspace: Path) -> Session:
+        """Return the session as its marker has it, if that can be read."""
+        source = self.marker if self.marker in ("contradicting", "old") else "file"
+        return self.session(workspace, source)
+
+
+CASES = [
+    Case(record, worktree, marker)
+    for record, worktree, marker in itertools.product(RECORDS, WORKTREES, MARKERS)
+    # With git's administrative directory the worktree itself is gone, to git and to us.
+    if marker != "gone" or worktree == "vanished"
+]
+
+
+# The documented tables ----------------------------------------------------------------------------
+
+
+@cache
+def table(heading: str) -> tuple[dict[str, str], ...]:
+    """Return the rows of the table whose first line begins with ``heading``."""
+    lines = iter(PAGE.read_text("utf-8").splitlines())
+    names = cells(next(line for line in lines if line.startswith(heading)))
+    next(lines)
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return tuple(dict(zip(names, cells(row), strict=True)) for row in rows)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def row(heading: str, **words: str) -> dict[str, str]:
+    """Return the only row that is about ``words``; columns whose names have spaces are ``_``."""
+    found = [
+        row
+        for row in table(heading)
+        if all(
+            {"any", word} & set(row[column.replace("_", " ")].split(", "))
+            for column, word in words.items()
+        )
+    ]
+    assert len(found) == 1, f"{words}: {len(found)} rows"
+    return found[0]
+
+
+def test_the_tables_name_every_situation_and_no_other() -> None:
+    assert [row["state file"] for row in table("| state file | what")] == list(STATES)
+    assert [row["backup"] for row in table("| backup | what")] == list(BACKUPS)
+    assert {row["marker"] for row in table("| marker | what")} == set(MARKERS)
+
+
+# What must come of a session ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One state file with one backup, where the workspace was, and where it is now."""
+
+    state: str
+    backup: str
+    was: Path
+    workspace: Path
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What the file and the backup hold, by the name of the source."""
+        file = "earlier" if self.state == "earlier" else "file"
+        backup = self.backup if self.backup in ("older", "contradicting") else "backup"
+        return {"file": file, "backup": backup}
+
+    @property
+    def documented(self) -> dict[str, str]:
+        return row("| state file | what", state_file=self.state) | row(
+            "| state file | backup", state_file=self.state, backup=self.backup
+        )
+
+    def record(self, case: Case, where: str) -> Session | None:
+        """Return the record of a session ``where`` it may be."""
+        if case.record not in ("both", "going", where):
+            return None
+        session = case.session(self.was, self.sources[where])
+        if where == "file" and self.state == "foreign":
+            return session.evolve(details=type(session.details)())
+        return session.detail(removing=True) if case.record == "going" else session
+
+    def expected(self, case: Case) -> Session | None:
+        """Return the session that must come of ``case``."""
+        places = self.documented["record from"].split(", ")
+        records = [r for where in places if where != "none" and (r := self.record(case, where))]
+        record = max(records, key=lambda session: session.last_activity, default=None)
+        said = row(
+            "| sessions are | record",
+            sessions_are=self.documented["sessions are"],
+            record="yes" if record else "no",
+            marker=case.marker,
+        )["the session"]
+        session = self._as_said(said, case, record)
+        if session and session.details.removing and case.worktree == "vanished":
+            return None
+        return session and session.detail(removing=None)
+
+    def _is_newer(self, marked: Session, record: Session) -> bool:
+        if record.metadata == {"from": "file"}:
+            return marked.last_activity > record.last_activity
+        return marked.last_activity >= record.last_activity
+
+    def _as_said(self, said: str, case: Case, record: Session | None) -> Session | None:
+        marked = case.marked(self.workspace)
+        if said in ("none", "the record"):
+            return record if said == "the record" else None
+        if said == "what git knows":
+            return case.session(self.workspace, "file").evolve(metadata=None)
+        if record is None or (said.startswith("the newer") and self._is_newer(marked, record)):
+            return marked
+        identity = ("name", "branch", "worktree_path", "created_at")
+        session = record.evolve(**{name: getattr(marked, name) for name in identity})
+        if record.details.command is None:
+            session = session.evolve(details=marked.details)
+        return session
+
+
+def essence(session: Session) -> dict[str, Any]:
+    """Return what must be as expected; git knows no times, metadata and command."""
+    known = (session.name, session.branch, session.worktree_path)
+    if session.metadata is None:
+        return {session.id: known}
+    details = session.details.command, session.details.removing
+    times = session.created_at, session.last_activity
+    return {session.id: (*known, *times, session.metadata, details)}
+
+
+# What lies on the disk ----------------------------------------------------------------------------
+
+
+def write_state(path: Path, disk: Disk, content: str, where: str, revision: int) -> None:
+    """Write a state file, or a backup, that is as ``content`` says."""
+    sessions = [session for case in CASES if (session := disk.record(case, where))]
+    top = {"dashboard": {"from": where}}
+    document = Document(Snapshot(revision=revision - 1), top=top)
+    data = document.changed(Changes(put=tuple(sessions))).sealed()[1]
+    if content == "foreign":
+        tree = json.loads(data)
+        del tree["spinney"]
+        data = json.dumps(tree).encode()
+    elif content == "edited":
+        data = data.replace(b'"from": "%b"' % where.encode(), b'"from":  "%b"' % where.encode(), 1)
+    elif content == "damaged":
+        data = data[:-3]
+    elif content == "hopeless":
+        data = b"\0" * len(data)
+    elif content == "newer":
+        data = data.replace(b'"version": "1.0"', b'"version": "2.0"', 1)
+    path.write_bytes(data)
+
+
+def marker(case: Case, workspace: Path) -> bytes:
+    states: set[str] = {*MarkerState}
+    state = MarkerState(case.marker) if case.marker in states else MarkerState.LIVE
+    content = _marker_file.encode([Remembered(state, case.marked(workspace))])
+    if case.marker == "broken":
+        return content[:-9]
+    if case.marker == "newer":
+        _, _, rest = content.replace(b'"format": 1', b'"format": 2').partition(b"\n")
+        return b'{"checksum": "%b",\n%b' % (sha256(rest).hexdigest().encode(), rest)
+    return content
+
+
+def inhabit(workspace: Path, case: Case) -> None:
+    """Make the worktree of ``case`` as git would: gitrepository-layout(5)."""
+    path = workspace / ".worktrees" / case.id
+    admin = workspace / ".git" / "worktrees" / case.id
+    if case.worktree == "there":
+        path.mkdir()
+        (path / ".git").write_text(f"gitdir: {admin}\n")
+    if case.marker != "gone":
+        admin.mkdir()
+        (admin / "HEAD").write_text(f"ref: refs/heads/feature/{case.name}\n")
+        (admin / "commondir").write_text("../..\n")
+        (admin / "gitdir").write_text(f"{path}/.git\n")
+        (admin / "locked").write_text(f"spinney {case.id}")
+        if case.marker != "none":
+            (admin / _marker_file.NAME).write_bytes(marker(case, workspace))
+
+
+@pytest.fixture
+def disk(state: str, backup: str, place: str, tmp_path: Path) -> Disk:
+    was = tmp_path / "workspace"
+    disk = Disk(state, backup, was, was if place == "in place" else tmp_path / "moved")
+    subprocess.run(["git", "init", "--quiet", str(was)], check=True)
+    (was / ".git" / "worktrees").mkdir()
+    (was / ".git" / "spinney").mkdir()
+    (was / ".worktrees").mkdir()
+    for case in CASES:
+        inhabit(was, case)
+    (was / ".git" / "spinney" / f"{NAME}.lock").write_text(f"{LATEST:020d}\n")
+    if state != "missing":
+        write_state(was / NAME, disk, state, "file", 5 if state == "earlier" else LATEST)
+    if backup != "none":
+        path = was / ".git" / "spinney" / f"{NAME}.bak"
+        write_state(path, disk, backup, "backup", 3 if backup == "older" else LATEST - 1)
+    if place == "moved":
+        was.rename(disk.workspace)
+    return disk
+
+
+# The walk -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Witness:
+    """Keeps what it is told."""
+
+    events: list[Event] = field(default_factory=list)
+
+    @hookimpl
+    async def spinney_store_corrupted(self, event: Event) -> None:
+        self.events.append(event)
+
+    @hookimpl
+    async def spinney_sessions_recovered(self, event: Event) -> None:
+        self.events.append(event)
+
+    @hookimpl
+    async def spinney_sessions_restored(self, event: Event) -> None:
+        self.events.append(event)
+
+
+async def start(workspace: Path) -> tuple[list[Event], tuple[Session, ...]]:
+    """Open a manager; return what it told, and what it holds."""
+    witness = Witness()
+    config = ManagerConfig(workspace=workspace, blocked_plugins=frozenset({"log"}))
+    async with SessionManager(config, plugins={"witness": witness}) as manager:
+        return witness.events, manager.get_all_sessions()
+
+
+def content(workspace: Path) -> dict[Path, bytes]:
+    """Return every file of ours."""
+    files = {*workspace.glob(f"{NAME}*"), *workspace.glob(".git/spinney/*.bak")}
+    files.update(workspace.glob(".git/worktrees/*/spinney.json*"))
+    return {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.requirement("R5.1")
+@pytest.mark.requirement("R5.3")
+@pytest.mark.requirement("R5.5")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("backup", BACKUPS)
+@pytest.mark.parametrize("state", STATES)
+async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk) -> None:
+    before = content(disk.workspace)
+    if disk.state == "newer":
+        with pytest.raises(StoreVersionError):
+            await start(disk.workspace)
+        assert content(disk.workspace) == before
+        return
+    events, sessions = await start(disk.workspace)
+
+    found = {session.id: session for session in sessions}
+    wanted = {case: disk.expected(case) for case in CASES}
+    for case, expected in wanted.items():
+        session = found.get(case.id)
+        if expected is None or session is None:
+            assert session is expected, case
+        else:
+            known = session if expected.metadata else session.evolve(metadata=None)
+            assert essence(known) == essence(expected), case
+    told = {type(event).__name__ for event in events} - {"SessionsRestored"}
+    assert told == set(disk.documented["told as"].split(", ")) - {"nothing"}
+    (restored,) = (event for event in events if isinstance(event, SessionsRestored))
+    missing = {c.id for c in CASES if wanted[c] and c.worktree == "vanished"}
+    assert set(restored.missing) == missing
+
+    after = content(disk.workspace)
+    nothing_is_gone(disk, before, after, {*found})
+    top = json.loads(after[disk.workspace / NAME]).get("dashboard", {"from": "none"})
+    assert top == {"from": disk.documented["other programs' fields"]}
+
+    events, sessions = await start(disk.workspace)
+    assert {session.id: session for session in sessions} == found
+    assert [type(event) for event in events] == [SessionsRestored]
+    assert content(disk.workspace) == after
+
+
+def nothing_is_gone(
+    disk: Disk, before: dict[Path, bytes], after: dict[Path, bytes], sessions: set[str]
+) -> None:
+    """See that what was not taken over is kept, byte for byte."""
+    state = before.get(disk.workspace / NAME)
+    aside = [data for path, data in after.items() if ".corrupt-" in path.name]
+    assert (state in aside) is (disk.documented["kept aside"] == "yes")
+    backup = before.get(disk.workspace / ".git" / "spinney" / f"{NAME}.bak")
+    if backup is not None and disk.documented["sessions are"] in ("completed", "rebuilt"):
+        lost = {c.id for c in CASES if disk.record(c, "backup")} - sessions
+        assert (backup in aside) is bool(lost or disk.backup == "damaged")
+    kept = {path.parent: data for path, data in after.items() if ".broken-" in path.name}
+    for case in CASES:
+        marker = disk.workspace / ".git" / "worktrees" / case.id / _marker_file.NAME
+        if case.marker == "newer":
+            assert after[marker] == before[marker]
+        elif case.marker == "broken" and after[marker] != before[marker]:
+            assert kept[marker.parent] == before[marker]

@@ -1,0 +1,121 @@
+"""Replacements for parts of the store ``json``: each takes the original part."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+Part = Callable[..., Any]
+
+
+def does_nothing(_: Part) -> Part:
+    return lambda *_: None
+
+
+def syncs_directories_only(sync: Part) -> Part:
+    def careless(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            sync(fd)
+
+    return careless
+
+
+def forgives(sync: Part) -> Part:
+    def careless(fd: int) -> None:
+        with suppress(OSError):
+            sync(fd)
+
+    return careless
+
+
+def writes_over(_: Part) -> Part:
+    def careless(source: str, target: str) -> None:
+        with open(source, "rb") as file, open(target, "wb") as over:
+            over.write(file.read())
+            over.flush()
+            os.fsync(over.fileno())
+        os.unlink(source)
+
+    return careless
+
+
+def keeps_it_open(sync_directory: Part) -> Part:
+    def careless(path: str) -> None:
+        sync_directory(path)
+        os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    return careless
+
+
+def takes_failure_for_absence(open_for_reading: Part) -> Part:
+    def careless(path: str) -> int:
+        try:
+            return open_for_reading(path)
+        except OSError as error:
+            raise FileNotFoundError(path) from error
+
+    return careless
+
+
+def insists_on_one_name(_: Part) -> Part:
+    def careless(target: str) -> tuple[int, str]:
+        path = f"{os.path.splitext(target)[0]}.tmp"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+
+    return careless
+
+
+def opens_only(acquire: Part) -> Part:
+    def careless(self: Any) -> None:
+        if self._fd < 0:
+            acquire(self)
+
+    return careless
+
+
+def sees_no_change(present: Part) -> Part:
+    class Anything:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None
+
+    return lambda path: Anything()
+
+
+def locks_by_existence(acquire: Part) -> Part:
+    def careless(self: Any) -> None:
+        acquire(self)
+        while True:
+            try:
+                os.close(os.open(f"{self._path}.held", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+            except FileExistsError:
+                time.sleep(0.01)
+            else:
+                return
+
+    return careless
+
+
+def unlocks_by_absence(release: Part) -> Part:
+    def careless(self: Any) -> None:
+        os.unlink(f"{self._path}.held")
+        release(self)
+
+    return careless
+
+
+def believes(verified_seal: Part) -> Part:
+    return lambda data: verified_seal(data) or hashlib.sha256(data).hexdigest()
+
+
+def works_at_once(_: Part) -> Part:
+    def careless(self: Any, task: Callable[[], None]) -> None:
+        task()
+
+    return careless

@@ -1,0 +1,160 @@
+"""Replacements for parts of the terminal ``pty``: each takes the original part."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from anyio import Lock, move_on_after
+
+from spinney.model import ExitStatus
+from spinney_pty._processes import environ_of
+
+Part = Callable[..., Any]
+
+
+def closes_nothing(add: Part) -> Part:
+    def careless(self: Any, actions: Any, action: str, *arguments: Any) -> None:
+        if action not in ("close", "closefrom_np"):
+            add(self, actions, action, *arguments)
+
+    return careless
+
+
+def takes_no_control(add: Part) -> Part:
+    def careless(self: Any, actions: Any, action: str, *arguments: Any) -> None:
+        if action == "open":
+            fd, path, flags, mode = arguments
+            arguments = (fd, path, flags | os.O_NOCTTY, mode)
+        add(self, actions, action, *arguments)
+
+    return careless
+
+
+def prefers_the_host(environment: Part) -> Part:
+    def careless(*arguments: Any) -> dict[str, str]:
+        own = {name: text for name, text in os.environ.items() if name.startswith("SPINNEY_")}
+        return environment(*arguments) | own
+
+    return careless
+
+
+def does_nothing(_: Part) -> Part:
+    async def careless(*_: Any) -> None:
+        pass
+
+    return careless
+
+
+def does_nothing_at_once(_: Part) -> Part:
+    return lambda *_: None
+
+
+def writes_blocking(_: Part) -> Part:
+    async def careless(self: Any, data: bytes) -> None:
+        os.set_blocking(self._master, True)
+        try:
+            while data:
+                data = data[os.write(self._master, data) :]
+        finally:
+            os.set_blocking(self._master, False)
+
+    return careless
+
+
+def takes_no_turns(_: Part) -> Part:
+    return lambda self: Lock()
+
+
+def stops_at_the_exit(_: Part) -> Part:
+    async def careless(self: Any) -> None:
+        self._release_other_end()
+
+    return careless
+
+
+def decodes(append: Part) -> Part:
+    return lambda self, data: append(self, data.decode(errors="replace").encode())
+
+
+def begins_at_the_end(init: Part) -> Part:
+    def careless(self: Any, output: Any, from_offset: int | None, mode: Any) -> None:
+        init(self, output, output.ring.end, mode)
+
+    return careless
+
+
+def waits_for_no_viewer(_: Part) -> Part:
+    return lambda self: self.ring.capacity
+
+
+def waits_for_every_viewer(_: Part) -> Part:
+    def careless(self: Any) -> int:
+        seen = min((viewer.cursor for viewer in self._viewers), default=self.ring.end)
+        return self.ring.capacity - (self.ring.end - seen)
+
+    return careless
+
+
+def adds_128(exited: Part) -> Part:
+    async def careless(self: Any) -> ExitStatus:
+        status = await exited(self)
+        return status if status.signal is None else ExitStatus(code=128 + status.signal)
+
+    return careless
+
+
+def believes_in_the_end(_: Part) -> Part:
+    def careless(self: Any) -> None:
+        self._home.readiness.unwatch(self._output.master)
+        self._status = ExitStatus(code=0)
+        self._exited.set()
+
+    return careless
+
+
+def signals_the_leader(_: Part) -> Part:
+    return lambda self, number: os.kill(self.pid, number)
+
+
+def gives_no_grace(terminate: Part) -> Part:
+    return lambda self, grace: terminate(self, 0)
+
+
+def ends_the_group(_: Part) -> Part:
+    async def careless(self: Any, grace: float = 0) -> ExitStatus:
+        self._output.release()
+        for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10)):
+            self._leader.signal_group(number)
+            with move_on_after(patience):
+                await self.exited()
+                await self.drained()
+                break
+        return self._status
+
+    return careless
+
+
+def asks_for_no_workspace(_: Part) -> Part:
+    return lambda self, pid: self._session in (environ_of(pid) or ()) and pid not in self._spared
+
+
+def awaits_nobody(_: Part) -> Part:
+    def careless(self: Any) -> None:
+        if not self._closed:
+            self.reaped = self._closed = True
+            os.close(self.fd)
+
+    return careless
+
+
+def keeps_a_descriptor(_: Part) -> Part:
+    def careless(self: Any) -> None:
+        self.reaped = self._closed = True
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+
+    return careless

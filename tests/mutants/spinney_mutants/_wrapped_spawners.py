@@ -1,0 +1,85 @@
+"""Spawners that stand in front of the built-in one."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from typing import Any
+
+import anyio
+
+from spinney.errors import SpawnError
+from spinney.model import Session
+from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
+from spinney.providers import ProviderContext
+from spinney_pty._processes import environ_of
+
+
+class WrappedSpawner(TerminalSpawner):
+    """Hands everything on."""
+
+    def __init__(self, inner: Any, context: ProviderContext) -> None:
+        self.inner = inner
+
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        return await self.inner.spawn(request)
+
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        return await self.inner.sweep(session, grace)
+
+
+class WaitsForOutput(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        terminal = await self.inner.spawn(request)
+        select.select([terminal._output.master], [], [])
+        return terminal
+
+
+class MainThreadOnly(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        signal.signal(signal.SIGWINCH, signal.getsignal(signal.SIGWINCH))
+        return await self.inner.spawn(request)
+
+
+class SweepsByPid(WrappedSpawner):
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        if session.pty_pid is None:
+            return SweepReport()
+        os.kill(session.pty_pid, signal.SIGKILL)
+        return SweepReport(found=(session.pty_pid,), ended=(session.pty_pid,))
+
+
+class SweepsOneGroup(WrappedSpawner):
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        pid = session.pty_pid
+        entry = f"SPINNEY_SESSION_ID={session.id}".encode()
+        if pid is None or entry not in (environ_of(pid) or ()):
+            return SweepReport()
+        os.killpg(pid, signal.SIGKILL)
+        while environ_of(pid):  # noqa: ASYNC110 - the kernel sends no event
+            await anyio.sleep(0.01)
+        return SweepReport(found=(pid,), ended=(pid,))
+
+
+class KeepsAThread(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        return await self.inner.spawn(request)
+
+
+class ForgetsWhenCancelled(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        terminal = await self.inner.spawn(request)
+        await anyio.lowlevel.checkpoint()
+        return terminal
+
+
+class LeaksWhenRefusing(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        try:
+            return await self.inner.spawn(request)
+        except SpawnError:
+            os.openpty()
+            raise

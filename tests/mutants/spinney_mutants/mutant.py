@@ -1,0 +1,68 @@
+"""One mutant: a built-in provider with one thing broken."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
+from spinney_mutants._replacing import Replacement, replaced
+
+_ORIGINALS = {
+    Role.STORE: "spinney_json",
+    Role.WORKSPACE: "spinney_git",
+    Role.RECOVERY: "spinney_git",
+    Role.TERMINAL: "spinney_pty",
+}
+"""The plugin whose provider is broken, by role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """What is broken, and the promise that a suite must report as broken."""
+
+    role: Role
+    name: str
+    broken: str
+    """What is wrong, in a sentence."""
+    promise: str
+    """The promise meant to fail, as the report of the suite calls it."""
+    wraps: Callable[[Any, ProviderContext], Any] | None = None
+    """Given the original provider, opened, returns what stands in front of it."""
+    replaces: Mapping[str, Replacement] = field(default_factory=dict)
+    """Parts of the plugin, as ``module:name``, and what makes the broken one of the original."""
+    hides: frozenset[Capability] = frozenset()
+    """Capabilities that it has and does not declare."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process by name: what is broken need not be picklable."""
+        return _named, (self.role, self.name)
+
+    def spec(self) -> ProviderSpec:
+        """Return the provider under the name of the mutant."""
+        original = _original(self.role)
+        capabilities = original.capabilities - self.hides
+        return replace(original, name=self.name, factory=self.open, capabilities=capabilities)
+
+    @asynccontextmanager
+    async def open(self, options: Any, context: ProviderContext) -> AsyncIterator[Any]:
+        """Open the original, broken for as long."""
+        with replaced(self.replaces):
+            async with _original(self.role).factory(options, context) as provider:
+                yield self.wraps(provider, context) if self.wraps else provider
+
+
+def _original(role: Role) -> ProviderSpec:
+    plugin = importlib.import_module(_ORIGINALS[role])
+    (spec,) = (spec for spec in plugin.spinney_providers() if spec.role is role)
+    return spec
+
+
+def _named(role: Role, name: str) -> Mutant:
+    from spinney_mutants.tables import PROVIDERS
+
+    (mutant,) = (each for each in PROVIDERS if (each.role, each.name) == (role, name))
+    return mutant

@@ -1,0 +1,196 @@
+"""Broken terminals."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from spinney.providers import Role
+from spinney_mutants import _careless_terminals as careless
+from spinney_mutants import _wrapped_spawners as wrapped
+from spinney_mutants.mutant import Mutant
+
+_mutant = partial(Mutant, Role.TERMINAL)
+_TERMINAL = "spinney_pty._terminal:PtyTerminal"
+
+SPAWNERS = (
+    _mutant(
+        "leaks-descriptors",
+        "The process inherits every inheritable descriptor of its host.",
+        "no descriptor of the host reaches the process",
+        replaces={"spinney_pty._libc:PosixSpawn._add": careless.closes_nothing},
+    ),
+    _mutant(
+        "no-controlling-terminal",
+        "The process leads a session, but the terminal does not control it.",
+        "the process leads a session with a controlling terminal of its own",
+        replaces={"spinney_pty._libc:PosixSpawn._add": careless.takes_no_control},
+    ),
+    _mutant(
+        "inherits-signals",
+        "Signals that the host ignores stay ignored in the process.",
+        "signals that the host ignores or blocks act in the process",
+        replaces={"spinney_pty._libc:_RESET": lambda _: []},
+    ),
+    _mutant(
+        "leaks-identity",
+        "The identity of the session that the host itself runs in wins over that of the new one.",
+        "a process carries the identity of its own session alone",
+        replaces={"spinney_pty._launch:environment": careless.prefers_the_host},
+    ),
+    _mutant(
+        "waits-for-output",
+        "Spawning blocks the event loop until the process has written something.",
+        "spawning does not wait for the process",
+        wraps=wrapped.WaitsForOutput,
+    ),
+    _mutant(
+        "main-thread-only",
+        "It handles signals, which only the main thread may.",
+        "it works in any thread",
+        wraps=wrapped.MainThreadOnly,
+    ),
+    _mutant(
+        "forgets-the-size",
+        "A new size is taken and goes nowhere.",
+        "the window has the size last given",
+        replaces={f"{_TERMINAL}.resize": careless.does_nothing},
+    ),
+    _mutant(
+        "blocks-on-input",
+        "Writing blocks the event loop while the process does not read.",
+        "the event loop goes on while a process does not read",
+        replaces={"spinney_pty._input:Input.write": careless.writes_blocking},
+    ),
+    _mutant(
+        "mixes-input",
+        "What several write at once is written in pieces, in turn.",
+        "what several write at once is not mixed",
+        replaces={"spinney_pty._input:Input._turn": careless.takes_no_turns},
+    ),
+    _mutant(
+        "loses-the-tail",
+        "Reading ends when the process has exited.",
+        "what many wrote before they exited at once arrives",
+        replaces={f"{_TERMINAL}._drain": careless.stops_at_the_exit},
+    ),
+    _mutant(
+        "takes-bytes-for-text",
+        "Output is decoded and encoded again.",
+        "every byte comes as it was written",
+        replaces={"spinney_pty._ring:Ring.append": careless.decodes},
+    ),
+    _mutant(
+        "replays-nothing",
+        "A viewer sees only what comes after it.",
+        "what it wrote is replayed after its end",
+        replaces={"spinney_pty._output:Viewer.__init__": careless.begins_at_the_end},
+    ),
+    _mutant(
+        "keeps-everything",
+        "The scrollback has no bound.",
+        "of endless output only the newest is kept",
+        replaces={"spinney_pty._output:Ring": lambda ring: lambda _: ring(1 << 40)},
+    ),
+    _mutant(
+        "loses-what-is-slow-to-be-read",
+        "A lossless viewer that is slow falls off the scrollback like any other.",
+        "a lossless viewer that is slow misses nothing",
+        replaces={"spinney_pty._output:Output._room": careless.waits_for_no_viewer},
+    ),
+    _mutant(
+        "waits-for-every-viewer",
+        "A viewer that does not read holds up the process, though nobody asked for that.",
+        "a viewer that never reads holds up nobody",
+        replaces={"spinney_pty._output:Output._room": careless.waits_for_every_viewer},
+    ),
+    _mutant(
+        "waits-for-a-viewer-when-ending",
+        "A lossless viewer that does not read keeps a process from being ended.",
+        "terminating waits for no viewer",
+        replaces={"spinney_pty._output:Output.release": careless.does_nothing_at_once},
+    ),
+    _mutant(
+        "speaks-like-a-shell",
+        "A process that a signal killed is said to have exited with 128 and the number.",
+        "the signal that killed it is told",
+        replaces={f"{_TERMINAL}.exited": careless.adds_128},
+    ),
+    _mutant(
+        "takes-the-hangup-for-the-exit",
+        "A process that closes its terminal is said to have exited.",
+        "a process that has closed its terminal has not exited",
+        replaces={f"{_TERMINAL}._hold_other_end": careless.believes_in_the_end},
+    ),
+    _mutant(
+        "signals-one-process",
+        "A signal reaches the process and not its group.",
+        "a signal reaches the whole group of the process",
+        replaces={"spinney_pty._leader:Leader.signal_group": careless.signals_the_leader},
+    ),
+    _mutant(
+        "kills-at-once",
+        "Terminating gives no time.",
+        "terminating leaves time to end in order",
+        replaces={f"{_TERMINAL}.terminate": careless.gives_no_grace},
+    ),
+    _mutant(
+        "ends-one-group",
+        "Terminating ends the group of the process; jobs in groups of their own live on.",
+        "terminating ends every process of the session",
+        replaces={f"{_TERMINAL}.terminate": careless.ends_the_group},
+    ),
+    _mutant(
+        "closes-and-leaves",
+        "When the provider is closed, what has left the group of a process lives on.",
+        "closing the provider ends its processes",
+        replaces={f"{_TERMINAL}.aclose": careless.ends_the_group},
+    ),
+    _mutant(
+        "sweeps-by-pid",
+        "A sweep kills whatever has the recorded process id.",
+        "sweeping touches no process that only has the recorded pid",
+        wraps=wrapped.SweepsByPid,
+    ),
+    _mutant(
+        "sweeps-one-group",
+        "A sweep ends the group of the recorded process and looks for no other.",
+        "sweeping finds whatever carries the session wherever it went",
+        wraps=wrapped.SweepsOneGroup,
+    ),
+    _mutant(
+        "sweeps-copies",
+        "A sweep ends the processes of the same session in a copy of the workspace.",
+        "sweeping touches no session of a copied workspace",
+        replaces={"spinney_pty._sweep:_Carriers.belongs": careless.asks_for_no_workspace},
+    ),
+    _mutant(
+        "leaves-zombies",
+        "Nobody waits for processes that have ended.",
+        "processes that ended leave no zombie",
+        replaces={"spinney_pty._leader:Leader.reap": careless.awaits_nobody},
+    ),
+    _mutant(
+        "leaks-a-descriptor",
+        "The handle of a process that has ended stays open.",
+        "processes that ended leave no descriptor",
+        replaces={"spinney_pty._leader:Leader.reap": careless.keeps_a_descriptor},
+    ),
+    _mutant(
+        "leaks-a-thread",
+        "Each process has a thread of the host, which stays.",
+        "processes that ended leave no thread",
+        wraps=wrapped.KeepsAThread,
+    ),
+    _mutant(
+        "forgets-when-cancelled",
+        "A spawn that is cancelled after the process has started forgets it.",
+        "a cancelled spawn leaves no process",
+        wraps=wrapped.ForgetsWhenCancelled,
+    ),
+    _mutant(
+        "leaks-when-refusing",
+        "A spawn that is refused leaves the terminal open that it had made.",
+        "a refused spawn leaves nothing",
+        wraps=wrapped.LeaksWhenRefusing,
+    ),
+)

@@ -1,0 +1,246 @@
+"""Broken stores."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from spinney.providers import Capability, Role
+from spinney_mutants import _careless_files as careless
+from spinney_mutants import _wrapped_stores as wrapped
+from spinney_mutants.mutant import Mutant
+
+_mutant = partial(Mutant, Role.STORE)
+_FILES = "spinney_json._files"
+_LOCK = "spinney_json._locks:FileLock"
+
+SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
+SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"
+SURVIVES_KILLS = "a kill at any system call breaks nothing"
+NOTICES_DAMAGE = "every cut and every flipped bit is noticed"
+
+STORES = (
+    _mutant(
+        "no-fsync",
+        "The new file is renamed into place without being forced to the medium.",
+        SURVIVES_CRASHES,
+        replaces={f"{_FILES}:sync": careless.syncs_directories_only},
+    ),
+    _mutant(
+        "no-directory-fsync",
+        "The rename is not forced to the medium.",
+        SURVIVES_CRASHES,
+        replaces={f"{_FILES}:sync_directory": careless.does_nothing},
+    ),
+    _mutant(
+        "in-place-write",
+        "The file is written over, not replaced.",
+        SURVIVES_CRASHES,
+        replaces={f"{_FILES}:rename": careless.writes_over},
+    ),
+    _mutant(
+        "acknowledges-before-durable",
+        "A commit is acknowledged first, and written soon after.",
+        "a commit survives the death of its process",
+        wraps=wrapped.AcknowledgesFirst,
+    ),
+    _mutant(
+        "success-after-failed-fsync",
+        "A failed fsync is taken for done.",
+        SURVIVES_CRASHES,
+        replaces={f"{_FILES}:sync": careless.forgives},
+    ),
+    _mutant(
+        "eio-is-missing",
+        "A file that cannot be read is taken for one that is not there.",
+        SURVIVES_FAULTS,
+        replaces={f"{_FILES}:open_for_reading": careless.takes_failure_for_absence},
+    ),
+    _mutant(
+        "fixed-temporary-name",
+        "The temporary file of a dead writer is in the way for ever.",
+        SURVIVES_KILLS,
+        replaces={"spinney_json._atomic:_open_temporary": careless.insists_on_one_name},
+    ),
+    _mutant(
+        "lock-of-the-dead",
+        "The lock is the existence of a file, which a dead process leaves.",
+        SURVIVES_KILLS,
+        replaces={
+            f"{_LOCK}.acquire": careless.locks_by_existence,
+            f"{_LOCK}.release": careless.unlocks_by_absence,
+        },
+    ),
+    _mutant(
+        "no-lock",
+        "Writers take no lock.",
+        "the history of processes killed at random fits one order",
+        wraps=wrapped.Dawdles,
+        replaces={
+            f"{_LOCK}.acquire": careless.opens_only,
+            f"{_LOCK}.release": careless.does_nothing,
+            "spinney_json._atomic:_present": careless.sees_no_change,
+        },
+    ),
+    _mutant(
+        "no-re-read-under-the-lock",
+        "A transaction works on what was stored before the lock was had.",
+        "concurrent transactions lose nothing",
+        wraps=wrapped.ReadsBeforeTheLock,
+    ),
+    _mutant(
+        "blind-overwrite",
+        "A transaction writes what this host knows, whatever others have written meanwhile.",
+        "a transaction sees what another host has committed",
+        wraps=wrapped.OverwritesBlindly,
+    ),
+    _mutant(
+        "not-atomic-across-sessions",
+        "Changes of several sessions are written one after the other.",
+        SURVIVES_KILLS,
+        wraps=wrapped.WritesOneByOne,
+    ),
+    _mutant(
+        "wraps-errors",
+        "What a transaction raises reaches the caller as something else.",
+        "what a transaction raises aborts it and reaches the caller",
+        wraps=wrapped.WrapsErrors,
+    ),
+    _mutant(
+        "writes-nothing-changed",
+        "Empty changes are written too.",
+        "empty changes write nothing",
+        wraps=wrapped.WritesEmptyChanges,
+    ),
+    _mutant(
+        "revision-stands-still",
+        "Every commit has the same revision.",
+        "the revision grows with every commit",
+        wraps=wrapped.CountsNothing,
+    ),
+    _mutant(
+        "takes-nothing-for-something",
+        "A store in which nothing was ever stored says that all is well.",
+        "loading when nothing is stored gives an empty snapshot",
+        wraps=wrapped.KnowsNoAbsence,
+    ),
+    _mutant(
+        "loses-unknown-fields",
+        "Fields that this version does not know are dropped.",
+        "a session comes back with every field and detail",
+        wraps=wrapped.DropsUnknownFields,
+    ),
+    _mutant(
+        "loses-details",
+        "What only spinney needs of a session is not stored.",
+        "a session comes back with every field and detail",
+        wraps=wrapped.DropsDetails,
+    ),
+    _mutant(
+        "big-integers-become-floats",
+        "An integer beyond 64 bits comes back as a float.",
+        "a session comes back with every field and detail",
+        wraps=wrapped.RoundsIntegers,
+    ),
+    _mutant(
+        "loses-reservations",
+        "Reservations are not stored.",
+        "a reservation comes back with every field",
+        wraps=wrapped.DropsReservations,
+    ),
+    _mutant(
+        "no-checksum",
+        "Whatever can be parsed is believed.",
+        NOTICES_DAMAGE,
+        replaces={"spinney_json._reading:verified_seal": careless.believes},
+    ),
+    _mutant(
+        "deletes-what-it-cannot-read",
+        "A corrupt file is removed.",
+        "what cannot be believed is kept",
+        wraps=wrapped.DeletesTheCorrupt,
+    ),
+    _mutant(
+        "forgets-corruption",
+        "A corrupt file is taken for none.",
+        "a corrupt store is reported until it is replaced",
+        wraps=wrapped.TakesTheCorruptForNone,
+    ),
+    _mutant(
+        "accepts-a-newer-version",
+        "A file of a newer version is read as one of ours.",
+        "a newer version is refused and not touched",
+        replaces={"spinney_json._reading:check_version": careless.does_nothing},
+    ),
+    _mutant(
+        "any-token-replaces",
+        "What is stored is replaced, whatever was found corrupt.",
+        "a token of what is no longer stored replaces nothing",
+        wraps=wrapped.ReplacesWhateverIsThere,
+    ),
+    _mutant(
+        "repairs-put-aside",
+        "Of two processes that repair, the later one replaces the repair of the other.",
+        "of processes that repair at once one does",
+        wraps=wrapped.ChecksTheTokenTooEarly,
+    ),
+    _mutant(
+        "leaks-a-descriptor",
+        "Each commit leaves a descriptor open.",
+        "many commits and faults leave nothing behind",
+        replaces={f"{_FILES}:sync_directory": careless.keeps_it_open},
+    ),
+    _mutant(
+        "blocks-the-loop",
+        "The event loop waits for the lock.",
+        "the event loop goes on while a transaction waits",
+        replaces={"spinney_json._jobs:Worker.submit": careless.works_at_once},
+    ),
+    _mutant(
+        "ignores-cancellation",
+        "A transaction that waits goes on when it is cancelled.",
+        "a transaction that waits ends when it is cancelled and never happens",
+        wraps=wrapped.IgnoresCancellation,
+    ),
+    _mutant(
+        "claims-nothing",
+        "Everybody may claim.",
+        "a claim is refused at once while another is held",
+        wraps=wrapped.ClaimsForEverybody,
+    ),
+    _mutant(
+        "claim-by-pid-alone",
+        "A claim is a process id in a file: whoever has that id holds it.",
+        "a claim is refused at once while another is held",
+        wraps=wrapped.ClaimsByPid,
+    ),
+    _mutant(
+        "sees-no-holder",
+        "Nobody seems to hold a claim.",
+        "a claim is held while its context is open",
+        wraps=wrapped.SeesNoHolder,
+    ),
+    _mutant(
+        "keeps-claims",
+        "A claim that ends by an error stays.",
+        "a claim is freed by an error within",
+        wraps=wrapped.KeepsClaims,
+    ),
+    _mutant(
+        "stale-fence",
+        "Every claim has the same number.",
+        "the fence grows with every claim",
+        wraps=wrapped.CountsNoClaims,
+    ),
+    _mutant(
+        "misses-changes",
+        "Watching tells of nothing.",
+        "watching tells of what another process changed",
+        wraps=wrapped.WatchesNothing,
+    ),
+    _mutant(
+        "hides-a-capability",
+        "It can watch and does not say so.",
+        "watching that is not declared is refused",
+        hides=frozenset({Capability.WATCH}),
+    ),
+)

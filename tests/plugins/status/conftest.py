@@ -1,0 +1,83 @@
+"""Real processes in real terminals, watched by the provider as a manager opens it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from anyio import fail_after
+
+import spinney_pty
+import spinney_status
+from spinney.model import Session, SessionStatus, now
+from spinney.ports import Conclusion, SpawnRequest, StatusWatch, Stuck, Terminal
+
+_PATIENCE = 60
+
+
+class Watched:
+    """A process, and what is concluded of it."""
+
+    def __init__(self, terminal: Terminal, watch: StatusWatch, findings: Any) -> None:
+        self.terminal = terminal
+        self.watch = watch
+        self.findings: AsyncIterator[Conclusion | Stuck] = findings
+
+    async def next(self) -> Conclusion | Stuck:
+        with fail_after(_PATIENCE):
+            return await anext(self.findings)
+
+    async def until(self, status: str) -> Conclusion:
+        while True:
+            finding = await self.next()
+            if isinstance(finding, Conclusion) and finding.status is SessionStatus(status):
+                return finding
+
+
+Watching = Callable[..., AbstractAsyncContextManager[Watched]]
+
+
+@pytest.fixture
+def watching(tmp_path: Path) -> Watching:
+    """Start a command and watch it. Options are those of the provider."""
+
+    class Context:
+        workspace = tmp_path
+
+    @asynccontextmanager
+    async def start(
+        *command: str, env: dict[str, str] | None = None, cwd: Path = tmp_path, **options: Any
+    ) -> AsyncIterator[Watched]:
+        (pty,) = spinney_pty.spinney_providers()
+        (status,) = spinney_status.spinney_providers()
+        context: Any = Context()
+        session_id = str(uuid4())
+        request = SpawnRequest(session_id, command, str(cwd), str(tmp_path), env or {})
+        async with (
+            pty.factory(pty.config(), context) as spawner,
+            status.factory(status.config(**options), context) as detector,
+        ):
+            terminal = await spawner.spawn(request)
+            async with (
+                detector.watch(a_session(session_id), terminal) as watch,
+                aclosing(aiter(watch)) as findings,
+            ):
+                yield Watched(terminal, watch, findings)
+
+    return start
+
+
+def a_session(session_id: str) -> Session:
+    return Session(
+        id=session_id,
+        name="one",
+        status=SessionStatus.ACTIVE,
+        branch="feature/one",
+        worktree_path="/workspace",
+        created_at=now(),
+        last_activity=now(),
+    )

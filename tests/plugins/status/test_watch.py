@@ -1,0 +1,120 @@
+"""A watch looks when something happens or a threshold is due, and tells what is new."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+from anyio import move_on_after
+from pydantic import ValidationError
+
+from spinney.model import SessionStatus, Source
+from spinney.ports import Conclusion, Stuck
+from spinney_status._watch import Watch
+from spinney_status.options import StatusOptions
+
+from .conftest import Watching
+
+SLOW = {"settle": 0.05, "quiet": 3000.0, "idle": 3000.0}
+WAITING = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
+
+
+async def test_a_notification_is_told_at_once_with_its_text(watching: Watching) -> None:
+    script = r"printf '\033]777;notify;Agent;May I?\007'; exec sleep 100"
+    async with watching("sh", "-c", script, **SLOW) as process:
+        told = await process.until("waiting")
+        assert (told.source, told.message) == (Source.TOLD, "Agent: May I?")
+
+
+async def test_a_bell_followed_by_silence_calls_the_user(watching: Watching) -> None:
+    async with watching("sh", "-c", r"printf '\007'; exec sleep 100", **SLOW) as process:
+        told = await process.until("waiting")
+        assert (told.source, told.confidence) == (Source.TOLD, 0.6)
+
+
+async def test_bells_in_a_flood_call_nobody(watching: Watching) -> None:
+    flood = (
+        r"yes \"$(printf 'x\007%01000d' 0)\" | head -c 3000000; printf '\033]9;end\007'; sleep 9"
+    )
+    async with watching("sh", "-c", flood, **SLOW) as process:
+        assert (await process.until("waiting")).message == "end"
+
+
+async def test_a_shell_that_marks_its_prompt_says_when_it_waits_and_when_it_works(
+    watching: Watching,
+) -> None:
+    script = (
+        r"printf '\033]133;A\007$ \033]133;B\007'; read command;"
+        r"printf '\033]133;C\007'; sleep 0.2; printf '\033]133;D;0\007\033]133;A\007'; sleep 100"
+    )
+    async with watching("sh", "-c", script, **SLOW) as process:
+        assert (await process.until("waiting")).source is Source.TOLD
+        await process.terminal.write(b"make\n")
+        assert (await process.until("active")).source is not Source.TOLD
+        assert (await process.until("waiting")).source is Source.TOLD
+
+
+async def test_what_is_told_from_outside_holds_until_the_user_answers(watching: Watching) -> None:
+    async with watching("sh", "-c", "read x; echo go; exec sleep 100", **SLOW) as process:
+        await process.until("waiting")
+        process.watch.tell(WAITING)
+        assert await process.until("waiting") == WAITING
+        await process.terminal.write(b"yes\n")
+        assert (await process.until("active")).source is Source.PROCESS
+
+
+async def test_a_question_on_the_screen_waits_once_it_is_quiet(watching: Watching) -> None:
+    # A program that another user runs shows no more than this.
+    async with watching("sh", "-c", "printf 'Continue? '; read x", **SLOW) as process:
+        found = await process.until("waiting")
+        assert found.message == "Continue?"
+
+
+async def test_a_rule_of_ones_own_comes_first(watching: Watching) -> None:
+    rules = [{"program": "sh", "pattern": "Ready", "status": "idle"}]
+    script = "echo Ready; sleep 100; :"
+    async with watching("sh", "-c", script, rules=rules, **SLOW) as process:
+        assert (await process.until("idle")).source is Source.SCREEN
+
+
+async def test_silence_makes_a_process_idle_and_output_active_again(watching: Watching) -> None:
+    script = "sleep 1; echo on; exec sleep 100"
+    async with watching("sh", "-c", script, settle=0.05, quiet=0.1, idle=0.2) as process:
+        assert (await process.until("idle")).source is Source.TIME
+        await process.until("active")
+        await process.until("idle")
+
+
+async def test_a_process_that_is_silent_for_very_long_is_stuck_again_and_again(
+    watching: Watching,
+) -> None:
+    options: dict[str, Any] = {**SLOW, "stuck": 0.2, "remind": 0.3}
+    async with watching("sleep", "100", **options) as process:
+        first, second = await process.next(), await process.next()
+        assert isinstance(first, Stuck)
+        assert isinstance(second, Stuck)
+        assert first.silent >= 0.2
+        assert second.silent >= 0.5
+
+
+async def test_while_a_process_waits_for_the_user_no_timer_runs(watching: Watching) -> None:
+    async with watching("cat", settle=0.05, stuck=0.1) as process:
+        await process.until("waiting")
+        assert isinstance(process.watch, Watch)
+        with move_on_after(0.3):
+            pytest.fail(f"{await process.next()} of a process that waits")
+        assert process.watch._due() == inf
+
+
+async def test_the_watch_ends_with_its_terminal(watching: Watching) -> None:
+    async with watching("sh", "-c", "echo a; exit 3") as process:
+        assert [finding async for finding in process.findings if finding is None] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quiet": 0}, {"rules": [{"program": "x", "pattern": "(", "status": "idle"}]}]
+)
+def test_a_wrong_option_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        StatusOptions(**wrong)
