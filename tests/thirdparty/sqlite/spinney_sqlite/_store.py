@@ -64,7 +64,10 @@ class SqliteStore(SessionStore):
     def _database(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         try:
             database = sqlite3.connect(
-                self._path, self._busy_timeout, isolation_level=None, check_same_thread=False
+                self._path,
+                timeout=self._busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
