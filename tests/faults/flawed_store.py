@@ -33,7 +33,6 @@ class FlawedOptions(Options):
 class FlawedStore(SessionStore):
     def __init__(self, directory: Path, flaw: str) -> None:
         self._file = directory / "state.json"
-        self._temporary = directory / "state.tmp"
         self._lock = directory / "state.lock"
         self._flaw = flaw
         self._newest: Snapshot | None = None
@@ -106,24 +105,30 @@ class FlawedStore(SessionStore):
         sessions = [session.to_record() for session in state.sessions.values()]
         data = json.dumps({"revision": state.revision, "sessions": sessions}).encode()
         if self._flaw == "writes in place":
-            self._file.write_bytes(data)
+            with self._file.open("wb") as file:
+                file.write(data[: len(data) // 2])
+                file.flush()
+                self._sync(file.fileno())
+                file.write(data[len(data) // 2 :])
         elif self._flaw == "acknowledges before it writes" and self._file.exists():
-            threading.Timer(0.01, self._replace, [data]).start()
+            threading.Timer(0.1, self._replace, [data]).start()
         else:
             self._replace(data)
 
     def _replace(self, data: bytes) -> None:
+        # A name for each thread, so that a store without lock loses updates and no more.
+        temporary = self._file.with_suffix(f".{threading.get_native_id()}.tmp")
         try:
-            with self._temporary.open("wb") as file:
+            with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 self._sync(file.fileno())
-            self._temporary.rename(self._file)
+            temporary.rename(self._file)
         except OSError:
             with suppress(OSError):
                 if self._flaw == "leaves its temporary file":
-                    self._temporary.rename(f"{self._temporary}-{time.time_ns()}")
-                self._temporary.unlink()
+                    temporary.rename(f"{temporary}-{time.time_ns()}")
+                temporary.unlink()
             raise
         directory = os.open(self._file.parent, os.O_RDONLY)
         try:

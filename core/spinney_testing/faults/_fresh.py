@@ -7,10 +7,14 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
+
+from spinney_testing._opening import Opening
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,6 +92,13 @@ def forked(work: Callable[[], T]) -> T:
     if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
         raise LaboratoryError(f"A child process failed ({code}); its traceback is on stderr.")
     return cast("T", pickle.loads(data))  # noqa: S301 - our own child's
+
+
+async def import_machinery(opening: Opening) -> None:
+    """Import what opening the store imports, which all that are forked have then."""
+    with tempfile.TemporaryDirectory() as name:
+        async with opening.at(Path(name)).open() as store:
+            await store.load()
 
 
 def _serve() -> None:

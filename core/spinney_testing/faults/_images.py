@@ -6,7 +6,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,4 +81,6 @@ def _make(kind: FileSystem, image: Path, size: int) -> None:
     tool = shutil.which(f"mkfs.{kind}", path=path)
     if tool is None:
         raise FileNotFoundError(f"mkfs.{kind} is not installed")
-    subprocess.run([tool, "-q", str(image)], check=True, stdout=sys.stderr)
+    done = subprocess.run([tool, "-q", str(image)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{tool}: {done.stderr.strip()}")

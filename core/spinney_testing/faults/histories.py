@@ -1,25 +1,23 @@
 """Several writing and reading processes, killed at random, and their history.
 
-Each process notes what it begins, sees and is told in a file of its own, which SIGKILL does not
-take away. Afterwards all of it must fit one order of commits: see :mod:`._history`.
+Afterwards all that they began, saw and were told must fit one order of commits.
 ``python -m spinney_testing.faults.histories --provider store:json --seconds 600``
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import mmap
 import os
 import random
 import signal
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import anyio
 
@@ -27,13 +25,18 @@ from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
 from spinney_testing._opening import Opening
 from spinney_testing.faults._command import report_on
 from spinney_testing.faults._counters import State, beginning, counting
-from spinney_testing.faults._fresh import fork, forked, in_fresh_process
-from spinney_testing.faults._history import Commit, Load, violations
+from spinney_testing.faults._fresh import fork, forked, import_machinery, in_fresh_process
+from spinney_testing.faults._history import Load, violations
+from spinney_testing.faults._notebook import Notebook, read_notebooks
 
 _PATIENCE = 60.0
 """Seconds that a process may still take when all shall end."""
+_LONGEST = 0.3
+"""Seconds between two kills, at most."""
 _PAUSE = 0.002
 """Seconds between two loads of a reader, which would otherwise leave writers no processor."""
+
+Work: TypeAlias = Callable[[Notebook], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,49 +64,54 @@ def run(
     *,
     seconds: float,
     seed: int,
+    commits: int = 0,
     writers: int = 4,
     readers: int = 2,
-    kill_every: float = 0.15,
 ) -> HistoriesReport:
-    """Let processes write and read for ``seconds``, killing one every ``kill_every`` on average.
+    """Let processes write and read, and kill one every now and then.
 
     Args:
         opening: opens the store, on a workspace in which nothing is stored yet.
+        seconds: how long, at least.
         seed: of who is killed when; repeats the choice, not what the machine makes of it.
+        commits: how many shall be acknowledged, and how many loads shall return, at least; a
+            slow machine takes longer.
+        writers: processes that commit at once.
+        readers: processes that load at once.
     """
-    return in_fresh_process(controlled, opening, seconds, seed, writers, readers, kill_every)
+    return in_fresh_process(control, opening, seconds, commits, seed, writers, readers)
 
 
-def controlled(
-    opening: Opening, seconds: float, seed: int, writers: int, readers: int, kill_every: float
+def control(
+    opening: Opening, seconds: float, commits: int, seed: int, writers: int, readers: int
 ) -> HistoriesReport:
     """As :func:`run`, in this process, which must have one thread."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be unpredictable
+    anyio.run(import_machinery, opening)
+    began = time.monotonic()
     start = forked(partial(anyio.run, _begin, opening, writers))
-    until = time.monotonic() + seconds
-    works: list[Work] = [partial(_write, opening, writer, until) for writer in range(writers)]
-    works += [partial(_read, opening, until)] * readers
+    progress = _Progress(time.monotonic() + seconds, commits)
+    works: list[Work] = [partial(_write, opening, writer, progress) for writer in range(writers)]
+    works += [partial(_read, opening, progress)] * readers
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        kills, hung = _kill_at_random(works, directory, until, chance, kill_every)
-        notes = chain.from_iterable(map(_notes, sorted(directory.iterdir())))
-        commits, loads, failures = _operations(notes)
+        kills, hung = _kill_at_random(works, Path(name), progress, chance)
+        attempts, loads, failures = read_notebooks(Path(name))
     if not hung and not failures:
         loads.append(forked(partial(anyio.run, _end, opening)))
-    acknowledged = [commit for commit in commits if commit.made is not None]
+    acknowledged = [commit for commit in attempts if commit.made is not None]
     counts = [sum(c.writer == writer for c in acknowledged) for writer in range(writers)]
     waits = [commit.end - commit.begin for commit in acknowledged if commit.end is not None]
     return HistoriesReport(
         seed=seed,
-        seconds=seconds,
+        seconds=time.monotonic() - began,
         kills=kills,
         commits=len(acknowledged),
-        in_doubt=sum(commit.end is None for commit in commits),
+        in_doubt=sum(commit.end is None for commit in attempts),
         loads=len(loads),
         least=min(counts),
         most=max(counts),
         worst_wait=max(waits, default=0) / 1e9,
-        violations=(*failures, *violations(start, commits, loads)),
+        violations=(*hung, *failures, *violations(start, attempts, loads)),
     )
 
 
@@ -119,19 +127,51 @@ async def _end(opening: Opening) -> Load:
     return Load("the end", begin, time.monotonic_ns(), state)
 
 
+class _Progress:
+    """What the processes share: how much they have done, and whether one has failed."""
+
+    def __init__(self, until: float, least: int) -> None:
+        self._until = until
+        self._least = least
+        self._parent = os.getpid()
+        self._shared = memoryview(mmap.mmap(-1, 24)).cast("q")
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to end; also for an orphan."""
+        commits, loads, failed = self._shared
+        late = time.monotonic() - self._until
+        enough = min(commits, loads) >= self._least or late > _PATIENCE
+        orphaned = self._parent not in (os.getpid(), os.getppid())
+        return (late >= 0 and enough) or failed > 0 or orphaned
+
+    def committed(self) -> None:
+        """Count a commit; now and then two processes count as one, which does not matter."""
+        self._shared[0] += 1
+
+    def loaded(self) -> None:
+        """Count a load."""
+        self._shared[1] += 1
+
+    def fail(self) -> None:
+        """Have all processes end."""
+        self._shared[2] = 1
+
+
 def _kill_at_random(
-    works: Sequence[Work], directory: Path, until: float, chance: random.Random, every: float
+    works: Sequence[Work], directory: Path, progress: _Progress, chance: random.Random
 ) -> tuple[int, list[str]]:
-    """Keep ``works`` running until then; return how often one was killed, and who hung."""
+    """Keep ``works`` running until all is over; return how often one was killed, and who hung."""
     lives = [0] * len(works)
 
     def start(index: int) -> int:
         lives[index] += 1
-        return fork(partial(_noted, works[index], f"{index}.{lives[index]}", directory))
+        notebook = partial(Notebook, directory, f"{index}.{lives[index]}")
+        return fork(partial(_noted, works[index], notebook, progress))
 
     pids = [start(index) for index in range(len(works))]
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, chance.uniform(0, 2 * every)))
+    while not progress.over:
+        time.sleep(chance.uniform(0, _LONGEST))
         index = chance.randrange(len(works))
         _kill(pids[index])
         pids[index] = start(index)
@@ -159,38 +199,20 @@ def _ended(pid: int) -> bool:
     return False
 
 
-class _Notebook:
-    """A file of lines; each is in the kernel's hands when it has been written."""
-
-    def __init__(self, life: str, directory: Path) -> None:
-        self.life = life
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(directory / life, flags, 0o600)
-
-    def note(self, what: str, attempt: str, *values: object) -> None:
-        line = json.dumps([what, attempt, *values, time.monotonic_ns()])
-        os.write(self._fd, line.encode() + b"\n")
-
-    def note_state(self, what: str, attempt: str, state: State) -> None:
-        self.note(what, attempt, *astuple(state))
-
-
-Work: TypeAlias = Callable[[_Notebook], Awaitable[None]]
-
-
-def _noted(work: Work, life: str, directory: Path) -> None:
-    notebook = _Notebook(life, directory)
+def _noted(work: Work, opened: Callable[[], Notebook], progress: _Progress) -> None:
+    notebook = opened()
     try:
         anyio.run(work, notebook)
     except Exception as error:
-        notebook.note("failed", life, f"{type(error).__name__}: {error}")
+        notebook.note("failed", notebook.life, f"{type(error).__name__}: {error}")
+        progress.fail()
         raise
 
 
-async def _write(opening: Opening, writer: int, until: float, notebook: _Notebook) -> None:
+async def _write(opening: Opening, writer: int, progress: _Progress, notebook: Notebook) -> None:
     number = 0
     async with opening.open() as store:
-        while time.monotonic() < until:
+        while not progress.over:
             number += 1
             attempt = f"{notebook.life}.{number}"
             transaction = counting(writer, attempt, partial(notebook.note_state, "saw", attempt))
@@ -203,52 +225,21 @@ async def _write(opening: Opening, writer: int, until: float, notebook: _Noteboo
                 notebook.note("refused", attempt)
                 continue
             notebook.note_state("made", attempt, State.of(committed.snapshot))
+            progress.committed()
 
 
-async def _read(opening: Opening, until: float, notebook: _Notebook) -> None:
+async def _read(opening: Opening, progress: _Progress, notebook: Notebook) -> None:
     async with opening.open() as store:
-        while time.monotonic() < until:
+        while not progress.over:
             begin = time.monotonic_ns()
             state = State.of(await store.load())
             notebook.note_state("loaded", f"{notebook.life}.{begin}", state)
+            progress.loaded()
             await anyio.sleep(_PAUSE)
 
 
-def _notes(path: Path) -> Iterator[list[Any]]:
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):  # the kill may have come amid the last one
-            yield json.loads(line)
-
-
-def _operations(notes: Iterable[list[Any]]) -> tuple[list[Commit], list[Load], list[str]]:
-    commits: dict[str, dict[str, Any]] = {}
-    loads: list[Load] = []
-    failures: list[str] = []
-    for what, attempt, *values, moment in notes:
-        match what:
-            case "begin":
-                commits[attempt] = {"attempt": attempt, "writer": values[0], "begin": moment}
-            case "saw":
-                commits[attempt]["saw"] = _state(values)
-            case "made":
-                commits[attempt] |= {"made": _state(values), "end": moment}
-            case "refused":
-                commits[attempt]["end"] = moment
-            case "loaded":
-                reader, begin = attempt.rsplit(".", 1)
-                loads.append(Load(reader, int(begin), moment, _state(values)))
-            case _:
-                failures.append(f"process {attempt} failed: {values[0]}")
-    return [Commit(**fields) for fields in commits.values()], loads, failures
-
-
-def _state(values: list[Any]) -> State:
-    revision, count, last, own = values
-    return State(revision, count, last, tuple(own))
-
-
 def _command(opening: Opening, arguments: argparse.Namespace) -> Iterator[HistoriesReport]:
-    yield controlled(opening, arguments.seconds, arguments.seed, 4, 2, 0.15)
+    yield control(opening, arguments.seconds, 0, arguments.seed, 4, 2)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import anyio
 
 from spinney_testing._opening import Opening
 from spinney_testing.faults import _mounts
-from spinney_testing.faults._fresh import forked, in_fresh_process
+from spinney_testing.faults._fresh import forked, import_machinery, in_fresh_process
 from spinney_testing.faults._meeting import meet, store_something
 from spinney_testing.faults._rlimits import descriptors_left, largest_file
 
@@ -79,6 +79,7 @@ def _swept(opening: Opening, limit: Limit) -> LimitReport:
     if limit in _OF_A_FILE_SYSTEM:
         _mounts.enter_private_mounts()
         _move_into_memory(opening.workspace)
+    anyio.run(import_machinery, opening)
     forked(partial(anyio.run, store_something, opening))
     steps = met = fitted = 0
     violations: list[str] = []

@@ -23,13 +23,11 @@ import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
 import anyio
 
@@ -38,11 +36,13 @@ from spinney_testing._opening import Opening
 from spinney_testing.faults import _images
 from spinney_testing.faults._command import report_on
 from spinney_testing.faults._counters import State, beginning, counting
-from spinney_testing.faults._fresh import fork, forked, in_fresh_process
+from spinney_testing.faults._fresh import fork, forked, import_machinery, in_fresh_process
 from spinney_testing.faults._images import FileSystem
 
 _LONGEST = 0.03
-"""Seconds that writers work between two cuts, at most."""
+"""Seconds that writers work between two cuts, or from a commit to the next cut, at most."""
+_PATIENCE = 2.0
+"""Seconds in which a commit is waited for, so that a slow machine has some, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def cut_power(
     began = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be unpredictable
     promises = _Promises(writers)
-    anyio.run(_import_machinery, opening)
+    anyio.run(import_machinery, opening)
     cut = amid = 0
     violations: list[str] = []
     with _images.image(file_system) as image:
@@ -105,6 +105,8 @@ def cut_power(
             while cut < cuts and _alive(pids, violations):
                 cut += 1
                 with _going_on(pids):
+                    if chance.random() < 0.5:
+                        promises.wait_for_another()
                     time.sleep(chance.uniform(0, _LONGEST))
                     acknowledged = promises.acknowledged
                     _images.clone(image, clone)
@@ -154,12 +156,11 @@ class _Promises:
     def acknowledge(self, writer: int, number: int) -> None:
         self._numbers[self._writers + writer] = number
 
-
-async def _import_machinery(opening: Opening) -> None:
-    """Import what opening the store imports, which all that are forked have then."""
-    with tempfile.TemporaryDirectory() as name:
-        async with opening.at(Path(name)).open() as store:
-            await store.load()
+    def wait_for_another(self) -> None:
+        """Wait until one more commit is acknowledged, or for long."""
+        before, deadline = sum(self.acknowledged), time.monotonic() + _PATIENCE
+        while sum(self.acknowledged) == before and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 async def _begin(opening: Opening, writers: int) -> State:

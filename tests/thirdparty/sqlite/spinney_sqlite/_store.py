@@ -28,8 +28,7 @@ class SqliteStore(SessionStore):
     """Opens the database anew for each operation, in a thread: it waits for locks."""
 
     def __init__(self, directory: Path, busy_timeout: float) -> None:
-        directory.mkdir(exist_ok=True)
-        (directory / ".gitignore").write_text("*\n")
+        _make(directory)
         self._path = directory / "sessions.db"
         self._lock = directory / "replace.lock"
         self._busy_timeout = busy_timeout
@@ -63,9 +62,15 @@ class SqliteStore(SessionStore):
 
     @contextmanager
     def _database(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(
-            self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
+        try:
+            database = sqlite3.connect(
+                self._path,
+                timeout=self._busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from error
         try:
             database.execute("PRAGMA synchronous = EXTRA")
             database.executescript(SCHEMA)
@@ -111,6 +116,16 @@ class SqliteStore(SessionStore):
                     database.execute("COMMIT")
         newest = self._load()
         return Committed(newest, newest.revision)
+
+
+def _make(directory: Path) -> None:
+    ignore = directory / ".gitignore"
+    try:
+        directory.mkdir(exist_ok=True)
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise StoreError(f"Cannot keep a database in {directory}: {error}") from error
 
 
 def _read(database: sqlite3.Connection) -> Snapshot:
