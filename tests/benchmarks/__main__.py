@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("core", "store", "worktrees", "terminals")
+NAMES = ("core", "store", "worktrees", "terminals", "status")
 
 
 def main(names: list[str]) -> None:

@@ -47,7 +47,13 @@ def test_json_is_the_record_of_the_state_file_and_one_key_more(
     created = spinney("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
     ours = created.pop("spinney")
     assert json.loads((repository / STATE).read_text())["sessions"] == [created]
-    assert ours == {"holder": "free", "command": ["sleep", "9"], "exit": None, "owner": None}
+    assert ours == {
+        "holder": "free",
+        "evidence": None,
+        "command": ["sleep", "9"],
+        "exit": None,
+        "owner": None,
+    }
 
 
 def test_ls_and_show_print_the_same_json(spinney: Spinney) -> None:
@@ -233,7 +239,7 @@ def _completions(words: str) -> list[str]:
 
 def test_the_shell_completes_commands(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    assert _completions("spinney re") == ["resume", "rebuild"]
+    assert _completions("spinney re") == ["resume", "report", "rebuild"]
 
 
 def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spinney) -> None:
@@ -294,3 +300,9 @@ def test_an_owner_is_named_as_far_as_it_is_known(
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: int, shown: str) -> None:
     assert age(timedelta(seconds=seconds)) == shown
+
+
+def test_a_message_is_shown_with_control_characters_escaped(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach")
+    spinney("report", "waiting", "one", "--message", "a\x1b[2Jb")
+    assert "a\\x1b[2Jb" in spinney("show", "one").out

@@ -20,9 +20,11 @@ from spinney.events import (
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
+    SessionStuck,
+    SessionWaiting,
     StoreCorrupted,
 )
-from spinney.model import ExitStatus, Session, SessionStatus
+from spinney.model import ExitStatus, Session, SessionStatus, Source
 
 pytestmark = pytest.mark.requirement("R8.1")
 
@@ -238,3 +240,22 @@ async def test_a_host_that_configured_structlog_gets_the_events_through_it(
         {"event": "session_created", "log_level": "info", **about(session), "duration": 0.25}
     ]
     assert not caplog.messages
+
+
+async def test_a_session_that_waits_tells_how_that_is_known(lines: Any, session: Session) -> None:
+    asking = session.conclude(SessionStatus.WAITING, Source.TOLD, confidence=0.9, message="May I?")
+    assert asking.evidence is not None
+    await spinney_log.spinney_session_waiting(
+        SessionWaiting(workspace="/w", session=asking, evidence=asking.evidence)
+    )
+    (line,) = lines()
+    fields = {"source": "told", "confidence": 0.9, "message": "May I?"}
+    assert has(line, "session_waiting", "info", **about(session), **fields)
+
+
+async def test_a_stuck_session_is_a_warning(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_session_stuck(
+        SessionStuck(workspace="/w", session=session, silent=1800.0)
+    )
+    (line,) = lines()
+    assert has(line, "session_stuck", "warning", **about(session), silent=1800.0)

@@ -1,0 +1,112 @@
+"""Hearing of sessions from other processes: report, wait, ls --watch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Outcome, Terminal
+
+Spinney = Callable[..., Outcome]
+COMMAND = f"{sys.executable} -m spinney_cli"
+
+
+def test_a_process_within_a_session_reports_without_naming_it(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    script = f"{COMMAND} report waiting --message 'May I?'; echo reported; exec cat"
+    on_terminal("new", "one", "--", "sh", "-c", script).expect(b"reported")
+    waited = spinney("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
+    assert waited.code == 0
+    evidence = waited.json["spinney"]["evidence"]
+    assert (waited.json["status"], evidence["source"]) == ("waiting", "told")
+    assert evidence["message"] == "May I?"
+
+
+def test_report_names_a_session_from_anywhere(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach")
+    assert spinney("report", "error", "one", "--message", "No network").code == 0
+    shown = spinney("show", "one", "--json").json
+    assert (shown["status"], shown["spinney"]["evidence"]["message"]) == ("error", "No network")
+
+
+def test_report_outside_of_a_session_needs_a_name(spinney: Spinney) -> None:
+    reported = spinney("report", "waiting")
+    assert reported.code == 2
+    assert "SPINNEY_SESSION_ID" in reported.err
+
+
+def test_report_of_an_unknown_session_is_refused(
+    spinney: Spinney, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPINNEY_SESSION_ID", "a5dd2a4e-1d2f-4d3a-9a59-9f3d0a4a9d10")
+    reported = spinney("report", "waiting")
+    assert (reported.code, "[SESSION_NOT_FOUND]" in reported.err) == (1, True)
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 5", 3)])
+def test_wait_for_the_exit_tells_how_it_was(
+    spinney: Spinney, on_terminal: Callable[..., Terminal], script: str, code: int
+) -> None:
+    host = on_terminal("new", "one", "--", "sh", "-c", f"echo up; read x; {script}")
+    host.expect(b"up")
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "spinney_cli", "wait", "one"], cwd=os.getcwd(), stdout=-1
+    )
+    host.type(b"go\n")
+    host.end()
+    assert waiting.wait(60) == code
+    waiting.communicate()
+
+
+def test_wait_for_a_killed_host_ends_as_well(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    host = on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100")
+    host.expect(b"up")
+    host.signal(signal.SIGKILL)
+    host.end()
+    waited = spinney("wait", "one", "--timeout", "60")
+    assert (waited.code, waited.out) == (0, "idle\n")
+
+
+def test_wait_gives_up_when_the_time_is_up(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100").expect(b"up")
+    waited = spinney("wait", "one", "--for", "error", "--timeout", "0.1")
+    assert (waited.code, waited.out) == (124, "")
+    assert "one did not become error" in waited.err
+
+
+def test_wait_for_what_cannot_come_is_refused(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach")
+    waited = spinney("wait", "one", "--for", "waiting")
+    assert (waited.code, "[SESSION_ENDED]" in waited.err) == (1, True)
+    assert spinney("wait", "one", "--for", "waiting", "--for", "idle").code == 0
+
+
+def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    created = spinney("new", "one", "--no-attach", "--json").json
+    Path(created["worktreePath"], "new").touch()
+    watching = on_terminal("ls", "--watch")
+    watching.expect(b"feature/one")
+    watching.expect(b" 1 ")
+    spinney("report", "waiting", "one", "--message", "May I?")
+    watching.expect(b"May I?")
+    watching.signal(signal.SIGINT)
+    assert watching.end() == 130
+    assert watching.shown.rstrip().endswith(b"\x1b[?25h")
+
+
+def test_ls_watch_needs_a_terminal(spinney: Spinney) -> None:
+    assert spinney("ls", "--watch").code == 2
+    assert spinney("ls", "--watch", "--json").code == 2
