@@ -126,6 +126,7 @@ class PtySpawner(TerminalSpawner):
             master=started.master,
             slave_path=started.slave_path,
             ref={"pid": started.leader.pid, "startTime": started.start_time, **self._here},
+            size=request.size,
             scrollback=self._options.scrollback,
             write_timeout=self._options.write_timeout,
         )
