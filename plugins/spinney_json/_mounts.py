@@ -74,8 +74,8 @@ def mount_of(path: str) -> Mount | None:
     Returns:
         ``None`` where that cannot be told.
     """
-    here = next(parent for parent in Path(path).parents if parent.is_dir())
     try:
+        here = next(parent for parent in Path(path).parents if parent.is_dir())
         fd = _files.open_for_reading(str(here))
         try:
             about = _files.read_about(f"/proc/self/fdinfo/{fd}").split()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from time import perf_counter
 
-from spinney.ports import Attachment, AttachMode, Chunk, Gap
+from spinney.ports import Attachment, AttachMode, Chunk, Gap, Resize, Size
 from spinney_pty._readiness import Bell
 from spinney_pty._ring import Ring
 
@@ -18,6 +18,8 @@ _CHUNK = 64 * 1024
 _TAIL = 64 * 1024
 """More than a kernel keeps of a terminal's unread output (15 KB on Linux 6.18)."""
 
+_SIZES = 256
+"""Sizes that are remembered at most, the latest."""
 _UNBOUNDED = 1 << 62
 
 
@@ -52,12 +54,16 @@ class Output:
         "master",
         "news",
         "ring",
+        "sizes",
     )
 
-    def __init__(self, master: int, scrollback: int, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self, master: int, scrollback: int, size: Size, on_room: Callable[[], None]
+    ) -> None:
         """Read from ``master``; ``on_room`` is called when a lossless viewer has read."""
         self.master = master
         self.ring = Ring(scrollback)
+        self.sizes = [Resize(0, size)]
         self.closed = False
         self._viewers = 0
         self._lossless: list[Viewer] = []
@@ -114,6 +120,15 @@ class Output:
             self.ring.enlarge(self.ring.capacity + _TAIL)
         self._held = False
 
+    def resized(self, size: Size) -> None:
+        """Record that what comes from now on is written to a window of ``size``."""
+        sizes, ring = self.sizes, self.ring
+        if sizes[-1].offset == ring.end:
+            sizes.pop()
+        sizes.append(Resize(ring.end, size))
+        while len(sizes) > 1 and (sizes[1].offset <= ring.start or len(sizes) > _SIZES):
+            del sizes[0]
+
     def close(self) -> None:
         """Nothing more will come: viewers end once they have seen the rest."""
         self.closed = True
@@ -157,6 +172,12 @@ class Viewer(Attachment):
         self.cursor = ring.end
         self.lossless = mode is AttachMode.LOSSLESS
         self._output = output
+        self._fresh: Chunk | None = None
+
+    @property
+    def resizes(self) -> tuple[Resize, ...]:
+        """The sizes of the window; see ``Attachment.resizes``."""
+        return tuple(self._output.sizes)
 
     def __aiter__(self) -> Viewer:
         """Return itself: what has been yielded is not yielded again."""
@@ -165,14 +186,18 @@ class Viewer(Attachment):
     async def __anext__(self) -> Chunk | Gap:
         """Return the next chunk, or the gap before it."""
         output, ring = self._output, self._output.ring
+        if (fresh := self._fresh) is not None:
+            self._fresh = None
+            return fresh
         while self.cursor == ring.end:
             if output.closed:
                 raise StopAsyncIteration
             await output.news.wait()
         offset = self.cursor
         if offset < ring.start:
-            self.cursor = ring.start
-            return Gap(offset, self.cursor - offset)
+            self._fresh = Chunk(ring.start, ring.read(ring.start, ring.capacity))
+            self.cursor = ring.end
+            return Gap(offset, ring.start - offset)
         chunk = output.chunk(offset)
         self.cursor += len(chunk.data)
         output.has_read(self)

@@ -5,28 +5,35 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from uuid import uuid4
 
-from anyio import CancelScope, create_task_group, lowlevel
+from anyio import CancelScope, Event, create_task_group, lowlevel
 from pydantic import JsonValue
 
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import Session
 from spinney.ports import SpawnRequest, SweepReport, TerminalSpawner
-from spinney_pty._launch import environment, launch
-from spinney_pty._leader import Leader
+from spinney_pty._launch import environment
 from spinney_pty._libc import PosixSpawn
 from spinney_pty._processes import boot_id, pid_namespace, stat_of
 from spinney_pty._readiness import Readiness
+from spinney_pty._starting import Thread, start
 from spinney_pty._sweep import sweep
 from spinney_pty._terminal import Home, PtyTerminal
 from spinney_pty.options import PtyOptions
 
-_IUTF8 = 0x4000
-"""Erasing removes whole UTF-8 characters; see termios(3)."""
+
+@dataclass(slots=True)
+class _Birth:
+    """How a start ends."""
+
+    over: Event = field(default_factory=Event)
+    outcome: PtyTerminal | Exception = field(
+        default_factory=lambda: RuntimeError("The event loop is closing.")
+    )
 
 
 @asynccontextmanager
@@ -73,47 +80,60 @@ class PtySpawner(TerminalSpawner):
     async def spawn(self, request: SpawnRequest) -> PtyTerminal:
         """Start a process; see ``TerminalSpawner.spawn``."""
         await lowlevel.checkpoint()
-        # From here on nothing awaits: there is no moment at which a cancellation could leave
-        # a process that nobody owns.
         if self._closed:
             raise SpawnError(request.command, "the terminal provider is closed")
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             reason = "this host ignores SIGCHLD, so how a process ends is lost; set SIG_DFL"
             raise SpawnError(request.command, reason)
+        # A task of our own sees it through, whatever happens to the caller.
+        birth = _Birth()
+        self._home.tasks.start_soon(self._bear, request, birth)
         try:
-            master, slave = os.openpty()
-        except OSError as error:
-            reason = f"there is no free terminal ({error.strerror}); close some sessions"
-            raise SpawnError(request.command, reason) from error
-        try:
-            return self._start(request, master, slave)
+            await birth.over.wait()
         except BaseException:
-            os.close(master)
+            with CancelScope(shield=True):
+                await birth.over.wait()
+                if isinstance(birth.outcome, PtyTerminal):
+                    await birth.outcome.aclose()
             raise
-        finally:
-            os.close(slave)
+        if isinstance(birth.outcome, Exception):
+            raise birth.outcome
+        return birth.outcome
 
-    def _start(self, request: SpawnRequest, master: int, slave: int) -> PtyTerminal:
-        slave_path = os.ttyname(slave)
-        _prepare(request, master, slave)
+    async def _bear(self, request: SpawnRequest, birth: _Birth) -> None:
+        with CancelScope(shield=True):
+            try:
+                birth.outcome = await self._start(request)
+            except Exception as error:
+                birth.outcome = error
+            finally:
+                birth.over.set()
+
+    async def _start(self, request: SpawnRequest) -> PtyTerminal:
         terminal_id = uuid4().hex
         env = environment(request, self._options.term, terminal_id)
-        pid = launch(self._spawn, request, env, slave_path)
-        stat = stat_of(pid)
         try:
-            return PtyTerminal(
-                self._home,
-                Leader(pid),
-                session_id=request.session_id,
-                terminal_id=terminal_id,
-                master=master,
-                slave_path=slave_path,
-                ref={"pid": pid, "startTime": stat.start_time if stat else None, **self._here},
-                scrollback=self._options.scrollback,
-                write_timeout=self._options.write_timeout,
-            )
-        except OSError as error:
-            raise SpawnError(request.command, f"{error}; close some sessions") from error
+            thread = Thread(lambda: start(self._spawn, request, env))
+        except RuntimeError as error:
+            reason = f"{error}; end some processes, or raise `ulimit -u`"
+            raise SpawnError(request.command, reason) from error
+        started = await thread.result()
+        terminal = PtyTerminal(
+            self._home,
+            started.leader,
+            session_id=request.session_id,
+            terminal_id=terminal_id,
+            master=started.master,
+            slave_path=started.slave_path,
+            ref={"pid": started.leader.pid, "startTime": started.start_time, **self._here},
+            size=request.size,
+            scrollback=self._options.scrollback,
+            write_timeout=self._options.write_timeout,
+        )
+        if self._closed:
+            await terminal.aclose()
+            raise SpawnError(request.command, "the terminal provider was closed")
+        return terminal
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End what a dead host left running; see ``TerminalSpawner.sweep``.
@@ -130,16 +150,3 @@ class PtySpawner(TerminalSpawner):
         async with create_task_group() as closing:
             for terminal in tuple(self._home.terminals):
                 closing.start_soon(terminal.aclose)
-
-
-def _prepare(request: SpawnRequest, master: int, slave: int) -> None:
-    """Set what a process finds: window size, UTF-8 line editing."""
-    size = request.size
-    if not all(1 <= cells <= 0xFFFF for cells in (size.rows, size.columns)):
-        reason = f"a terminal cannot have {size.rows} rows and {size.columns} columns"
-        raise SpawnError(request.command, reason)
-    termios.tcsetwinsize(slave, (size.rows, size.columns))
-    attributes = termios.tcgetattr(slave)
-    attributes[0] |= _IUTF8
-    termios.tcsetattr(slave, termios.TCSANOW, attributes)
-    os.set_blocking(master, False)

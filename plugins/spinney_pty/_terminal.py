@@ -135,6 +135,7 @@ class PtyTerminal(Terminal):
         master: int,
         slave_path: str,
         ref: dict[str, JsonValue],
+        size: Size,
         scrollback: int,
         write_timeout: float,
     ) -> None:
@@ -145,7 +146,7 @@ class PtyTerminal(Terminal):
         self._session_id = session_id
         self._slave_path = slave_path
         self._ref = ref
-        self._output = Output(master, scrollback, self._go_on)
+        self._output = Output(master, scrollback, size, self._go_on)
         self._input = Input(master, write_timeout)
         self._status: ExitStatus | None = None
         self._exited, self._drained = Latch(), Latch()
@@ -196,6 +197,7 @@ class PtyTerminal(Terminal):
             raise ValueError(f"A terminal cannot have {size.rows} rows and {size.columns} columns.")
         self._check_running()
         termios.tcsetwinsize(self._output.master, (size.rows, size.columns))
+        self._output.resized(size)
 
     async def foreground(self) -> Foreground | None:
         """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""

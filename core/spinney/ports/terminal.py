@@ -65,10 +65,21 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Output that a lossy viewer missed: bytes ``offset`` to ``offset + missed``."""
+    """Output that a lossy viewer missed: bytes ``offset`` to ``offset + missed``.
+
+    One chunk with the whole scrollback follows: a fresh snapshot, taken at the same moment.
+    """
 
     offset: int
     missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """From ``offset`` on the output was written to a window of this size."""
+
+    offset: int
+    size: Size
 
 
 class Attachment(ABC):
@@ -82,6 +93,15 @@ class Attachment(ABC):
     @abstractmethod
     def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
         """Yield what follows the snapshot, until the terminal is drained."""
+
+    @property
+    def resizes(self) -> tuple[Resize, ...]:
+        """The sizes of the window while the scrollback was written, oldest first.
+
+        The first one held already when the oldest kept byte was written. Empty where a provider
+        does not record them.
+        """
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from spinney.ports import AttachMode, Chunk, Gap
+from spinney.ports import AttachMode, Chunk, Gap, Resize, Size
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
 BOTH = pytest.mark.parametrize("mode", [LOSSLESS, LOSSY])
@@ -104,6 +104,50 @@ async def test_a_lossy_viewer_that_sleeps_is_told_what_it_missed(counting):
     whole = b"\r\n" + counted(100000, 102000)
     missed = len(whole) - 4096
     assert items == [Gap(0, missed), Chunk(missed, whole[missed:])]
+
+
+@pytest.mark.requirement("R7.4")
+async def test_a_lossy_viewer_that_fell_behind_starts_afresh_from_one_snapshot(counting):
+    # More output between the gap and what follows it makes no second gap.
+    terminal = await counting(110000, "read go; " + COUNT.format(105000))
+    whole = b"\r\n" + counted(100000, 110000)
+    async with terminal.attach(mode=LOSSY) as view:
+        async with terminal.attach(mode=LOSSLESS) as awake:
+            await terminal.write(b"\n")
+            seen = awake.snapshot
+            while len(seen) < len(whole):
+                seen += (await anext(awake)).data
+        gap = await anext(view)
+        await terminal.write(b"\n")
+        await terminal.drained()
+        fresh = await anext(view)
+    assert gap == Gap(0, len(whole) - 4096)
+    assert fresh == Chunk(gap.missed, whole[-4096:])
+
+
+async def test_resizes_are_recorded_with_their_offsets(shell, transcript):
+    terminal = await shell("read a; read b", size=Size(10, 20))
+    async with terminal.attach() as view:
+        await terminal.resize("me", Size(11, 21))
+        await terminal.resize("me", Size(12, 22))
+        assert view.resizes == (Resize(0, Size(12, 22)),)
+        await terminal.write(b"x\n")
+        await transcript(view).until(b"x\r\n")
+        await terminal.resize("me", Size(13, 23))
+        assert view.resizes == (Resize(0, Size(12, 22)), Resize(3, Size(13, 23)))
+
+
+async def test_only_sizes_that_the_scrollback_was_written_for_are_kept(counting, transcript):
+    terminal = await counting(101000, f"read go; {COUNT.format(101000)}; read go")
+    first, second = Size(20, 70), Size(30, 90)
+    async with terminal.attach(mode=LOSSLESS) as view:
+        await terminal.write(b"\n")
+        await transcript(view).until(b"100999\n")
+        await terminal.resize("me", first)
+        await terminal.write(b"\n")
+        await transcript(view).until(b"100999\n")
+        await terminal.resize("me", second)
+        assert [each.size for each in view.resizes] == [first, second]
 
 
 @pytest.mark.requirement("R7.4")

@@ -1,0 +1,101 @@
+"""A start takes as long as it takes; nobody else waits for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import anyio
+import pytest
+
+from spinney.errors import SpawnError
+from spinney_pty import _spawner, _starting
+from spinney_pty._processes import all_pids, environ_of
+
+
+def carriers(session_id: str) -> list[int]:
+    mark = f"SPINNEY_SESSION_ID={session_id}".encode()
+    return [pid for pid in all_pids() if mark in (environ_of(pid) or ())]
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Starts are held up, in a thread, until the test lets them go on."""
+    go, begun = threading.Event(), threading.Event()
+    launch = _starting.launch
+
+    def slowly(*arguments: object) -> int:
+        pid = launch(*arguments)  # type: ignore[arg-type]
+        begun.set()
+        assert go.wait(30)
+        return pid
+
+    monkeypatch.setattr(_starting, "launch", slowly)
+    slowly.go, slowly.begun = go, begun  # type: ignore[attr-defined]
+    return slowly
+
+
+async def until_begun(slow) -> None:
+    while not slow.begun.is_set():
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_the_event_loop_goes_on_while_a_process_starts(spawner, request_for, slow):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(spawner.spawn, request_for("cat"))
+        await until_begun(slow)
+        slow.go.set()
+
+
+@pytest.mark.requirement("R2.2")
+async def test_a_start_that_is_cancelled_leaves_nothing_once_it_returns(
+    spawner, request_for, session_id, slow
+):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(spawner.spawn, request_for("sleep", "100"))
+        await until_begun(slow)
+        assert carriers(session_id)
+        tasks.cancel_scope.cancel()
+        slow.go.set()
+    assert carriers(session_id) == []
+
+
+async def test_a_start_that_outlasts_the_provider_leaves_nothing(
+    opened, request_for, session_id, slow
+):
+    async def start(spawner) -> None:
+        with pytest.raises(SpawnError, match="closed"):
+            await spawner.spawn(request_for("sleep", "100"))
+
+    async with anyio.create_task_group() as tasks:
+        async with opened() as spawner:
+            tasks.start_soon(start, spawner)
+            await until_begun(slow)
+            threading.Timer(0.05, slow.go.set).start()
+        assert carriers(session_id) == []
+
+
+async def test_no_thread_is_left_after_a_start(spawner, request_for):
+    before = set(os.listdir("/proc/self/task"))
+    for _ in range(5):
+        await (await spawner.spawn(request_for("true"))).drained()
+    while set(os.listdir("/proc/self/task")) - before:
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_starting, "start_new_thread", refuse)
+    with pytest.raises(SpawnError, match="can't start new thread; end some processes"):
+        await spawner.spawn(request_for("true"))
+
+
+async def test_a_failure_that_nobody_foresaw_reaches_the_caller(spawner, request_for, monkeypatch):
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(_spawner, "start", fail)
+    with pytest.raises(ZeroDivisionError):
+        await spawner.spawn(request_for("true"))
