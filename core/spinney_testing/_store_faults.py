@@ -51,7 +51,7 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
     def test_the_history_of_processes_killed_at_random_fits_one_order(
         self, opening: Opening
     ) -> None:
-        report = histories.run(opening, seconds=SECONDS, seed=SEED)
+        report = histories.run(opening, seconds=SECONDS, seed=SEED, commits=COMMITS)
         assert report.commits, f"nothing was committed: {report}"
         assert not report.violations, "\n".join((f"seed {SEED}", *report.violations))
 
