@@ -15,9 +15,11 @@ from spinney.events import (
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
+    SessionStuck,
+    SessionWaiting,
     StoreCorrupted,
 )
-from spinney.model import AtStake, ExitStatus, SessionStatus
+from spinney.model import AtStake, Evidence, ExitStatus, SessionStatus, Source, now
 from spinney_testing._samples import ODD_TEXTS, a_full_session, a_session
 
 
@@ -47,6 +49,14 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
             SessionStatusChanged(
                 workspace=workspace, session=session, previous=SessionStatus.ACTIVE
             )
+            for session in (plain, full)
+        ),
+        "spinney_session_waiting": tuple(
+            SessionWaiting(workspace=workspace, session=session, evidence=waiting(message))
+            for session, message in ((plain, None), (full, odd))
+        ),
+        "spinney_session_stuck": tuple(
+            SessionStuck(workspace=workspace, session=session, silent=3600.0)
             for session in (plain, full)
         ),
         "spinney_session_changed_elsewhere": tuple(
@@ -89,3 +99,9 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
         ),
     }
     return samples[hook]
+
+
+def waiting(message: str | None) -> Evidence:
+    """Return evidence that a session waits for the user, who is asked ``message``."""
+    waits = SessionStatus.WAITING
+    return Evidence(status=waits, source=Source.TOLD, message=message, since=now())

@@ -50,7 +50,8 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
         await self._ends_many(lambda: spawn("exit 0"))
         before = processes.threads()
         await self._ends_many(lambda: spawn("exit 0"))
-        assert processes.threads() <= before
+        # A worker that others use may come or go meanwhile; a thread for each would be MANY.
+        assert processes.threads() < before + MANY
 
     async def test_a_refused_spawn_leaves_nothing(
         self, spawn: Spawn, workspace: Path, processes: Processes
@@ -96,13 +97,15 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
     async def test_closing_the_provider_releases_its_descriptors_and_threads(
         self, opening: Opening, workspace: Path, processes: Processes
     ) -> None:
-        counts = []
-        for _ in range(3):
+        descriptors, threads = [], []
+        for _ in range(4):
             async with opening.open() as spawner:
                 await output_of(await Spawn(spawner, workspace)("echo done"))
             gc.collect()
-            counts.append((len(processes.descriptors(os.getpid())), processes.threads()))
-        assert counts[2] <= counts[1]
+            descriptors.append(len(processes.descriptors(os.getpid())))
+            threads.append(processes.threads())
+        assert descriptors[-1] == descriptors[1], "the first opening may open what all share"
+        assert threads != sorted(set(threads)), "each opening leaves a thread"
 
     async def _ends_many(self, start: Callable[[], Awaitable[Terminal]]) -> None:
         """Start processes that end by themselves, one after the other, and wait for each."""

@@ -142,6 +142,25 @@ class StoreConformance(
         await store.transact(lambda newest: seen.append(newest) or Changes())  # type: ignore[func-returns-value]
         assert seen[-1].sessions == {session.id: session}
 
+    async def test_other_hosts_see_a_transaction_wholly_or_not_at_all(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        pair = (a_session(metadata={"count": 0}), a_session(metadata={"count": 0}))
+        await store.transact(lambda _: Changes(put=pair))
+        written = anyio.Event()
+
+        async def write() -> None:
+            for count in range(1, 20):
+                both = tuple(session.evolve(metadata={"count": count}) for session in pair)
+                await store.transact(lambda _, both=both: Changes(put=both))  # type: ignore[misc]
+            written.set()
+
+        async with opening.open() as another, anyio.create_task_group() as tasks:
+            tasks.start_soon(write)
+            while not written.is_set():
+                first, second = (await another.load()).sessions.values()
+                assert first.metadata == second.metadata
+
     async def test_concurrent_transactions_lose_nothing(
         self, store: SessionStore, opening: Opening
     ) -> None:

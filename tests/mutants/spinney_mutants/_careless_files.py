@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -12,6 +14,9 @@ from contextlib import suppress
 from typing import Any
 
 Part = Callable[..., Any]
+
+_TRIES = 20
+"""How often a lock that is held is tried, every 10 ms."""
 
 
 def does_nothing(_: Part) -> Part:
@@ -79,6 +84,7 @@ def opens_only(acquire: Part) -> Part:
     def careless(self: Any) -> None:
         if self._fd < 0:
             acquire(self)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     return careless
 
@@ -96,13 +102,14 @@ def sees_no_change(present: Part) -> Part:
 def locks_by_existence(acquire: Part) -> Part:
     def careless(self: Any) -> None:
         acquire(self)
-        while True:
+        for _ in range(_TRIES):
             try:
                 os.close(os.open(f"{self._path}.held", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
             except FileExistsError:
                 time.sleep(0.01)
             else:
                 return
+        raise BlockingIOError(errno.EAGAIN, "the lock is held")
 
     return careless
 

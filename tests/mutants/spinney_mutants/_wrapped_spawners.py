@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -28,6 +29,11 @@ class WrappedSpawner(TerminalSpawner):
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         return await self.inner.sweep(session, grace)
+
+
+class ForgetsVariables(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        return await self.inner.spawn(replace(request, env={}))
 
 
 class WaitsForOutput(WrappedSpawner):

@@ -124,6 +124,11 @@ class ForgetsOperations(_Overlooks):
         return replace(found, operation=None, staged=())
 
 
+class RemovesUnasked(Wrapped):
+    async def remove(self, session: Session, *, force: bool = False) -> None:
+        await self.inner.remove(session, force=True)
+
+
 class RemovesOnOldNews(Wrapped):
     last: AtStake | None = None
 
@@ -176,6 +181,12 @@ class DiscardsBlindly(Wrapped):
             shutil.rmtree(plan.path)
             return AtStake()
         return found
+
+
+class DiscardsWork(Wrapped):
+    async def discard(self, plan: WorktreePlan) -> AtStake:
+        shutil.rmtree(plan.path, ignore_errors=True)
+        return await self.inner.discard(plan)
 
 
 class DiscardsCommits(Wrapped):

@@ -32,6 +32,12 @@ SPAWNERS = (
         replaces={"spinney_pty._libc:_RESET": lambda _: []},
     ),
     _mutant(
+        "forgets-variables",
+        "The variables of a request are not set.",
+        "the environment of the host is inherited",
+        wraps=wrapped.ForgetsVariables,
+    ),
+    _mutant(
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
         "a process carries the identity of its own session alone",

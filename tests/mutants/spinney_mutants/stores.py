@@ -36,7 +36,7 @@ STORES = (
     _mutant(
         "in-place-write",
         "The file is written over, not replaced.",
-        SURVIVES_CRASHES,
+        SURVIVES_KILLS,
         case="saving",
         replaces={f"{_FILES}:rename": careless.writes_over},
     ),
@@ -80,7 +80,7 @@ STORES = (
     _mutant(
         "no-lock",
         "Writers take no lock.",
-        "the history of processes killed at random fits one order",
+        "concurrent processes lose nothing",
         wraps=wrapped.Dawdles,
         replaces={
             f"{_LOCK}.acquire": careless.opens_only,
@@ -104,8 +104,7 @@ STORES = (
     _mutant(
         "not-atomic-across-sessions",
         "Changes of several sessions are written one after the other.",
-        SURVIVES_KILLS,
-        case="saving",
+        "other hosts see a transaction wholly or not at all",
         wraps=wrapped.WritesOneByOne,
     ),
     _mutant(

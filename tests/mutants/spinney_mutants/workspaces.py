@@ -66,6 +66,12 @@ WORKSPACES = (
         wraps=wrapped.ForgetsOperations,
     ),
     _mutant(
+        "removes-unasked",
+        "Work is removed whether or not force was asked for.",
+        "changed files are at stake",
+        wraps=wrapped.RemovesUnasked,
+    ),
+    _mutant(
         "removes-on-old-news",
         "Removing relies on the last inspection.",
         "work that appears after an inspection is not removed",
@@ -100,6 +106,12 @@ WORKSPACES = (
         "Discarding deletes whatever lies at the path of the plan.",
         "discarding keeps what somebody else put at the path",
         wraps=wrapped.DiscardsBlindly,
+    ),
+    _mutant(
+        "discards-work",
+        "Discarding deletes a worktree that somebody worked in.",
+        "discarding removes nothing that somebody worked in",
+        wraps=wrapped.DiscardsWork,
     ),
     _mutant(
         "discards-commits",
