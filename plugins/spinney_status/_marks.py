@@ -21,7 +21,7 @@ from spinney.ports import Conclusion
 
 _LONGEST = 4096
 """Bytes of a control string that are looked at; a longer one is none of ours."""
-_MARK = re.compile(rb"\x1b\](?P<osc>[^\x00-\x1f]{0,%d})(?:\x07|\x1b\\)|\x07" % _LONGEST)
+_OSC = re.compile(rb"\x1b\]([^\x00-\x1f]{0,%d})(?:\x07|\x1b\\)" % _LONGEST)
 _UNFINISHED = re.compile(rb"\x1b(?:\][^\x00-\x1f]{0,%d}\x1b?)?\Z" % _LONGEST)
 _SUBCOMMAND = re.compile(r"\d+(?:;|\Z)")
 _PROGRESS = {
@@ -66,19 +66,19 @@ class Marks:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Mark]:
-        """Return the marks that end in ``data``."""
+        """Return the marks that end in ``data``, of bells only the last."""
         if not self._rest and b"\x07" not in data and b"\x1b" not in data:
             return []
         before = len(self._rest)
         if before:
             data = self._rest + data
-        found, end = [], 0
-        if b"\x07" in data or b"\x1b]" in data:
-            for match in _MARK.finditer(data):
-                end = match.end()
-                mark = _mark(match["osc"], end - before)
-                if mark is not None:
-                    found.append(mark)
+        strings = list(_OSC.finditer(data)) if b"\x1b]" in data else []
+        found = [m for each in strings if (m := _mark(each[1], each.end() - before))]
+        bell = _last_bell(data, strings)
+        if bell >= 0:
+            found.append(Mark(Kind.BELL, _waiting(0.6), bell + 1 - before))
+            found.sort(key=lambda mark: mark.end)
+        end = strings[-1].end() if strings else 0
         self._rest = b""
         tail = max(end, len(data) - _LONGEST - 3)
         if data.find(b"\x1b", tail) >= 0 and (unfinished := _UNFINISHED.search(data, tail)):
@@ -90,9 +90,17 @@ class Marks:
         self._rest = b""
 
 
-def _mark(osc: bytes | None, end: int) -> Mark | None:
-    if osc is None:
-        return Mark(Kind.BELL, _waiting(0.6), end)
+def _last_bell(data: bytes, strings: list[re.Match[bytes]]) -> int:
+    """Return where the last bell is that ends no string, -1 if there is none."""
+    end = len(data)
+    for string in reversed(strings):
+        if (bell := data.rfind(b"\x07", string.end(), end)) >= 0:
+            return bell
+        end = string.start()
+    return data.rfind(b"\x07", 0, end)
+
+
+def _mark(osc: bytes, end: int) -> Mark | None:
     command, _, rest = osc.decode(errors="replace").partition(";")
     if command in ("133", "633"):
         if rest[:1] in ("A", "B"):

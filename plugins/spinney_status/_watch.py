@@ -88,6 +88,7 @@ class Watch(StatusWatch):
                 self._bell, self._after_bell = self._last_output, len(data) - mark.end
             else:
                 self._said.append(mark)
+                self._bell = None  # it says more than a bell
         if self._fresh is None:
             self._fresh = self._last_output
             self._news.set()

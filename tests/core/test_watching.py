@@ -133,22 +133,16 @@ async def test_a_report_that_comes_just_before_a_commit_of_ours_is_not_lost(
 
 
 async def test_a_conclusion_that_comes_after_the_end_changes_nothing(
-    world: World, host: SessionManager
+    world: World, host: SessionManager, witness: Witness
 ) -> None:
     session, watch = await watched(world, host)
-    world.meanwhile["transact"] = [_ended(world)]
+    ended = world.stored(session.id).evolve(pty_pid=None, status=SessionStatus.STOPPED)
+    world.write(ended)
     watch.find(ASKS)
-    await host.wait_ended(session.id)
-    assert world.stored(session.id).status is SessionStatus.STOPPED
-
-
-def _ended(world: World) -> Any:
-    async def end() -> None:
-        (session,) = world.sessions()
-        world.write(session.evolve(pty_pid=None, status=SessionStatus.STOPPED))
-        world.terminals[0].end(code=0)
-
-    return end
+    watch.find(Stuck(1.0))
+    await until(lambda: witness.seen(SessionStuck))
+    assert world.stored(session.id) == ended
+    assert witness.seen(SessionWaiting) == []
 
 
 @pytest.mark.requirement("R1.3")

@@ -104,7 +104,7 @@ def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
     watching.expect(b"May I?")
     watching.signal(signal.SIGINT)
     assert watching.end() == 130
-    assert watching.shown.rstrip().endswith(b"\x1b[?25h")
+    assert watching.shown.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
 def test_ls_watch_needs_a_terminal(spinney: Spinney) -> None:

@@ -94,6 +94,11 @@ async def test_the_programs_in_the_foreground_are_named_with_their_scripts(
     await seen(terminal, lambda found: {"agent", "cat"} <= found.programs)
 
 
+async def test_a_job_in_the_background_is_none_of_them(shell: Shell) -> None:
+    terminal = await shell("set -m; sleep 100 & exec cat")
+    assert (await reads(terminal, Reading.ONLY)).programs == {"cat"}
+
+
 async def test_input_is_counted(shell: Shell) -> None:
     terminal = await shell("exec cat")
     assert (await reads(terminal, Reading.ONLY)).written == 0

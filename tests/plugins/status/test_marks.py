@@ -98,3 +98,11 @@ def test_where_a_mark_ends_is_counted_in_the_piece_that_ends_it() -> None:
     marks.feed(b"\x1b]9;Do")
     (mark,) = marks.feed(b"ne\x07rest")
     assert mark.end == 3
+
+
+def test_of_many_bells_the_last_is_told_and_none_that_ends_a_sequence() -> None:
+    output = b"\x07\x07a\x07\x1b]0;title\x07\x1b]9;Done\x07"
+    assert [(mark.kind, mark.end) for mark in told(output)] == [
+        (Kind.BELL, 4),
+        (Kind.CALL, len(output)),
+    ]

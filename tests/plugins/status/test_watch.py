@@ -18,6 +18,7 @@ from .conftest import Watching
 
 SLOW = {"settle": 0.05, "quiet": 3000.0, "idle": 3000.0}
 WAITING = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
+WORKS = Conclusion(SessionStatus.ACTIVE, Source.TOLD, message="All is well")
 
 
 async def test_a_notification_is_told_at_once_with_its_text(watching: Watching) -> None:
@@ -33,12 +34,28 @@ async def test_a_bell_followed_by_silence_calls_the_user(watching: Watching) -> 
         assert (told.source, told.confidence) == (Source.TOLD, 0.6)
 
 
-async def test_bells_in_a_flood_call_nobody(watching: Watching) -> None:
-    flood = (
-        r"yes \"$(printf 'x\007%01000d' 0)\" | head -c 3000000; printf '\033]9;end\007'; sleep 9"
-    )
-    async with watching("sh", "-c", flood, **SLOW) as process:
+async def test_a_bell_before_a_flood_calls_nobody(watching: Watching) -> None:
+    script = r"printf '\007'; yes working | head -c 30000000; printf '\033]9;end\007'; cat"
+    async with watching("sh", "-c", script, **SLOW) as process:
         assert (await process.until("waiting")).message == "end"
+
+
+async def test_bells_in_a_flood_call_nobody(watching: Watching) -> None:
+    async with watching("sh", "-c", r"yes \"$(printf 'x\007')\"", **SLOW) as process:
+        async with process.terminal.attach() as view:
+            async for item in view:
+                if item.offset > 10_000_000:
+                    break
+        process.watch.tell(WORKS)
+        assert await process.next() == WORKS
+
+
+async def test_what_was_told_amid_output_is_looked_at_again_once_that_has_settled(
+    watching: Watching,
+) -> None:
+    script = r"printf '\033]133;C\007'; sleep 0.1; read x"
+    async with watching("sh", "-c", script, **{**SLOW, "settle": 2.0}) as process:
+        assert (await process.until("waiting")).source is Source.PROCESS
 
 
 async def test_a_shell_that_marks_its_prompt_says_when_it_waits_and_when_it_works(
