@@ -34,7 +34,10 @@ from spinney_pty._processes import Process, environ_of, stat_of
 from spinney_pty._readiness import Readiness
 
 _SHARE = 0.002
-"""Seconds that all terminals together may read in one turn of the event loop, or little more."""
+"""Seconds that all busy terminals together may read in one turn of the event loop."""
+_FEW = 4
+"""If more than so many are busy, each reads once: what they read wakes their processes, which
+then compete with us for the processor."""
 _SPAN = 0.05
 """Seconds within which those that had output count as busy: several turns under load."""
 _SETTLE = 0.1
@@ -66,7 +69,8 @@ class Home:
         """
         now = perf_counter()
         if now - self._counted > _SPAN:
-            self._share = _SHARE / max(1, len(self._busy))
+            busy = max(1, len(self._busy))
+            self._share = _SHARE / busy if busy <= _FEW else 0.0
             self._busy.clear()
             self._counted = now
         self._busy.add(terminal_id)
