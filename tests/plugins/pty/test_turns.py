@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from spinney.ports import Size
-from spinney_pty import _terminal
+from spinney_pty import _home
 from spinney_pty._output import Output
 from spinney_pty._readiness import Readiness
 
@@ -18,13 +18,13 @@ LONG = 60.0
 @pytest.fixture
 async def home(monkeypatch):
     """Counts from one turn to the next, whatever the clock says."""
-    monkeypatch.setattr(_terminal, "_SPAN", -1.0)
-    monkeypatch.setattr(_terminal, "_SHARE", LONG)
+    monkeypatch.setattr(_home, "_SPAN", -1.0)
+    monkeypatch.setattr(_home, "_SHARE", LONG)
     async with anyio.create_task_group() as tasks:
-        yield _terminal.Home(tasks, Readiness(tasks))
+        yield _home.Home(tasks, Readiness(tasks))
 
 
-def share(home: _terminal.Home, busy: int) -> float:
+def share(home: _home.Home, busy: int) -> float:
     """What a terminal may read for after ``busy`` of them have had a turn."""
     home._busy = {str(number) for number in range(busy)}
     return home.turn("0") - perf_counter()
