@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from anyio import CancelScope, Event, wait_readable
+from anyio import CancelScope, Event, lowlevel, wait_readable
 from anyio.abc import TaskGroup
 
 
@@ -21,6 +21,31 @@ def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop() if asyncio.current_task() else None
     except RuntimeError:
         return None
+
+
+class Latch:
+    """Something that happens once; takes no memory for waiting until somebody waits."""
+
+    __slots__ = ("_event", "happened")
+
+    def __init__(self) -> None:
+        self.happened = False
+        self._event: Event | None = None
+
+    def set(self) -> None:
+        """Let it have happened."""
+        self.happened = True
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        """Wait until it has happened."""
+        if self.happened:
+            await lowlevel.checkpoint()
+            return
+        if self._event is None:
+            self._event = Event()
+        await self._event.wait()
 
 
 class Bell:

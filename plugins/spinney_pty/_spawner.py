@@ -16,13 +16,14 @@ from pydantic import JsonValue
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import Session
 from spinney.ports import SpawnRequest, SweepReport, TerminalSpawner
+from spinney_pty._home import Home
 from spinney_pty._launch import environment
 from spinney_pty._libc import PosixSpawn
 from spinney_pty._processes import boot_id, pid_namespace, stat_of
 from spinney_pty._readiness import Readiness
 from spinney_pty._starting import Thread, start
 from spinney_pty._sweep import sweep
-from spinney_pty._terminal import Home, PtyTerminal
+from spinney_pty._terminal import PtyTerminal
 from spinney_pty.options import PtyOptions
 
 

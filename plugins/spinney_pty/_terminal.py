@@ -6,19 +6,15 @@ import os
 import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from time import perf_counter
 
 from anyio import (
     CancelScope,
-    Event,
     Lock,
     current_time,
     lowlevel,
     move_on_after,
     wait_readable,
 )
-from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from spinney.errors import TerminalClosedError
@@ -27,76 +23,20 @@ from spinney.model import ExitStatus, SessionId
 from spinney.ports import Attachment, AttachMode, Foreground, Size, Terminal
 from spinney_pty._ending import ask_to_end, end_all, hang_up
 from spinney_pty._foreground import foreground
+from spinney_pty._home import Home
 from spinney_pty._input import Input
 from spinney_pty._launch import TERMINAL_ID
 from spinney_pty._leader import Leader
 from spinney_pty._output import Output, Pumped, Viewer
 from spinney_pty._processes import Process, environ_of, stat_of
-from spinney_pty._readiness import Readiness
+from spinney_pty._readiness import Latch
 
-_SHARE = 0.002
-"""Seconds that all terminals together may read in one turn of the event loop, or little more."""
-_SPAN = 0.05
-"""Seconds within which those that had output count as busy: several turns under load."""
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
 _LATE = 64 * 1024
 """Bytes after the exit that still count then; a kernel holds back less."""
 _HANGUP_GRACE = 0.5
 _CLOSE_LIMIT = 10.0
-
-
-@dataclass(slots=True)
-class Home:
-    """What the terminals of one spawner share."""
-
-    tasks: TaskGroup
-    readiness: Readiness
-    terminals: set[PtyTerminal] = field(default_factory=set)
-    """Those whose process has not been reaped."""
-    _busy: set[str] = field(default_factory=set)
-    _share: float = _SHARE
-    _counted: float = 0.0
-
-    def turn(self, terminal_id: str) -> float:
-        """Begin a turn of one terminal; return when it is over, by ``perf_counter()``.
-
-        The more terminals have much output, the less each may read at once, so that a turn of
-        the event loop stays short. Time, not bytes: what a byte costs depends on who runs
-        beside us.
-        """
-        now = perf_counter()
-        if now - self._counted > _SPAN:
-            self._share = _SHARE / max(1, len(self._busy))
-            self._busy.clear()
-            self._counted = now
-        self._busy.add(terminal_id)
-        return now + self._share
-
-
-class Latch:
-    """Something that happens once; takes no memory for waiting until somebody waits."""
-
-    __slots__ = ("_event", "happened")
-
-    def __init__(self) -> None:
-        self.happened = False
-        self._event: Event | None = None
-
-    def set(self) -> None:
-        """Let it have happened."""
-        self.happened = True
-        if self._event is not None:
-            self._event.set()
-
-    async def wait(self) -> None:
-        """Wait until it has happened."""
-        if self.happened:
-            await lowlevel.checkpoint()
-            return
-        if self._event is None:
-            self._event = Event()
-        await self._event.wait()
 
 
 class PtyTerminal(Terminal):

@@ -1,110 +1,75 @@
 """Terminals beside their bare bounds, in one run: ``python tests/benchmarks terminals``.
 
-Each line is the median of pairs that were measured alternately, as a ratio to the bare bound:
-throughput and host CPU to a blocking ``os.read`` loop, spawning to ``pty.fork``, echo to a
-blocking write and read. Absolute times of one machine mean little; the ratios do.
+Each ratio is the median of pairs that were measured alternately: throughput and host CPU to a
+blocking ``os.read`` loop, spawning to ``pty.fork``, echo to a blocking write and read. Absolute
+times of one machine mean little; the ratios do.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
-import pty
 import resource
 import statistics
-import sys
-import termios
 import time
-import tty
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import uuid4
 
 import anyio
+import terminal_crowd
+import terminal_rivals
+from terminal_programs import (
+    BLOCKS,
+    ECHO,
+    BareEcho,
+    Pair,
+    apart,
+    bare_flood,
+    bare_spawn,
+    flood,
+    until_ready,
+)
 
-from spinney.ports import AttachMode, SpawnRequest, Terminal, TerminalSpawner
+from spinney.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
 from spinney_pty._spawner import open_spawner
 from spinney_pty.options import PtyOptions
 
-FLOOD = """
-import os, sys, tty
-if sys.argv[1] == "raw":
-    tty.setraw(1)
-block = (b"x" * 79 + b"\\n") * 819
-sys.stdin.buffer.raw.read(1)
-for _ in range(int(sys.argv[2])):
-    os.write(1, block)
-"""
-"""Writes 64 KiB blocks of 80-column text, once it was sent a byte (a line, when cooked)."""
-
 Row = tuple[str, float, str]
-Pair = tuple[float, float]
-
-
-def flood(mode: str, blocks: int) -> tuple[str, ...]:
-    return (sys.executable, "-SEc", FLOOD, mode, str(blocks))
 
 
 async def spawn(spawner: TerminalSpawner, *command: str) -> Terminal:
     return await spawner.spawn(SpawnRequest(str(uuid4()), command, "/", "/"))
 
 
-def bare_spawn(*command: str) -> tuple[int, int]:
-    pid, master = pty.fork()
-    if pid == 0:
-        os.execvp(command[0], command)
-    return pid, master
-
-
-def bare_flood(mode: str, blocks: int) -> Pair:
-    """Seconds and host CPU seconds of a blocking loop."""
-    pid, master = bare_spawn(*flood(mode, blocks))
-    time.sleep(0.2)
-    started, cpu = time.perf_counter(), time.process_time()
-    os.write(master, b"\n")
-    try:
-        while os.read(master, 65536):
-            pass
-    except OSError:
-        pass
-    took = time.perf_counter() - started, time.process_time() - cpu
-    os.close(master)
-    os.waitpid(pid, 0)
-    return took
-
-
-async def our_flood(spawner: TerminalSpawner, mode: str, blocks: int, viewers: int) -> Pair:
-    """Seconds and host CPU seconds of a terminal with so many viewers."""
-    terminal = await spawn(spawner, *flood(mode, blocks))
-    await anyio.sleep(0.2)
+async def our_flood(spawner: TerminalSpawner, mode: str, viewers: int) -> Pair:
+    terminal = await spawn(spawner, *flood(mode))
+    sizes = []
 
     async def view() -> None:
         async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
-            async for _ in view:
-                pass
+            seen = view.snapshot
+            while b"ready" not in seen:
+                item = await anext(view.__aiter__())
+                assert isinstance(item, Chunk)
+                seen += item.data
+            ready.release()
+            size = len(seen)
+            async for item in view:
+                assert isinstance(item, Chunk)
+                size += len(item.data)
+            sizes.append(size)
 
+    ready = anyio.Semaphore(0)
     async with anyio.create_task_group() as tasks:
         for _ in range(viewers):
             tasks.start_soon(view)
-        await anyio.wait_all_tasks_blocked()
+        for _ in range(viewers):
+            await ready.acquire()
         started, cpu = time.perf_counter(), time.process_time()
         await terminal.write(b"\n")
+    assert min(sizes) >= BLOCKS * 819 * 80
     return time.perf_counter() - started, time.process_time() - cpu
-
-
-async def ratios(
-    runs: int, ours: Callable[[], Awaitable[Pair]], bare: Callable[[], Pair]
-) -> tuple[list[float], list[float]]:
-    """Return the ratios ours/bare of both measures, pair by pair."""
-    first, second = [], []
-    for _ in range(runs):
-        theirs, mine = bare(), await ours()
-        first.append(mine[0] / theirs[0])
-        second.append(mine[1] / theirs[1])
-    return first, second
-
-
-def row(what: str, values: list[float], bar: str) -> Row:
-    return what, statistics.median(values), bar
 
 
 async def throughput(spawner: TerminalSpawner, runs: int) -> list[Row]:
@@ -115,60 +80,105 @@ async def throughput(spawner: TerminalSpawner, runs: int) -> list[Row]:
         ("cooked", 10, "≥ 0.90"),
         ("raw", 10, "≥ 0.85"),
     ):
-        blocks = 400
-        times, cpu = await ratios(
-            runs,
-            lambda m=mode, v=viewers, b=blocks: our_flood(spawner, m, b, v),  # type: ignore[misc]
-            lambda m=mode, b=blocks: bare_flood(m, b),  # type: ignore[misc]
-        )
+        pairs = [(bare_flood(mode), await our_flood(spawner, mode, viewers)) for _ in range(runs)]
+        speed = statistics.median(bare[0] / ours[0] for bare, ours in pairs)
+        cpu = statistics.median(ours[1] / bare[1] for bare, ours in pairs)
         rows += [
-            row(
-                f"throughput, {mode}, {viewers} viewers", [1 / t for t in times], f"x read ({bar})"
-            ),
-            row(f"host CPU, {mode}, {viewers} viewers", cpu, "x read (≤ 1.25 for one viewer)"),
+            (f"throughput, {mode}, {viewers} viewers", speed, f"x read ({bar})"),
+            (f"host CPU, {mode}, {viewers} viewers", cpu, "x read (≤ 1.25 for one viewer)"),
         ]
     return rows
 
 
-async def spawning(spawner: TerminalSpawner, runs: int, what: str) -> list[Row]:
-    taken = []
-    values = []
-    for _ in range(runs * 5):
-        started = time.perf_counter()
-        pid, master = bare_spawn("true")
-        bare = time.perf_counter() - started
-        os.waitpid(pid, 0)
-        os.close(master)
-        started = time.perf_counter()
+class Loop:
+    """Tells how long the running asyncio loop was busy; on trio, just the time."""
+
+    def __init__(self) -> None:
+        self._idle = 0.0
+        try:
+            selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+        except RuntimeError:
+            return
+        select: Callable[[float | None], object] = selector.select
+
+        def timed(timeout: float | None = None) -> object:
+            started = time.perf_counter()
+            try:
+                return select(timeout)
+            finally:
+                self._idle += time.perf_counter() - started
+
+        selector.select = timed
+
+    def busy(self) -> float:
+        return time.perf_counter() - self._idle
+
+
+def bare_start() -> float:
+    """Seconds that ``pty.fork`` keeps its caller."""
+    started = time.perf_counter()
+    pid, master = bare_spawn("true")
+    took = time.perf_counter() - started
+    os.waitpid(pid, 0)
+    os.close(master)
+    return took
+
+
+async def spawning(spawner: TerminalSpawner, runs: int, what: str, loop: Loop) -> list[Row]:
+    blocked, took, bare = [], [], []
+    for _ in range(runs):
+        bare.append(bare_start())
+        await anyio.wait_all_tasks_blocked()
+        started, busy = time.perf_counter(), loop.busy()
         terminal = await spawn(spawner, "true")
-        taken.append(time.perf_counter() - started)
-        values.append(taken[-1] / bare)
+        blocked.append(loop.busy() - busy)
+        took.append(time.perf_counter() - started)
         await terminal.drained()
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(blocked, bare, strict=True))
     return [
-        row(f"spawn, {what}", values, "x pty.fork (≤ 0.50)"),
-        row(f"spawn, {what}", [each * 1e3 for each in taken], "ms"),
+        (f"spawn blocks the loop, {what}", ratio, "x pty.fork (≤ 0.50)"),
+        (f"spawn blocks the loop, {what}", statistics.median(blocked) * 1e3, "ms (≤ 0.5 at 1 GiB)"),
+        (f"spawn takes, {what}", statistics.median(took) * 1e3, "ms"),
     ]
 
 
-async def echo(spawner: TerminalSpawner, runs: int) -> list[Row]:
-    pid, master = bare_spawn("sh", "-c", "stty raw -echo; exec cat")
-    terminal = await spawn(spawner, "sh", "-c", "stty raw -echo; exec cat")
-    await anyio.sleep(0.3)
-    tty.setraw(master, termios.TCSANOW)
+async def echo(spawner: TerminalSpawner, bare: BareEcho, runs: int) -> list[Row]:
+    terminal = await spawn(spawner, *ECHO)
     values = []
     async with terminal.attach() as view:
+        parts = view.__aiter__()
+        if b"ready" not in view.snapshot:
+            await anext(parts)
+        apart(terminal.pid)
         for _ in range(runs * 100):
-            started = time.perf_counter()
-            os.write(master, b"x")
-            os.read(master, 10)
-            bare = time.perf_counter() - started
+            reference = bare.once()
             started = time.perf_counter()
             await terminal.write(b"x")
-            await anext(view.__aiter__())
-            values.append((time.perf_counter() - started) / bare)
+            await anext(parts)
+            values.append((time.perf_counter() - started) / reference)
+    await terminal.terminate(0)
+    bar = "x write and read (≤ 1.30 on asyncio)"
+    return [("echo of one byte, p50", statistics.median(values), bar)]
+
+
+async def plain_echo(bare: BareEcho, runs: int) -> list[Row]:
+    """What asyncio itself costs: a reader that does nothing but read."""
+    pid, master = bare_spawn(*ECHO)
+    until_ready(lambda: os.read(master, 100))
+    apart(pid)
+    loop, values = asyncio.get_running_loop(), []
+    for _ in range(runs * 100):
+        reference = bare.once()
+        started = time.perf_counter()
+        echoed = loop.create_future()
+        loop.add_reader(master, lambda echoed=echoed: echoed.set_result(os.read(master, 10)))  # type: ignore[misc]
+        os.write(master, b"x")
+        await echoed
+        values.append((time.perf_counter() - started) / reference)
+    loop.remove_reader(master)
     os.close(master)
     os.waitpid(pid, 0)
-    return [row("echo of one byte, p50", values, "x write and read (≤ 1.30 on asyncio)")]
+    return [("  of it asyncio's add_reader alone", statistics.median(values), "x write and read")]
 
 
 async def memory(spawner: TerminalSpawner, count: int) -> list[Row]:
@@ -186,18 +196,30 @@ async def memory(spawner: TerminalSpawner, count: int) -> list[Row]:
     return [(f"memory, {count} idle terminals, each", each, "KiB (≤ 4)")]
 
 
-async def measured(runs: int) -> list[Row]:
+async def measured(runs: int, backend: str) -> list[Row]:
+    bare = BareEcho()
+    cores = os.sched_getaffinity(0)
+    apart(bare.pid)
+    os.sched_setaffinity(0, sorted(cores)[:1])
     async with open_spawner(PtyOptions(), "/") as spawner:
-        rows = await spawning(spawner, runs, "small heap")
-        heap = bytearray(os.urandom(1) * 2**30)
-        rows += await spawning(spawner, 1, "1 GiB heap")
-        del heap
-        rows += await echo(spawner, runs)
+        rows = await echo(spawner, bare, runs)
+    if backend == "asyncio":
+        rows += await plain_echo(bare, runs)
+    os.sched_setaffinity(0, cores)
+    async with open_spawner(PtyOptions(), "/") as spawner:
         rows += await throughput(spawner, runs)
         rows += await memory(spawner, 200)
-        return rows
+        loop = Loop()
+        rows += await spawning(spawner, runs * 5, "small heap", loop)
+        heap = bytearray(os.urandom(1) * 2**30)
+        rows += await spawning(spawner, runs, "1 GiB heap", loop)
+        del heap
+    rows += await terminal_crowd.rows()
+    rows += terminal_rivals.rows(runs, bare, bare_start)
+    bare.close()
+    return rows
 
 
-def run(runs: int = 5, backend: str = "asyncio") -> list[Row]:
+def run(runs: int = 11, backend: str = "asyncio") -> list[Row]:
     """Return rows of what was measured, the figure, and what it is measured in or against."""
-    return anyio.run(measured, runs, backend=backend)
+    return anyio.run(measured, runs, backend, backend=backend)

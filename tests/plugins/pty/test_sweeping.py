@@ -129,6 +129,45 @@ async def test_a_process_that_no_longer_shows_its_identity_is_reported(
     assert nameless.poll() is None
 
 
+NAMELESS = "env -i A=B sleep 100 & echo $!; "
+
+
+@pytest.mark.requirement("R4.3")
+async def test_what_cleared_its_environment_ends_with_the_leader_it_descends_from(
+    opened, left_behind, session
+):
+    leader = left_behind("sh", "-c", NAMELESS + "wait")
+    nameless = int(leader.stdout.readline())
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 5)
+    assert report.found == report.ended == tuple(sorted((leader.pid, nameless)))
+
+
+@pytest.mark.requirement("R4.3")
+async def test_or_with_the_jobs_of_the_recorded_leader_that_has_ended(opened, left_behind, session):
+    leader = left_behind("sh", "-c", f"{NAMELESS} sleep 100 & echo $!")
+    jobs = int(leader.stdout.readline()), int(leader.stdout.readline())
+    session = referring(session, leader.pid)
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 5)
+    assert report.found == report.ended == tuple(sorted(jobs))
+
+
+@pytest.mark.requirement("R4.3")
+async def test_company_alone_proves_nothing(opened, left_behind, session):
+    # One with another leader, which may have joined: the leader is not known to be the session's.
+    stranger = left_behind(
+        *("sh", "-c", f"SPINNEY_SESSION_ID={session.id} sleep 100 & echo $!; wait"),
+        session_id=str(uuid4()),
+    )
+    carrier = int(stranger.stdout.readline())
+    _until(lambda: f"SPINNEY_SESSION_ID={session.id}".encode() in (environ_of(carrier) or ()))
+    async with opened() as spawner:
+        report = await spawner.sweep(session, 0)
+    assert report.found == (carrier,)
+    assert stranger.poll() is None or stranger.returncode == 0
+
+
 @pytest.mark.requirement("R4.3")
 async def test_a_host_that_runs_in_the_session_does_not_end_itself(
     opened, left_behind, session, monkeypatch

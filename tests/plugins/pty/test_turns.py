@@ -1,0 +1,57 @@
+"""How long each terminal may read before the others have their turn."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import anyio
+import pytest
+
+from spinney.ports import Size
+from spinney_pty import _home
+from spinney_pty._output import Output
+from spinney_pty._readiness import Readiness
+
+LONG = 60.0
+
+
+@pytest.fixture
+async def home(monkeypatch):
+    """Counts from one turn to the next, whatever the clock says."""
+    monkeypatch.setattr(_home, "_SPAN", -1.0)
+    monkeypatch.setattr(_home, "_SHARE", LONG)
+    async with anyio.create_task_group() as tasks:
+        yield _home.Home(tasks, Readiness(tasks))
+
+
+def share(home: _home.Home, busy: int) -> float:
+    """What a terminal may read for after ``busy`` of them have had a turn."""
+    home._busy = {str(number) for number in range(busy)}
+    return home.turn("0") - perf_counter()
+
+
+async def test_one_alone_has_all_the_time(home):
+    assert share(home, 1) == pytest.approx(LONG, abs=1)
+
+
+async def test_a_few_share_it(home):
+    assert share(home, 3) == pytest.approx(LONG / 3, abs=1)
+
+
+async def test_of_many_each_reads_once(home):
+    assert share(home, 20) <= 0
+
+
+async def test_who_had_no_turn_lately_does_not_count(home):
+    share(home, 20)
+    home.turn("0")
+    assert home.turn("0") - perf_counter() == pytest.approx(LONG, abs=1)
+
+
+@pytest.mark.parametrize(("until", "read"), [(0.0, 65_536), (float("inf"), 4 * 65_536)])
+async def test_a_turn_that_is_over_ends_the_reading(tmp_path, until, read):
+    (tmp_path / "much").write_bytes(b"x" * 4 * 65_536)
+    with (tmp_path / "much").open("rb") as file:
+        output = Output(file.fileno(), 1 << 20, Size(), lambda: None)
+        output.pump(lambda: until)
+    assert output.ring.end == read
