@@ -12,8 +12,8 @@ from spinney_pty._readiness import Bell
 from spinney_pty._ring import Ring
 
 _READ = 64 * 1024
-_WHOLE = 4095
-"""Bytes that Linux hands over in one reading if there are more; fewer are mostly all."""
+_LITTLE = 256
+"""Fewer bytes are an echo or a line, and mostly all; a process that has much to say writes more."""
 _CHUNK = 64 * 1024
 _TAIL = 64 * 1024
 """More than a kernel keeps of a terminal's unread output (15 KB on Linux 6.18)."""
@@ -76,8 +76,8 @@ class Output:
     def pump(self, turn: Callable[[], float]) -> Pumped:
         """Read what is there, at least once; as long as there is much, until the turn is over.
 
-        Stopping at a short reading saves the one that would only say that nothing is left; the
-        descriptor stays readable if there is more.
+        If little comes at first that is mostly all: stopping there saves the reading that would
+        only say so, and the descriptor stays readable if there is more.
 
         Args:
             turn: begins a turn and returns when it is over, by ``perf_counter()``.
@@ -98,9 +98,10 @@ class Output:
                 if not data:
                     return Pumped.HANGUP
                 ring.append(data)
-                if len(data) < _WHOLE:
-                    return Pumped.SPENT
-                until = until or turn()
+                if not until:
+                    if len(data) < _LITTLE:
+                        return Pumped.SPENT
+                    until = turn()
                 if perf_counter() >= until:
                     return Pumped.SPENT
             return Pumped.BLOCKED

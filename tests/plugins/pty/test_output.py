@@ -121,6 +121,7 @@ async def test_a_lossy_viewer_that_fell_behind_starts_afresh_from_one_snapshot(c
         await terminal.write(b"\n")
         await terminal.drained()
         fresh = await anext(view)
+        assert (await anext(view)).offset == len(whole)
     assert gap == Gap(0, len(whole) - 4096)
     assert fresh == Chunk(gap.missed, whole[-4096:])
 
