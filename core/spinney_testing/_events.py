@@ -15,9 +15,11 @@ from spinney.events import (
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
+    SessionStuck,
+    SessionWaiting,
     StoreCorrupted,
 )
-from spinney.model import AtStake, ExitStatus, SessionStatus
+from spinney.model import AtStake, Evidence, ExitStatus, SessionStatus, Source, now
 from spinney_testing._samples import ODD_TEXTS, a_full_session, a_session
 
 
@@ -47,6 +49,20 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
             SessionStatusChanged(
                 workspace=workspace, session=session, previous=SessionStatus.ACTIVE
             )
+            for session in (plain, full)
+        ),
+        "spinney_session_waiting": tuple(
+            SessionWaiting(
+                workspace=workspace,
+                session=session,
+                evidence=Evidence(
+                    status=SessionStatus.WAITING, source=Source.TOLD, message=message, since=now()
+                ),
+            )
+            for session, message in ((plain, None), (full, odd))
+        ),
+        "spinney_session_stuck": tuple(
+            SessionStuck(workspace=workspace, session=session, silent=1800.0)
             for session in (plain, full)
         ),
         "spinney_session_changed_elsewhere": tuple(
