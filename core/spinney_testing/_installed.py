@@ -50,7 +50,8 @@ def suites_for(chosen: Iterable[str]) -> Iterator[type[Conformance]]:
 
 
 def _all(plugins: Plugins) -> Iterator[str]:
-    yield from (f"{offer.spec.role.value}:{offer.spec.name}" for offer in plugins.offers)
+    specs = [offer.spec for offer in plugins.offers if offer.spec.role in SUITES]
+    yield from (f"{spec.role.value}:{spec.name}" for spec in specs)
     hooked = {found.plugin for hook in LIFECYCLE_HOOKS for found in plugins.implementations(hook)}
     yield from (f"{_LIFECYCLE}:{plugin}" for plugin in sorted(hooked))
 

@@ -25,8 +25,8 @@ _BELL_SETTLE = 0.1
 _BELL_NOISE = 512
 """Bytes that may follow a bell within that time; more is a flood in which it was no call."""
 _PACE = 0.05
-_PACE_BYTES = 1024 * 1024
-_PACE_CHUNKS = 16
+_PACE_BYTES = 512 * 1024
+_PACE_CHUNKS = 8
 """What may be read within ``_PACE`` seconds: so a flood costs little, and may be missed in part."""
 
 
