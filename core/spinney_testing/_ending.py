@@ -18,7 +18,7 @@ from spinney_testing._shells import Spawn, output_of, shown
 
 WAIT = "while :; do sleep 0.05; done"
 """Waits where signals are handled meanwhile: `read` alone would not be interrupted."""
-JOB = "sh -c 'echo $$ >job; exec sleep 1000' &"
+JOB = "sh -c 'echo $$ >job; exec sleep 100' &"
 WHEREABOUTS = {
     "the group of the process": JOB,
     "a group of its own": f"set -m; {JOB}",

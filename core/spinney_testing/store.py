@@ -181,12 +181,14 @@ class StoreConformance(
         async with (
             elsewhere(counts, opening, session.id) as first,
             elsewhere(counts, opening, session.id) as second,
-            anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(first.step)
-            tasks.start_soon(second.step)
-            for _ in range(25):
-                await store.transact(counting(session.id))
+            for other in (first, second):
+                await other.step()
+            async with anyio.create_task_group() as tasks:
+                for other in (first, second):
+                    tasks.start_soon(other.step)
+                for _ in range(25):
+                    await store.transact(counting(session.id))
         (counted,) = (await store.load()).sessions.values()
         assert counted.metadata == {"count": 75}
 
@@ -294,8 +296,9 @@ def counting(session_id: str) -> Callable[[Snapshot], Changes]:
 
 
 async def counts(opening: Opening, session_id: str) -> AsyncIterator[None]:
-    """In another process: count up by twenty-five."""
+    """In another process: open the store; then count up by twenty-five."""
     async with opening.open() as store:
+        yield
         for _ in range(25):
             await store.transact(counting(session_id))
         yield
