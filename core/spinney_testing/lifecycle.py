@@ -18,8 +18,8 @@ from spinney.config import ManagerConfig
 from spinney.errors import SessionVetoed
 from spinney.events import Event
 from spinney_testing._base import Conformance
-from spinney_testing._events import sample_events
-from spinney_testing._watching import (
+from spinney_testing._lifecycle.events import sample_events
+from spinney_testing._lifecycle.watching import (
     Cancelled,
     logging_now,
     process_now,

@@ -15,7 +15,7 @@ from spinney.model import Session
 from spinney.ports import Marker, MarkerState, SessionRecovery
 from spinney_testing._base import Opening
 from spinney_testing._process import elsewhere
-from spinney_testing._recovery_faults import RecoveryFaultConformance
+from spinney_testing._recovery.faults import RecoveryFaultConformance
 from spinney_testing._samples import a_full_session, a_session
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from spinney_testing._ending import EndingConformance
-from spinney_testing._input import InputConformance
-from spinney_testing._leftovers import LeftoversConformance
-from spinney_testing._output import OutputConformance
-from spinney_testing._starting import StartingConformance
-from spinney_testing._sweeping import SweepingConformance
+from spinney_testing._terminal.ending import EndingConformance
+from spinney_testing._terminal.input import InputConformance
+from spinney_testing._terminal.leftovers import LeftoversConformance
+from spinney_testing._terminal.output import OutputConformance
+from spinney_testing._terminal.starting import StartingConformance
+from spinney_testing._terminal.sweeping import SweepingConformance
 
 
 class SpawnerConformance(

@@ -14,14 +14,14 @@ from spinney.model import Changes, Integrity, Session, Snapshot
 from spinney.ports import SessionStore
 from spinney.providers import Capability
 from spinney_testing._base import PATIENCE, Opening
-from spinney_testing._claims import ClaimConformance
-from spinney_testing._corruption import CorruptionConformance
+from spinney_testing._files import changed, copied, files_of
 from spinney_testing._process import elsewhere
 from spinney_testing._promises import promise
 from spinney_testing._samples import a_full_session, a_reservation, a_session
-from spinney_testing._store_faults import StoreFaultConformance
-from spinney_testing._waiting import WaitingConformance
-from spinney_testing._workspaces import changed, copied, files_of
+from spinney_testing._store.claims import ClaimConformance
+from spinney_testing._store.corruption import CorruptionConformance
+from spinney_testing._store.faults import StoreFaultConformance
+from spinney_testing._store.waiting import WaitingConformance
 
 
 class StoreConformance(

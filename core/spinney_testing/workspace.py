@@ -16,12 +16,12 @@ from spinney.errors import (
 )
 from spinney.ports import WorkspaceProvider, WorktreePlan
 from spinney_testing._base import Opening
-from spinney_testing._git_view import GitView
-from spinney_testing._locating import LocatingConformance
-from spinney_testing._open_workspace import created, request
-from spinney_testing._undoing import UndoingConformance
-from spinney_testing._work_at_stake import WorkConformance
-from spinney_testing._workspaces import changed, files_of
+from spinney_testing._files import changed, files_of
+from spinney_testing._workspace.git_view import GitView
+from spinney_testing._workspace.locating import LocatingConformance
+from spinney_testing._workspace.opened import created, request
+from spinney_testing._workspace.undoing import UndoingConformance
+from spinney_testing._workspace.work_at_stake import WorkConformance
 
 
 class WorkspaceConformance(

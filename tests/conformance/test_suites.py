@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spinney import hookspecs
-from spinney_testing._events import sample_events
+from spinney_testing._lifecycle.events import sample_events
 from spinney_testing._process import elsewhere
 from spinney_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
 from spinney_testing.recovery import RecoveryConformance

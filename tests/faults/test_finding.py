@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spinney_testing import _store_scenarios as scenarios
+from spinney_testing._store import scenarios as scenarios
 from spinney_testing.faults.crash_states import at_every_crash_state
 from spinney_testing.faults.damage import with_every_damage
 from spinney_testing.faults.disk import Model

@@ -14,10 +14,10 @@ import pytest
 from spinney.errors import CommandNotFoundError, SpawnError, WorkingDirectoryError
 from spinney.ports import Size
 from spinney_testing._base import Opening
-from spinney_testing._open_spawner import OpenSpawnerConformance
-from spinney_testing._processes import Processes
 from spinney_testing._samples import a_session
-from spinney_testing._shells import Spawn, output_of, shown
+from spinney_testing._terminal.opened import OpenSpawnerConformance
+from spinney_testing._terminal.processes import Processes
+from spinney_testing._terminal.shells import Spawn, output_of, shown
 from spinney_testing._watchdog import otherwise
 
 WAIT = "echo ready; read -r _"

@@ -13,11 +13,11 @@ from spinney.model import Changes, Session, Snapshot
 from spinney.ports import SessionStore
 from spinney.providers import Capability, ProviderSpec
 from spinney_testing._base import Opening
-from spinney_testing._open_store import OpenStoreConformance
+from spinney_testing._files import changed, files_of
 from spinney_testing._process import elsewhere
 from spinney_testing._report import DOES_NOT_APPLY
 from spinney_testing._samples import a_full_session, a_session
-from spinney_testing._workspaces import changed, files_of
+from spinney_testing._store.opened import OpenStoreConformance
 
 
 class CorruptionConformance(OpenStoreConformance, suite="store"):

@@ -11,8 +11,8 @@ from spinney.model import Session
 from spinney.ports import WorkspaceProvider, WorktreePlan, WorktreeRequest
 from spinney.providers import Role
 from spinney_testing._base import Opening, ProviderConformance
-from spinney_testing._git_view import GitView
 from spinney_testing._samples import a_session
+from spinney_testing._workspace.git_view import GitView
 
 
 class OpenWorkspaceConformance(ProviderConformance, suite="workspace"):

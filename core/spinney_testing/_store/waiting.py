@@ -13,10 +13,10 @@ from spinney.model import Changes, Snapshot
 from spinney.ports import SessionStore
 from spinney.providers import Capability
 from spinney_testing._base import PATIENCE, Opening
-from spinney_testing._open_store import OpenStoreConformance
 from spinney_testing._process import Elsewhere, elsewhere
 from spinney_testing._promises import promise
 from spinney_testing._samples import a_session
+from spinney_testing._store.opened import OpenStoreConformance
 
 TICK = 0.01
 """Seconds between two signs of life of the event loop."""

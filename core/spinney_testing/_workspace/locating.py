@@ -11,8 +11,8 @@ from spinney.errors import BranchInUseError, WorktreeMissingError
 from spinney.model import AtStake, Session
 from spinney.ports import Presence, WorkspaceProvider
 from spinney_testing._base import Opening
-from spinney_testing._git_view import GitView
-from spinney_testing._open_workspace import (
+from spinney_testing._workspace.git_view import GitView
+from spinney_testing._workspace.opened import (
     OpenWorkspaceConformance,
     request,
     session_of,

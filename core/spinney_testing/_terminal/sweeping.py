@@ -13,13 +13,13 @@ from spinney.model import Session
 from spinney.ports import SweepReport
 from spinney.providers import Capability
 from spinney_testing._base import PATIENCE, Opening
-from spinney_testing._ending import WAIT, WHEREABOUTS, job, job_in
-from spinney_testing._open_spawner import OpenSpawnerConformance
 from spinney_testing._process import elsewhere
-from spinney_testing._processes import Processes
 from spinney_testing._promises import promise
 from spinney_testing._samples import a_session
-from spinney_testing._shells import Spawn, shown
+from spinney_testing._terminal.ending import WAIT, WHEREABOUTS, job, job_in
+from spinney_testing._terminal.opened import OpenSpawnerConformance
+from spinney_testing._terminal.processes import Processes
+from spinney_testing._terminal.shells import Spawn, shown
 
 
 class SweepingConformance(OpenSpawnerConformance, suite="terminal"):

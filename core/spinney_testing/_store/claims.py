@@ -10,9 +10,9 @@ import pytest
 from spinney.errors import ClaimHeldError
 from spinney.ports import Holder, SessionStore
 from spinney_testing._base import PATIENCE, Opening
-from spinney_testing._open_store import OpenStoreConformance
 from spinney_testing._process import elsewhere
 from spinney_testing._samples import a_session
+from spinney_testing._store.opened import OpenStoreConformance
 
 ID = a_session().id
 

@@ -12,8 +12,8 @@ import pytest
 from spinney.errors import LineTooLongError, TerminalClosedError
 from spinney.ports import Size
 from spinney_testing._base import PATIENCE
-from spinney_testing._open_spawner import OpenSpawnerConformance
-from spinney_testing._shells import Spawn, output_of, shown
+from spinney_testing._terminal.opened import OpenSpawnerConformance
+from spinney_testing._terminal.shells import Spawn, output_of, shown
 from spinney_testing._watchdog import otherwise
 
 KEEP = "stty -echo; echo ready; cat >kept"

@@ -7,9 +7,9 @@ import pytest
 from spinney.providers import Capability, ProviderSpec
 from spinney_testing._base import Opening
 from spinney_testing._faults import FaultConformance
-from spinney_testing._open_store import OpenStoreConformance
 from spinney_testing._promises import promise
-from spinney_testing._store_scenarios import STORE_SCENARIOS, Noticing
+from spinney_testing._store.opened import OpenStoreConformance
+from spinney_testing._store.scenarios import STORE_SCENARIOS, Noticing
 from spinney_testing.faults import histories, leaks, limits
 from spinney_testing.faults.limits import Limit
 from spinney_testing.faults.scenario import Scenario

@@ -10,8 +10,8 @@ import pytest
 
 from spinney.ports import Attachment, AttachMode, Chunk, Gap
 from spinney_testing._base import PATIENCE
-from spinney_testing._open_spawner import OpenSpawnerConformance
-from spinney_testing._shells import Spawn, output_of, shown
+from spinney_testing._terminal.opened import OpenSpawnerConformance
+from spinney_testing._terminal.shells import Spawn, output_of, shown
 
 LINES = 450_000
 FLOOD = f"stty -opost; seq {LINES}"

@@ -6,7 +6,7 @@ import pytest
 
 from spinney.providers import Role
 from spinney_testing._faults import FaultConformance
-from spinney_testing._recovery_scenarios import RECOVERY_SCENARIOS, NoticingMarkers
+from spinney_testing._recovery.scenarios import RECOVERY_SCENARIOS, NoticingMarkers
 from spinney_testing.faults.scenario import Scenario
 
 

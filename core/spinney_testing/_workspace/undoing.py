@@ -10,8 +10,8 @@ import pytest
 
 from spinney.model import AtStake
 from spinney.ports import WorkspaceProvider
-from spinney_testing._git_view import GitView
-from spinney_testing._open_workspace import (
+from spinney_testing._workspace.git_view import GitView
+from spinney_testing._workspace.opened import (
     OpenWorkspaceConformance,
     created,
     request,

@@ -12,15 +12,15 @@ from spinney.errors import RemovalBlockedError, WorkAtStakeError
 from spinney.model import AtStake, Session
 from spinney.ports import WorkspaceProvider
 from spinney_testing._base import PATIENCE
-from spinney_testing._git_view import GitView
-from spinney_testing._open_workspace import (
+from spinney_testing._files import changed, files_of
+from spinney_testing._samples import a_session
+from spinney_testing._workspace.git_view import GitView
+from spinney_testing._workspace.opened import (
     OpenWorkspaceConformance,
     created,
     request,
     session_of,
 )
-from spinney_testing._samples import a_session
-from spinney_testing._workspaces import changed, files_of
 
 
 class WorkConformance(OpenWorkspaceConformance, suite="workspace"):

@@ -14,12 +14,12 @@ from spinney.errors import SpawnError
 from spinney.ports import Terminal
 from spinney.providers import Capability
 from spinney_testing._base import PATIENCE, Opening
-from spinney_testing._ending import WAIT, WHEREABOUTS, job
-from spinney_testing._open_spawner import OpenSpawnerConformance
-from spinney_testing._processes import Processes
 from spinney_testing._promises import promise
 from spinney_testing._samples import a_session
-from spinney_testing._shells import Spawn, output_of, shown
+from spinney_testing._terminal.ending import WAIT, WHEREABOUTS, job
+from spinney_testing._terminal.opened import OpenSpawnerConformance
+from spinney_testing._terminal.processes import Processes
+from spinney_testing._terminal.shells import Spawn, output_of, shown
 
 MANY = 20
 CHECKPOINTS = 10

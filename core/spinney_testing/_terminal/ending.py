@@ -11,10 +11,10 @@ import pytest
 
 from spinney.model import ExitStatus
 from spinney_testing._base import PATIENCE
-from spinney_testing._open_spawner import OpenSpawnerConformance
-from spinney_testing._processes import Processes
 from spinney_testing._samples import a_session
-from spinney_testing._shells import Spawn, output_of, shown
+from spinney_testing._terminal.opened import OpenSpawnerConformance
+from spinney_testing._terminal.processes import Processes
+from spinney_testing._terminal.shells import Spawn, output_of, shown
 
 WAIT = "while :; do sleep 0.05; done"
 """Waits where signals are handled meanwhile: `read` alone would not be interrupted."""

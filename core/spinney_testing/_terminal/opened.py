@@ -10,8 +10,8 @@ import pytest
 
 from spinney.providers import Role
 from spinney_testing._base import Opening, ProviderConformance
-from spinney_testing._processes import Processes
-from spinney_testing._shells import Spawn
+from spinney_testing._terminal.processes import Processes
+from spinney_testing._terminal.shells import Spawn
 
 
 class OpenSpawnerConformance(ProviderConformance, suite="terminal"):
