@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HOOKS = "hooks answer in time with nothing or a veto"
+HOOKS = "every hook is implemented as specified"
 
 
 def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -46,15 +47,28 @@ def test_a_dry_run_of_rebuild_changes_nothing(
 
 
 @pytest.mark.requirement("R5.3")
-def test_rebuild_brings_back_what_an_old_copy_of_the_record_lacks(
+def test_rebuild_brings_back_what_another_program_has_dropped_from_the_record(
+    spinney: Spinney, repository: Path, created: dict[str, object]
+) -> None:
+    record = json.loads((repository / STATE).read_bytes())
+    two = spinney("new", "two", "--no-attach", "--json").json
+    del record["spinney"]
+    (repository / STATE).write_text(json.dumps(record))
+    assert spinney("ls", "--json").json == [created]
+    accepted = (repository / STATE).read_bytes()
+    assert spinney("rebuild", "--dry-run", "--json").json == [two]
+    assert (repository / STATE).read_bytes() == accepted
+    assert re.search(r"^two +idle +feature/two ", spinney("rebuild").out, re.MULTILINE)
+    assert spinney("ls", "--json").json == [created, two]
+
+
+@pytest.mark.requirement("R5.1")
+def test_an_old_copy_of_the_record_that_is_put_back_loses_nothing(
     spinney: Spinney, repository: Path, created: dict[str, object]
 ) -> None:
     old = (repository / STATE).read_bytes()
     two = spinney("new", "two", "--no-attach", "--json").json
     (repository / STATE).write_bytes(old)
-    assert spinney("rebuild", "--dry-run", "--json").json == [two]
-    assert (repository / STATE).read_bytes() == old
-    assert re.search(r"^two +idle +feature/two ", spinney("rebuild").out, re.MULTILINE)
     assert spinney("ls", "--json").json == [created, two]
 
 

@@ -110,8 +110,7 @@ async def test_where_a_directory_for_locks_is_named_they_lie_there(
         await store.transact(lambda _: Changes(put=(session,)))
     assert list((workspace / ".git").iterdir()) == []
     there = [path.name for path in (tmp_path / "locks").rglob("*") if path.is_file()]
-    name = ".claude-container-sessions.json"
-    assert sorted(there) == sorted([f"{name}.bak", f"{name}.lock", session.id])
+    assert sorted(there) == sorted([".claude-container-sessions.json.lock", session.id])
 
 
 def test_stores_that_share_a_directory_for_locks_share_none(tmp_path) -> None:

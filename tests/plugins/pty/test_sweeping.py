@@ -47,7 +47,12 @@ def left_behind(session, tmp_path) -> Iterator:
                 stdout=subprocess.PIPE,
             )
         )
-        _until(lambda: environ_of(started[-1].pid) not in (None, frozenset({b""})))
+        _until(
+            lambda: (
+                environ_of(started[-1].pid) not in (None, frozenset({b""}))
+                or started[-1].poll() is not None
+            )
+        )
         return started[-1]
 
     yield start
