@@ -13,10 +13,10 @@ Or as a class of tests, which may say more of the provider than its name does::
         def provider(self) -> ProviderSpec:
             return next(iter(my_plugin.spinney_providers()))
 
-There is one suite for each port and one for lifecycle hooks: ``store.StoreConformance``,
-``workspace.WorkspaceConformance``, ``recovery.RecoveryConformance``, ``spawner.SpawnerConformance``
-and ``lifecycle.LifecyclePluginConformance``. Each test is a *promise*, runs on asyncio and on trio,
-and has its line in the report at the end. They come with the extra ``spinney[testing]``.
+There is one suite for each port, in the modules ``store``, ``workspace``, ``recovery``, ``spawner``
+and ``status``, and one for lifecycle hooks, in ``lifecycle``. Each test is a *promise*, runs on
+asyncio and on trio, and has its line in the report at the end. They come with the extra
+``spinney[testing]``.
 """
 
 from pkgutil import iter_modules

@@ -17,6 +17,7 @@ from spinney_testing._base import Conformance
 from spinney_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
 from spinney_testing.recovery import RecoveryConformance
 from spinney_testing.spawner import SpawnerConformance
+from spinney_testing.status import StatusConformance
 from spinney_testing.store import StoreConformance
 from spinney_testing.workspace import WorkspaceConformance
 
@@ -25,6 +26,7 @@ SUITES: dict[Role, type[Conformance]] = {
     Role.WORKSPACE: WorkspaceConformance,
     Role.RECOVERY: RecoveryConformance,
     Role.TERMINAL: SpawnerConformance,
+    Role.STATUS: StatusConformance,
 }
 _LIFECYCLE = "lifecycle"
 
@@ -50,8 +52,7 @@ def suites_for(chosen: Iterable[str]) -> Iterator[type[Conformance]]:
 
 
 def _all(plugins: Plugins) -> Iterator[str]:
-    specs = [offer.spec for offer in plugins.offers if offer.spec.role in SUITES]
-    yield from (f"{spec.role.value}:{spec.name}" for spec in specs)
+    yield from (f"{offer.spec.role.value}:{offer.spec.name}" for offer in plugins.offers)
     hooked = {found.plugin for hook in LIFECYCLE_HOOKS for found in plugins.implementations(hook)}
     yield from (f"{_LIFECYCLE}:{plugin}" for plugin in sorted(hooked))
 

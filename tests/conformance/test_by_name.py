@@ -34,11 +34,11 @@ def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) ->
 def test_each_role_has_its_suite(tmp_path: Path) -> None:
     named = [
         f"--spinney-provider={role}"
-        for role in ("store:json", "workspace:git", "recovery:git", "terminal:pty")
+        for role in ("store:json", "workspace:git", "recovery:git", "terminal:pty", "status:status")
     ]
     done = run(tmp_path, *named, "--collect-only")
     assert done.returncode == pytest.ExitCode.OK, done.stdout
-    for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty"):
+    for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty", "status_status"):
         assert f"::Test_{title}::" in done.stdout
 
 

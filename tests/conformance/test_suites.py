@@ -13,6 +13,7 @@ from spinney_testing._process import elsewhere
 from spinney_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
 from spinney_testing.recovery import RecoveryConformance
 from spinney_testing.spawner import SpawnerConformance
+from spinney_testing.status import StatusConformance
 from spinney_testing.store import StoreConformance, counts
 from spinney_testing.workspace import WorkspaceConformance
 
@@ -21,6 +22,7 @@ SUITES = [
     WorkspaceConformance,
     RecoveryConformance,
     SpawnerConformance,
+    StatusConformance,
     LifecyclePluginConformance,
 ]
 

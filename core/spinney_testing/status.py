@@ -1,0 +1,143 @@
+"""What every status provider must do: see :class:`spinney.ports.StatusDetector`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from spinney.config import ManagerConfig
+from spinney.model import SessionStatus, Source
+from spinney.ports import AttachMode, Conclusion, StatusDetector, StatusWatch, Stuck, Terminal
+from spinney.providers import Role
+from spinney_testing._base import PATIENCE, Opening, ProviderConformance
+from spinney_testing._opening import Context
+from spinney_testing._samples import a_session
+from spinney_testing._terminal.shells import Spawn, output_of, shown
+
+ASKED = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
+ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
+
+
+class StatusConformance(ProviderConformance, suite="status"):
+    """Tests of a status provider. Define the fixture ``provider``.
+
+    The processes are POSIX shells, in the terminal that a manager uses by default.
+    """
+
+    role = Role.STATUS
+
+    @pytest.fixture
+    async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:
+        """Return what starts a shell script; it is ended after the test."""
+        terminal = ManagerConfig(workspace=workspace).terminal
+        async with Context(workspace).open(Role.TERMINAL, terminal) as spawner:
+            spawn = Spawn(spawner, workspace)
+            try:
+                yield spawn
+            finally:
+                with anyio.CancelScope(shield=True):
+                    for started in spawn.terminals:
+                        await started.terminate(0)
+
+    @pytest.fixture
+    async def detector(self, opening: Opening) -> AsyncIterator[StatusDetector]:
+        """Return the status provider, opened."""
+        async with opening.open() as detector:
+            yield detector
+
+    async def test_what_is_told_is_concluded_with_its_message(
+        self, detector: StatusDetector, spawn: Spawn
+    ) -> None:
+        terminal = await spawn("read -r _")
+        async with watched(detector, terminal) as (watch, findings):
+            watch.tell(ASKED)
+            assert await concluded(findings, ASKED.status) == ASKED
+
+    async def test_what_is_told_of_one_process_is_not_concluded_of_another(
+        self, detector: StatusDetector, spawn: Spawn
+    ) -> None:
+        one, other = await spawn("read -r _"), await spawn("read -r _")
+        async with (
+            watched(detector, one) as (watch, findings),
+            watched(detector, other) as (_, others),
+        ):
+            watch.tell(ASKED)
+            await concluded(findings, ASKED.status)
+            await other.write(b"\n")
+            with anyio.fail_after(PATIENCE):
+                assert ASKED not in [finding async for finding in others]
+
+    async def test_the_watch_ends_with_its_process(
+        self, detector: StatusDetector, spawn: Spawn
+    ) -> None:
+        terminal = await spawn("echo first; read -r _; echo last")
+        async with watched(detector, terminal) as (_, findings):
+            await shown(terminal, b"first")
+            await terminal.write(b"\n")
+            with anyio.fail_after(PATIENCE):
+                found = [finding async for finding in findings]
+        conclusions = [finding for finding in found if isinstance(finding, Conclusion)]
+        assert {conclusion.status for conclusion in conclusions} <= ALLOWED
+        assert all(0 <= conclusion.confidence <= 1 for conclusion in conclusions)
+
+    async def test_the_watch_over_what_has_ended_ends_at_once(
+        self, detector: StatusDetector, spawn: Spawn
+    ) -> None:
+        terminal = await spawn("exit 3")
+        await output_of(terminal)
+        async with watched(detector, terminal) as (_, findings):
+            with anyio.fail_after(PATIENCE):
+                assert [finding async for finding in findings if isinstance(finding, Stuck)] == []
+
+    async def test_a_watch_that_nobody_asks_holds_up_nobody(
+        self, detector: StatusDetector, spawn: Spawn
+    ) -> None:
+        script = "read -r _; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"
+        terminal = await spawn(script)
+        async with watched(detector, terminal), terminal.attach(mode=AttachMode.LOSSLESS) as view:
+            await terminal.write(b"\n")
+            seen = bytearray(view.snapshot)
+            with anyio.fail_after(PATIENCE):
+                async for part in view:
+                    seen += getattr(part, "data", b"")
+        assert seen.endswith(b"line 19999\r\n")
+
+    async def test_a_watch_that_is_given_up_leaves_the_process_alone(
+        self, detector: StatusDetector, spawn: Spawn
+    ) -> None:
+        terminal = await spawn("read -r line; echo got $line")
+        with anyio.CancelScope() as scope:
+            async with watched(detector, terminal) as (_, findings):
+                scope.cancel()
+                await anext(findings)
+        await terminal.write(b"input\n")
+        assert (await output_of(terminal)).endswith(b"got input\r\n")
+
+
+@asynccontextmanager
+async def watched(
+    detector: StatusDetector, terminal: Terminal
+) -> AsyncIterator[tuple[StatusWatch, AsyncIterator[Conclusion | Stuck]]]:
+    """Watch ``terminal``; give the watch, and its findings."""
+    session = a_session(id=terminal.session_id, status=SessionStatus.ACTIVE, pty_pid=terminal.pid)
+    async with (
+        detector.watch(session, terminal) as watch,
+        aclosing(cast("Any", aiter(watch))) as findings,
+    ):
+        yield watch, findings
+
+
+async def concluded(
+    findings: AsyncIterator[Conclusion | Stuck], status: SessionStatus
+) -> Conclusion:
+    """Return the next conclusion of ``status``."""
+    with anyio.fail_after(PATIENCE):
+        async for finding in findings:
+            if isinstance(finding, Conclusion) and finding.status is status:
+                return finding
+    pytest.fail(f"{status} was never concluded")
