@@ -19,6 +19,8 @@ from spinney_testing.faults.scenario import Scenario
 from spinney_testing.faults.shim import Fault
 from spinney_testing.faults.system_calls import at_every_system_call
 
+STATES = 500
+"""How many crash states of each kind are judged, where a provider's writes allow more."""
 SAMPLE = 500
 """How many damages of each file are tried on a provider that need not notice them."""
 
@@ -85,7 +87,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
     def test_every_state_that_a_power_cut_may_leave_is_what_was_promised(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
-        require_sound(at_every_crash_state(scenario, **laboratory))
+        require_sound(at_every_crash_state(scenario, limit=STATES, **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.CHECKSUMMED)

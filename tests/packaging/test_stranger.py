@@ -21,7 +21,7 @@ def test_a_stranger_proves_its_store_in_a_tox_of_its_own(tmp_path: Path) -> None
     outer = ("TOX", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST")
     env = {key: value for key, value in os.environ.items() if not key.startswith(outer)}
     done = subprocess.run(
-        [sys.executable, "-m", "tox", "--workdir", str(tmp_path / "tox")],
+        [sys.executable, "-m", "tox", "-e", "py", "--workdir", str(tmp_path / "tox")],
         cwd=checkout,
         env={**env, "SPINNEY": str(wheel)},
         text=True,

@@ -44,7 +44,8 @@ def at_every_crash_state(
         scenario: the work, and its judge.
         opening: the provider, on a workspace that nobody else uses meanwhile.
         models: what may be missing after a crash.
-        limit: how many states of each model are judged; the rest is counted as left out.
+        limit: how many states of each model and trace are judged, evenly spread; the rest is
+            counted as left out.
         backend: the event loop of the work and of the checks.
         timeout: seconds after which a check is taken to hang, which is a violation.
         server: forks the runs; one of its own unless given.
@@ -64,9 +65,10 @@ def at_every_crash_state(
             states = CrashStates(root, lab.prepared, numbers, calls)
             for model in models:
                 every = list(states.each(model))
-                left_out += max(0, len(every) - limit)
-                for start in range(0, min(len(every), limit), _BATCH):
-                    batch = every[start : min(start + _BATCH, limit)]
+                chosen = every[:: -(-len(every) // limit) or 1]
+                left_out += len(every) - len(chosen)
+                for start in range(0, len(chosen), _BATCH):
+                    batch = chosen[start : start + _BATCH]
                     tried[model] += len(batch)
                     for state, broken in _judged(lab, batch):
                         violations.append(Violation(state.where, f"{model} crash{fault}", broken))

@@ -6,10 +6,10 @@ The count lies in ``.commits`` of the workspace.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
-from spinney import Holder, Options, ProviderContext, ProviderSpec, Role, hookimpl
+from spinney import Capability, Holder, Options, ProviderContext, ProviderSpec, Role, hookimpl
 from spinney.model import SessionId, Snapshot
 from spinney.ports import Claim, Committed, SessionStore, Transaction
 
@@ -35,7 +35,8 @@ class CountingStore(SessionStore):
     async def transact(self, fn: Transaction) -> Committed:
         """See :meth:`spinney.ports.SessionStore.transact`."""
         committed = await self._inner.transact(fn)
-        with self._file.open("a") as file:
+        # The commit is durable; a count that cannot be written is lost.
+        with suppress(OSError), self._file.open("a") as file:
             file.write(f"{committed.revision}\n")
         return committed
 
@@ -64,4 +65,5 @@ async def open_store(
 @hookimpl
 def spinney_providers() -> list[ProviderSpec]:
     """Offer the store."""
-    return [ProviderSpec(Role.STORE, "counting", open_store, CountingOptions)]
+    capabilities = frozenset({Capability.FILE_BACKED, Capability.MULTI_PROCESS})
+    return [ProviderSpec(Role.STORE, "counting", open_store, CountingOptions, capabilities)]
