@@ -24,7 +24,7 @@ from spinney_json import _files, _locks
 
 _TRIES = 50
 _PAUSE = 0.002
-"""Seconds, at most, until a claim that met a probe is tried again."""
+"""Seconds, at most and times the number of the try, until a claim that met a probe tries again."""
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ def _locked(path: str) -> int | None:
         TimeoutError: probes came so densely that it could not be told.
         OSError: the file or its lock cannot be used.
     """
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
         fd = _locks.opened(path)
         locked = False
         try:
@@ -141,7 +141,8 @@ def _locked(path: str) -> int | None:
                 _locks.closed(fd)
         if locked:
             return fd
-        time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - spreads contenders, hides nothing
+        # Longer and longer: a prober may lose its processor while it probes.
+        time.sleep(random.uniform(0, _PAUSE * number))  # noqa: S311 - spreads, hides nothing
     raise TimeoutError(f"{path} is probed all the time")
 
 
