@@ -22,8 +22,9 @@ from spinney_testing._terminal.processes import Processes
 from spinney_testing._terminal.shells import Spawn, output_of, shown
 
 MANY = 20
-CHECKPOINTS = 10
-"""At so many of its first checkpoints a spawn is cancelled."""
+CHECKPOINTS, MOMENTS = 10, 200
+"""A spawn is cancelled at its first checkpoints, then a millisecond later each time, until it is
+done before: at so many moments at most."""
 
 
 class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
@@ -66,7 +67,7 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
     async def test_a_cancelled_spawn_leaves_no_process(
         self, spawn: Spawn, processes: Processes
     ) -> None:
-        for checkpoints in range(CHECKPOINTS):
+        for moment in range(MOMENTS):
             session = a_session()
             started: list[Terminal] = []
 
@@ -75,12 +76,11 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(start)
-                for _ in range(checkpoints):
-                    await anyio.lowlevel.checkpoint()
+                await come(moment)
                 tasks.cancel_scope.cancel()
             if started:
                 break
-            assert processes.of(session.id) == set(), f"cancelled at checkpoint {checkpoints}"
+            assert processes.of(session.id) == set(), f"cancelled at moment {moment}"
 
     @promise(without=Capability.ADOPT)
     @pytest.mark.parametrize("where", WHEREABOUTS)
@@ -120,3 +120,11 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
             for _ in range(MANY):
                 with pytest.raises(SpawnError):
                     await spawn.command(command, cwd=str(cwd))
+
+
+async def come(moment: int) -> None:
+    """Wait until a moment in the life of what was begun just now."""
+    for _ in range(min(moment, CHECKPOINTS)):
+        await anyio.lowlevel.checkpoint()
+    if moment > CHECKPOINTS:
+        await anyio.sleep((moment - CHECKPOINTS) / 1000)

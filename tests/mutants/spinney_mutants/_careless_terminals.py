@@ -91,10 +91,10 @@ def waits_for_no_viewer(_: Part) -> Part:
     return lambda self: self.ring.capacity
 
 
-def waits_for_every_viewer(_: Part) -> Part:
-    def careless(self: Any) -> int:
-        seen = min((viewer.cursor for viewer in self._viewers), default=self.ring.end)
-        return self.ring.capacity - (self.ring.end - seen)
+def waits_for_every_viewer(add: Part) -> Part:
+    def careless(self: Any, viewer: Any) -> None:
+        viewer.lossless = True
+        add(self, viewer)
 
     return careless
 

@@ -107,7 +107,7 @@ SPAWNERS = (
         "waits-for-every-viewer",
         "A viewer that does not read holds up the process, though nobody asked for that.",
         "a viewer that never reads holds up nobody",
-        replaces={"spinney_pty._output:Output._room": careless.waits_for_every_viewer},
+        replaces={"spinney_pty._output:Output.add": careless.waits_for_every_viewer},
     ),
     _mutant(
         "waits-for-a-viewer-when-ending",
