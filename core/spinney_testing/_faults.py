@@ -22,7 +22,7 @@ from spinney_testing.faults.system_calls import at_every_system_call
 STATES = 500
 """How many crash states of each kind are judged, where a provider's writes allow more."""
 SAMPLE = 500
-"""How many damages of each file are tried on a provider that need not notice them."""
+"""How many damages of each file are tried where not all are."""
 
 
 class LaboratoryArguments(TypedDict):
@@ -94,7 +94,9 @@ class FaultConformance(ProviderConformance, suite="provider"):
     def test_every_cut_and_every_flipped_bit_is_noticed(
         self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
-        require_sound(with_every_damage(noticing, **laboratory))
+        # All of it once: which event loop waits makes no difference to what is read.
+        sample = SAMPLE if laboratory["backend"] == "trio" else None
+        require_sound(with_every_damage(noticing, sample=sample, **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED, without=Capability.CHECKSUMMED)
