@@ -47,12 +47,8 @@ def left_behind(session, tmp_path) -> Iterator:
                 stdout=subprocess.PIPE,
             )
         )
-        _until(
-            lambda: (
-                environ_of(started[-1].pid) not in (None, frozenset({b""}))
-                or started[-1].poll() is not None
-            )
-        )
+        pid = started[-1].pid
+        _until(lambda: environ_of(pid) not in (None, frozenset({b""})) or has_ended(pid))
         return started[-1]
 
     yield start
@@ -60,6 +56,11 @@ def left_behind(session, tmp_path) -> Iterator:
         process.kill()
         process.stdout.close()
         process.wait()
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether the process has ended, without forgetting it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _until(holds: Callable[[], bool]) -> None:
