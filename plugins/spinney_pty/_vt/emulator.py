@@ -40,6 +40,18 @@ class Cursor:
     origin: bool = False
 
 
+def _within(count: int, place: int) -> int:
+    return min(max(0, place), count - 1)
+
+
+def _moved(saved: Cursor | None, up: int, rows: int, columns: int) -> Cursor | None:
+    """Return a saved cursor on a screen of another size."""
+    if saved is None:
+        return None
+    row, column = _within(rows, saved.row - up), _within(columns, saved.column)
+    return replace(saved, row=row, column=column)
+
+
 class Emulator:
     """A terminal without a window. Rows and columns count from 0."""
 
@@ -104,17 +116,18 @@ class Emulator:
         """Change the size, as a terminal does before its program draws anew."""
         if (rows, columns) == (self.rows, self.columns):
             return
-        self.row -= self.grid.resize(rows, columns, self.row)
+        gone = self.grid.resize(rows, columns, self.row)
+        self.row = _within(rows, self.row - gone)
+        self.column = _within(columns, self.column)
+        self.saved = _moved(self.saved, gone, rows, columns)
         if self.main:
             grid, saved = self.main
             gone = grid.resize(rows, columns, saved.row if saved else 0)
-            if saved:
-                saved = replace(saved, row=max(0, saved.row - gone))
-            self.main = grid, saved
-        self.tabs |= set(range(-(-self.columns // _TAB) * _TAB, columns, _TAB)) - {0}
+            self.main = grid, _moved(saved, gone, rows, columns)
+        new = range(-(-self.columns // _TAB) * _TAB, columns, _TAB)
+        self.tabs = {stop for stop in self.tabs if stop < columns} | set(new) - {0}
         self.rows, self.columns = rows, columns
         self.top, self.bottom = 0, rows - 1
-        self.row, self.column = min(max(0, self.row), rows - 1), min(self.column, columns - 1)
 
     # What the parser finds.
 

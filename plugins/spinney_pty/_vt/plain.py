@@ -61,6 +61,11 @@ def _lines_back(data: bytes, at: int, end: int, lines: int) -> int:
     return end
 
 
+def is_plain(data: bytes) -> bool:
+    """Return whether :func:`shorten` makes short work of ``data``."""
+    return _end_of_plain(data, 0) >= len(data) - LEAST
+
+
 def lasting(data: bytes) -> bytes:
     """Return the sequences of ``data`` whose effect lasts: modes, margins, colours, erasures.
 

@@ -30,6 +30,8 @@ def render(emulator: Emulator, rows: int, columns: int) -> bytes:
         grid, saved = emulator.main
         out += _cells(grid, 0, rows, columns)
         out.append(_cursor(saved or Cursor(), grid, emulator.top))
+        if saved and emulator.entered_by != 1049:  # which saves by itself
+            out.append("\x1b7")
         out.append(f"\x1b[?{emulator.entered_by}h{_BARE}\x1b[H\x1b[2J")
     out += _cells(emulator.grid, first, rows, columns)
     if emulator.saved and fits:
