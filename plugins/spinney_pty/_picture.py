@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from spinney.ports import Resize, Screen, Size
 from spinney_pty._ring import Ring
-from spinney_pty._vt import Emulator, is_plain, render
+from spinney_pty._vt import Emulator, render
 
 _LITTLE = 4096
 """Bytes read at once by which one tells what comes slowly."""
@@ -61,10 +61,13 @@ class Picture:
             return
         if came <= _LITTLE:
             self._advance(min(ring.end, self.at + 2 * came))
-        elif not self._pass_over():
+            return
+        self._pass_over()
+        if ring.end >= self.due:
             self._advance(self.at + _LITTLE)  # a prompt, then a flood
-            if not self._pass_over():
-                self._skim(ring.end - ring.capacity // 4)
+            self._pass_over()
+        if ring.end >= self.due:
+            self._skim(ring.end - ring.capacity // 4)
 
     @property
     def is_near(self) -> bool:
@@ -72,9 +75,9 @@ class Picture:
         return self._behind <= _SLICE
 
     def approach(self) -> None:
-        """Interpret some of what is left: plain text of any length, or one slice."""
-        if not self._pass_over():
-            self._advance(min(self._ring.end, self.at + _SLICE))
+        """Interpret some of what is left: plain text of any length, and one slice."""
+        self._pass_over()
+        self._advance(min(self._ring.end, self.at + _SLICE))
 
     def screen(self, size: Size | None) -> Screen:
         """Return the screen at the end of the ring, for a terminal of ``size``."""
@@ -91,14 +94,12 @@ class Picture:
             self._emulator = Emulator(*_bounded(self._sizes[0].size))
         return self._emulator
 
-    def _pass_over(self) -> bool:
-        """Interpret all that is left, if nearly all of it is text that scrolled away."""
-        ring = self._ring
-        self._mind_loss()
-        if not is_plain(ring.read(self.at, self._behind)):
-            return False
-        self._advance(ring.end)
-        return True
+    def _pass_over(self) -> None:
+        """Go on behind plain text that scrolled away, and was written at one size."""
+        self._advance(self.at)
+        later = (resize.offset for resize in self._sizes if resize.offset > self.at)
+        end = min(later, default=self._ring.end)
+        self.at += self._begun().pass_over(self._ring.read(self.at, end - self.at))
 
     def _skim(self, to: int) -> None:
         self._mind_loss()

@@ -5,7 +5,6 @@ machine is Paul Williams' "A parser for DEC's ANSI-compatible video terminals".
 """
 
 from spinney_pty._vt.emulator import Emulator
-from spinney_pty._vt.plain import is_plain
 from spinney_pty._vt.render import render
 
-__all__ = ["Emulator", "is_plain", "render"]
+__all__ = ["Emulator", "render"]

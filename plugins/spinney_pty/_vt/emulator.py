@@ -98,10 +98,16 @@ class Emulator:
         while at < len(data):
             self.parser.feed(data[at : at + plain.LEAST])
             at += plain.LEAST
-            inside = self.top <= self.row <= self.bottom
-            if len(data) - at > plain.LEAST and inside and self.parser.at_rest:
-                style, at = plain.shorten(data, at, self.rows, self.columns)
-                self.parser.feed(style)
+            if len(data) - at > plain.LEAST:
+                at = self.pass_over(data, at)
+
+    def pass_over(self, data: bytes, at: int = 0) -> int:
+        """Pass over text that later text of ``data`` covers; return where to go on."""
+        if not (self.top <= self.row <= self.bottom and self.parser.at_rest):
+            return at
+        style, at = plain.shorten(data, at, self.rows, self.columns)
+        self.parser.feed(style)
+        return at
 
     def skim(self, data: bytes) -> None:
         """Obey only what outlasts the text of ``data``; what is left unfinished is forgotten."""

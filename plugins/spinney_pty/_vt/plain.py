@@ -14,11 +14,11 @@ LEAST = 4096
 """Bytes that are interpreted anyway."""
 _BYTES_A_CELL = 16
 
-_PLAIN = re.compile(rb"[^\x0e\x0f\x1b]*+(?:\x1b\[[0-9;:]*+m[^\x0e\x0f\x1b]*+)*+")
+_OTHER = re.compile(rb"\x1b(?!\[[0-9;:]*m)")
 _STYLE = re.compile(rb"\x1b\[[0-9;:]*m")
 _RESETS = (b"\x1b[m", b"\x1b[0m")
 _LASTING = re.compile(
-    rb"\x1b(?:\[[<=>?]?[0-9;:]*[hlmru]|\[!p|\[[0-9;]*[HJ]|\[[0-9]* q|[78=>c]|[()][0B])"
+    rb"\x1b(?:\[[<=>?]?[0-9;:]*[hlmru]|\[!p|\[[0-3]?J|\[(?:1;1)?H|\[[0-9]* q|[78=>c]|[()][0B])"
 )
 
 
@@ -41,15 +41,19 @@ def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
         begun = data.rfind(b"\x1b", at, cut)
         if begun >= 0 and (style := _STYLE.match(data, begun)) and style.end() > cut:
             cut = begun
+    if data.find(b"\x1b", at, cut) < 0:  # quicker than looking for sequences
+        return b"", cut
     reset = max(data.rfind(sequence, at, cut) for sequence in _RESETS)
     return b"".join(_STYLE.findall(data, max(at, reset), cut)), cut
 
 
 def _end_of_plain(data: bytes, at: int) -> int:
-    if all(data.find(control, at) < 0 for control in (b"\x1b", b"\x0e", b"\x0f")):
-        return len(data)
-    found = _PLAIN.match(data, at)
-    return found.end() if found else at
+    other = _OTHER.search(data, at) if b"\x1b" in data else None
+    end = other.start() if other else len(data)
+    for shift in (b"\x0e", b"\x0f"):
+        if (found := data.find(shift, at, end)) >= 0:
+            end = found
+    return end
 
 
 def _lines_back(data: bytes, at: int, end: int, lines: int) -> int:
@@ -59,11 +63,6 @@ def _lines_back(data: bytes, at: int, end: int, lines: int) -> int:
         if end < 0:
             break
     return end
-
-
-def is_plain(data: bytes) -> bool:
-    """Return whether :func:`shorten` makes short work of ``data``."""
-    return _end_of_plain(data, 0) >= len(data) - LEAST
 
 
 def lasting(data: bytes) -> bytes:
