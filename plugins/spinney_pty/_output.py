@@ -68,7 +68,7 @@ class Output:
         self.ring = Ring(scrollback)
         self.sizes = [Resize(0, size)]
         self.picture = Picture(self.ring, self.sizes)
-        self._due = self.picture.due
+        self._due = scrollback // 2
         self.closed = False
         self._viewers = 0
         self._lossless: list[Viewer] = []
@@ -104,8 +104,7 @@ class Output:
                     return Pumped.HANGUP
                 ring.append(data)
                 if ring.end >= self._due:
-                    self.picture.keep_up(len(data))
-                    self._due = self.picture.due
+                    self._due = self.picture.keep_up(len(data))
                 if len(data) < _WHOLE:
                     return Pumped.SPENT
                 until = until or turn()

@@ -5,22 +5,25 @@ ring, and is interpreted when somebody wants to see the screen, or when the ring
 overwrite it. Three ways then:
 
 - plain text that scrolled away is passed over, which loses nothing;
-- other output is interpreted as it comes, as long as it comes slowly;
-- what comes too fast for that is skimmed: modes, margins and erasures count, text does not. That
+- other output is interpreted as it comes, up to a megabyte a second, and more for a while;
+- what comes faster is skimmed: modes, margins and erasures count, text does not. That
   alone is an approximation, which whatever draws the whole screen anew ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import perf_counter
+
 from spinney.ports import Resize, Screen, Size
 from spinney_pty._ring import Ring
 from spinney_pty._vt import Emulator, render
 
-_LITTLE = 4096
-"""Bytes read at once by which one tells what comes slowly."""
-_SLICE = 16 * 1024
+_RATE = 1_000_000
+"""Bytes a second that are interpreted as they come, a quarter of what is possible."""
+_SLICE = 8 * 1024
 """Bytes that are interpreted without a pause: some milliseconds."""
-_MOST_LEFT = 8 * _SLICE
+_MOST_LEFT = 16 * _SLICE
 _MOST_ROWS, _MOST_COLUMNS = 500, 1000
 """What there is of a window that claims to be larger; a process may ask for 65535 by 65535."""
 
@@ -32,10 +35,14 @@ def _bounded(size: Size) -> tuple[int, int]:
 class Picture:
     """The screen as it was at the offset :attr:`at`."""
 
-    __slots__ = ("_emulator", "_ring", "_sizes", "at")
+    __slots__ = ("_clock", "_emulator", "_kept_up", "_ring", "_sizes", "at")
 
-    def __init__(self, ring: Ring, sizes: list[Resize]) -> None:
+    def __init__(
+        self, ring: Ring, sizes: list[Resize], clock: Callable[[], float] = perf_counter
+    ) -> None:
         """Follow ``ring``, written to windows of ``sizes``, which its owner keeps up to date."""
+        self._clock = clock
+        self._kept_up = 0.0
         self._ring = ring
         self._sizes = sizes
         self._emulator: Emulator | None = None
@@ -45,29 +52,27 @@ class Picture:
     def _behind(self) -> int:
         return self._ring.end - self.at
 
-    @property
-    def due(self) -> int:
-        """The end of the ring from which on :meth:`keep_up` must be called."""
-        return self.at + self._ring.capacity // 2
-
-    def keep_up(self, came: int) -> None:
-        """See to it that the ring overwrites nothing unseen.
+    def keep_up(self, came: int) -> int:
+        """See to it that the ring overwrites nothing unseen, at a bounded cost.
 
         Args:
-            came: how many bytes were read since the last time; many come too fast.
+            came: bytes that were just read.
+
+        Returns:
+            The end of the ring at which to do so again.
         """
         ring = self._ring
-        if ring.end < self.due:
-            return
-        if came <= _LITTLE:
-            self._advance(min(ring.end, self.at + 2 * came))
-            return
+        most = ring.capacity // 2
         self._pass_over()
-        if ring.end >= self.due:
-            self._advance(self.at + _LITTLE)  # a prompt, then a flood
-            self._pass_over()
-        if ring.end >= self.due:
-            self._skim(ring.end - ring.capacity // 4)
+        if self._behind > most:
+            now = self._clock()
+            earned = int(min(now - self._kept_up, 1.0) * _RATE)
+            self._kept_up = now
+            self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)))
+            self._pass_over()  # a prompt, then a flood
+        if self._behind > most + most // 2:
+            self._skim(ring.end - most // 2)
+        return max(self.at + most, ring.end + min(_SLICE, most // 4))
 
     @property
     def is_near(self) -> bool:

@@ -20,18 +20,21 @@ SIZE = Size(24, 80)
 class Written:
     """A ring, what is seen of it, and all that was ever written."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self.ring = Ring(capacity)
+    def __init__(self, rate: float = 1e9) -> None:
+        """Write ``rate`` bytes a second."""
+        self.ring = Ring(CAPACITY)
         self.sizes = [Resize(0, SIZE)]
-        self.picture = Picture(self.ring, self.sizes)
+        self.picture = Picture(self.ring, self.sizes, lambda: len(self.whole) / rate)
         self.whole = b""
+        self._due = CAPACITY // 2
 
     def write(self, data: bytes, at_once: int) -> None:
         for at in range(0, len(data), at_once):
             piece = data[at : at + at_once]
             self.ring.append(piece)
             self.whole += piece
-            self.picture.keep_up(len(piece))
+            if self.ring.end >= self._due:
+                self._due = self.picture.keep_up(len(piece))
 
     def should_be(self) -> bytes:
         emulator = Emulator(SIZE.rows, SIZE.columns)
@@ -60,7 +63,7 @@ def test_text_that_scrolled_away_is_passed_over_and_nothing_is_lost(line, at_onc
 
 
 def test_what_comes_slowly_is_shown_as_it_is_long_after_the_ring_has_lost_it():
-    written = Written()
+    written = Written(rate=500_000)
     written.write(b"\x1b[?1049h\x1b[Htop", 100)
     written.write(b"\x1b[20;1H\x1b[2Kworking\x1b[7m|\x1b[m" * 20_000, 1000)
     assert written.ring.start > 0
