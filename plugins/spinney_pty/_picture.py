@@ -17,7 +17,7 @@ from time import perf_counter
 
 from spinney.ports import Resize, Screen, Size
 from spinney_pty._ring import Ring
-from spinney_pty._vt import Emulator, render
+from spinney_pty._vt import SPECIAL, TAIL_A_CELL, Emulator, render
 
 _RATE = 1_000_000
 """Bytes a second that are interpreted as they come, a quarter of what is possible."""
@@ -102,9 +102,15 @@ class Picture:
     def _pass_over(self) -> None:
         """Go on behind plain text that scrolled away, and was written at one size."""
         self._advance(self.at)
-        later = (resize.offset for resize in self._sizes if resize.offset > self.at)
-        end = min(later, default=self._ring.end)
-        self.at += self._begun().pass_over(self._ring.read(self.at, end - self.at))
+        emulator, ring = self._begun(), self._ring
+        if not emulator.is_settled:
+            return
+        later = [resize.offset for resize in self._sizes if resize.offset > self.at]
+        end = later[0] if later else ring.end
+        if not later and not any(ring.holds(byte, self.at) for byte in SPECIAL):
+            # nothing but text: its end tells all, and copying the rest would cost most
+            self.at = max(self.at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
+        self.at += emulator.pass_over(ring.read(self.at, end - self.at))
 
     def _skim(self, to: int) -> None:
         self._mind_loss()

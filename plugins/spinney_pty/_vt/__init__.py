@@ -5,6 +5,7 @@ machine is Paul Williams' "A parser for DEC's ANSI-compatible video terminals".
 """
 
 from spinney_pty._vt.emulator import Emulator
+from spinney_pty._vt.plain import SPECIAL, TAIL_A_CELL
 from spinney_pty._vt.render import render
 
-__all__ = ["Emulator", "render"]
+__all__ = ["SPECIAL", "TAIL_A_CELL", "Emulator", "render"]

@@ -101,9 +101,14 @@ class Emulator:
             if len(data) - at > plain.LEAST:
                 at = self.pass_over(data, at)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether line feeds scroll the text, and no sequence is unfinished."""
+        return self.top <= self.row <= self.bottom and self.parser.at_rest
+
     def pass_over(self, data: bytes, at: int = 0) -> int:
         """Pass over text that later text of ``data`` covers; return where to go on."""
-        if not (self.top <= self.row <= self.bottom and self.parser.at_rest):
+        if not self.is_settled:
             return at
         style, at = plain.shorten(data, at, self.rows, self.columns)
         self.parser.feed(style)

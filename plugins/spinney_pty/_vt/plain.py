@@ -12,7 +12,10 @@ import re
 
 LEAST = 4096
 """Bytes that are interpreted anyway."""
-_BYTES_A_CELL = 16
+TAIL_A_CELL = 16
+"""Bytes for each cell of the screen that hold all that it shows, of text with ordinary lines."""
+SPECIAL = (b"\x1b", b"\x0e", b"\x0f")
+"""What begins anything but text: escape, and the shifts of character sets."""
 
 _OTHER = re.compile(rb"\x1b(?!\[[0-9;:]*m)")
 _STYLE = re.compile(rb"\x1b\[[0-9;:]*m")
@@ -35,7 +38,7 @@ def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
         return b"", at
     cut = _lines_back(data, at, end, 2 * rows)
     if cut < 0:
-        cut = max(at, end - _BYTES_A_CELL * rows * columns)
+        cut = max(at, end - TAIL_A_CELL * rows * columns)
         while cut > at and 0x80 <= data[cut] < 0xC0:  # within a character
             cut -= 1
         begun = data.rfind(b"\x1b", at, cut)
@@ -50,7 +53,7 @@ def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
 def _end_of_plain(data: bytes, at: int) -> int:
     other = _OTHER.search(data, at) if b"\x1b" in data else None
     end = other.start() if other else len(data)
-    for shift in (b"\x0e", b"\x0f"):
+    for shift in SPECIAL[1:]:
         if (found := data.find(shift, at, end)) >= 0:
             end = found
     return end
