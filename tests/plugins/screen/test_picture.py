@@ -62,6 +62,13 @@ def test_text_that_scrolled_away_is_passed_over_and_nothing_is_lost(line, at_onc
     assert written.shown() == written.should_be()
 
 
+def test_a_colour_chosen_in_text_that_scrolled_away_holds_on():
+    written = Written()
+    written.write(numbered(20_000, "{}\r\n") + b"\x1b[7m" + numbered(20_000, "{}\r\n"), 16_000)
+    assert b"\x1b[0;7m" in written.shown()
+    assert written.shown() == written.should_be()
+
+
 def test_what_comes_slowly_is_shown_as_it_is_long_after_the_ring_has_lost_it():
     written = Written(rate=500_000)
     written.write(b"\x1b[?1049h\x1b[Htop", 100)
@@ -71,9 +78,9 @@ def test_what_comes_slowly_is_shown_as_it_is_long_after_the_ring_has_lost_it():
 
 
 def test_of_what_comes_too_fast_the_modes_are_kept_and_a_new_screen_is_right():
-    written = Written()
-    written.write(b"\x1b[?1049h\x1b[?1h\x1b[?2004h\x1b[?1006h", 100)
-    written.write(b"\x1b[5;5Hfast\x1b[6;1H" * 100_000 + b"\x1b[m\x1b[H\x1b[2Jnew", 16_000)
+    written, fast = Written(), b"\x1b[5;5Hfast\x1b[6;1H" * 50_000
+    modes = b"\x1b[?1h\x1b[?2004h\x1b[?1006h\x1b[3;9r"
+    written.write(b"\x1b[?1049h" + fast + modes + fast + b"\x1b[m\x1b[H\x1b[2Jnew", 16_000)
     assert written.shown() == written.should_be()
 
 
