@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-_SLICE = 0.002
+_SLICE = 0.0007
 """Seconds of work until the others get their turn."""
 _PAUSE = 0.00002
 """Seconds of sleep: none would give the lock up, and take it again before anybody woke."""
