@@ -13,8 +13,11 @@ import pytest
 
 from spinney.model import Session
 from spinney.ports import Marker, MarkerState, SessionRecovery
+from spinney.providers import Capability
 from spinney_testing._base import Opening
+from spinney_testing._files import changed, files_of
 from spinney_testing._process import elsewhere
+from spinney_testing._promises import promise
 from spinney_testing._recovery.faults import RecoveryFaultConformance
 from spinney_testing._samples import a_full_session, a_session
 
@@ -150,6 +153,22 @@ class RecoveryConformance(RecoveryFaultConformance, suite="recovery"):
         shutil.rmtree(session.worktree_path)
         await recovery.remember(a_session(), MarkerState.LIVE)
         assert await remembered(recovery) <= {session.id}
+
+    @promise(needs=Capability.FILE_BACKED)
+    async def test_what_is_remembered_is_in_the_files_of_the_workspace_until_it_is_forgotten(
+        self,
+        recovery: SessionRecovery,
+        workspace: Path,
+        add_worktree: Callable[[Session], Session],
+    ) -> None:
+        session = add_worktree(a_session(metadata={"told": "by-hedgehogs"}))
+        before = files_of(workspace)
+        await recovery.remember(session, MarkerState.LIVE)
+        after = files_of(workspace)
+        written = [after[name] for name in changed(before, after)]
+        assert any(session.id.encode() in each and b"by-hedgehogs" in each for each in written)
+        await recovery.forget(session.id)
+        assert not any(b"by-hedgehogs" in each for each in files_of(workspace).values())
 
     async def test_forgetting_removes_the_marker(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
