@@ -17,7 +17,7 @@ from spinney.providers import Role
 from spinney_testing._base import PATIENCE, Opening, ProviderConformance
 from spinney_testing._opening import Context
 from spinney_testing._samples import a_session
-from spinney_testing._terminal.shells import Spawn, output_of, shown
+from spinney_testing._terminal.shells import Spawn, output_of, shown, spawning
 
 ASKED = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
 ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
@@ -35,14 +35,11 @@ class StatusConformance(ProviderConformance, suite="status"):
     async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:
         """Return what starts a shell script; it is ended after the test."""
         terminal = ManagerConfig(workspace=workspace).terminal
-        async with Context(workspace).open(Role.TERMINAL, terminal) as spawner:
-            spawn = Spawn(spawner, workspace)
-            try:
-                yield spawn
-            finally:
-                with anyio.CancelScope(shield=True):
-                    for started in spawn.terminals:
-                        await started.terminate(0)
+        async with (
+            Context(workspace).open(Role.TERMINAL, terminal) as spawner,
+            spawning(spawner, workspace) as spawn,
+        ):
+            yield spawn
 
     @pytest.fixture
     async def detector(self, opening: Opening) -> AsyncIterator[StatusDetector]:

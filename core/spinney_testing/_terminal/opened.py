@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from spinney.providers import Role
 from spinney_testing._base import Opening, ProviderConformance
 from spinney_testing._terminal.processes import Processes
-from spinney_testing._terminal.shells import Spawn
+from spinney_testing._terminal.shells import Spawn, spawning
 
 
 class OpenSpawnerConformance(ProviderConformance, suite="terminal"):
@@ -22,14 +21,8 @@ class OpenSpawnerConformance(ProviderConformance, suite="terminal"):
     @pytest.fixture
     async def spawn(self, opening: Opening, workspace: Path) -> AsyncIterator[Spawn]:
         """Return what starts a shell script; it is ended after the test."""
-        async with opening.open() as spawner:
-            spawn = Spawn(spawner, workspace)
-            try:
-                yield spawn
-            finally:
-                with anyio.CancelScope(shield=True):
-                    for terminal in spawn.terminals:
-                        await terminal.terminate(0)
+        async with opening.open() as spawner, spawning(spawner, workspace) as spawn:
+            yield spawn
 
     @pytest.fixture
     def processes(self) -> Processes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -53,6 +54,18 @@ class Spawn:
         terminal = await self.spawner.spawn(request)
         self.terminals.append(terminal)
         return terminal
+
+
+@asynccontextmanager
+async def spawning(spawner: TerminalSpawner, workspace: Path) -> AsyncIterator[Spawn]:
+    """Give what starts shell scripts in ``workspace``; what it has started is ended afterwards."""
+    spawn = Spawn(spawner, workspace)
+    try:
+        yield spawn
+    finally:
+        with anyio.CancelScope(shield=True):
+            for terminal in spawn.terminals:
+                await terminal.terminate(0)
 
 
 def data_of(part: Chunk | Gap) -> bytes:
