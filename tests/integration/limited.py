@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -72,13 +73,9 @@ async def full(workspace: Path) -> None:
     subprocess.run(mount, check=True)
     shutil.copytree(copy, workspace, symlinks=True, dirs_exist_ok=True)
     filler = workspace / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 4096)
-                file.flush()
-        except OSError:
-            pass
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
     await attempt(workspace)
     filler.unlink()
     await attempt(workspace)
