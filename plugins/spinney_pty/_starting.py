@@ -8,10 +8,12 @@ it.
 from __future__ import annotations
 
 import os
+import sys
 import termios
 from _thread import start_new_thread
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import gettrace
 from typing import Generic, TypeVar
 
 from anyio import Event, from_thread
@@ -58,6 +60,7 @@ class Thread(Generic[T]):
         start_new_thread(self._run, ())
 
     def _run(self) -> None:
+        sys.settrace(gettrace())  # as threading.Thread does: debuggers and coverage see it, too
         try:
             self._result = self._function()
         except BaseException as error:
