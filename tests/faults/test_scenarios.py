@@ -1,0 +1,35 @@
+"""Each scenario has nothing to complain of where no fault hits it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import spinney_git
+import spinney_json
+from spinney.providers import ProviderSpec, Role
+from spinney_testing._opening import Opening
+from spinney_testing._recovery.scenarios import RECOVERY_SCENARIOS
+from spinney_testing._store.scenarios import STORE_SCENARIOS
+from spinney_testing.faults.scenario import Scenario
+
+(STORE,) = spinney_json.spinney_providers()
+(RECOVERY,) = (spec for spec in spinney_git.spinney_providers() if spec.role is Role.RECOVERY)
+
+
+@pytest.mark.parametrize(
+    ("spec", "scenario"),
+    [
+        *((STORE, scenario) for scenario in STORE_SCENARIOS),
+        *((RECOVERY, scenario) for scenario in RECOVERY_SCENARIOS),
+    ],
+)
+async def test_a_scenario_without_a_fault_is_sound(
+    spec: ProviderSpec, scenario: type[Scenario], repository: Path
+) -> None:
+    opening = Opening(spec, spec.config(), repository)
+    work, acknowledged = scenario(), list[str]()
+    await work.prepare(opening)
+    await work.work(opening, acknowledged.append)
+    await work.check(opening, acknowledged)
