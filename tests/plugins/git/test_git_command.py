@@ -70,15 +70,16 @@ async def test_a_git_that_does_not_read_its_input_is_no_error_of_ours(repo):
     assert output.startswith(b"git version")
 
 
-async def test_cancelled_it_ends_and_is_waited_for(repo, tmp_path):
-    os.mkfifo(tmp_path / "started")
-    script = f"!echo $$ >{tmp_path}/started; exec sleep 1000"
+async def test_cancelled_it_ends_with_all_that_it_started(repo, tmp_path):
+    os.mkfifo(tmp_path / "held")
+    script = f"!exec 3>{tmp_path}/held; echo started >&3; exec sleep 1000"
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Git().run, str(repo.path), "-c", f"alias.s={script}", "s")
-        pid = int(await anyio.Path(tmp_path / "started").read_text())
+        held = await anyio.open_file(tmp_path / "held")
+        assert await held.readline() == "started\n"
         tasks.cancel_scope.cancel()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    async with held:
+        assert await held.read() == "", "there is no end of the file while anybody holds it"
 
 
 def test_importing_the_plugin_loads_none_of_its_machinery():
