@@ -43,6 +43,7 @@ class Backup:
     def __init__(self, path: str) -> None:
         self.path = path
         self._temporary = f"{path}.tmp"
+        self._is_prepared = False
         self._told = False
 
     def take(self, source: str, expected: Identity) -> bool:
@@ -51,6 +52,13 @@ class Backup:
         Returns:
             Whether it is as ``expected``, but for the time of change, which a link sets.
         """
+        as_expected = self.prepare(source, expected)
+        if as_expected:
+            self.settle()
+        return as_expected
+
+    def prepare(self, source: str, expected: Identity) -> bool:
+        """As :meth:`take`, but what was the backup stays that until :meth:`settle`."""
         try:
             if self._is(_files.status(source)):
                 return True
@@ -59,10 +67,19 @@ class Backup:
             if found._replace(changed=expected.changed) != expected:
                 _files.unlink(self._temporary)
                 return False
-            _files.rename(self._temporary, self.path)
+            self._is_prepared = True
         except OSError as error:
             self._go_without(error)
         return True
+
+    def settle(self) -> None:
+        """Put what was prepared in the place of the backup before, whose blocks are freed then."""
+        if self._is_prepared:
+            self._is_prepared = False
+            try:
+                _files.rename(self._temporary, self.path)
+            except OSError as error:
+                self._go_without(error)
 
     def read(self) -> Copy | None:
         """Return what the backup holds, ``None`` if there is none.

@@ -104,6 +104,8 @@ class StateFile:
     def locked(self, work: Callable[[], T]) -> T:
         """Do ``work`` while no other process writes, however long it takes to get there.
 
+        What of a commit nobody needs to wait for is done after ``work``.
+
         Raises:
             StoreError: the lock cannot be had at all.
         """
@@ -117,6 +119,7 @@ class StateFile:
         try:
             return work()
         finally:
+            self._backup.settle()
             self._lock.release()
 
     def commit(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:

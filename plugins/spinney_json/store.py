@@ -163,33 +163,38 @@ class JsonStore(SessionStore):
     def _write_waiting(self) -> None:
         taken: list[_Gathered] = []
         group: list[tuple[Transaction, Job[Committed]]] = []
-        outcomes: Sequence[Committed | BaseException] = ()
 
         def take() -> None:
             while self._waiting:
                 taken.append(self._waiting.popleft())
                 group.extend(call for call in taken[-1].calls if call[1].begin())
 
-        def commit() -> Sequence[Committed | BaseException]:
+        def tell(outcomes: Sequence[Committed | BaseException]) -> None:
+            for (_, job), outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    job.fail(outcome)
+                else:
+                    job.settle(outcome)
+            for gathered in taken:
+                gathered.turn.announce()
+
+        def commit() -> None:
             self._claims.mend()
             take()
-            return self._state.commit([fn for fn, _ in group]) if group else ()
+            try:
+                outcomes = self._state.commit([fn for fn, _ in group]) if group else ()
+            except BaseException as error:
+                outcomes = [error] * len(group)
+            tell(outcomes)
 
         if not self._waiting:
             return  # written with an earlier group
         try:
-            outcomes = self._state.locked(commit)
+            self._state.locked(commit)
         except BaseException as error:
-            if not group:  # the lock itself failed
+            if not taken:  # the lock itself failed
                 take()
-            outcomes = [error] * len(group)
-        for (_, job), outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                job.fail(outcome)
-            else:
-                job.settle(outcome)
-        for gathered in taken:
-            gathered.turn.announce()
+                tell([error] * len(group))
 
 
 class _Gathered:
