@@ -24,6 +24,7 @@ from spinney_json._salvage import salvage
 class Copy:
     """What the backup holds."""
 
+    path: str
     content: Content
     document: Document | None
     """``None`` if it is damaged."""
@@ -84,18 +85,14 @@ class Backup:
     def read(self) -> Copy | None:
         """Return what the backup holds, ``None`` if there is none.
 
+        One that was prepared and never settled, because its writer died, is the newer.
+
         Raises:
             StoreError: it cannot be told.
             StoreVersionError: a newer version wrote it.
         """
-        content = content_of(self.path)
-        if content is None:
-            return None
-        with suppress(DamagedError):
-            document = read(content.data, self.path)
-            if document.snapshot.integrity is Integrity.VERIFIED:
-                return Copy(content, document, tuple(document.snapshot.sessions.values()))
-        return Copy(content, None, salvage(content.data).sessions)
+        prepared = _copy_at(self._temporary)
+        return prepared if prepared and prepared.document else _copy_at(self.path)
 
     def _is(self, source: os.stat_result) -> bool:
         """Tell whether the backup is that file already; rename(2) would do nothing then."""
@@ -119,3 +116,14 @@ class Backup:
         if not self._told:
             self._told = True
             log.warning("state_file_not_backed_up", path=self.path, reason=str(error))
+
+
+def _copy_at(path: str) -> Copy | None:
+    content = content_of(path)
+    if content is None:
+        return None
+    with suppress(DamagedError):
+        document = read(content.data, path)
+        if document.snapshot.integrity is Integrity.VERIFIED:
+            return Copy(path, content, document, tuple(document.snapshot.sessions.values()))
+    return Copy(path, content, None, salvage(content.data).sessions)

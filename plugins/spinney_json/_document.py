@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 from spinney.model import Changes, Integrity, Reservation, Session, Snapshot
-from spinney_json._checksum import Checksum, in_pieces
 from spinney_json._entry import DETAILS_MARGIN, RECORD_MARGIN, Entry, UnstorableError
 from spinney_json._numbers import UNENCODABLE, dumps, encoded, loads, plain, restored
+from spinney_json._written import Lines, Written, in_pieces
 
 VERSION = "1.0"
 """The agreed version of the file."""
@@ -26,8 +26,8 @@ OURS_OPEN = b'\n  "spinney": {\n'
 RECORDS_OPEN, RECORDS_CLOSE = b'\n    "records": {\n', b"\n    }"
 SEAL_OPEN, SEAL_CLOSE = b'\n    "checksum": "sha256:', b'"\n  }\n}'
 SEAL_SIZE = 64
-_TOGETHER = 64
-"""How many records are joined at once."""
+_WRITTEN_AT_ONCE = 1 << 16
+"""Bytes, at least: so few keep other threads waiting for microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,19 @@ class Document:
 
     def sealed(self) -> tuple[Document, bytes]:
         """Return the document as it will be read again, and the bytes of the file."""
-        document, pieces = self.sealed_with(Checksum())
+        document, pieces = self.sealed_after(Written())
         return document, b"".join(pieces)
 
-    def sealed_with(self, checksum: Checksum) -> tuple[Document, list[bytes]]:
-        """As :meth:`sealed`, the file in pieces, and sooner after an earlier one like it."""
-        body = in_pieces(self._parts())
-        seal = checksum.of([*body, SEAL_CLOSE])
+    def sealed_after(self, written: Written) -> tuple[Document, list[bytes]]:
+        """As :meth:`sealed`, the file in pieces, and sooner after one like it was ``written``."""
+        body = in_pieces(self._parts(written))
+        seal = written.checksum.of([*body, SEAL_CLOSE])
         snapshot = replace(self.snapshot, integrity=Integrity.VERIFIED)
         sealed = replace(self, snapshot=snapshot, seal=seal, older=None)
-        return sealed, [*body[:-1], body[-1] + seal.encode() + SEAL_CLOSE]
+        return sealed, in_pieces([*body, seal.encode(), SEAL_CLOSE], _WRITTEN_AT_ONCE)
 
-    def _parts(self) -> Iterator[bytes]:
+    def _parts(self, written: Written) -> Iterator[bytes]:
+        records = [entry.record for entry in self.entries.values()]
         top = self.top if "version" in self.top else {"version": 0, "sessions": 0, **self.top}
         separator = b"{\n"
         for key, tree in top.items():
@@ -99,25 +100,28 @@ class Document:
             yield separator
             separator = b",\n"
             if key == "sessions":
-                records = [entry.record for entry in self.entries.values()]
-                yield from _listed(b'  "sessions": [', records, RECORD_MARGIN.encode(), b"  ]")
+                opening, closing = b'  "sessions": [', b"  ]"
+                yield from _listed(opening, records, RECORD_MARGIN, closing, written.records)
             else:
                 yield _member(key, VERSION if key == "version" else tree, "  ")
         yield b"," + OURS_OPEN
-        verbatim = [key for key, entry in self.entries.items() if entry.verbatim]
         trees: dict[str, Any] = {"format": FORMAT, "revision": self.snapshot.revision}
-        trees |= {"verbatim": verbatim} if verbatim else {}
+        verbatim = [key for key, entry in self.entries.items() if entry.verbatim]
+        if verbatim:
+            trees["verbatim"] = verbatim
         trees |= {"reservations": self.reservations} | dict(self.ours)
         for key, tree in trees.items():
             yield _member(key, tree, "    ") + b",\n"
-        strays = self.strays.items()
-        details = [
+        members = [
             b'"%b": %b' % (key.encode(), entry.details)
             for key, entry in self.entries.items()
             if entry.details
         ]
-        details += [_member(key, tree, DETAILS_MARGIN).lstrip() for key, tree in strays]
-        yield from _listed(b'    "records": {', details, DETAILS_MARGIN.encode(), b"    }")
+        members += [
+            _member(key, tree, DETAILS_MARGIN).lstrip() for key, tree in self.strays.items()
+        ]
+        opening, closing = b'    "records": {', b"    }"
+        yield from _listed(opening, members, DETAILS_MARGIN, closing, written.details)
         yield b"," + SEAL_OPEN
 
 
@@ -191,13 +195,13 @@ class Draft:
         return before.changed(session) if before else Entry.of(session)
 
 
-def _listed(opening: bytes, items: list[bytes], margin: bytes, closing: bytes) -> Iterator[bytes]:
+def _listed(
+    opening: bytes, items: list[bytes], margin: str, closing: bytes, written: Lines
+) -> Iterator[bytes]:
     """Lay out ``items`` between brackets, a line for each."""
-    yield opening
-    separator = b",\n" + margin
-    for start in range(0, len(items), _TOGETHER):
-        yield separator if start else separator[1:]
-        yield separator.join(items[start : start + _TOGETHER])
+    blocks = written.joined(items, b",\n" + margin.encode())
+    yield opening + next(blocks, b"")[1:]
+    yield from blocks
     yield b"\n" + closing if items else closing.lstrip()
 
 

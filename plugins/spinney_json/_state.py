@@ -17,7 +17,6 @@ from spinney_json import _aside, _files
 from spinney_json._atomic import Stats
 from spinney_json._atomic import replace as replace_file
 from spinney_json._backup import Backup, Copy
-from spinney_json._checksum import Checksum
 from spinney_json._content import (
     ATTEMPTS,
     MAX_SIZE,
@@ -35,6 +34,7 @@ from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
 from spinney_json._remains import Remains
 from spinney_json._salvage import salvage
+from spinney_json._written import Written
 from spinney_json.options import JsonOptions
 
 T = TypeVar("T")
@@ -65,8 +65,9 @@ class StateFile:
         self._lock = FileLock(places.lock)
         self._backup = Backup(places.backup)
         self._known: Known | None = None
-        self._written = ""
-        self._checksum = Checksum()
+        self._written = Written()
+        self._seal = ""
+        """That of what was written last."""
         self._guard = threading.Lock()
 
     def current(self) -> Known:
@@ -82,8 +83,8 @@ class StateFile:
             document, identity = self._read(known.document if known else EMPTY)
             with self._guard:
                 if self._known is known:  # otherwise a commit came in between, and is newer
-                    before = known.document.seal if known else self._written or document.seal
-                    self.generation += document.seal not in (before, self._written)
+                    before = known.document.seal if known else self._seal or document.seal
+                    self.generation += document.seal not in (before, self._seal)
                     self._known = Known(document, identity, self.generation)
                     return self._known
 
@@ -295,7 +296,7 @@ class StateFile:
         self, document: Document, expected: Identity | None, *, keep_previous: bool
     ) -> Document:
         try:
-            sealed, content = document.sealed_with(self._checksum)
+            sealed, content = document.sealed_after(self._written)
         except RecursionError as error:
             raise StoreError(
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
@@ -306,7 +307,7 @@ class StateFile:
                 f"{self._places.file!r} would become larger than {MAX_SIZE >> 20} MiB; nothing "
                 "was changed. Keep large data in files, and their paths in metadata."
             )
-        self._written = sealed.seal
+        self._seal = sealed.seal
         identity = replace_file(
             self._places.target,
             content,
@@ -344,7 +345,7 @@ class StateFile:
             return
         missing = {session.id for session in backup.sessions} - snapshot.sessions.keys()
         if missing or backup.document is None:
-            self._set_aside(backup.content, "corrupt", self._backup.path)
+            self._set_aside(backup.content, "corrupt", backup.path)
 
     def _set_aside(self, content: Content, why: str, source: str | None = None) -> None:
         target = self._places.target

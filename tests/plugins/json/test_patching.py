@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinney.model import Session, SessionStatus
-from spinney_json._checksum import PIECE, Checksum, in_pieces
 from spinney_json._entry import Entry, UnstorableError
 from spinney_json._patch import patched
+from spinney_json._written import PIECE, Checksum, Lines, in_pieces
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ['"', ",", "\n", '",\n      "name": "x', "\x7f\u2028"]
@@ -119,3 +119,10 @@ def test_a_checksum_that_was_used_before_is_right_again(contents) -> None:
         pieces = in_pieces(parts)
         assert b"".join(pieces) == b"".join(parts)
         assert checksum.of(pieces) == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@given(contents=st.lists(st.lists(st.binary(max_size=3), max_size=100), min_size=1, max_size=4))
+def test_lines_that_were_joined_before_are_joined_right_again(contents) -> None:
+    lines = Lines()
+    for some in contents:
+        assert b"".join(lines.joined(some, b",")) == b"".join(b"," + line for line in some)
