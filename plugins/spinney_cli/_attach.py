@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -10,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import anyio
 
 from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from spinney.logs import printable
-from spinney.ports import Gap
+from spinney.ports import Chunk
 from spinney_cli._modes import Modes
 from spinney_cli._tty import Tty, raw_tty
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from spinney import SessionManager
     from spinney.model import ExitStatus, Session
-    from spinney.ports import Terminal
+    from spinney.ports import Attachment, Screen, Terminal
 
 DETACH_KEY = b"\x1d"
 """Ctrl-]."""
@@ -35,6 +35,7 @@ _ENDS_WITH_ITS_HOST = "pty"
 _HANDLED = (signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _PENDING_READS = 64
 _SECONDS_TO_LEAVE = 1.0
+_SECONDS_A_FRAME = 1 / 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,15 @@ async def attach(
     session: Session,
     *,
     detach_key: bytes = DETACH_KEY,
+    fresh: bool = False,
+    read_only: bool = False,
     source: int = 0,
     target: int = 1,
 ) -> AttachOutcome:
     """Show the terminal of ``session`` in this one and pass on what is typed.
+
+    Its screen is shown as it is. If another viewer's window gave it another size than this
+    terminal's, it is drawn anew with each output, the part around the cursor if there is more.
 
     This terminal is given back as it was found, modes that the program left on included,
     whatever happens: exceptions, cancellation, SIGQUIT (which ends the attachment, and is the
@@ -116,6 +122,8 @@ async def attach(
         manager: runs the process of the session.
         session: what to attach to.
         detach_key: pressed, ends the attachment; twice, if the process ends with this command.
+        fresh: the process has just been started: what it wrote goes below what is shown here.
+        read_only: nothing is passed on, neither what is typed nor the size of this window.
         source: descriptor of the terminal to read from.
         target: descriptor of the terminal to write to.
 
@@ -125,20 +133,26 @@ async def attach(
     """
     terminal = manager.terminal(session.id)
     with anyio.open_signal_receiver(*_HANDLED) as signals, raw_tty(source, target) as tty:
-        attached = _Attached(terminal, tty, session, detach_key)
+        attached = _Attached(terminal, tty, session, detach_key, read_only=read_only)
         try:
-            return await attached.run(signals)
+            return await attached.run(signals, fresh=fresh)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
             with anyio.move_on_after(_SECONDS_TO_LEAVE, shield=True):
-                await attached.leave_modes()
+                await attached.leave()
 
 
 class _Attached:
     """One attachment: its tasks, and what they know together."""
 
-    def __init__(self, terminal: Terminal, tty: Tty, session: Session, key: bytes) -> None:
+    def __init__(
+        self, terminal: Terminal, tty: Tty, session: Session, key: bytes, *, read_only: bool
+    ) -> None:
+        self._viewer = f"attach-{uuid4()}"
+        self._read_only = read_only
+        self._view = anyio.CancelScope()
+        self._redraws = False
         self._modes = Modes()
         self._modes_left = False
         self._terminal = terminal
@@ -150,13 +164,13 @@ class _Attached:
         self._scope = anyio.CancelScope()
         self._outcome = AttachOutcome()
 
-    async def run(self, signals: AsyncIterator[signal.Signals]) -> AttachOutcome:
+    async def run(self, signals: AsyncIterator[signal.Signals], *, fresh: bool) -> AttachOutcome:
         typed, pending = anyio.create_memory_object_stream[bytes](_PENDING_READS)
         with self._scope:
             async with typed, pending, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._obey, signals)
                 await self._fit()
-                tasks.start_soon(self._show)
+                tasks.start_soon(self._show, fresh)
                 tasks.start_soon(self._listen, typed)
                 tasks.start_soon(self._type, pending)
         return self._outcome
@@ -173,19 +187,47 @@ class _Attached:
     async def _note(self, text: str) -> None:
         await self._write(f"\r\n[spinney] {text}\r\n".encode())
 
-    async def _show(self) -> None:
+    async def _show(self, fresh: bool) -> None:
         """Copy the output of the process here. Lossy: a stopped terminal must not stop it."""
-        async with self._terminal.attach() as view:
-            self._modes.feed(view.snapshot)
-            await self._write(view.snapshot)
+        while True:
+            with anyio.CancelScope() as self._view:
+                screen = await self._terminal.screen(self._tty.size())
+                self._redraws = screen is not None
+                await self._follow(None if fresh else screen)
+                self._end(AttachOutcome(exit=await self._terminal.exited()))
+                return
+            fresh = False
+
+    async def _follow(self, screen: Screen | None) -> None:
+        """Show what was written from ``screen`` on, until the end or until it must be redrawn."""
+        async with self._terminal.attach(screen.offset if screen else None) as view:
+            if screen:
+                await self._write(self._modes.leave())
+                await self._pass_on(screen.data)
+            await self._pass_on(view.snapshot)
             async for piece in view:
-                if isinstance(piece, Gap):
+                if self._redraws and self._sees_other_size(view):
+                    await anyio.sleep(_SECONDS_A_FRAME)
+                    self._redraw()
+                elif isinstance(piece, Chunk):
+                    await self._pass_on(piece.data)
+                elif self._redraws:
+                    self._redraw()
+                else:
                     self._modes.doubt()
                     await self._note(f"{piece.missed} bytes came too fast to be shown here.")
-                else:
-                    self._modes.feed(piece.data)
-                    await self._write(piece.data)
-        self._end(AttachOutcome(exit=await self._terminal.exited()))
+
+    def _sees_other_size(self, view: Attachment) -> bool:
+        size = self._tty.size()
+        return bool(size and view.resizes) and view.resizes[-1].size != size
+
+    def _redraw(self) -> None:
+        if self._redraws:
+            self._view.cancel()
+
+    async def _pass_on(self, output: bytes) -> None:
+        self._modes.feed(output)
+        await self._write(output)
 
     async def _listen(self, typed: ObjectSendStream[bytes]) -> None:
         """Read what is typed, also while the process does not."""
@@ -212,7 +254,8 @@ class _Attached:
         """Pass on what was typed."""
         async for data in pending:
             try:
-                await self._terminal.write(data)
+                if not self._read_only:
+                    await self._terminal.write(data)
             except (LineTooLongError, TerminalBusyError) as error:
                 await self._note(str(error))
             except (
@@ -222,9 +265,10 @@ class _Attached:
 
     async def _fit(self) -> None:
         """Give the process a window of the size of this one."""
-        if size := self._tty.size():
+        if (size := self._tty.size()) and not self._read_only:
             with suppress(TerminalClosedError):
-                await self._terminal.resize(f"attach-{os.getpid()}", size)
+                await self._terminal.resize(self._viewer, size)
+        self._redraw()
 
     async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for number in signals:
@@ -236,6 +280,11 @@ class _Attached:
                 await self._come_back()
             else:
                 await self._fit()
+
+    async def leave(self) -> None:
+        """Give back what was taken: this terminal's modes, the size of the other."""
+        await self.leave_modes()
+        await self._terminal.leave(self._viewer)
 
     async def leave_modes(self) -> None:
         """Leave the modes of this terminal that the program has switched on."""

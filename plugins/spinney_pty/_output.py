@@ -8,6 +8,7 @@ from enum import Enum, auto
 from time import perf_counter
 
 from spinney.ports import Attachment, AttachMode, Chunk, Gap, Resize, Size
+from spinney_pty._picture import Picture
 from spinney_pty._readiness import Bell
 from spinney_pty._ring import Ring
 
@@ -45,6 +46,7 @@ class Output:
     """
 
     __slots__ = (
+        "_due",
         "_held",
         "_latest",
         "_lossless",
@@ -53,6 +55,7 @@ class Output:
         "closed",
         "master",
         "news",
+        "picture",
         "ring",
         "sizes",
     )
@@ -64,6 +67,8 @@ class Output:
         self.master = master
         self.ring = Ring(scrollback)
         self.sizes = [Resize(0, size)]
+        self.picture = Picture(self.ring, self.sizes)
+        self._due = scrollback // 2
         self.closed = False
         self._viewers = 0
         self._lossless: list[Viewer] = []
@@ -98,6 +103,8 @@ class Output:
                 if not data:
                     return Pumped.HANGUP
                 ring.append(data)
+                if ring.end >= self._due:
+                    self._due = self.picture.keep_up(len(data))
                 if not until:
                     if len(data) < _LITTLE:
                         return Pumped.SPENT
@@ -124,6 +131,8 @@ class Output:
     def resized(self, size: Size) -> None:
         """Record that what comes from now on is written to a window of ``size``."""
         sizes, ring = self.sizes, self.ring
+        if sizes[-1].size == size:
+            return
         if sizes[-1].offset == ring.end:
             sizes.pop()
         sizes.append(Resize(ring.end, size))

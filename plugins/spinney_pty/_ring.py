@@ -39,6 +39,13 @@ class Ring:
             return bytes(self._buffer[at:] + self._buffer[:over])
         return bytes(memoryview(self._buffer)[at : at + size])
 
+    def holds(self, byte: bytes, offset: int) -> bool:
+        """Return whether ``byte`` occurs from ``offset`` on; copies nothing."""
+        at = offset % self.capacity
+        stop = at + self.end - offset
+        find, over = self._buffer.find, stop - self.capacity
+        return find(byte, at, stop) >= 0 or (over > 0 and find(byte, 0, over) >= 0)
+
     def enlarge(self, capacity: int) -> None:
         """Keep up to ``capacity`` bytes from now on."""
         oldest = self.start

@@ -130,6 +130,7 @@ class PtySpawner(TerminalSpawner):
             size=request.size,
             scrollback=self._options.scrollback,
             write_timeout=self._options.write_timeout,
+            size_policy=self._options.size,
         )
         if self._closed:
             await terminal.aclose()

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from spinney.errors import TerminalClosedError
 from spinney.logs import log
 from spinney.model import ExitStatus, SessionId
-from spinney.ports import Attachment, AttachMode, Foreground, Size, Terminal
+from spinney.ports import Attachment, AttachMode, Foreground, Screen, Size, Terminal
 from spinney_pty._ending import ask_to_end, end_all, hang_up
 from spinney_pty._foreground import foreground
 from spinney_pty._home import Home
@@ -30,12 +30,16 @@ from spinney_pty._leader import Leader
 from spinney_pty._output import Output, Pumped, Viewer
 from spinney_pty._processes import Process, environ_of, stat_of
 from spinney_pty._readiness import Latch
+from spinney_pty._windows import Windows
+from spinney_pty.options import SizePolicy
 
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
 _LATE = 64 * 1024
 """Bytes after the exit that still count then; a kernel holds back less."""
 _HANGUP_GRACE = 0.5
+_APPROACHES = 256
+"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
 _CLOSE_LIMIT = 10.0
 
 
@@ -61,6 +65,7 @@ class PtyTerminal(Terminal):
         "_slave_path",
         "_status",
         "_users",
+        "_windows",
         "_written",
         "terminal_id",
     )
@@ -78,6 +83,7 @@ class PtyTerminal(Terminal):
         size: Size,
         scrollback: int,
         write_timeout: float,
+        size_policy: SizePolicy,
     ) -> None:
         """Take charge of ``leader`` and of the descriptor ``master``, which does not block."""
         self.terminal_id = terminal_id
@@ -88,6 +94,7 @@ class PtyTerminal(Terminal):
         self._ref = ref
         self._output = Output(master, scrollback, size, self._go_on)
         self._input = Input(master, write_timeout)
+        self._windows = Windows(size_policy)
         self._status: ExitStatus | None = None
         self._exited, self._drained = Latch(), Latch()
         self._paused = False
@@ -132,12 +139,32 @@ class PtyTerminal(Terminal):
         await self._input.write(data)
 
     async def resize(self, viewer: str, size: Size) -> None:
-        """Set the window size, whoever's it is; see ``Terminal.resize``."""
+        """Take note of a viewer's window; the option ``size`` says whose size holds."""
         if not all(1 <= cells <= 0xFFFF for cells in (size.rows, size.columns)):
             raise ValueError(f"A terminal cannot have {size.rows} rows and {size.columns} columns.")
         self._check_running()
+        self._set_size(self._windows.add(viewer, size))
+
+    async def leave(self, viewer: str) -> None:
+        """Forget a viewer's window; see ``Terminal.leave``."""
+        size = self._windows.remove(viewer)
+        if size and self._status is None:
+            self._set_size(size)
+
+    def _set_size(self, size: Size) -> None:
         termios.tcsetwinsize(self._output.master, (size.rows, size.columns))
         self._output.resized(size)
+
+    async def screen(self, size: Size | None = None) -> Screen:
+        """Return the screen as it is; see ``Terminal.screen`` and :class:`Picture`."""
+        picture = self._output.picture
+        await lowlevel.checkpoint()
+        for _ in range(_APPROACHES):
+            if picture.is_near:
+                break
+            picture.approach()
+            await lowlevel.checkpoint()
+        return picture.screen(size)
 
     async def foreground(self) -> Foreground | None:
         """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""

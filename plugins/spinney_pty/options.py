@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from spinney.config import Options
+
+
+class SizePolicy(StrEnum):
+    """Whose window gives a terminal its size if several viewers tell theirs."""
+
+    LATEST = "latest"
+    """That of the viewer who told it last."""
+    SMALLEST = "smallest"
+    """As many rows and columns as every viewer can show."""
 
 
 class PtyOptions(Options):
@@ -18,3 +28,5 @@ class PtyOptions(Options):
     """``TERM`` of the processes, unless a request's environment sets another."""
     write_timeout: Annotated[float, Field(gt=0)] = 10.0
     """Seconds within which a process must have read what is written to it."""
+    size: SizePolicy = SizePolicy.LATEST
+    """Whose window gives the size, of several viewers."""

@@ -82,6 +82,21 @@ class Resize:
     size: Size
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a terminal shows, for another terminal to show it, too."""
+
+    offset: int
+    """Absolute offset of the output that is not shown yet: attach from there to go on."""
+    size: Size
+    """The size of the window of the process."""
+    data: bytes
+    """Written to a terminal, it shows the screen and sets the modes of its keys and mouse.
+
+    It goes on with the output from :attr:`offset` correctly if it has the same :attr:`size`.
+    """
+
+
 class Attachment(ABC):
     """One viewer's place in the output."""
 
@@ -181,12 +196,30 @@ class Terminal(ABC):
 
     @abstractmethod
     async def resize(self, viewer: str, size: Size) -> None:
-        """Tell the size of ``viewer``'s window; the latest one given holds.
+        """Tell the size of ``viewer``'s window; the latest one given holds, or as a setting says.
+
+        Viewers that only look on need not tell theirs.
 
         Raises:
             TerminalClosedError: the process has ended.
             ValueError: a dimension is not within 1 to 65535.
         """
+
+    async def leave(self, viewer: str) -> None:
+        """Take note that ``viewer`` is gone: the size of its window no longer counts."""
+        return
+
+    async def screen(self, size: Size | None = None) -> Screen | None:
+        """Return what the terminal shows now; ``None`` where the provider cannot tell.
+
+        The answer is bounded by the size, not by the output. It takes the whole output into
+        account, also what the scrollback no longer holds.
+
+        Args:
+            size: of the terminal that is to show it; that of the process if not given. Of a
+                larger screen it shows the part around the cursor.
+        """
+        return None
 
     @abstractmethod
     async def signal(self, number: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.ports import Attachment, AttachMode, Chunk, Gap
+from spinney.ports import Attachment, AttachMode, Chunk, Gap, Size
 from spinney_testing._base import PATIENCE
 from spinney_testing._terminal.opened import OpenSpawnerConformance
 from spinney_testing._terminal.shells import Spawn, output_of, shown
@@ -70,6 +70,26 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
         await output_of(terminal)
         async with terminal.attach(from_offset=7) as view:
             assert (view.offset, view.snapshot) == (7, b"last\r\n")
+
+    async def test_the_screen_if_told_goes_on_with_the_output_at_its_offset(
+        self, spawn: Spawn
+    ) -> None:
+        terminal = await spawn("stty -echo; printf 'ready '; read -r _; printf more")
+        await shown(terminal, b"ready")
+        screen = await terminal.screen(Size(rows=2, columns=10))
+        if screen is None:
+            return
+        assert b"ready" in screen.data
+        await terminal.write(b"\n")
+        await output_of(terminal)
+        async with terminal.attach(from_offset=screen.offset) as view:
+            assert (view.offset, view.snapshot) == (screen.offset, b"more")
+
+    async def test_a_viewer_that_leaves_need_not_have_told_its_size(self, spawn: Spawn) -> None:
+        terminal = await spawn("read -r _")
+        await terminal.leave("nobody")
+        await terminal.resize("somebody", Size(rows=2, columns=10))
+        await terminal.leave("somebody")
 
     async def test_of_endless_output_only_the_newest_is_kept(self, spawn: Spawn) -> None:
         terminal = await spawn(f"stty -opost; head -c {MOST_KEPT} /dev/zero; printf newest")

@@ -85,7 +85,7 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         async with opened(app, guard) as manager:
             session = await start(manager)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-            outcome = await attach(manager, session, detach_key=key)
+            outcome = await attach(manager, session, detach_key=key, fresh=True)
             if outcome.exit is not None:
                 session = await manager.wait_ended(session.id)
         return session, outcome

@@ -53,3 +53,13 @@ def test_it_takes_no_memory_before_there_is_output():
     ring = Ring(1 << 40)
     ring.append(b"little")
     assert ring.read(0, 100) == b"little"
+
+
+@given(data=st.data(), capacity=st.integers(1, 30), pieces=PIECES)
+def test_it_tells_whether_a_byte_occurs_in_any_part_of_it(data, capacity, pieces):
+    ring, whole = Ring(capacity), b"".join(pieces)
+    for piece in pieces:
+        ring.append(piece)
+    offset = data.draw(st.integers(ring.start, ring.end))
+    byte = data.draw(st.binary(min_size=1, max_size=1))
+    assert ring.holds(byte, offset) == (byte in whole[offset:])

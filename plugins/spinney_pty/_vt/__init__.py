@@ -1,0 +1,11 @@
+"""What a terminal shows, worked out from what was written to it.
+
+Needs nothing but the standard library. Sources: ECMA-48; "XTerm Control Sequences"; the state
+machine is Paul Williams' "A parser for DEC's ANSI-compatible video terminals".
+"""
+
+from spinney_pty._vt.emulator import Emulator
+from spinney_pty._vt.plain import SPECIAL, TAIL_A_CELL
+from spinney_pty._vt.render import render
+
+__all__ = ["SPECIAL", "TAIL_A_CELL", "Emulator", "render"]

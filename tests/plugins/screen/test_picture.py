@@ -1,0 +1,109 @@
+"""The screen at the end of a ring that keeps less than was written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spinney.ports import Resize, Size
+from spinney_pty._picture import Picture
+from spinney_pty._ring import Ring
+from spinney_pty._vt import Emulator, render
+
+from .sequences import OUTPUT
+
+CAPACITY = 64 * 1024
+SIZE = Size(24, 80)
+
+
+class Written:
+    """A ring, what is seen of it, and all that was ever written."""
+
+    def __init__(self, rate: float = 1e9) -> None:
+        """Write ``rate`` bytes a second."""
+        self.ring = Ring(CAPACITY)
+        self.sizes = [Resize(0, SIZE)]
+        self.picture = Picture(self.ring, self.sizes, lambda: len(self.whole) / rate)
+        self.whole = b""
+        self._due = CAPACITY // 2
+
+    def write(self, data: bytes, at_once: int) -> None:
+        for at in range(0, len(data), at_once):
+            piece = data[at : at + at_once]
+            self.ring.append(piece)
+            self.whole += piece
+            if self.ring.end >= self._due:
+                self._due = self.picture.keep_up(len(piece))
+
+    def should_be(self) -> bytes:
+        emulator = Emulator(SIZE.rows, SIZE.columns)
+        emulator.parser.feed(self.whole)
+        return render(emulator, SIZE.rows, SIZE.columns)
+
+    def shown(self) -> bytes:
+        screen = self.picture.screen(None)
+        assert (screen.offset, screen.size) == (self.ring.end, SIZE)
+        return screen.data
+
+
+def numbered(lines: int, line: str) -> bytes:
+    return "".join(line.format(number, number % 8) for number in range(lines)).encode()
+
+
+@pytest.mark.parametrize("at_once", [4000, 16_000])
+@pytest.mark.parametrize(
+    "line", ["{} plain\r\n", "\x1b[3{1}m{0} colours\x1b[1m\r\n", "{} \x1b[m漢字\t|\r\n"]
+)
+def test_text_that_scrolled_away_is_passed_over_and_nothing_is_lost(line, at_once):
+    written = Written()
+    written.write(b"\x1b]2;title\x07\x1b[?2004h\x1b[3;20r\x1b[5Hbefore", 100)
+    written.write(numbered(30_000, line), at_once)
+    assert written.shown() == written.should_be()
+
+
+def test_a_colour_chosen_in_text_that_scrolled_away_holds_on():
+    written = Written()
+    written.write(numbered(20_000, "{}\r\n") + b"\x1b[7m" + numbered(20_000, "{}\r\n"), 16_000)
+    assert b"\x1b[0;7m" in written.shown()
+    assert written.shown() == written.should_be()
+
+
+def test_what_comes_slowly_is_shown_as_it_is_long_after_the_ring_has_lost_it():
+    written = Written(rate=500_000)
+    written.write(b"\x1b[?1049h\x1b[Htop", 100)
+    written.write(b"\x1b[20;1H\x1b[2Kworking\x1b[7m|\x1b[m" * 20_000, 1000)
+    assert written.ring.start > 0
+    assert written.shown() == written.should_be()
+
+
+def test_of_what_comes_too_fast_the_modes_are_kept_and_a_new_screen_is_right():
+    written, fast = Written(), b"\x1b[5;5Hfast\x1b[6;1H" * 50_000
+    modes = b"\x1b[?1h\x1b[?2004h\x1b[?1006h\x1b[3;9r"
+    written.write(b"\x1b[?1049h" + fast + modes + fast + b"\x1b[m\x1b[H\x1b[2Jnew", 16_000)
+    assert written.shown() == written.should_be()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(OUTPUT, min_size=1, max_size=4), st.integers(1, 4000))
+def test_any_output_is_shown_however_often_it_was_looked_at(pieces, at_once):
+    written = Written()
+    for piece in pieces:
+        written.write(piece, at_once)
+        assert written.shown() == written.should_be()
+
+
+def test_output_is_shown_at_the_size_it_was_written_for():
+    written = Written()
+    written.write(b"x" * 100 + b"\r\n", 100)
+    written.sizes.append(Resize(written.ring.end, Size(24, 40)))
+    written.write(b"y" * 41, 100)
+    screen = written.picture.screen(None)
+    emulator = Emulator(24, 40)
+    emulator.feed(b"x" * 40 + b"\r\n" + b"x" * 20 + b"\r\n" + b"y" * 41)
+    assert (screen.size, screen.data) == (Size(24, 40), render(emulator, 24, 40))
+
+
+def test_a_window_that_claims_to_be_enormous_costs_no_more_than_a_large_one():
+    picture = Picture(Ring(CAPACITY), [Resize(0, Size(65535, 65535))])
+    assert picture.screen(Size(24, 80)).size == Size(500, 1000)
