@@ -232,6 +232,8 @@ class _Attached:
     async def _listen(self, typed: ObjectSendStream[bytes]) -> None:
         """Read what is typed, also while the process does not."""
         while data := await self._tty.read():
+            if not self._tty.is_raw:  # some shells send no SIGCONT to a job that was running
+                await self._come_back()
             for part in self._key.feed(data):
                 if isinstance(part, bytes):
                     await typed.send(part)

@@ -19,6 +19,7 @@ from spinney.ports import Size
 
 _OWN = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 _READ_SIZE = 4096
+_SECONDS_TO_LOOK_AGAIN = 0.1
 
 
 class NotATerminalError(SpinneyError):
@@ -73,14 +74,25 @@ class Tty:
             if found and self._in_foreground():
                 termios.tcsetattr(self._source, termios.TCSANOW, found)
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether it was made raw and not given back since."""
+        return self._found is not None
+
     def size(self) -> Size | None:
         """Return the size of its window, or ``None`` if it does not know."""
         return window_size(self._target)
 
     async def read(self) -> bytes:
-        """Wait for what is typed and return it; nothing once the terminal is gone."""
+        """Wait for what is typed and return it; nothing once the terminal is gone.
+
+        In the background what is typed is another's, and reading would stop this process.
+        """
         while True:
             await anyio.wait_readable(self._source)
+            if not self._in_foreground():
+                await anyio.sleep(_SECONDS_TO_LOOK_AGAIN)
+                continue
             try:
                 return os.read(self._source, _READ_SIZE)
             except BlockingIOError:  # another process of this terminal was quicker

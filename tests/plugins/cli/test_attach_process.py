@@ -207,10 +207,13 @@ def test_output_that_came_all_at_once_is_shown_to_its_end(new: Callable[..., Scr
 INNER = "trap 'echo redrawn' WINCH; printf '\\033[?2004h'; echo pid=$$ of=$PPID; exec cat"
 
 
-def typed_into(shell: Screen) -> int:
+TICKING = "echo pid=$$ of=$PPID; while sleep 0.1; do echo tick; done"
+
+
+def typed_into(shell: Screen, inner: str = INNER) -> int:
     """Create a session from a shell; return the process id of the command that is attached."""
     shell.expect(rb"outer> ")
-    command = f'{sys.executable} -m spinney_cli new one -- sh -c "{INNER}"'.replace("$", "\\$")
+    command = f'{sys.executable} -m spinney_cli new one -- sh -c "{inner}"'.replace("$", "\\$")
     shell.type(command.encode() + b"\r")
     return int(shell.expect(rb"pid=\d+ of=(\d+)\r\n"))
 
@@ -249,6 +252,39 @@ def test_in_the_background_the_command_leaves_the_terminal_to_the_shell(
     assert shell.is_canonical()
     shell.type(b"fg\r")
     shell.expect(rb"\x1b\[\?2004h")
+    detach_and_leave(shell)
+
+
+def test_what_is_typed_for_others_does_not_stop_the_command_in_the_background(
+    screen: Callable[..., Screen],
+) -> None:
+    shell = screen("sh", "-i")
+    os.kill(typed_into(shell), signal.SIGTSTP)
+    shell.expect(rb"(?i)stopped|suspended")
+    shell.type(b"bg\r")
+    for number in range(10, 40):
+        shell.type(b"sleep 0.01; echo $((%d*2))\r" % number)
+        shell.expect(rb"%d\r\n" % (2 * number))
+    shell.type(b"jobs\r")
+    shell.expect(rb"Running")
+    shell.type(b"fg\r")
+    shell.expect(rb"\x1b\[\?2004h")
+    detach_and_leave(shell)
+
+
+def test_a_shell_need_not_tell_a_running_command_that_it_is_in_the_foreground(
+    screen: Callable[..., Screen],
+) -> None:
+    shell = screen("bash", "--norc", "-i")
+    os.kill(typed_into(shell, TICKING), signal.SIGTSTP)
+    shell.expect(rb"(?i)stopped|suspended")
+    shell.type(b"bg\r")
+    shell.expect(rb"(?s)outer> .*tick.*tick")
+    shell.type(b"fg\r")
+    shell.expect(rb"spinney_cli new one")
+    shell.expect(rb"(?s)tick.*tick")
+    shell.type(b"\r")
+    shell.expect(rb"(?s)tick.*tick")
     detach_and_leave(shell)
 
 
