@@ -53,7 +53,7 @@ class Tty:
 
     def _in_foreground(self) -> bool:
         try:
-            return os.tcgetpgrp(self._source) == os.getpgrp()
+            return os.tcgetpgrp(self._source) in (os.getpgrp(), 0)  # 0: nobody is
         except OSError:  # not our controlling terminal: job control does not concern us
             return True
 

@@ -182,11 +182,10 @@ class Emulator:
             self.column = min(self.column, self.columns - 1)
 
     def _write_wide(self, char: str) -> None:
-        if self.column == self.columns - 1 or self.column >= self.columns:
-            if WRAP in self.modes.on:
-                self.column = self.columns
-            else:
-                self.column = self.columns - 2
+        if self.column >= self.columns - 1:
+            if WRAP not in self.modes.on:
+                return
+            self.column = self.columns
         self._write([(char, self.pen), ("", self.pen)])
 
     def _combine(self, mark: str) -> None:

@@ -51,12 +51,12 @@ class Grid:
         self.lines: list[Line] = [[BLANK] * columns for _ in range(rows)]
 
     def put(self, row: int, column: int, cells: list[Cell]) -> None:
-        """Overwrite cells from ``column`` on; they must fit."""
+        """Overwrite cells from ``column`` on; they must fit. Halves that are left go blank."""
         line, end = self.lines[row], column + len(cells)
         if line[column][0] == "" and column:
-            line[column - 1] = (" ", line[column - 1][1])
+            line[column - 1] = BLANK
         if end < self.columns and line[end][0] == "":
-            line[end] = (" ", line[end][1])
+            line[end] = BLANK
         line[column:end] = cells
 
     def insert(self, row: int, column: int, cells: list[Cell]) -> None:

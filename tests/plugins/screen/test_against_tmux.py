@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -18,6 +20,8 @@ CASES = {
     "true colour": b"\x1b[38;2;1;2;3mx\x1b[48:2::4:5:6my\x1b[K\x1b[m z",
     "attributes": b"".join(b"\x1b[%dmx\x1b[m" % n for n in (1, 2, 3, 4, 5, 7, 8, 9, 21, 53)),
     "underlines": b"\x1b[4:3mx\x1b[58:2::1:2:3my\x1b[58:5:9mz\x1b[59mw\x1b[24mv",
+    "halves of wide characters": "\x1b[1m漢a\ra\r\n".encode(),
+    "a wide character that does not fit": "\x1b[?7l\x1b[29Gab漢c\r\n".encode(),
     "wide and combining characters": "漢字 e\u0301 \u4e2d🙂|".encode() + b"x" * 21 + "漢".encode(),
     "line drawing": b"\x1b(0lqqk\x1b(B\r\n\x1b)0\x0ex  x\x0f x",
     "a scroll region": b"top\x1b[3;5r\x1b[3Ha\r\nb\r\nc\r\nd\r\ne\x1b[8Hbottom",
@@ -65,7 +69,10 @@ def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=int(os.environ.get("SPINNEY_EXAMPLES", "60")),
+    derandomize="SPINNEY_EXAMPLES" not in os.environ,  # where tmux differs is not for CI to find
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(COMPARABLE)
 def test_any_output_is_shown_as_tmux_shows_it(panes: Panes, data: bytes):
