@@ -35,6 +35,9 @@ LIFECYCLE_HOOKS = tuple(
 LONGEST_PAUSE = 1.0
 """Seconds; for how long a hook may keep the event loop from all else."""
 
+TRIES = 3
+"""A pause that does not come again was the machine's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -165,9 +168,10 @@ class LifecyclePluginConformance(Conformance, suite="lifecycle", subject="plugin
 
     async def test_the_event_loop_goes_on_during_hooks(self, calls: list[Call]) -> None:
         for call in calls:
-            async with watched_loop() as loop:
-                await call.answer()
-                pause = loop.longest_pause()
+            pause = LONGEST_PAUSE
+            for _ in range(TRIES):
+                if pause >= LONGEST_PAUSE:
+                    pause = await _longest_pause(call)
             assert pause < LONGEST_PAUSE, f"{call.hook} blocks the event loop for {pause:.1f} s"
 
     async def test_a_cancelled_hook_ends_where_it_waits(self, calls: list[Call]) -> None:
@@ -196,6 +200,12 @@ class LifecyclePluginConformance(Conformance, suite="lifecycle", subject="plugin
             for what in used[0]:
                 first, second, third = (resources[what] for resources in used)
                 assert not first < second < third, f"{call.hook} uses up {what}"
+
+
+async def _longest_pause(call: Call) -> float:
+    async with watched_loop() as loop:
+        await call.answer()
+        return loop.longest_pause()
 
 
 def _configured(plugin: Any, config: ManagerConfig) -> Plugins:
