@@ -27,12 +27,21 @@ def hang_up(process: Process) -> None:
 
 
 async def end_all(
-    belongs: Callable[[int], bool], grace: float, ask: Callable[[Process], None] = ask_to_end
+    belongs: Callable[[int], bool],
+    grace: float,
+    ask: Callable[[Process], None] = ask_to_end,
+    kill: Callable[[], None] | None = None,
 ) -> tuple[frozenset[int], frozenset[int]]:
     """End every process that satisfies ``belongs``, those that they start meanwhile included.
 
     Each is asked once; ``grace`` seconds after the start they are killed, again until none is
     left, for some seconds at most. Cancelled, it leaves things as they are then.
+
+    Args:
+        belongs: tells by its id whether a process is to end.
+        grace: in seconds.
+        ask: asks a process to end.
+        kill: kills many of them at once.
 
     Returns:
         The ids of all processes found, and of those among them that are still there.
@@ -47,6 +56,8 @@ async def end_all(
                 fresh = [process for process in processes if process.pid not in found]
                 found.update(process.pid for process in fresh)
                 if (left := deadline - current_time()) <= 0:
+                    if kill:
+                        kill()
                     for process in processes:
                         process.signal(signal.SIGKILL)
                     await _until_gone(processes, _PATIENCE)

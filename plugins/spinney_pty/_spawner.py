@@ -114,7 +114,7 @@ class PtySpawner(TerminalSpawner):
         terminal_id = uuid4().hex
         env = environment(request, self._options.term, terminal_id)
         try:
-            thread = Thread(lambda: start(self._spawn, request, env))
+            thread = Thread(lambda: start(self._spawn, request, env, terminal_id))
         except RuntimeError as error:
             reason = f"{error}; end some processes, or raise `ulimit -u`"
             raise SpawnError(request.command, reason) from error
@@ -122,6 +122,7 @@ class PtySpawner(TerminalSpawner):
         terminal = PtyTerminal(
             self._home,
             started.leader,
+            started.group,
             session_id=request.session_id,
             terminal_id=terminal_id,
             master=started.master,

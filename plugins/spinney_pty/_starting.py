@@ -21,6 +21,7 @@ from anyio.lowlevel import current_token
 
 from spinney.errors import SpawnError
 from spinney.ports import SpawnRequest
+from spinney_pty._group import Group
 from spinney_pty._launch import launch
 from spinney_pty._leader import Leader
 from spinney_pty._libc import PosixSpawn
@@ -40,6 +41,7 @@ class Started:
     master: int
     slave_path: str
     start_time: str | None
+    group: Group | None
 
 
 class Thread(Generic[T]):
@@ -75,7 +77,9 @@ class Thread(Generic[T]):
         return self._result
 
 
-def start(spawner: PosixSpawn, request: SpawnRequest, env: Mapping[str, str]) -> Started:
+def start(
+    spawner: PosixSpawn, request: SpawnRequest, env: Mapping[str, str], terminal_id: str
+) -> Started:
     """Open a terminal and start the process of ``request`` in it; blocks until it runs.
 
     Raises:
@@ -96,7 +100,8 @@ def start(spawner: PosixSpawn, request: SpawnRequest, env: Mapping[str, str]) ->
             leader = Leader(pid)
         except OSError as error:
             raise SpawnError(request.command, f"{error}; close some sessions") from error
-        return Started(leader, master, slave_path, stat.start_time if stat else None)
+        group = Group.with_process(pid, terminal_id)
+        return Started(leader, master, slave_path, stat.start_time if stat else None, group)
     except BaseException:
         os.close(master)
         raise

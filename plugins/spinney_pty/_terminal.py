@@ -23,6 +23,7 @@ from spinney.model import ExitStatus, SessionId
 from spinney.ports import Attachment, AttachMode, Foreground, Screen, Size, Terminal
 from spinney_pty._ending import ask_to_end, end_all, hang_up
 from spinney_pty._foreground import foreground
+from spinney_pty._group import Group
 from spinney_pty._home import Home
 from spinney_pty._input import Input
 from spinney_pty._launch import TERMINAL_ID
@@ -54,6 +55,7 @@ class PtyTerminal(Terminal):
         "_drained",
         "_ending",
         "_exited",
+        "_group",
         "_home",
         "_input",
         "_leader",
@@ -74,6 +76,7 @@ class PtyTerminal(Terminal):
         self,
         home: Home,
         leader: Leader,
+        group: Group | None,
         *,
         session_id: SessionId,
         terminal_id: str,
@@ -85,10 +88,11 @@ class PtyTerminal(Terminal):
         write_timeout: float,
         size_policy: SizePolicy,
     ) -> None:
-        """Take charge of ``leader`` and of the descriptor ``master``, which does not block."""
+        """Take charge of ``leader``, its group, and ``master``, which does not block."""
         self.terminal_id = terminal_id
         self._home = home
         self._leader = leader
+        self._group = group
         self._session_id = session_id
         self._slave_path = slave_path
         self._ref = ref
@@ -191,8 +195,9 @@ class PtyTerminal(Terminal):
     async def terminate(self, grace: float) -> ExitStatus:
         """End every process of the session; see ``Terminal.terminate``.
 
-        Those are the processes of its kernel session, whatever their process groups, and those
-        that left it and still carry this terminal's identity in their environment. From now on
+        Those are the processes of its kernel session, whatever their process groups, those that
+        left it and still carry this terminal's identity in their environment, and all in its
+        control group if it has one. From now on
         no lossless viewer holds anything up. Cancelled, it leaves things as they are then.
         """
         return await self._end(grace, ask_to_end)
@@ -216,7 +221,8 @@ class PtyTerminal(Terminal):
         self._users += 1
         try:
             async with self._ending:
-                await end_all(self._is_ours, grace, ask)
+                kill = self._group.kill if self._group else None
+                await end_all(self._is_ours, grace, ask, kill)
                 await self.drained()
         finally:
             self._users -= 1
@@ -226,6 +232,8 @@ class PtyTerminal(Terminal):
     def _is_ours(self, pid: int) -> bool:
         # The session id is the leader's process id: nobody else's while it is not reaped.
         if not self._leader.reaped and (stat := stat_of(pid)) and stat.session == self.pid:
+            return True
+        if self._group and self._group.holds(pid):
             return True
         return f"{TERMINAL_ID}={self.terminal_id}".encode() in (environ_of(pid) or ())
 
@@ -317,4 +325,6 @@ class PtyTerminal(Terminal):
     def _reap(self) -> None:
         if self._drained.happened and not self._users:
             self._leader.reap()
+            if self._group:
+                self._group.remove()
             self._home.terminals.discard(self)

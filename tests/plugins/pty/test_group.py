@@ -1,0 +1,119 @@
+"""Control groups: they hold what nothing else does. In a group that a test delegates to a host."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spinney_pty import _group
+
+HOST = """
+import sys
+from pathlib import Path
+import anyio
+from spinney.ports import SpawnRequest
+from spinney_pty._spawner import open_spawner
+from spinney_pty.options import PtyOptions
+
+backend, group, file, script = sys.argv[1:]
+(Path(group) / "cgroup.procs").write_text("0")
+
+async def main():
+    async with open_spawner(PtyOptions(), "/") as spawner:
+        terminal = await spawner.spawn(SpawnRequest("session", ("sh", "-c", script), "/", "/"))
+        pid = (await anyio.open_file(file)).wrapped.readline().strip()
+        print(pid, Path(f"/proc/{pid}/cgroup").read_text().split("0::")[1].strip(), flush=True)
+        await terminal.terminate(0)
+
+anyio.run(main, backend=backend)
+"""
+ESCAPES = "sleep 0.1; env -i setsid sh -c 'echo $$ >{file}; exec sleep 1000' & wait"
+
+
+@pytest.fixture
+def delegated(tmp_path: Path) -> Iterator[Path]:
+    """A control group in which a host may make others."""
+    try:
+        group = Path(_group._mounted()) / f"test-{os.getpid()}-{tmp_path.name}"
+        group.mkdir()
+    except (OSError, StopIteration):
+        pytest.skip("no control groups (version 2), or they may not be made here")
+    try:
+        if not os.geteuid():
+            os.setxattr(group, "trusted.delegate", b"1")
+        yield group
+    finally:
+        for path in (*group.glob("spinney-*"), group):
+            path.rmdir()
+
+
+@pytest.fixture
+def host(delegated: Path, tmp_path: Path, anyio_backend: str) -> list[str]:
+    """The command of a host that starts and terminates what escapes."""
+    file = tmp_path / "escaped"
+    os.mkfifo(file)
+    script = ESCAPES.format(file=file)
+    return [sys.executable, "-c", HOST, anyio_backend, str(delegated), str(file), script]
+
+
+def is_gone(pid: str) -> bool:
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.requirement("R7.5")
+def test_what_left_the_session_and_cleared_its_environment_is_ended_too(
+    host: list[str], delegated: Path
+) -> None:
+    output = subprocess.run(host, capture_output=True, text=True, timeout=30, check=True).stdout
+    pid, path = output.split()
+    assert f"/{delegated.name}/spinney-" in path
+    assert is_gone(pid)
+    assert list(delegated.glob("spinney-*")) == []
+
+
+def test_without_delegation_there_are_no_groups(host: list[str], delegated: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root may write where nothing was delegated")
+    os.removexattr(delegated, "trusted.delegate")
+    output = subprocess.run(host, capture_output=True, text=True, timeout=30, check=True).stdout
+    pid, path = output.split()
+    fd = os.pidfd_open(int(pid))
+    signal.pidfd_send_signal(fd, signal.SIGKILL)
+    assert select.select([fd], [], [], 10)[0]
+    os.close(fd)
+    assert path.endswith(delegated.name)
+
+
+def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
+    delegated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_group, "_own", lambda: (str(delegated), f"/{delegated.name}"))
+    left, young = delegated / "spinney-left", delegated / "spinney-young"
+    for path in (left, young):
+        path.mkdir()
+    os.utime(left, (0, 0))
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        group = _group.Group.with_process(process.pid, "new")
+        assert group is not None
+        assert not left.exists()
+        assert young.exists()
+        group.remove()
+        assert group.holds(process.pid)
+        group.kill()
+    group.remove()
+    assert [path.name for path in delegated.glob("spinney-*")] == ["spinney-young"]
+
+
+def test_a_group_that_cannot_be_had_is_gone_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_group, "_own", lambda: ("/proc/nowhere", "/nowhere"))
+    assert _group.Group.with_process(os.getpid(), "new") is None
