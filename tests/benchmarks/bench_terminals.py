@@ -216,6 +216,8 @@ async def measured(runs: int, backend: str) -> list[Row]:
         del heap
     rows += await terminal_crowd.rows()
     rows += terminal_rivals.rows(runs, bare, bare_start)
+    if backend == "asyncio":
+        rows += [row async for row in terminal_rivals.terminado_rows(runs, bare, bare_start)]
     bare.close()
     return rows
 
