@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -14,7 +15,7 @@ from spinney.ports import SessionStore
 from spinney.providers import Capability, ProviderSpec
 from spinney_testing._base import Opening
 from spinney_testing._files import changed, files_of
-from spinney_testing._process import elsewhere
+from spinney_testing._process import Elsewhere, elsewhere
 from spinney_testing._report import DOES_NOT_APPLY
 from spinney_testing._samples import a_full_session, a_session
 from spinney_testing._store.opened import OpenStoreConformance
@@ -86,14 +87,17 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         damage()
         repairs: list[list[str]] = []
 
-        async def repair(session: Session) -> None:
-            async with elsewhere(repairs_and_adds, opening, session) as other:
-                repairs.append(await other.step())
+        async def repair(other: Elsewhere) -> None:
+            repairs.append(await other.step())
 
-        sessions = [a_session() for _ in range(3)]
-        async with anyio.create_task_group() as tasks:
-            for session in sessions:
-                tasks.start_soon(repair, session)
+        async with AsyncExitStack() as stack:
+            others = [elsewhere(repairs_and_adds, opening, a_session()) for _ in range(3)]
+            opened = [await stack.enter_async_context(other) for other in others]
+            for other in opened:
+                await other.step()
+            async with anyio.create_task_group() as tasks:
+                for other in opened:
+                    tasks.start_soon(repair, other)
         async with opening.open() as another:
             left = (await another.load()).sessions.keys()
         added = {added for _, added in repairs}
@@ -155,9 +159,10 @@ async def token_of(opening: Opening) -> str:
 
 
 async def repairs_and_adds(opening: Opening, session: Session) -> AsyncIterator[list[str]]:
-    """In another process: repair with a session of its own, then add another; yield both ids."""
+    """In another process: open; repair with a session of its own, add another, yield both ids."""
     repaired = a_session()
     async with opening.open() as store:
+        yield []
         try:
             await store.load()
         except CorruptStoreError as error:

@@ -76,6 +76,14 @@ def stops_at_the_exit(_: Part) -> Part:
     return careless
 
 
+def leaves_it_to_the_exit(on_readable: Part) -> Part:
+    def careless(self: Any) -> None:
+        if self._leader.status() is None:
+            on_readable(self)
+
+    return careless
+
+
 def decodes(append: Part) -> Part:
     return lambda self, data: append(self, data.decode(errors="replace").encode())
 

@@ -77,7 +77,10 @@ SPAWNERS = (
         "loses-the-tail",
         "Reading ends when the process has exited.",
         "what many wrote before they exited at once arrives",
-        replaces={f"{_TERMINAL}._drain": careless.stops_at_the_exit},
+        replaces={
+            f"{_TERMINAL}._drain": careless.stops_at_the_exit,
+            f"{_TERMINAL}._on_readable": careless.leaves_it_to_the_exit,
+        },
     ),
     _mutant(
         "takes-bytes-for-text",
