@@ -48,8 +48,7 @@ def replace(
         content: what it shall contain, in pieces.
         expected: what was read before; ``None`` if there was no file.
         stats: counts what is done.
-        backup: becomes the new content where the previous one shall not come back; else the
-            previous one, once it is settled.
+        backup: becomes the previous content, or the new one where that shall not come back.
         keep_previous: which of the two.
 
     Returns:
@@ -69,7 +68,7 @@ def replace(
             mine = _fill(fd, content, target, stats)
             if _present(target) != expected or _present(temporary) != mine:
                 raise OvertakenError  # noqa: TRY301 - the one way out that is no failure
-            if expected and keep_previous and not backup.prepare(target, expected):
+            if expected and keep_previous and not backup.take(target, expected):
                 raise OvertakenError  # noqa: TRY301
             _rename(temporary, target, mine)
         except BaseException:

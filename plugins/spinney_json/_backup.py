@@ -24,7 +24,6 @@ from spinney_json._salvage import salvage
 class Copy:
     """What the backup holds."""
 
-    path: str
     content: Content
     document: Document | None
     """``None`` if it is damaged."""
@@ -44,7 +43,7 @@ class Backup:
     def __init__(self, path: str) -> None:
         self.path = path
         self._temporary = f"{path}.tmp"
-        self._is_prepared = False
+        self._replaced = -1
         self._told = False
 
     def take(self, source: str, expected: Identity) -> bool:
@@ -53,13 +52,6 @@ class Backup:
         Returns:
             Whether it is as ``expected``, but for the time of change, which a link sets.
         """
-        as_expected = self.prepare(source, expected)
-        if as_expected:
-            self.settle()
-        return as_expected
-
-    def prepare(self, source: str, expected: Identity) -> bool:
-        """As :meth:`take`, but what was the backup stays that until :meth:`settle`."""
         try:
             if self._is(_files.status(source)):
                 return True
@@ -68,31 +60,40 @@ class Backup:
             if found._replace(changed=expected.changed) != expected:
                 _files.unlink(self._temporary)
                 return False
-            self._is_prepared = True
+            self._hold()
+            _files.rename(self._temporary, self.path)
         except OSError as error:
             self._go_without(error)
         return True
 
-    def settle(self) -> None:
-        """Put what was prepared in the place of the backup before, whose blocks are freed then."""
-        if self._is_prepared:
-            self._is_prepared = False
-            try:
-                _files.rename(self._temporary, self.path)
-            except OSError as error:
-                self._go_without(error)
+    def let_go(self) -> None:
+        """Give up the backup before: its blocks are freed now, which takes a while."""
+        fd, self._replaced = self._replaced, -1
+        if fd >= 0:
+            with suppress(OSError):  # the descriptor is gone whatever close(2) says
+                _files.close(fd)
+
+    def _hold(self) -> None:
+        """Keep the backup before open, so that replacing it does not free its blocks yet."""
+        self.let_go()
+        with suppress(OSError):
+            self._replaced = _files.open_for_reading(self.path)
 
     def read(self) -> Copy | None:
         """Return what the backup holds, ``None`` if there is none.
-
-        One that was prepared and never settled, because its writer died, is the newer.
 
         Raises:
             StoreError: it cannot be told.
             StoreVersionError: a newer version wrote it.
         """
-        prepared = _copy_at(self._temporary)
-        return prepared if prepared and prepared.document else _copy_at(self.path)
+        content = content_of(self.path)
+        if content is None:
+            return None
+        with suppress(DamagedError):
+            document = read(content.data, self.path)
+            if document.snapshot.integrity is Integrity.VERIFIED:
+                return Copy(content, document, tuple(document.snapshot.sessions.values()))
+        return Copy(content, None, salvage(content.data).sessions)
 
     def _is(self, source: os.stat_result) -> bool:
         """Tell whether the backup is that file already; rename(2) would do nothing then."""
@@ -116,14 +117,3 @@ class Backup:
         if not self._told:
             self._told = True
             log.warning("state_file_not_backed_up", path=self.path, reason=str(error))
-
-
-def _copy_at(path: str) -> Copy | None:
-    content = content_of(path)
-    if content is None:
-        return None
-    with suppress(DamagedError):
-        document = read(content.data, path)
-        if document.snapshot.integrity is Integrity.VERIFIED:
-            return Copy(path, content, document, tuple(document.snapshot.sessions.values()))
-    return Copy(path, content, None, salvage(content.data).sessions)

@@ -105,8 +105,6 @@ class StateFile:
     def locked(self, work: Callable[[], T]) -> T:
         """Do ``work`` while no other process writes, however long it takes to get there.
 
-        What of a commit nobody needs to wait for is done after ``work``.
-
         Raises:
             StoreError: the lock cannot be had at all.
         """
@@ -120,8 +118,8 @@ class StateFile:
         try:
             return work()
         finally:
-            self._backup.settle()
             self._lock.release()
+            self._backup.let_go()
 
     def commit(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
         """Apply ``transactions`` one after the other and write once; only while locked.
@@ -345,7 +343,7 @@ class StateFile:
             return
         missing = {session.id for session in backup.sessions} - snapshot.sessions.keys()
         if missing or backup.document is None:
-            self._set_aside(backup.content, "corrupt", backup.path)
+            self._set_aside(backup.content, "corrupt", self._backup.path)
 
     def _set_aside(self, content: Content, why: str, source: str | None = None) -> None:
         target = self._places.target

@@ -45,7 +45,6 @@ def overwrite(path: Path, content: bytes) -> None:
 async def commit(store: Any, *put: Session, delete: Session | None = None) -> None:
     gone = frozenset({delete.id} if delete else ())
     await store.transact(lambda _: Changes(put=put, delete=gone))
-    await store.transact(lambda _: Changes())  # comes after all that belongs to the one before
 
 
 async def lost(store: Any) -> CorruptStoreError:
@@ -183,39 +182,25 @@ async def test_an_edit_in_place_spares_the_backup(open_store, state, backup, mak
         assert [session.name for session in (await lost(store)).earlier] == ["one"]
 
 
-async def test_callers_do_not_wait_until_the_backup_before_is_gone(
+async def test_callers_do_not_wait_until_the_blocks_of_the_backup_before_are_freed(
     open_store, state, backup, make, monkeypatch
 ) -> None:
-    real, told = _files.rename, threading.Event()
+    real, told = Backup.let_go, threading.Event()
 
-    def rename(source: str, target: str) -> None:
-        assert target != str(backup) or told.wait(10)
-        real(source, target)
+    def let_go(replaced: Backup) -> None:
+        assert replaced._replaced < 0 or told.wait(10)
+        real(replaced)
 
     async with open_store() as store:
-        await commit(store, make("one"))
-        monkeypatch.setattr(_files, "rename", rename)
-        await store.transact(lambda _: Changes(put=(make("two"),)))
+        for name in ("one", "two"):
+            await commit(store, make(name))
+        monkeypatch.setattr(Backup, "let_go", let_go)
+        await store.transact(lambda _: Changes(put=(make("three"),)))
+        assert (names(backup), names(state)) == (["one", "two"], ["one", "two", "three"])
         told.set()
-    assert (names(backup), names(state)) == (["one"], ["one", "two"])
 
 
 # Reading it ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.requirement("R5.1")
-async def test_one_whose_writer_died_before_it_was_in_place_is_believed(
-    open_store, state, backup, make, monkeypatch
-) -> None:
-    one, two = make("one"), make("two")
-    async with open_store() as store:
-        await commit(store, one)
-        monkeypatch.setattr(Backup, "settle", lambda _: None)
-        for session in (two, make("three")):
-            await commit(store, session)
-        assert names(backup) == ["one"]
-        state.unlink()
-        assert (await lost(store)).earlier == (one, two)
 
 
 @pytest.mark.requirement("R5.1")
