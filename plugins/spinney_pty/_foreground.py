@@ -45,11 +45,11 @@ def foreground(master: int, leader: int, tty: str, written: int) -> Foreground |
     """
     try:
         group = os.tcgetpgrp(master)
-        local = termios.tcgetattr(master)[3]
+        members = [pid for pid in _family(leader) if (s := stat_of(pid)) and s.group == group]
+        readings = [_reading(pid, tty) for pid in members]
+        local = termios.tcgetattr(master)[3]  # last: a program hides its input, then reads it
     except (OSError, termios.error):
         return None
-    members = [pid for pid in _family(leader) if (s := stat_of(pid)) and s.group == group]
-    readings = [_reading(pid, tty) for pid in members]
     return Foreground(
         programs=frozenset(name for pid in members for name in _names(pid)),
         reading=next((r for r in _PRECEDENCE if r in readings), Reading.NOT),
