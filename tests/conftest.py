@@ -1,11 +1,13 @@
-"""What every test has: both anyio backends, and SIGINT as a shell gives it."""
+"""What every test has: both anyio backends, logging and SIGINT as a fresh process has them."""
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -22,3 +24,21 @@ def interruptible() -> Iterator[None]:
     yield
     if before is signal.SIG_IGN:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging() -> Iterator[None]:
+    """Undo whatever a test, or one before, does to structlog and to the logger ``spinney``."""
+    logger = logging.getLogger("spinney")
+
+    def restore() -> None:
+        structlog.reset_defaults()
+        for handler in logger.handlers[:]:
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate, logger.disabled = True, False
+
+    restore()
+    yield
+    restore()

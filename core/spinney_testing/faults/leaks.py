@@ -26,6 +26,8 @@ from spinney_testing.faults._rlimits import descriptors_left, largest_file
 
 _WARMING = 20
 """Commits and faults after which a store has all that it needs for the rest of its life."""
+_LOOKS, _MOMENT = 100, 0.01
+"""How often it is looked whether a store has come to rest, and seconds between two looks."""
 _POOL = 8
 """Threads by which a store's pool may grow: their number depends on the clock."""
 
@@ -90,14 +92,25 @@ async def _left(opening: Opening, commits: int, faults: int) -> tuple[str, ...]:
         await _work(store, session, _WARMING, _WARMING)
         opened = now()
         await _work(store, session, commits, 0)
-        after_commits = now()
+        after_commits = await _at_rest(now, opened)
         await _work(store, session, 0, faults)
-        after_faults = now()
+        after_faults = await _at_rest(now, after_commits)
     return (
         *after_commits.beyond(opened, f"after {commits} commits"),
         *after_faults.beyond(after_commits, f"after {faults} faults"),
         *now().beyond(closed, "after closing"),
     )
+
+
+async def _at_rest(now: Callable[[], _Holdings], before: _Holdings) -> _Holdings:
+    """Look until there is no more than before: a store may tidy up once its caller knows."""
+    held = now()
+    for _ in range(_LOOKS):
+        if not any(held.beyond(before, "")):
+            break
+        await anyio.sleep(_MOMENT)
+        held = now()
+    return held
 
 
 async def _work(store: SessionStore, session: Session, commits: int, faults: int) -> None:

@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from spinney.model import Session, SessionStatus, now
-
-
-@pytest.fixture(autouse=True)
-def untouched_logging() -> Iterator[None]:
-    """Undo whatever a test does to structlog and to the logger ``spinney``."""
-    structlog.reset_defaults()
-    logger = logging.getLogger("spinney")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield
-    structlog.reset_defaults()
-    for handler in set(logger.handlers) - set(before[0]):
-        handler.close()
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture
