@@ -162,8 +162,8 @@ async def test_an_impossible_size_is_refused(shell, size):
 
 async def test_a_signal_goes_to_the_process_group(shell, transcript):
     terminal = await shell(
-        "(trap 'echo child' USR1; echo ready; while :; do sleep 0.01; done) & "
-        "trap 'echo parent' USR1; wait; wait"
+        "trap 'echo parent' USR1; "
+        "(trap 'echo child' USR1; echo ready; while :; do sleep 0.01; done) & wait; wait"
     )
     async with terminal.attach() as view:
         seen = transcript(view)
