@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -32,7 +32,8 @@ def untouched_logging() -> Iterator[None]:
     logger = logging.getLogger("spinney")
 
     def restore() -> None:
-        structlog.reset_defaults()
+        if structlog := sys.modules.get("structlog"):  # not installed where packages are tested
+            structlog.reset_defaults()
         for handler in logger.handlers[:]:
             logger.removeHandler(handler)
             handler.close()
