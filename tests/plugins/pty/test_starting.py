@@ -32,11 +32,18 @@ def slow(monkeypatch):
 
     monkeypatch.setattr(_starting, "launch", slowly)
     slowly.go, slowly.begun = go, begun  # type: ignore[attr-defined]
-    return slowly
+    yield slowly
+    go.set()
 
 
 async def until_begun(slow) -> None:
     while not slow.begun.is_set():
+        await anyio.lowlevel.checkpoint()
+
+
+async def until_it_runs(session_id: str) -> None:
+    # posix_spawn(3) returns a moment before /proc shows the environment of the new program.
+    while not carriers(session_id):
         await anyio.lowlevel.checkpoint()
 
 
@@ -54,7 +61,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing_once_it_returns(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(spawner.spawn, request_for("sleep", "100"))
         await until_begun(slow)
-        assert carriers(session_id)
+        await until_it_runs(session_id)
         tasks.cancel_scope.cancel()
         slow.go.set()
     assert carriers(session_id) == []
