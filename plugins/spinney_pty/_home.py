@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
 
-from spinney_pty._readiness import Readiness
+from spinney_unix.readiness import Readiness
 
 if TYPE_CHECKING:
     from spinney_pty._terminal import PtyTerminal

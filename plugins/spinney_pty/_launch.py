@@ -1,45 +1,14 @@
-"""What exactly to execute for a request: file, environment, working directory."""
+"""Starts the process of a request on a terminal."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 
-from spinney.errors import CommandNotFoundError, SpawnError, WorkingDirectoryError
 from spinney.ports import SpawnRequest
 from spinney_pty._libc import PosixSpawn
-
-SESSION_ID, WORKSPACE, TERMINAL_ID = (
-    "SPINNEY_SESSION_ID",
-    "SPINNEY_WORKSPACE",
-    "SPINNEY_TERMINAL_ID",
-)
-"""Variables by which a process is known as a session's, and as one terminal's."""
-
-_NOT_INHERITED = frozenset(
-    {"LINES", "COLUMNS", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION"}
-    | {"TMUX", "TMUX_PANE", "STY", "WINDOW", "SSH_TTY", "GPG_TTY", "OLDPWD"}
-)
-"""What a host's environment says of its own terminal or directory: false in a new one."""
-
-_HINTS = {
-    errno.E2BIG: "arguments and environment are too long; pass less, or pass it in a file",
-    errno.EAGAIN: "the limit of processes is reached; end some, or raise `ulimit -u`",
-}
-
-
-def environment(request: SpawnRequest, term: str, terminal_id: str) -> dict[str, str]:
-    """Return the environment of the process: the host's, the request's, and its identity."""
-    inherited = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
-    identity = {
-        SESSION_ID: request.session_id,
-        WORKSPACE: request.workspace,
-        TERMINAL_ID: terminal_id,
-    }
-    return inherited | {"TERM": term, "PWD": request.cwd} | dict(request.env) | identity
+from spinney_unix.commands import directory, find, is_script, refusals
 
 
 def launch(spawner: PosixSpawn, request: SpawnRequest, env: Mapping[str, str], slave: str) -> int:
@@ -50,79 +19,15 @@ def launch(spawner: PosixSpawn, request: SpawnRequest, env: Mapping[str, str], s
     Raises:
         CommandNotFoundError, WorkingDirectoryError, SpawnError: see ``TerminalSpawner.spawn``.
     """
-    command = request.command
-    _check(request, env)
-    argv = [os.fsencode(argument) for argument in command]
+    argv = [os.fsencode(argument) for argument in request.command]
     variables = [os.fsencode(f"{name}={value}") for name, value in env.items()]
-    with _directory(request) as cwd:
-        path = _find(request, env.get("PATH", os.defpath))
-        try:
+    with directory(request) as cwd:
+        path = find(request, env.get("PATH", os.defpath))
+        with refusals(request, path):
             try:
                 return spawner.spawn(os.fsencode(path), argv, variables, cwd, os.fsencode(slave))
             except OSError as error:
-                if error.errno != errno.ENOEXEC or _is_binary(Path(request.cwd, path)):
+                if error.errno != errno.ENOEXEC or not is_script(request, path):
                     raise
                 script = [b"/bin/sh", os.fsencode(path), *argv[1:]]
                 return spawner.spawn(script[0], script, variables, cwd, os.fsencode(slave))
-        except FileNotFoundError as error:
-            raise CommandNotFoundError(
-                command, f"the interpreter of {path!r} is missing"
-            ) from error
-        except PermissionError as error:
-            raise CommandNotFoundError(command, f"{path!r} may not be executed") from error
-        except OSError as error:
-            raise SpawnError(command, _HINTS.get(error.errno or 0, str(error))) from error
-
-
-def _check(request: SpawnRequest, env: Mapping[str, str]) -> None:
-    if not request.command or not request.command[0]:
-        raise SpawnError(request.command, "the command is empty; give at least a program")
-    if any("\0" in text for text in (*request.command, *env, *env.values(), request.cwd)):
-        raise SpawnError(request.command, "an argument, variable or path contains a NUL byte")
-    for name in env:
-        if not name or "=" in name:
-            raise SpawnError(request.command, f"{name!r} is no name of an environment variable")
-
-
-@contextmanager
-def _directory(request: SpawnRequest) -> Iterator[int]:
-    try:
-        fd = os.open(request.cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        reason = f"working directory {request.cwd!r}: {error.strerror}"
-        raise WorkingDirectoryError(request.command, reason) from error
-    try:
-        if not os.access(request.cwd, os.X_OK, effective_ids=True):
-            reason = f"working directory {request.cwd!r} may not be entered"
-            raise WorkingDirectoryError(request.command, reason)
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _find(request: SpawnRequest, search: str) -> str:
-    """Return the file to execute, relative to the working directory if not absolute."""
-    name = request.command[0]
-    candidates = [name] if "/" in name else [f"{d or '.'}/{name}" for d in search.split(":")]
-    refused = None
-    for candidate in candidates:
-        path = os.path.join(request.cwd, candidate)
-        # A directory that may not be searched has nothing; pathlib would raise.
-        if os.path.isfile(path):
-            if os.access(path, os.X_OK, effective_ids=True):
-                return candidate
-            refused = refused or candidate
-        elif "/" in name and os.path.isdir(path):
-            raise CommandNotFoundError(request.command, f"{name!r} is a directory")
-    if refused:
-        reason = f"{refused!r} may not be executed; make it executable"
-    elif "/" in name:
-        reason = f"there is no {name!r}"
-    else:
-        reason = f"there is no {name!r} in PATH; install it, or give its full path"
-    raise CommandNotFoundError(request.command, reason)
-
-
-def _is_binary(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"\0" in file.read(256)

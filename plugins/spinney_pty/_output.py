@@ -8,9 +8,9 @@ from enum import Enum, auto
 from time import perf_counter
 
 from spinney.ports import Attachment, AttachMode, Chunk, Gap, Resize, Size
-from spinney_pty._picture import Picture
-from spinney_pty._readiness import Bell
 from spinney_pty._ring import Ring
+from spinney_unix.picture import Picture
+from spinney_unix.readiness import Bell
 
 _READ = 64 * 1024
 _LITTLE = 256

@@ -7,34 +7,24 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from uuid import uuid4
 
-from anyio import CancelScope, Event, create_task_group, lowlevel
+from anyio import CancelScope, create_task_group, lowlevel
 from pydantic import JsonValue
 
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import Session
 from spinney.ports import SpawnRequest, SweepReport, TerminalSpawner
 from spinney_pty._home import Home
-from spinney_pty._launch import environment
 from spinney_pty._libc import PosixSpawn
-from spinney_pty._processes import boot_id, pid_namespace, stat_of
-from spinney_pty._readiness import Readiness
-from spinney_pty._starting import Thread, start
-from spinney_pty._sweep import sweep
+from spinney_pty._starting import start
 from spinney_pty._terminal import PtyTerminal
 from spinney_pty.options import PtyOptions
-
-
-@dataclass(slots=True)
-class _Birth:
-    """How a start ends."""
-
-    over: Event = field(default_factory=Event)
-    outcome: PtyTerminal | Exception = field(
-        default_factory=lambda: RuntimeError("The event loop is closing.")
-    )
+from spinney_unix.births import Thread, born
+from spinney_unix.commands import environment
+from spinney_unix.processes import boot_id, pid_namespace, stat_of
+from spinney_unix.readiness import Readiness
+from spinney_unix.sweeping import sweep
 
 
 @asynccontextmanager
@@ -86,29 +76,9 @@ class PtySpawner(TerminalSpawner):
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             reason = "this host ignores SIGCHLD, so how a process ends is lost; set SIG_DFL"
             raise SpawnError(request.command, reason)
-        # A task of our own sees it through, whatever happens to the caller.
-        birth = _Birth()
-        self._home.tasks.start_soon(self._bear, request, birth)
-        try:
-            await birth.over.wait()
-        except BaseException:
-            with CancelScope(shield=True):
-                await birth.over.wait()
-                if isinstance(birth.outcome, PtyTerminal):
-                    await birth.outcome.aclose()
-            raise
-        if isinstance(birth.outcome, Exception):
-            raise birth.outcome
-        return birth.outcome
-
-    async def _bear(self, request: SpawnRequest, birth: _Birth) -> None:
-        with CancelScope(shield=True):
-            try:
-                birth.outcome = await self._start(request)
-            except Exception as error:
-                birth.outcome = error
-            finally:
-                birth.over.set()
+        return await born(
+            self._home.tasks, lambda: self._start(request), lambda terminal: terminal.aclose()
+        )
 
     async def _start(self, request: SpawnRequest) -> PtyTerminal:
         terminal_id = uuid4().hex

@@ -21,18 +21,18 @@ from spinney.errors import TerminalClosedError
 from spinney.logs import log
 from spinney.model import ExitStatus, SessionId
 from spinney.ports import Attachment, AttachMode, Foreground, Screen, Size, Terminal
-from spinney_pty._ending import ask_to_end, end_all, hang_up
-from spinney_pty._foreground import foreground
 from spinney_pty._group import Group
 from spinney_pty._home import Home
 from spinney_pty._input import Input
-from spinney_pty._launch import TERMINAL_ID
 from spinney_pty._leader import Leader
 from spinney_pty._output import Output, Pumped, Viewer
-from spinney_pty._processes import Process, environ_of, stat_of
-from spinney_pty._readiness import Latch
 from spinney_pty._windows import Windows
 from spinney_pty.options import SizePolicy
+from spinney_unix.commands import TERMINAL_ID
+from spinney_unix.ending import ask_to_end, end_all, hang_up
+from spinney_unix.foreground import foreground
+from spinney_unix.processes import Process, environ_of, stat_of
+from spinney_unix.readiness import Latch
 
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""

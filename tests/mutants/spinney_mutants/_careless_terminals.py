@@ -11,7 +11,7 @@ from typing import Any
 from anyio import Lock, move_on_after
 
 from spinney.model import ExitStatus
-from spinney_pty._processes import environ_of
+from spinney_unix.processes import environ_of
 
 Part = Callable[..., Any]
 

@@ -15,7 +15,7 @@ from spinney.errors import SpawnError
 from spinney.model import Session
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from spinney.providers import ProviderContext
-from spinney_pty._processes import environ_of
+from spinney_unix.processes import environ_of
 
 
 class WrappedSpawner(TerminalSpawner):

@@ -41,7 +41,7 @@ SPAWNERS = (
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
         "a process carries the identity of its own session alone",
-        replaces={"spinney_pty._launch:environment": careless.prefers_the_host},
+        replaces={"spinney_unix.commands:environment": careless.prefers_the_host},
     ),
     _mutant(
         "waits-for-output",
@@ -170,7 +170,7 @@ SPAWNERS = (
         "sweeps-copies",
         "A sweep ends the processes of the same session in a copy of the workspace.",
         "sweeping touches no session of a copied workspace",
-        replaces={"spinney_pty._sweep:_Carriers.belongs": careless.asks_for_no_workspace},
+        replaces={"spinney_unix.sweeping:_Carriers.belongs": careless.asks_for_no_workspace},
     ),
     _mutant(
         "leaves-zombies",

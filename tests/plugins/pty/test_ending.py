@@ -13,7 +13,7 @@ import pytest
 from spinney.ports import AttachMode
 from spinney_pty import _terminal
 from spinney_pty._output import Pumped
-from spinney_pty._processes import all_pids, environ_of
+from spinney_unix.processes import all_pids, environ_of
 
 STUBBORN = "trap '' TERM HUP; "
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spinney_pty import _ending, _processes
+from spinney_unix import ending as _ending
+from spinney_unix import processes as _processes
 
 NOBODY = 2**22 + 1
 """More than any process id can be; see proc_sys_kernel(5), pid_max."""

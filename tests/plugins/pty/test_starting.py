@@ -10,7 +10,7 @@ import pytest
 
 from spinney.errors import SpawnError
 from spinney_pty import _spawner, _starting
-from spinney_pty._processes import all_pids, environ_of
+from spinney_unix.processes import all_pids, environ_of
 
 
 def carriers(session_id: str) -> list[int]:

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from spinney.model import Session, SessionStatus
-from spinney_pty import _sweep
-from spinney_pty._processes import boot_id, environ_of, pid_namespace, stat_of
+from spinney_unix import sweeping as _sweep
+from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
 
 
 @pytest.fixture

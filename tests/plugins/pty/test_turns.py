@@ -10,7 +10,7 @@ import pytest
 from spinney.ports import Size
 from spinney_pty import _home
 from spinney_pty._output import Output
-from spinney_pty._readiness import Readiness
+from spinney_unix.readiness import Readiness
 
 LONG = 60.0
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from spinney_pty._vt.emulator import GRAPHICS
-from spinney_pty._vt.pen import PLAIN, Pen, select
+from spinney_unix.vt.emulator import GRAPHICS
+from spinney_unix.vt.pen import PLAIN, Pen, select
 
 PATIENCE = 20.0
 _STATE = [

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from spinney_pty._vt import Emulator, render
+from spinney_unix.vt import Emulator, render
 
 from .panes import Panes
 from .sequences import COMPARABLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinney_pty._vt import Emulator, render
+from spinney_unix.vt import Emulator, render
 
 from .sequences import OUTPUT
 

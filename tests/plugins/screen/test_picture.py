@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinney.ports import Resize, Size
-from spinney_pty._picture import Picture
 from spinney_pty._ring import Ring
-from spinney_pty._vt import Emulator, render
+from spinney_unix.picture import Picture
+from spinney_unix.vt import Emulator, render
 
 from .sequences import OUTPUT
 

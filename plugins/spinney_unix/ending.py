@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from anyio import current_time, move_on_after, to_thread, wait_readable
 
-from spinney_pty._processes import Process, all_pids, ignores, matching
+from spinney_unix.processes import Process, all_pids, ignores, matching
 
 _ROUNDS = 10
 _PATIENCE = 0.5

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spinney_pty._vt.emulator import Cursor, Emulator
-from spinney_pty._vt.grid import BLANK, Grid, Line
-from spinney_pty._vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
-from spinney_pty._vt.pen import PLAIN
+from spinney_unix.vt.emulator import Cursor, Emulator
+from spinney_unix.vt.grid import BLANK, Grid, Line
+from spinney_unix.vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
+from spinney_unix.vt.pen import PLAIN
 
 _BARE = "\x1b[?6l\x1b(B\x1b)B\x0f\x1b[0m"
 """No origin mode, ASCII, no colours."""

@@ -4,8 +4,8 @@ Needs nothing but the standard library. Sources: ECMA-48; "XTerm Control Sequenc
 machine is Paul Williams' "A parser for DEC's ANSI-compatible video terminals".
 """
 
-from spinney_pty._vt.emulator import Emulator
-from spinney_pty._vt.plain import SPECIAL, TAIL_A_CELL
-from spinney_pty._vt.render import render
+from spinney_unix.vt.emulator import Emulator
+from spinney_unix.vt.plain import SPECIAL, TAIL_A_CELL
+from spinney_unix.vt.render import render
 
 __all__ = ["SPECIAL", "TAIL_A_CELL", "Emulator", "render"]

@@ -14,11 +14,11 @@ import os
 import platform
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from spinney.ports import Foreground, Reading
-from spinney_pty._processes import stat_of
+from spinney_unix.processes import stat_of
 
 _NUMBERS = {
     "x86_64": {"read": (0, 19), "poll": (7, 271), "select": (23, 270), "epoll": (232, 281, 441)},
@@ -35,27 +35,39 @@ _PRECEDENCE = (Reading.ONLY, Reading.ALSO, None)
 
 
 def foreground(master: int, leader: int, tty: str, written: int) -> Foreground | None:
-    """Return who has the terminal.
+    """Return who has the terminal with the master end ``master``; see :func:`described`."""
+    try:
+        return described(os.tcgetpgrp(master), lambda: _local(master), leader, tty, written)
+    except (OSError, termios.error):
+        return None
+
+
+def described(
+    group: int, local: Callable[[], int], leader: int, tty: str, written: int
+) -> Foreground:
+    """Describe the processes in the foreground.
 
     Args:
-        master: descriptor of the terminal's master end.
+        group: the foreground process group.
+        local: returns the local modes of the terminal. It is called last: a program hides its
+            input, then reads it.
         leader: process id of the leader of its session.
         tty: path of its other end.
         written: bytes of input so far, handed through.
     """
-    try:
-        group = os.tcgetpgrp(master)
-        members = [pid for pid in _family(leader) if (s := stat_of(pid)) and s.group == group]
-        readings = [_reading(pid, tty) for pid in members]
-        local = termios.tcgetattr(master)[3]  # last: a program hides its input, then reads it
-    except (OSError, termios.error):
-        return None
+    members = [pid for pid in _family(leader) if (s := stat_of(pid)) and s.group == group]
+    readings = [_reading(pid, tty) for pid in members]
+    modes = local()
     return Foreground(
         programs=frozenset(name for pid in members for name in _names(pid)),
         reading=next((r for r in _PRECEDENCE if r in readings), Reading.NOT),
-        secret=bool(local & termios.ICANON) and not local & termios.ECHO,
+        secret=bool(modes & termios.ICANON) and not modes & termios.ECHO,
         written=written,
     )
+
+
+def _local(master: int) -> int:
+    return int(termios.tcgetattr(master)[3])
 
 
 def _family(leader: int) -> list[int]:

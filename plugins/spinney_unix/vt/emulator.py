@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from spinney_pty._vt import plain
-from spinney_pty._vt.actions import ACTIONS, numbers
-from spinney_pty._vt.grid import BLANK, Cell, Grid, width
-from spinney_pty._vt.modes import ORIGIN, WRAP, Modes
-from spinney_pty._vt.parser import Parser
-from spinney_pty._vt.pen import PLAIN, Pen, select
+from spinney_unix.vt import plain
+from spinney_unix.vt.actions import ACTIONS, numbers
+from spinney_unix.vt.grid import BLANK, Cell, Grid, width
+from spinney_unix.vt.modes import ORIGIN, WRAP, Modes
+from spinney_unix.vt.parser import Parser
+from spinney_unix.vt.pen import PLAIN, Pen, select
 
 _TAB = 8
 _LONGEST_TITLE = 256

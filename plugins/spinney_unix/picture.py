@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import Protocol
 
 from spinney.ports import Resize, Screen, Size
-from spinney_pty._ring import Ring
-from spinney_pty._vt import SPECIAL, TAIL_A_CELL, Emulator, render
+from spinney_unix.vt import SPECIAL, TAIL_A_CELL, Emulator, render
 
 _RATE = 1_000_000
 """Bytes a second that are interpreted as they come, a quarter of what is possible."""
@@ -26,6 +26,26 @@ _SLICE = 8 * 1024
 _MOST_LEFT = 16 * _SLICE
 _MOST_ROWS, _MOST_COLUMNS = 500, 1000
 """What there is of a window that claims to be larger; a process may ask for 65535 by 65535."""
+
+
+class Ring(Protocol):
+    """The newest output, each byte at its absolute offset."""
+
+    capacity: int
+
+    @property
+    def start(self) -> int:
+        """Offset of the oldest byte that is kept."""
+
+    @property
+    def end(self) -> int:
+        """Offset after the newest byte."""
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset`` on."""
+
+    def holds(self, byte: bytes, offset: int) -> bool:
+        """Return whether ``byte`` occurs from ``offset`` on."""
 
 
 def _bounded(size: Size) -> tuple[int, int]:
