@@ -101,9 +101,13 @@ class Providers:
         """
         return self._use(role, name or chosen_name(self.config, role))
 
-    def can(self, role: Role, capability: Capability) -> bool:
-        """Tell whether the chosen provider of ``role`` declares ``capability``."""
-        offer = self.plugins.choose(role, chosen_name(self.config, role))
+    def can(self, role: Role, name: str, capability: Capability) -> bool:
+        """Tell whether the provider of ``role`` called ``name`` declares ``capability``.
+
+        Raises:
+            ProviderNotFoundError, DuplicateProviderError: there is not exactly one.
+        """
+        offer = self.plugins.choose(role, name)
         return capability in offer.spec.capabilities
 
     @asynccontextmanager

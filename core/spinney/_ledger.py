@@ -223,7 +223,7 @@ class Ledger:
 
     async def follow(self) -> None:
         """Take over what other processes change, as it happens, until cancelled."""
-        if not self._providers.can(Role.STORE, Capability.WATCH):
+        if not self._providers.can(Role.STORE, self._providers.config.store, Capability.WATCH):
             while True:
                 await sleep(COALESCE)
                 await self._refresh_quietly()

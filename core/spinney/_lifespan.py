@@ -24,7 +24,6 @@ from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionChangedElsewhere
 from spinney.logs import log
 from spinney.model import Integrity, Session, SessionStatus, Snapshot
-from spinney.providers import Capability, Role
 
 _PATIENCE = 30.0
 """Seconds that one step of closing may take beyond the grace of processes."""
@@ -122,12 +121,10 @@ class Lifespan:
         await self._task_group.__aexit__(None, None, None)
 
     async def _end_processes(self) -> None:
-        parts = self.parts
-        if parts.running and parts.providers.can(Role.TERMINAL, Capability.ADOPT):
-            return
         async with create_task_group() as tasks:
-            for running in tuple(parts.running.values()):
-                tasks.start_soon(self._end, running)
+            for running in tuple(self.parts.running.values()):
+                if not running.outlives_its_host:
+                    tasks.start_soon(self._end, running)
 
     async def _end(self, running: Running) -> None:
         try:

@@ -8,8 +8,8 @@ from spinney._parts import Parts
 from spinney._running import Ending
 from spinney.errors import ProviderNotFoundError, SessionOwnedError
 from spinney.model import Session, SessionId, SessionStatus
-from spinney.ports import MarkerState, SweepReport
-from spinney.providers import Role
+from spinney.ports import MarkerState, SweepReport, Terminal
+from spinney.providers import Capability, Role
 
 PATIENCE = 5.0
 """Seconds, beyond the grace of its process, that an owner may take to let go."""
@@ -69,6 +69,23 @@ async def _claimed(parts: Parts, session: Session) -> bool:
     except SessionOwnedError:
         return False
     return True
+
+
+async def adopt(parts: Parts, session: Session) -> Terminal | None:
+    """Return the process that a dead host left running for ``session``, to go on with it.
+
+    This process must hold its claim. Only the terminal provider named in the record may know.
+    """
+    name = session.details.terminal
+    if name is None or session.details.terminal_ref is None:
+        return None
+    try:
+        if not parts.providers.can(Role.TERMINAL, name, Capability.ADOPT):
+            return None
+        async with parts.providers.use(Role.TERMINAL, name) as spawner:
+            return await spawner.adopt(session)
+    except ProviderNotFoundError:
+        return None
 
 
 async def sweep(parts: Parts, session: Session) -> SweepReport:

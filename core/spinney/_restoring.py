@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group
 
-from spinney._ownership import sweep, write_marker
+from spinney._identity import this_process
+from spinney._ownership import adopt, sweep, write_marker
 from spinney._parts import Parts
 from spinney._recovering import protect, recover, remembered, verify
-from spinney._running import without_process
+from spinney._running import Running, without_process
 from spinney.errors import CorruptStoreError, SessionOwnedError, SpinneyError, WorkspaceError
 from spinney.events import SessionsRestored
 from spinney.logs import log
@@ -36,6 +37,7 @@ class _Report:
     """What the start found and did."""
 
     swept: list[int] = field(default_factory=list)
+    adopted: list[SessionId] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -70,6 +72,7 @@ async def restore(parts: Parts) -> None:
             missing=_those(where, Presence.MISSING),
             moved=_those(where, Presence.MOVED),
             swept=tuple(report.swept),
+            adopted=tuple(report.adopted),
             notes=tuple(report.notes),
             duration=time.monotonic() - started,
         )
@@ -131,7 +134,10 @@ def _claims_a_process(session: Session) -> bool:
 
 
 async def _reconcile_process(parts: Parts, session: Session, report: _Report) -> None:
-    """Make a session idle whose owner is gone; end what that owner left running."""
+    """Go on with the process of a session whose owner is gone, or make the session idle.
+
+    What that owner left running, and nobody can go on with, is ended.
+    """
 
     def transaction(newest: Snapshot) -> Changes:
         current = newest.sessions.get(session.id)
@@ -144,6 +150,9 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
             if holder is Holder.UNKNOWN:
                 report.notes.append(f"cannot tell whether session {session.id} is owned")
             elif holder is Holder.FREE:
+                if await _adopted(parts, session):
+                    report.adopted.append(session.id)
+                    return
                 swept = await sweep(parts, session)
                 report.swept.extend(swept.ended)
                 report.notes.extend(swept.unknown)
@@ -153,9 +162,29 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
         log.warning("session_not_reconciled", session_id=session.id, reason=error)
 
 
+async def _adopted(parts: Parts, session: Session) -> bool:
+    """Make the process that a dead owner left running this manager's; tell whether there is one."""
+    if session.details.removing:
+        return False
+    terminal = await adopt(parts, session)
+    if terminal is None:
+        return False
+    await parts.ledger.amend(
+        session.id,
+        lambda s: s.evolve(pty_pid=terminal.pid).detail(
+            owner=this_process(), terminal_ref=dict(terminal.ref)
+        ),
+    )
+    Running(parts, session.id, terminal, session.details.terminal).watch()
+    return True
+
+
 @asynccontextmanager
 async def _claimed_if_free(parts: Parts, session_id: SessionId) -> AsyncIterator[Holder]:
-    """Tell who held the session; if nobody did, this process holds it inside."""
+    """Tell who held the session; if nobody did, this process holds it inside.
+
+    It goes on holding it if it runs the session's process then.
+    """
     holder = await parts.claims.holder(session_id)
     if holder is Holder.FREE:
         try:
@@ -165,7 +194,7 @@ async def _claimed_if_free(parts: Parts, session_id: SessionId) -> AsyncIterator
     try:
         yield holder
     finally:
-        if holder is Holder.FREE:
+        if holder is Holder.FREE and session_id not in parts.running:
             await parts.claims.give_back(session_id)
 
 

@@ -20,7 +20,7 @@ from spinney.events import ProcessExited
 from spinney.logs import log
 from spinney.model import ExitStatus, Session, SessionId, SessionStatus, Source, now
 from spinney.ports import AttachMode, Conclusion, Size, SpawnRequest, Terminal
-from spinney.providers import Role, chosen_name
+from spinney.providers import Capability, Role, chosen_name
 
 
 class Ending(Enum):
@@ -109,8 +109,19 @@ def without_process(
 class Running:
     """One running process and the tasks that watch it."""
 
-    def __init__(self, parts: Parts, session_id: SessionId, terminal: Terminal) -> None:
+    def __init__(
+        self, parts: Parts, session_id: SessionId, terminal: Terminal, provider: str | None = None
+    ) -> None:
+        """Take charge of a process.
+
+        Args:
+            parts: the manager's.
+            session_id: whose process it is.
+            terminal: the process.
+            provider: name of the terminal provider that it comes from; the chosen one by default.
+        """
         self._parts = parts
+        self._provider = provider or chosen_name(parts.config, Role.TERMINAL)
         self._id = session_id
         self._ending = Ending.ITSELF
         self._keep_claim = False
@@ -126,6 +137,11 @@ class Running:
         self._parts.tasks.start(self._watch_output)
         self._parts.tasks.start(self._watching.run)
 
+    @property
+    def outlives_its_host(self) -> bool:
+        """Whether the process runs on when this manager is closed."""
+        return self._parts.providers.can(Role.TERMINAL, self._provider, Capability.ADOPT)
+
     def tell(self, conclusion: Conclusion) -> None:
         """Take what somebody says the process is doing; it is recorded already."""
         self._watching.tell(conclusion)
@@ -140,7 +156,7 @@ class Running:
         self._ending = ending
         self._keep_claim = keep_claim
         try:
-            async with self._parts.providers.use(Role.TERMINAL):
+            async with self._parts.providers.use(Role.TERMINAL, self._provider):
                 await self.terminal.terminate(self._parts.config.terminate_grace)
             await self.ended()
         except BaseException:
@@ -157,7 +173,7 @@ class Running:
     async def _watch_exit(self) -> None:
         exit_status: ExitStatus | None = None
         try:
-            async with self._parts.providers.use(Role.TERMINAL):
+            async with self._parts.providers.use(Role.TERMINAL, self._provider):
                 exit_status = await self.terminal.exited()
                 await self.terminal.drained()
         except Exception as error:
@@ -197,7 +213,15 @@ class Running:
             log.error("exit_not_stored", session_id=self._id, reason=error)
             self._parts.ledger.owe(self._id, "exit", amendment)
             return self._parts.ledger.get(self._id)
+        await self._collect()
         return session
+
+    async def _collect(self) -> None:
+        try:
+            async with self._parts.providers.use(Role.TERMINAL, self._provider):
+                await self.terminal.collect()
+        except Exception as error:
+            log.warning("exit_not_collected", session_id=self._id, reason=error)
 
     def _status_after(self, exit_status: ExitStatus | None) -> SessionStatus:
         if self._ending is Ending.HOST or exit_status is None:
@@ -209,7 +233,7 @@ class Running:
     async def _watch_output(self) -> None:
         try:
             async with (
-                self._parts.providers.use(Role.TERMINAL),
+                self._parts.providers.use(Role.TERMINAL, self._provider),
                 self.terminal.attach(mode=AttachMode.LOSSY) as attachment,
                 closing(attachment) as output,
             ):

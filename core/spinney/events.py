@@ -126,6 +126,8 @@ class SessionsRestored(Event):
     notes: tuple[str, ...] = ()
     """What else was found and done, for a person."""
     duration: float = 0.0
+    adopted: tuple[SessionId, ...] = ()
+    """Sessions whose process outlived its host and is this one's now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

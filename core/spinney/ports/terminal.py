@@ -245,6 +245,13 @@ class Terminal(ABC):
     async def drained(self) -> None:
         """Wait until all that the process wrote has been read and no more can come."""
 
+    async def collect(self) -> None:
+        """Take note that how the process ended is recorded durably; called once it is drained.
+
+        A provider whose processes outlive their host need not keep it any longer.
+        """
+        return
+
     async def foreground(self) -> Foreground | None:
         """Look once at who has the terminal now; ``None`` if it cannot be told at all."""
         return None
@@ -281,6 +288,9 @@ class TerminalSpawner(ABC):
     async def adopt(self, session: Session) -> Terminal | None:
         """Return the still running terminal of ``session`` that another host started.
 
-        ``None`` if there is none. Requires ``Capability.ADOPT``.
+        The output goes on where it stopped. A process that ended while no host was there is
+        returned, too, until its end is collected: it tells how it ended. ``None`` if there is
+        none. Requires ``Capability.ADOPT``. Only called while this process holds the claim on
+        the session.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")

@@ -1,0 +1,98 @@
+"""The first words between a host and a keeper, and what comes with them. Blocks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+
+from spinney_keeper._errors import KeeperError
+from spinney_keeper.keeper import wire
+from spinney_keeper.keeper.hosts import is_ours
+from spinney_keeper.keeper.ring import MappedRing
+
+_PID = struct.Struct("i")
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A keeper that has said who it is; whoever has this owns the descriptors."""
+
+    connection: socket.socket
+    said: wire.Message
+    ring: MappedRing
+    bell: int
+
+    def close(self) -> None:
+        """Release everything."""
+        self.connection.close()
+        self.ring.detach()
+        os.close(self.bell)
+
+
+class RefusedError(Exception):
+    """The keeper has said why it does not serve us; :attr:`said` is its answer."""
+
+    def __init__(self, said: wire.Message) -> None:
+        super().__init__(str(said))
+        self.said = said
+
+
+def greet(connection: socket.socket, within: float) -> Greeted:
+    """Ask the keeper at the other end who it is.
+
+    Args:
+        connection: to it; closed if that fails.
+        within: seconds until it must have answered.
+
+    Raises:
+        RefusedError: it will not serve us.
+        TimeoutError: it does not answer.
+        KeeperError: what it says means nothing, or it is another user's.
+    """
+    fds: list[int] = []
+    try:
+        if not is_ours(connection):
+            raise KeeperError("The keeper's socket is another user's; nothing was sent to it.")
+        connection.settimeout(within)
+        try:
+            connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
+            packet, fds, _, _ = socket.recv_fds(
+                connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC
+            )
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise KeeperError(f"The keeper does not speak: {error}.") from error
+        return _understood(connection, packet, fds)
+    except BaseException:
+        connection.close()
+        for fd in fds:
+            with suppress(OSError):
+                os.close(fd)
+        raise
+
+
+def _understood(connection: socket.socket, packet: bytes, fds: list[int]) -> Greeted:
+    try:
+        said = wire.parse(packet)
+    except wire.RubbishError as error:
+        raise KeeperError(f"The keeper answers rubbish: {error}.") from error
+    if "error" in said:
+        raise RefusedError(said)
+    try:
+        if said["version"] not in wire.VERSIONS or len(fds) != 2:
+            raise KeeperError("The keeper is of a version that this host does not know.")
+        ring = MappedRing(fds[0], int(said["capacity"]))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise KeeperError(f"The keeper's answer lacks something: {error!r}.") from error
+    os.close(fds[0])
+    return Greeted(connection, said, ring, fds.pop())
+
+
+def peer_of(connection: socket.socket) -> int:
+    """Return the process id at the other end, 0 if it is in another pid namespace."""
+    said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * _PID.size)
+    return int(_PID.unpack_from(said)[0])

@@ -1,0 +1,227 @@
+"""The provider `keeper`: starts keepers, finds those that others have started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from anyio import create_task_group, lowlevel, move_on_after, sleep, to_thread
+from anyio.abc import TaskGroup
+
+from spinney.errors import SpawnError, UnsupportedPlatformError
+from spinney.model import ExitStatus, Session
+from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
+from spinney_keeper._ended import EndedTerminal
+from spinney_keeper._errors import KeeperError
+from spinney_keeper._greeting import Greeted, RefusedError, greet, peer_of
+from spinney_keeper._places import Places, name_of
+from spinney_keeper._starting import start
+from spinney_keeper._terminal import KeeperTerminal
+from spinney_keeper.keeper import wire
+from spinney_keeper.options import KeeperOptions
+from spinney_unix.births import Thread, born
+from spinney_unix.commands import environment
+from spinney_unix.processes import boot_id, pid_namespace, stat_of
+from spinney_unix.readiness import Readiness
+from spinney_unix.sweeping import sweep
+
+_FOUND_AGAIN = 2.0
+"""Seconds in which a keeper that was called must listen again."""
+_RETRY = 0.02
+
+
+@asynccontextmanager
+async def open_spawner(options: KeeperOptions, workspace: Path) -> AsyncIterator[KeeperSpawner]:
+    """Open the provider; when it closes, the processes run on.
+
+    Raises:
+        UnsupportedPlatformError: there are no pidfds, no /proc.
+    """
+    if not sys.platform.startswith("linux") or stat_of(os.getpid()) is None:
+        raise UnsupportedPlatformError("Terminal provider 'keeper'", sys.platform)
+    async with create_task_group() as tasks:
+        spawner = KeeperSpawner(options, workspace, tasks)
+        try:
+            yield spawner
+        finally:
+            spawner.close()
+
+
+class KeeperSpawner(TerminalSpawner):
+    """Starts each process under a keeper of its own, and adopts what others have started."""
+
+    def __init__(self, options: KeeperOptions, workspace: Path, tasks: TaskGroup) -> None:
+        """Serve ``workspace``, with tasks in ``tasks``."""
+        self._options = options
+        self._workspace = str(workspace)
+        self._places = Places(workspace, options.directory)
+        self._tasks = tasks
+        self._readiness = Readiness(tasks)
+        self._terminals: set[KeeperTerminal] = set()
+        self._closed = False
+
+    async def spawn(self, request: SpawnRequest) -> KeeperTerminal:
+        """Start a process; see ``TerminalSpawner.spawn``."""
+        await lowlevel.checkpoint()
+        if self._closed:
+            raise SpawnError(request.command, "the terminal provider is closed")
+        return await born(
+            self._tasks, lambda: self._start(request), lambda terminal: terminal.terminate(0)
+        )
+
+    async def _start(self, request: SpawnRequest) -> KeeperTerminal:
+        terminal_id = uuid4().hex
+        env = environment(request, self._options.term, terminal_id)
+        directory, options = self._places.directory, self._options
+        try:
+            thread = Thread(lambda: start(request, env, terminal_id, directory, options))
+        except RuntimeError as error:
+            reason = f"{error}; end some processes, or raise `ulimit -u`"
+            raise SpawnError(request.command, reason) from error
+        terminal = self._terminal(await thread.result(), name_of(request.session_id, terminal_id))
+        if self._closed:
+            await terminal.terminate(0)
+            raise SpawnError(request.command, "the terminal provider was closed")
+        return terminal
+
+    async def adopt(self, session: Session) -> Terminal | None:
+        """Return the terminal of ``session`` that another host started.
+
+        If its process has ended meanwhile, the terminal tells how.
+
+        Raises:
+            KeeperError: the keeper cannot be asked.
+        """
+        ref = session.details.terminal_ref or {}
+        terminal_id = ref.get("terminal")
+        if not isinstance(terminal_id, str):
+            return None
+        name = name_of(session.id, terminal_id)
+        greeted = await self._found(name, ref)
+        if greeted is not None:
+            said = greeted.said
+            if (said["session"], said["terminal"]) != (session.id, terminal_id):
+                greeted.close()
+                raise KeeperError(f"The keeper at {name} keeps another session's process.")
+            return self._terminal(greeted, name)
+        noted = self._places.exit_of(name)
+        if noted is None:
+            return None
+        try:
+            status = ExitStatus(**wire.parse(noted)["exit"])
+        except (wire.RubbishError, KeyError, TypeError, ValueError):
+            return None
+        return EndedTerminal(session.id, ref, status, partial(self._places.clear, name))
+
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        """End what a dead host left running, and its keepers; see ``TerminalSpawner.sweep``."""
+        ours = [terminal.terminal_id for terminal in self._terminals]
+        report = await sweep(session, self._workspace, grace, ours)
+        for name in list(self._places.names(session.id)):
+            if name.rpartition(".")[2] not in ours:
+                await self._dismiss(name)
+        return report
+
+    def close(self) -> None:
+        """Detach from every terminal. No spawning afterwards."""
+        self._closed = True
+        for terminal in tuple(self._terminals):
+            terminal.detach()
+
+    def _terminal(self, greeted: Greeted, name: str) -> KeeperTerminal:
+        terminal = KeeperTerminal(
+            greeted,
+            self._readiness,
+            answer_within=self._options.answer_timeout,
+            write_within=self._options.write_timeout,
+            epitaph=partial(self._places.exit_of, name),
+            dismiss=partial(self._dismiss, name),
+            gone=self._terminals.discard,
+        )
+        if not terminal.is_detached:
+            self._terminals.add(terminal)
+        return terminal
+
+    async def _dismiss(self, name: str) -> None:
+        """Let a keeper go whose process has ended."""
+        with suppress(KeeperError):
+            greeted = await self._found(name, {})
+            if greeted is not None:
+                await to_thread.run_sync(_let_go, greeted, self._options.answer_timeout)
+        await to_thread.run_sync(self._places.clear, name)
+
+    async def _found(self, name: str, ref: dict[str, Any]) -> Greeted | None:
+        """Return the keeper called ``name``, greeted; ``None`` if there is none."""
+        try:
+            return await to_thread.run_sync(self._greeted, name)
+        except (FileNotFoundError, ConnectionRefusedError):
+            pass
+        except OSError as error:
+            raise KeeperError(f"The keeper {name} cannot be reached: {error}.") from error
+        # Somebody may have removed its socket: one that is called listens anew.
+        keeper = ref.get("keeper")
+        if not isinstance(keeper, int) or not _is_alive(ref):
+            return None
+        with suppress(OSError):
+            os.kill(keeper, signal.SIGUSR1)
+        with move_on_after(_FOUND_AGAIN):
+            while True:
+                await sleep(_RETRY)
+                with suppress(FileNotFoundError, ConnectionRefusedError):
+                    return await to_thread.run_sync(self._greeted, name)
+        raise KeeperError(f"The keeper {keeper} lives, but is not found; see {name}.")
+
+    def _greeted(self, name: str) -> Greeted:
+        within = self._options.answer_timeout
+        connection = self._places.connect(name)
+        keeper = peer_of(connection)
+        try:
+            return greet(connection, within)
+        except TimeoutError:
+            if keeper:  # somebody may have stopped it
+                with suppress(OSError):
+                    os.kill(keeper, signal.SIGCONT)
+        except RefusedError as error:
+            raise KeeperError(f"The keeper {name} refuses: {error.said.get('error')}.") from error
+        try:
+            return greet(self._places.connect(name), within)
+        except TimeoutError as error:
+            raise KeeperError(f"The keeper {name} (process {keeper}) does not answer.") from error
+
+
+def _let_go(keeper: Greeted, within: float) -> None:
+    """Have a keeper end, and wait until it has; it does not while its process runs."""
+    try:
+        keeper.connection.settimeout(within)
+        deadline = monotonic() + within
+        while True:
+            keeper.connection.send(wire.message(do="collect", seq=1))
+            while (said := wire.parse(keeper.connection.recv(wire.LARGEST))).get("seq") != 1:
+                pass
+            if "error" not in said or monotonic() > deadline:
+                break
+            time.sleep(_RETRY)
+        while keeper.connection.recv(wire.LARGEST):
+            pass
+    except (OSError, wire.RubbishError):
+        pass
+    finally:
+        keeper.close()
+
+
+def _is_alive(ref: dict[str, Any]) -> bool:
+    """Tell whether the keeper of a record lives, as far as its process id means anything here."""
+    if ref.get("bootId") != boot_id() or ref.get("pidNamespace") != pid_namespace():
+        return False
+    keeper = ref.get("keeper")
+    stat = stat_of(keeper) if isinstance(keeper, int) else None
+    return stat is not None and stat.start_time == ref.get("keeperStart")

@@ -1,0 +1,285 @@
+"""One process in the terminal of a keeper."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from anyio import Lock, lowlevel
+from pydantic import JsonValue
+
+from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
+from spinney.model import ExitStatus, SessionId
+from spinney.ports import Attachment, AttachMode, Foreground, Resize, Screen, Size, Terminal
+from spinney_keeper._errors import KeeperError, KeeperLostError
+from spinney_keeper._greeting import Greeted
+from spinney_keeper._link import Link
+from spinney_keeper._output import Output, Viewer
+from spinney_keeper.keeper import wire
+from spinney_keeper.keeper.inputs import LINE_LIMIT
+from spinney_unix.commands import TERMINAL_ID
+from spinney_unix.ending import end_all
+from spinney_unix.foreground import described
+from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
+from spinney_unix.readiness import Latch, Readiness
+
+_ENDED = "The process has ended; resume its session first."
+_APPROACHES = 256
+"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
+
+
+class KeeperTerminal(Terminal):
+    """A terminal that a keeper holds. *exited* and *drained* are two events."""
+
+    def __init__(
+        self,
+        greeted: Greeted,
+        readiness: Readiness,
+        *,
+        answer_within: float,
+        write_within: float,
+        epitaph: Callable[[], bytes | None],
+        dismiss: Callable[[], Awaitable[None]],
+        gone: Callable[[KeeperTerminal], None],
+    ) -> None:
+        """Take charge of a keeper that was greeted.
+
+        Args:
+            greeted: the keeper.
+            readiness: watches its descriptors.
+            answer_within: seconds that it may take.
+            write_within: seconds that its process may take to read.
+            epitaph: returns what a keeper that is gone has written down.
+            dismiss: lets a keeper go whose process has ended.
+            gone: called once this host has nothing of the keeper any more.
+        """
+        said = greeted.said
+        self.terminal_id = str(said["terminal"])
+        self._said = said
+        self._readiness = readiness
+        self._bell = greeted.bell
+        self._write_within = write_within
+        self._epitaph, self._dismiss, self._gone = epitaph, dismiss, gone
+        self._exited, self._drained = Latch(), Latch()
+        self._status: ExitStatus | None = None
+        self._lost = False
+        self._ending: Lock | None = None
+        sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
+        self._output = Output(greeted.ring, sizes, self._hold)
+        self._link = Link(greeted.connection, readiness, answer_within, self._heard, self._on_lost)
+        readiness.watch(greeted.bell, self._on_bell)
+        if said["exit"] is not None:
+            self._note_exit(said["exit"])
+        if said["drained"]:
+            self._note_drained()
+
+    @property
+    def session_id(self) -> SessionId:
+        """The session whose process this is."""
+        return str(self._said["session"])
+
+    @property
+    def pid(self) -> int:
+        """Process id of the process."""
+        return int(self._said["pid"])
+
+    @property
+    def ref(self) -> dict[str, JsonValue]:
+        """Identity of the process, of its terminal, and process id of its keeper."""
+        return {
+            "terminal": self.terminal_id,
+            "keeper": self._said["keeper"],
+            "keeperStart": self._said["keeperStart"],
+            "pid": self.pid,
+            "startTime": self._said["startTime"],
+            "bootId": boot_id(),
+            "pidNamespace": pid_namespace(),
+        }
+
+    @asynccontextmanager
+    async def attach(
+        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+    ) -> AsyncIterator[Attachment]:
+        """View the output; a lossless viewer holds the process up, in whatever host it is."""
+        output = self._output
+        if mode is AttachMode.LOSSLESS and self._status is None:
+            slowest, end = output.slowest, output.ring.end
+            with suppress(KeeperError):
+                await self._link.ask("hold", at=end if slowest is None else min(slowest, end))
+        viewer = Viewer(output, from_offset, mode)
+        output.add(viewer)
+        try:
+            yield viewer
+        finally:
+            output.remove(viewer)
+
+    async def write(self, data: bytes) -> None:
+        """Send input to the process; see ``Terminal.write``."""
+        await lowlevel.checkpoint_if_cancelled()
+        self._check_running()
+        said = await self._answer(self._link.write(data, self._write_within))
+        if said["longest"]:
+            raise LineTooLongError(said["longest"], LINE_LIMIT)
+        if said["written"] < len(data):
+            self._check_running()
+            raise TerminalBusyError(said["written"], len(data))
+
+    async def resize(self, viewer: str, size: Size) -> None:
+        """Take note of a viewer's window; the option ``size`` says whose size holds."""
+        if not all(1 <= cells <= 0xFFFF for cells in (size.rows, size.columns)):
+            raise ValueError(f"A terminal cannot have {size.rows} rows and {size.columns} columns.")
+        await self._ask("resize", viewer=viewer, rows=size.rows, columns=size.columns)
+
+    async def leave(self, viewer: str) -> None:
+        """Forget a viewer's window; see ``Terminal.leave``."""
+        if self._status is None:
+            with suppress(KeeperError):
+                await self._link.ask("leave", viewer=viewer)
+
+    async def screen(self, size: Size | None = None) -> Screen:
+        """Return the screen as it is; see ``Terminal.screen`` and :class:`Picture`."""
+        picture = self._output.picture
+        await lowlevel.checkpoint()
+        for _ in range(_APPROACHES):
+            if picture.is_near:
+                break
+            picture.approach()
+            await lowlevel.checkpoint()
+        return picture.screen(size)
+
+    async def foreground(self) -> Foreground | None:
+        """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""
+        await lowlevel.checkpoint()
+        if self._status is not None:
+            return None
+        try:
+            said = await self._link.ask("foreground")
+        except KeeperError:
+            return None
+        if "error" in said:
+            return None
+        tty, written = str(self._said["tty"]), int(said["written"])
+        return described(int(said["group"]), lambda: int(said["local"]), self.pid, tty, written)
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the process group of the process; see ``Terminal.signal``."""
+        await self._ask("signal", number=number)
+
+    async def exited(self) -> ExitStatus:
+        """Wait for the process to end.
+
+        Raises:
+            KeeperLostError: the keeper has ended, and nobody can tell how the process did.
+        """
+        while (status := self._status) is None:
+            if self._lost:
+                await end_all(self._is_ours, 0)
+                raise KeeperLostError(
+                    f"The keeper of session {self.session_id} (process {self._said['keeper']}) "
+                    "was killed, and with it the terminal of its process; resume the session."
+                )
+            await self._exited.wait()
+        return status
+
+    async def drained(self) -> None:
+        """Wait until the process has ended and its output has been read."""
+        await self._drained.wait()
+
+    async def terminate(self, grace: float) -> ExitStatus:
+        """End every process of the session; see ``Terminal.terminate``.
+
+        From now on no lossless viewer holds anything up. Cancelled, it leaves things as they are
+        then. The keeper ends, too.
+        """
+        if self._ending is None:
+            self._ending = Lock()
+        with suppress(KeeperError):
+            await self._link.ask("release")
+        async with self._ending:
+            await end_all(self._is_ours, grace)
+            await self.drained()
+        status = await self.exited()
+        await self.collect()
+        return status
+
+    async def collect(self) -> None:
+        """Let the keeper go: somebody has taken note of how the process ended."""
+        await self._dismiss()
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether this host has nothing of the keeper any more."""
+        return self._bell < 0
+
+    def detach(self) -> None:
+        """Release what this host has of the keeper; the process runs on."""
+        if not self.is_detached:
+            self._link.close()
+            self._readiness.unwatch(self._bell)
+            os.close(self._bell)
+            self._bell = -1
+            self._output.ring.detach()
+            self._output.close()
+            self._gone(self)
+
+    def _is_ours(self, pid: int) -> bool:
+        # The keeper reaps its leader when it ends: until then its id is nobody else's.
+        if self._link.is_open and (stat := stat_of(pid)) and stat.session == self.pid:
+            return True
+        return f"{TERMINAL_ID}={self.terminal_id}".encode() in (environ_of(pid) or ())
+
+    async def _ask(self, what: str, **fields: object) -> None:
+        self._check_running()
+        await self._answer(self._link.ask(what, **fields))
+
+    async def _answer(self, asked: Awaitable[wire.Message]) -> wire.Message:
+        try:
+            said = await asked
+        except KeeperLostError:
+            self._check_running()  # it has let us go, for the process has ended
+            raise
+        if said.get("error") == "closed":
+            raise TerminalClosedError(_ENDED)
+        if "error" in said:
+            raise KeeperError(f"The keeper of the process refuses: {said['error']}.")
+        return said
+
+    def _check_running(self) -> None:
+        if self._status is not None or self._drained.happened:
+            raise TerminalClosedError(_ENDED)
+
+    def _hold(self, offset: int | None) -> None:
+        self._link.tell(wire.hold(-1 if offset is None else offset))
+
+    def _on_bell(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        self._output.ring_bell()
+
+    def _heard(self, said: wire.Message) -> None:
+        event = said.get("event")
+        if event == "resized":
+            offset, rows, columns = said["size"]
+            self._output.resized(offset, Size(rows, columns))
+        elif event == "exited":
+            self._note_exit(said["exit"])
+        elif event == "drained":
+            self._note_drained()
+
+    def _note_exit(self, found: dict[str, int]) -> None:
+        self._status = ExitStatus(**found)
+        self._exited.set()
+
+    def _note_drained(self) -> None:
+        self.detach()
+        self._drained.set()
+
+    def _on_lost(self) -> None:
+        """Take notice that the keeper was killed."""
+        if self._status is None:
+            with suppress(Exception):
+                self._note_exit(wire.parse(self._epitaph() or b"")["exit"])
+        self._lost = self._status is None
+        self._note_drained()
+        self._exited.set()

@@ -1,0 +1,103 @@
+"""Where a keeper is found: a socket in a directory that only its user may enter."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import Any
+
+_BACKLOG = 64
+
+
+class UnsafeDirectoryError(Exception):
+    """Somebody else could put something in the directory's place."""
+
+
+def open_directory(path: str) -> int:
+    """Return a descriptor of the directory, made if need be; nobody else may enter it.
+
+    Raises:
+        UnsafeDirectoryError: it is another user's, or no directory.
+        OSError: it cannot be made or opened.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid():
+            raise UnsafeDirectoryError(f"{path!r} belongs to another user")
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            os.fchmod(fd, 0o700)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def at(directory: int, name: str) -> str:
+    """Return a path to ``name`` in the directory that fits into a socket's address."""
+    return f"/proc/self/fd/{directory}/{name}"
+
+
+class Home:
+    """The socket of one keeper, and the file with the exit status of its command."""
+
+    def __init__(self, path: str, name: str) -> None:
+        """Listen as ``name`` in the directory ``path``.
+
+        Raises:
+            UnsafeDirectoryError, OSError: that cannot be.
+        """
+        self._path = path
+        self._name = name
+        self.socket = self._listening()
+
+    def _listening(self) -> socket.socket:
+        directory = open_directory(self._path)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        before = os.umask(0o177)
+        try:
+            listening.bind(at(directory, self._name))
+            listening.listen(_BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+        finally:
+            os.umask(before)
+            os.close(directory)
+        return listening
+
+    def listen_again(self) -> None:
+        """Be found again, where somebody has removed the socket or its directory."""
+        with suppress(OSError):
+            os.unlink(os.path.join(self._path, self._name))
+        with suppress(OSError, UnsafeDirectoryError):
+            again = self._listening()
+            self.socket.close()
+            self.socket = again
+
+    def note_exit(self, found: dict[str, Any]) -> None:
+        """Write down how the command ended, for whoever comes when the keeper is gone.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = os.path.join(self._path, f"{self._name}.exit")
+        fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, json.dumps(found).encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(f"{path}.tmp", path)
+
+    def leave(self, *, collected: bool) -> None:
+        """Remove the socket, and the exit status if somebody has taken note of it."""
+        self.socket.close()
+        names = ["", ".exit.tmp", *([".exit"] if collected else [])]
+        for name in names:
+            with suppress(OSError):
+                os.unlink(os.path.join(self._path, f"{self._name}{name}"))

@@ -1,0 +1,96 @@
+"""The hosts that are connected to a keeper."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections import deque
+from contextlib import suppress
+
+from . import wire
+
+_MOST_UNSENT = 1000
+"""Packets that wait for a host that does not read; then it is let go."""
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group id: SO_PEERCRED, unix(7)."""
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Tell whether the same user is at the other end."""
+    said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return bool(_CREDENTIALS.unpack(said)[1] == os.geteuid())
+
+
+class Host:
+    """One connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.socket = connection
+        self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """Rung when there is more output; the other end has it, too."""
+        self.greeted = False
+        self.held: int | None = None
+        """Nothing from there on may be overwritten."""
+        self.windows: dict[str, tuple[int, int]] = {}
+        """Rows and columns of each of its viewers' windows."""
+        self.input = bytearray()
+        """The first packets of a write of which more follows."""
+        self.is_gone = False
+        self._unsent: deque[bytes] = deque()
+
+    @property
+    def waits(self) -> bool:
+        """Whether something could not be sent yet."""
+        return bool(self._unsent)
+
+    def receive(self) -> wire.Message | None:
+        """Return the next request, ``None`` if there is none now.
+
+        What is rubbish ends the connection.
+        """
+        try:
+            packet = self.socket.recv(wire.LARGEST)
+            if packet:
+                return wire.parse(packet)
+        except BlockingIOError:
+            return None
+        except (OSError, wire.RubbishError):
+            pass
+        self.is_gone = True
+        return None
+
+    def greet(self, packet: bytes, ring: int) -> None:
+        """Answer the first request, with the descriptors of the ring and the bell."""
+        self.greeted = True
+        with suppress(OSError):
+            socket.send_fds(self.socket, [packet], [ring, self.bell])
+            return
+        self.is_gone = True
+
+    def send(self, packet: bytes) -> None:
+        """Send ``packet``, later if the host does not read now."""
+        self._unsent.append(packet)
+        self.send_unsent()
+
+    def send_unsent(self) -> None:
+        """Send what waits, as far as the host reads."""
+        try:
+            while self._unsent:
+                self.socket.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            self.is_gone = len(self._unsent) > _MOST_UNSENT
+        except OSError:
+            self.is_gone = True
+
+    def ring(self) -> None:
+        """Tell that there is more output."""
+        with suppress(BlockingIOError):
+            os.eventfd_write(self.bell, 1)
+
+    def close(self) -> None:
+        """Release its descriptors."""
+        self.socket.close()
+        os.close(self.bell)

@@ -1,0 +1,128 @@
+"""The newest output in memory that the keeper writes and hosts map read-only.
+
+A page of header, then a ring: the byte at offset ``n`` of the output lies at ``n % capacity``. The
+header has two counts of 8 bytes, little-endian: ``end``, after the newest byte, and ``reach``, up
+to which the keeper may be writing now. Who has copied bytes looks at ``reach`` again: those from
+``reach - capacity`` on are whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+
+HEADER = mmap.PAGESIZE
+SPARE = 64 * 1024
+"""Bytes beyond the scrollback: room for what a kernel still holds when the process has ended."""
+_COUNTS = struct.Struct("<QQ")
+_END, _REACH = 0, 8
+_COUNT = struct.Struct("<Q")
+
+
+class WrittenRing:
+    """The ring as the keeper has it."""
+
+    def __init__(self, scrollback: int) -> None:
+        self.capacity = scrollback + SPARE
+        self.end = 0
+        self.fd = os.memfd_create("spinney-scrollback", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, HEADER + self.capacity)
+        # nobody who has the descriptor may cut off what others have mapped
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        self._map = mmap.mmap(self.fd, HEADER + self.capacity)
+        self._bytes = memoryview(self._map)
+
+    def read_from(self, master: int, limit: int) -> int:
+        """Read at most ``limit`` bytes of ``master`` into the ring; return how many.
+
+        Raises:
+            OSError: as readv(2).
+        """
+        at = self.end % self.capacity
+        most = min(limit, self.capacity - at)
+        self._tell(self.end + most)
+        got = 0
+        try:
+            got = os.readv(master, [self._bytes[HEADER + at : HEADER + at + most]])
+        finally:
+            self.end += got
+            self._tell(self.end)
+        return got
+
+    def _tell(self, reach: int) -> None:
+        _COUNTS.pack_into(self._map, 0, self.end, reach)
+
+
+class MappedRing:
+    """The ring as a host sees it."""
+
+    def __init__(self, fd: int, capacity: int) -> None:
+        """Map the ring behind ``fd``.
+
+        Raises:
+            ValueError, OSError: there is no such ring.
+        """
+        if os.fstat(fd).st_size < HEADER + capacity:
+            raise ValueError("The ring is smaller than it says.")
+        self.capacity = capacity
+        self._map = mmap.mmap(fd, HEADER + capacity, prot=mmap.PROT_READ)
+        self._last: tuple[int, bytes] | None = None
+
+    @property
+    def end(self) -> int:
+        """Offset after the newest byte."""
+        if self._last is not None:
+            return self._last[0] + len(self._last[1])
+        return int(_COUNT.unpack_from(self._map, _END)[0])
+
+    @property
+    def start(self) -> int:
+        """Offset of the oldest byte that is still whole."""
+        if self._last is not None:
+            return self._last[0]
+        return max(0, int(_COUNT.unpack_from(self._map, _REACH)[0]) - self.capacity)
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset`` on.
+
+        They are whole if ``offset`` is not before :attr:`start` afterwards.
+        """
+        if self._last is not None:
+            first, data = self._last
+            return data[offset - first : offset - first + limit]
+        size = min(limit, self.end - offset)
+        at = HEADER + offset % self.capacity
+        over = at + size - (HEADER + self.capacity)
+        if over > 0:
+            return self._map[at : at + size - over] + self._map[HEADER : HEADER + over]
+        return self._map[at : at + size]
+
+    def newest(self) -> tuple[int, bytes]:
+        """Return all that is kept, and the offset of its first byte."""
+        while self._last is None:
+            offset = self.start
+            data = self.read(offset, self.capacity)
+            late = self.start - offset
+            if late < len(data) or not data:
+                return offset + late, data[late:]
+        return self._last
+
+    def holds(self, byte: bytes, offset: int) -> bool:
+        """Return whether ``byte`` occurs from ``offset`` on; copies nothing."""
+        if self._last is not None:
+            return self._last[1].find(byte, offset - self._last[0]) >= 0
+        size = self.end - offset
+        at = HEADER + offset % self.capacity
+        over = at + size - (HEADER + self.capacity)
+        find = self._map.find
+        return find(byte, at, at + size - max(over, 0)) >= 0 or (
+            over > 0 and find(byte, HEADER, HEADER + over) >= 0
+        )
+
+    def detach(self) -> None:
+        """Keep what is there now, and give the memory and its descriptor back."""
+        if self._last is None:
+            self._last = self.newest()
+            self._map.close()

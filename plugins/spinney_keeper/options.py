@@ -1,0 +1,40 @@
+"""The options of the terminal provider `keeper`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from spinney.config import Options
+
+
+class SizePolicy(StrEnum):
+    """Whose window gives a terminal its size if several viewers tell theirs."""
+
+    LATEST = "latest"
+    """That of the viewer who told it last."""
+    SMALLEST = "smallest"
+    """As many rows and columns as every viewer can show."""
+
+
+class KeeperOptions(Options):
+    """How terminals of the provider `keeper` work."""
+
+    scrollback: Annotated[int, Field(ge=4096)] = 1024 * 1024
+    """Bytes of output kept for each terminal; memory is taken as output arrives."""
+    term: Annotated[str, Field(min_length=1)] = "xterm-256color"
+    """``TERM`` of the processes, unless a request's environment sets another."""
+    write_timeout: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds within which a process must have read what is written to it."""
+    size: SizePolicy = SizePolicy.LATEST
+    """Whose window gives the size, of several viewers, of all hosts together."""
+    directory: str | None = None
+    """Directory of the keepers' sockets. By default ``spinney/keepers`` in the git directory of
+    the workspace, and where that is none ``.spinney/keepers`` in the workspace."""
+    answer_timeout: Annotated[float, Field(gt=0)] = 5.0
+    """Seconds within which a keeper must answer."""
+    linger: Annotated[float, Field(ge=0)] = 86400.0
+    """Seconds that a keeper whose process has ended waits for a host to take note of it, with the
+    output; after that only the exit status is kept."""
