@@ -72,9 +72,9 @@ async def _claimed(parts: Parts, session: Session) -> bool:
 
 
 async def adopt(parts: Parts, session: Session) -> Terminal | None:
-    """Return the process that a dead host left running for ``session``, to go on with it.
+    """Return the process of ``session`` that another host has started, if it can be had.
 
-    This process must hold its claim. Only the terminal provider named in the record may know.
+    Only the terminal provider named in the record may know.
     """
     name = session.details.terminal
     if name is None or session.details.terminal_ref is None:

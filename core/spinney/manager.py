@@ -328,6 +328,25 @@ class SessionManager:
             raise SessionNotRunningError(session_id)
         return terminal
 
+    async def open_terminal(self, session_id: SessionId) -> Terminal:
+        """Return the terminal of a session, also where another process runs it, or nobody does.
+
+        That needs a terminal provider whose processes outlive their host. Whoever runs the session
+        goes on doing so; several may look and write at once.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            SessionNotRunningError: it has no process, or one that only its own host can show.
+            TerminalError: it cannot be reached.
+        """
+        if session_id not in self._parts.running:
+            await self._parts.ledger.refresh()
+            session = await self._parts.ledger.need(session_id)
+            terminal = await _ownership.adopt(self._parts, session)
+            if terminal is not None:
+                return terminal
+        return self.terminal(session_id)
+
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process that this manager runs for a session has ended.
 

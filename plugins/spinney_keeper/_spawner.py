@@ -105,6 +105,9 @@ class KeeperSpawner(TerminalSpawner):
         terminal_id = ref.get("terminal")
         if not isinstance(terminal_id, str):
             return None
+        for terminal in self._terminals:
+            if terminal.terminal_id == terminal_id:
+                return terminal
         name = name_of(session.id, terminal_id)
         greeted = await self._found(name, ref)
         if greeted is not None:

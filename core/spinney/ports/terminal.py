@@ -290,7 +290,7 @@ class TerminalSpawner(ABC):
 
         The output goes on where it stopped. A process that ended while no host was there is
         returned, too, until its end is collected: it tells how it ended. ``None`` if there is
-        none. Requires ``Capability.ADOPT``. Only called while this process holds the claim on
-        the session.
+        none. Requires ``Capability.ADOPT``. Several hosts may have it at once; only the one that
+        holds the claim on the session calls ``terminate`` and ``collect``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
