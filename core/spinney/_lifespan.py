@@ -42,6 +42,7 @@ class Lifespan:
         tasks = Tasks(task_group)
         providers = Providers(tasks, config, plugins)
         self._task_group = task_group
+        self._succeeds = False
         self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
         ledger = Ledger(
             providers,
@@ -86,8 +87,11 @@ class Lifespan:
 
     async def _start(self, *, restore: bool) -> None:
         if restore:
+            self._succeeds = True
             await _restoring.restore(self.parts)
             self.parts.follow()
+            for session in self.parts.ledger.all():
+                self._stand_by(session)
             return
         try:
             integrity = (await self.parts.ledger.load()).integrity
@@ -140,6 +144,11 @@ class Lifespan:
         except SpinneyError as error:
             log.error("flush_failed", reason=str(error))
 
+    def _stand_by(self, session: Session) -> None:
+        """Be ready to take over the process of a session that another host runs."""
+        if self._succeeds and session.details.terminal_ref and session.id not in self.parts.running:
+            self._later(_restoring.succeed, self.parts, session.id)
+
     def _later(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
     ) -> None:
@@ -167,6 +176,8 @@ class Lifespan:
             conclusion = told(after)
             if conclusion is not None:
                 running.tell(conclusion)
+        if after is not None:
+            self._stand_by(after)
         await self.parts.hooks.session_changed_elsewhere(
             SessionChangedElsewhere(workspace=self.parts.workspace, before=before, after=after)
         )

@@ -43,6 +43,8 @@ class Parts:
     """The sessions whose process this manager runs."""
     ended: dict[SessionId, Terminal] = field(default_factory=dict)
     """The terminals of those whose process has ended here, for who comes late to look."""
+    awaited: set[SessionId] = field(default_factory=set)
+    """The sessions whose process this manager takes over when its host goes away."""
     admission: Lock = field(default_factory=Lock)
     """Held while a creation chooses its name and reserves its place."""
     _busy: WeakValueDictionary[SessionId, Lock] = field(default_factory=WeakValueDictionary)

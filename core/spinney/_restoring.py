@@ -7,14 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from anyio import create_task_group
+from anyio import create_task_group, sleep
 
 from spinney._identity import this_process
 from spinney._ownership import adopt, sweep, write_marker
 from spinney._parts import Parts
 from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import Running, without_process
-from spinney.errors import CorruptStoreError, SessionOwnedError, SpinneyError, WorkspaceError
+from spinney.errors import (
+    CorruptStoreError,
+    SessionOwnedError,
+    SpinneyError,
+    TerminalClosedError,
+    WorkspaceError,
+)
 from spinney.events import SessionsRestored
 from spinney.logs import log
 from spinney.model import (
@@ -30,6 +36,9 @@ from spinney.model import (
 )
 from spinney.ports import Holder, Location, Marker, MarkerState, Presence, WorktreePlan
 from spinney.providers import Role, chosen_name
+
+_ATTEMPTS, _RETRY = 20, 0.05
+"""How often, and how many seconds apart, a claim is tried whose holder may be dying."""
 
 
 @dataclass(slots=True)
@@ -119,18 +128,60 @@ async def reconcile(parts: Parts, report: _Report | None = None) -> None:
     report.notes.extend(await settle_reservations(parts))
     async with create_task_group() as tasks:
         for session in parts.ledger.all():
-            if _claims_a_process(session) and session.id not in parts.running:
+            if claims_a_process(session) and session.id not in parts.running:
                 tasks.start_soon(_reconcile_process, parts, session, report)
     if any(session.details.removing for session in parts.ledger.all()):
         await _settle_removals(parts, report)
 
 
-def _claims_a_process(session: Session) -> bool:
+def claims_a_process(session: Session) -> bool:
+    """Tell whether the record says that the session has a process."""
     return (
         session.pty_pid is not None
         or session.details.terminal_ref is not None
         or session.status in (SessionStatus.ACTIVE, SessionStatus.WAITING)
     )
+
+
+async def succeed(parts: Parts, session_id: SessionId) -> None:
+    """Go on with the process of a session once the host that runs it goes away.
+
+    Returns when this manager runs it, when it has ended, or where it does not outlive its host.
+    """
+    session = parts.ledger.get(session_id)
+    if session is None or session_id in parts.awaited or session_id in parts.running:
+        return
+    parts.awaited.add(session_id)
+    try:
+        terminal = await adopt(parts, session)
+        seen, attempts = 0, 1  # the host may have gone before this one was known to the keeper
+        while terminal is not None and await _still_elsewhere(parts, session, attempts):
+            seen = await terminal.departed(seen)
+            attempts = _ATTEMPTS
+    except TerminalClosedError:
+        return
+    except Exception as error:
+        log.warning("session_not_succeeded", session_id=session_id, reason=error)
+    finally:
+        parts.awaited.discard(session_id)
+
+
+async def _still_elsewhere(parts: Parts, session: Session, attempts: int) -> bool:
+    """Try to go on with a process; tell whether another host still runs it.
+
+    A host that dies may lose its claim after all else.
+    """
+    for attempt in range(attempts):
+        if attempt:
+            await sleep(_RETRY)
+        current = parts.ledger.get(session.id)
+        if current is None or current.details.terminal_ref != session.details.terminal_ref:
+            return False
+        if await parts.claims.holder(session.id) is Holder.FREE:
+            await _reconcile_process(parts, current, _Report())
+        if session.id in parts.running:
+            return False
+    return True
 
 
 async def _reconcile_process(parts: Parts, session: Session, report: _Report) -> None:
@@ -141,7 +192,7 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
 
     def transaction(newest: Snapshot) -> Changes:
         current = newest.sessions.get(session.id)
-        if current is None or not _claims_a_process(current):
+        if current is None or not claims_a_process(current):
             return Changes()
         return Changes(put=(without_process(current, SessionStatus.IDLE),))
 

@@ -22,7 +22,7 @@ from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import end_all
 from spinney_unix.foreground import described
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
-from spinney_unix.readiness import Latch, Readiness
+from spinney_unix.readiness import Bell, Latch, Readiness
 
 _ENDED = "The process has ended; resume its session first."
 _APPROACHES = 256
@@ -65,6 +65,7 @@ class KeeperTerminal(Terminal):
         self._status: ExitStatus | None = None
         self._lost = False
         self._ending: Lock | None = None
+        self._departures, self._departure = 0, Bell()
         sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
         self._output = Output(greeted.ring, sizes, self._hold)
         self._link = Link(greeted.connection, readiness, answer_within, self._heard, self._on_lost)
@@ -186,6 +187,14 @@ class KeeperTerminal(Terminal):
         """Wait until the process has ended and its output has been read."""
         await self._drained.wait()
 
+    async def departed(self, seen: int = 0) -> int:
+        """Wait until other hosts have let go of the process; see ``Terminal.departed``."""
+        await lowlevel.checkpoint()
+        while self._departures <= seen:
+            self._check_running()
+            await self._departure.wait()
+        return self._departures
+
     async def terminate(self, grace: float) -> ExitStatus:
         """End every process of the session; see ``Terminal.terminate``.
 
@@ -262,6 +271,9 @@ class KeeperTerminal(Terminal):
         if event == "resized":
             offset, rows, columns = said["size"]
             self._output.resized(offset, Size(rows, columns))
+        elif event == "departed":
+            self._departures += 1
+            self._departure.ring()
         elif event == "exited":
             self._note_exit(said["exit"])
         elif event == "drained":
@@ -274,6 +286,7 @@ class KeeperTerminal(Terminal):
     def _note_drained(self) -> None:
         self.detach()
         self._drained.set()
+        self._departure.ring()
 
     def _on_lost(self) -> None:
         """Take notice that the keeper was killed."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from anyio import sleep_forever
 from pydantic import JsonValue
 
 from spinney.errors import UnsupportedCapabilityError
@@ -251,6 +252,17 @@ class Terminal(ABC):
         A provider whose processes outlive their host need not keep it any longer.
         """
         return
+
+    async def departed(self, seen: int = 0) -> int:
+        """Wait until more than ``seen`` other hosts have let go of the process; return how many.
+
+        Counted from when this host has it; for ever where hosts come and go unnoticed.
+
+        Raises:
+            TerminalClosedError: the process has ended.
+        """
+        await sleep_forever()
+        return seen
 
     async def foreground(self) -> Foreground | None:
         """Look once at who has the terminal now; ``None`` if it cannot be told at all."""

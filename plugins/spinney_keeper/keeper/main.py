@@ -168,6 +168,8 @@ class Keeper:
         self._hosts.remove(host)
         self._loop.forget(host.socket.fileno())
         host.close()
+        if host.greeted:
+            self._tell_all(event="departed")
         self._hold()
         if host.windows:
             self._fit()
