@@ -17,7 +17,7 @@ from .world import WORKSPACE, World
 
 _Event = TypeVar("_Event", bound=Event)
 
-BUILT_INS = frozenset({"json", "git", "pty", "log", "status"})
+BUILT_INS = frozenset({"json", "git", "pty", "keeper", "log", "status"})
 
 PORTS: dict[Role, Callable[[World], object]] = {
     Role.STORE: FakeStore,

@@ -307,4 +307,4 @@ def test_capabilities_are_those_that_the_chosen_provider_declares(shelf: Shelf) 
     plugins.add("shelf", shelf)
     for name, expected in (("feeble", True), ("plain", False)):
         providers = Providers(None, configuration(store=name), plugins)  # type: ignore[arg-type]
-        assert providers.can(Role.STORE, Capability.WATCH) is expected
+        assert providers.can(Role.STORE, name, Capability.WATCH) is expected

@@ -1,0 +1,252 @@
+"""Keepers beside the terminal `pty` and other tools: ``python tests/benchmarks keeper``.
+
+tmux and dtach are measured where they are installed. Ratios are medians of pairs taken in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+from bench_terminals import Row, our_flood
+from terminal_programs import ECHO, BareEcho, bare_flood
+
+from spinney.model import Details, Session, SessionStatus, now
+from spinney.ports import SpawnRequest, Terminal, TerminalSpawner
+from spinney_keeper._spawner import open_spawner as open_keeper
+from spinney_keeper.options import KeeperOptions
+from spinney_pty._spawner import open_spawner as open_pty
+from spinney_pty.options import PtyOptions
+
+MANY = 20
+RUNS = 11
+
+
+def run() -> Iterator[Row]:
+    """Yield rows of what was measured, the figure, and what it is measured in or against."""
+    with tempfile.TemporaryDirectory() as directory:
+        workspace = Path(directory)
+        for part in (throughput, echo, starts, rest):
+            yield from anyio.run(part, workspace)
+        yield from adoption(workspace)
+
+
+@asynccontextmanager
+async def keepers(workspace: Path) -> AsyncIterator[TerminalSpawner]:
+    (workspace / ".git").mkdir(exist_ok=True)
+    async with open_keeper(KeeperOptions(), workspace) as spawner:
+        yield spawner
+
+
+async def spawn(spawner: TerminalSpawner, *command: str) -> Terminal:
+    return await spawner.spawn(SpawnRequest(str(uuid4()), command, "/", "/"))
+
+
+async def throughput(workspace: Path) -> list[Row]:
+    rows = []
+    async with keepers(workspace) as ours, open_pty(PtyOptions(), "/") as direct_ones:
+        for mode, bar in (("cooked", "≥ 0.95"), ("raw", "≥ 0.85")):
+            pairs = []
+            for _ in range(RUNS):
+                bare = bare_flood(mode)[0]
+                pairs.append(
+                    (
+                        bare,
+                        (await our_flood(direct_ones, mode, 1))[0],
+                        (await our_flood(ours, mode, 1))[0],
+                    )
+                )
+            ratio = statistics.median(direct / kept for _, direct, kept in pairs)
+            read = statistics.median(bare / kept for bare, _, kept in pairs)
+            rows.append((f"throughput, {mode}", ratio, f"x pty ({bar}); {read:.2f} x read"))
+    return rows
+
+
+async def echoes(terminal: Terminal, bare: BareEcho, times: int) -> float:
+    values = []
+    async with terminal.attach() as view:
+        parts = view.__aiter__()
+        if b"ready" not in view.snapshot:
+            await anext(parts)
+        for _ in range(times):
+            reference, started = bare.once(), time.perf_counter()
+            await terminal.write(b"x")
+            await anext(parts)
+            values.append((time.perf_counter() - started) / reference)
+    await terminal.terminate(0)
+    return statistics.median(values)
+
+
+async def echo(workspace: Path) -> list[Row]:
+    bare = BareEcho()
+    async with keepers(workspace) as ours, open_pty(PtyOptions(), "/") as direct_ones:
+        direct = await echoes(await spawn(direct_ones, *ECHO), bare, RUNS * 50)
+        kept = await echoes(await spawn(ours, *ECHO), bare, RUNS * 50)
+    rows = [("echo of one byte, p50", kept / direct, f"x pty (≤ 2.5); {kept:.2f} x write and read")]
+    for name, command in rivals(workspace).items():
+        rows.append(
+            (
+                f"  {name}, its client in a terminal",
+                attached_echo(command, workspace, bare),
+                "x write and read",
+            )
+        )
+    bare.close()
+    return rows
+
+
+def rivals(workspace: Path) -> dict[str, tuple[str, ...]]:
+    """Commands that start ``ECHO`` in the other tools, note its process id, and attach to it."""
+    script = ("sh", "-c", f"echo $$ > {workspace}/pid; {ECHO[-1]}")
+    found = {
+        "tmux": ("tmux", "-f", "/dev/null", "-S", f"{workspace}/tmux", "new", *script),
+        "dtach": ("dtach", "-c", f"{workspace}/dtach", "-r", "none", *script),
+    }
+    return {name: command for name, command in found.items() if shutil.which(name)}
+
+
+def attached_echo(command: tuple[str, ...], workspace: Path, bare: BareEcho) -> float:
+    pid, master = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execvp(command[0], command)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 65536)
+    time.sleep(0.3)
+    values = []
+    for number in range(RUNS * 20):
+        letter = b"xy"[number % 2 : number % 2 + 1]
+        reference, started = bare.once(), time.perf_counter()
+        os.write(master, letter)
+        while letter not in re.sub(rb"\x1b[^a-zA-Z]*[a-zA-Z]", b"", os.read(master, 65536)):
+            pass
+        values.append((time.perf_counter() - started) / reference)
+    os.kill(int((workspace / "pid").read_text()), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(master)
+    return statistics.median(values)
+
+
+async def starts(workspace: Path) -> list[Row]:
+    took: dict[str, list[float]] = {"pty": [], "keeper": []}
+    async with keepers(workspace) as ours, open_pty(PtyOptions(), "/") as direct_ones:
+        for _ in range(RUNS * 2):
+            for name, spawner in (("pty", direct_ones), ("keeper", ours)):
+                started = time.perf_counter()
+                terminal = await spawn(spawner, "cat")
+                took[name].append((time.perf_counter() - started) * 1e3)
+                await terminal.terminate(0)
+    more = statistics.median(took["keeper"]) - statistics.median(took["pty"])
+    return [("start, beyond that of pty", more, "ms (≤ 40)")]
+
+
+async def rest(workspace: Path) -> list[Row]:
+    async with keepers(workspace) as ours:
+        terminals = [await spawn(ours, "cat") for _ in range(MANY)]
+        pids = [int(str(terminal.ref["keeper"])) for terminal in terminals]
+        await anyio.sleep(1)
+        before = sum(map(wakes, pids))
+        await anyio.sleep(10)
+        woken = sum(map(wakes, pids)) - before
+        memory = statistics.median(proportional(pid) for pid in pids)
+        for terminal in terminals:
+            await terminal.terminate(0)
+    return [
+        (f"memory of one of {MANY} keepers at rest", memory, "MiB proportional (≤ 8)"),
+        (f"wake-ups of {MANY} keepers in 10 s", woken, "(0)"),
+    ]
+
+
+def wakes(pid: int) -> int:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
+
+
+def proportional(pid: int) -> float:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss: +(\d+)", text, re.MULTILINE)[1]) / 1024  # type: ignore[index]
+
+
+def adoption(workspace: Path) -> Iterator[Row]:
+    command = [sys.executable, __file__, str(workspace)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None
+        lines = [host.stdout.readline().split() for _ in range(MANY)]
+        host.kill()
+    yield from anyio.run(adopt_all, workspace, lines)
+
+
+async def leave_behind(workspace: Path) -> None:
+    """A host of many sessions, to be killed."""
+    async with keepers(workspace) as spawner:
+        for _ in range(MANY):
+            session_id = str(uuid4())
+            terminal = await spawner.spawn(SpawnRequest(session_id, ("cat",), "/", "/"))
+            print(session_id, terminal.ref["terminal"], flush=True)
+        await anyio.sleep_forever()
+
+
+async def adopt_all(workspace: Path, lines: list[list[str]]) -> list[Row]:
+    directory = workspace / ".git/spinney/keepers"
+    ratios, took = [], []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        for session_id, terminal_id in lines:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+                connection.connect(str(directory / f"{session_id}.{terminal_id}"))
+                connection.send(b'{"do": "hello", "seq": 0, "versions": [1]}')
+                _, fds, _, _ = socket.recv_fds(connection, 65536, 2)
+                for fd in fds:
+                    os.close(fd)
+        bare = time.perf_counter() - started
+        async with keepers(workspace) as spawner:
+            started = time.perf_counter()
+            found = [await spawner.adopt(recorded(*line)) for line in lines]
+            took.append(time.perf_counter() - started)
+            ratios.append(took[-1] / bare)
+            assert None not in found
+    async with keepers(workspace) as spawner:
+        for line in lines:
+            terminal = await spawner.adopt(recorded(*line))
+            assert terminal is not None
+            await terminal.terminate(0)
+    return [
+        (f"adoption of {MANY}", statistics.median(took) * 1e3, "ms (≤ 200)"),
+        (
+            "  beside opening their sockets, one exchange each",
+            statistics.median(ratios),
+            "x (≤ 1.2)",
+        ),
+    ]
+
+
+def recorded(session_id: str, terminal_id: str) -> Session:
+    return Session(
+        id=session_id,
+        name="kept",
+        status=SessionStatus.ACTIVE,
+        branch="kept",
+        worktree_path="/",
+        created_at=now(),
+        last_activity=now(),
+        details=Details(terminal="keeper", terminal_ref={"terminal": terminal_id}),
+    )
+
+
+if __name__ == "__main__":
+    anyio.run(leave_behind, Path(sys.argv[1]))
