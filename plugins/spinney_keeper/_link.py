@@ -6,22 +6,37 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from anyio import Lock, move_on_after, wait_writable
+from anyio import (
+    CancelScope,
+    Lock,
+    current_time,
+    lowlevel,
+    move_on_after,
+    sleep_until,
+    wait_writable,
+)
+from anyio.abc import TaskGroup
 
 from spinney_keeper._errors import KeeperError, KeeperLostError
 from spinney_keeper.keeper import wire
-from spinney_unix.readiness import Latch, Readiness
+from spinney_unix.readiness import Bell, Readiness
 
 _PACKETS = 16
 """Packets that are taken in one turn of the event loop."""
 
 
-class _Answer:
-    __slots__ = ("came", "said")
+_buffer = memoryview(bytearray(wire.LARGEST))
+"""For one packet; a new one for each would cost more than reading it."""
 
-    def __init__(self) -> None:
-        self.came = Latch()
+
+class _Answer:
+    __slots__ = ("came", "deadline", "is_late", "said")
+
+    def __init__(self, deadline: float) -> None:
+        self.came = Bell()
         self.said: wire.Message | None = None
+        self.deadline = deadline
+        self.is_late = False
 
 
 class Link:
@@ -31,6 +46,7 @@ class Link:
         self,
         connection: socket.socket,
         readiness: Readiness,
+        tasks: TaskGroup,
         answer_within: float,
         heard: Callable[[wire.Message], None],
         lost: Callable[[], None],
@@ -40,6 +56,7 @@ class Link:
         Args:
             connection: to the keeper.
             readiness: watches it.
+            tasks: where somebody minds the time while answers are awaited.
             answer_within: seconds that the keeper may take.
             heard: called with what the keeper tells by itself.
             lost: called once if the connection ends.
@@ -53,6 +70,8 @@ class Link:
         self._lost = lost
         self._seq = 0
         self._answers: dict[int, _Answer] = {}
+        self._tasks = tasks
+        self._minder: CancelScope | None = None
         self._sending: Lock | None = None
         readiness.watch(connection.fileno(), self._receive)
 
@@ -94,7 +113,9 @@ class Link:
             self._readiness.unwatch(self._socket.fileno())
             self._socket.close()
             for answer in self._answers.values():
-                answer.came.set()
+                answer.came.ring()
+            if self._minder is not None:
+                self._minder.cancel()
 
     def _next(self) -> int:
         self._seq = self._seq % 0xFFFFFFFF + 1
@@ -102,11 +123,15 @@ class Link:
 
     async def _asked(self, seq: int, packets: list[bytes], within: float) -> wire.Message:
         self._check_open()
-        answer = self._answers[seq] = _Answer()
+        answer = _Answer(current_time() + self._answer_within + within)
+        self._answers[seq] = answer
+        if self._minder is None:
+            self._minder = CancelScope(shield=True)
+            self._tasks.start_soon(self._mind_the_time, self._minder)
         try:
-            with move_on_after(self._answer_within + within):
-                for number, packet in enumerate(packets):
-                    await self._send(packet, first=number == 0)
+            for number, packet in enumerate(packets):
+                await self._send(packet, answer, first=number == 0)
+            while answer.said is None and self.is_open and not answer.is_late:
                 await answer.came.wait()
         finally:
             del self._answers[seq]
@@ -122,14 +147,28 @@ class Link:
         if not self.is_open:
             raise KeeperLostError("The keeper of the process is gone; resume its session.")
 
-    async def _send(self, packet: bytes, *, first: bool) -> None:
+    async def _mind_the_time(self, scope: CancelScope) -> None:
+        """Give up what is not answered in time; a timer for each would cost more than asking."""
+        with scope:
+            while self._answers:
+                first = min(self._answers.values(), key=lambda answer: answer.deadline)
+                await sleep_until(first.deadline)
+                for answer in self._answers.values():
+                    if answer.deadline <= current_time():
+                        answer.is_late = True
+                        answer.came.ring()
+                await lowlevel.checkpoint()
+        self._minder = None
+
+    async def _send(self, packet: bytes, answer: _Answer, *, first: bool) -> None:
         if first and (self._sending is None or not self._sending.locked()) and self._put(packet):
             return
         if self._sending is None:
             self._sending = Lock(fast_acquire=True)
         async with self._sending:
-            while self.is_open and not self._put(packet):
-                await wait_writable(self._socket)
+            while self.is_open and not answer.is_late and not self._put(packet):
+                with move_on_after(self._answer_within):
+                    await wait_writable(self._socket)
 
     def _put(self, packet: bytes) -> bool:
         if self.is_open:
@@ -146,8 +185,8 @@ class Link:
             if not self.is_open:
                 return
             try:
-                packet = self._socket.recv(wire.LARGEST)
-                said = wire.parse(packet) if packet else None
+                count = self._socket.recv_into(_buffer)
+                said = wire.parse(bytes(_buffer[:count])) if count else None
             except BlockingIOError:
                 return
             except (OSError, wire.RubbishError):
@@ -160,7 +199,7 @@ class Link:
                 self._heard(said)
             elif (answer := self._answers.get(seq)) is not None:
                 answer.said = said
-                answer.came.set()
+                answer.came.ring()
 
     def _end(self) -> None:
         self.close()

@@ -144,6 +144,7 @@ class KeeperSpawner(TerminalSpawner):
         terminal = KeeperTerminal(
             greeted,
             self._readiness,
+            self._tasks,
             answer_within=self._options.answer_timeout,
             write_within=self._options.write_timeout,
             epitaph=partial(self._places.exit_of, name),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from anyio import Lock, lowlevel
+from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
@@ -36,6 +37,7 @@ class KeeperTerminal(Terminal):
         self,
         greeted: Greeted,
         readiness: Readiness,
+        tasks: TaskGroup,
         *,
         answer_within: float,
         write_within: float,
@@ -48,6 +50,7 @@ class KeeperTerminal(Terminal):
         Args:
             greeted: the keeper.
             readiness: watches its descriptors.
+            tasks: of the provider.
             answer_within: seconds that it may take.
             write_within: seconds that its process may take to read.
             epitaph: returns what a keeper that is gone has written down.
@@ -68,7 +71,9 @@ class KeeperTerminal(Terminal):
         self._departures, self._departure = 0, Bell()
         sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
         self._output = Output(greeted.ring, sizes, self._hold)
-        self._link = Link(greeted.connection, readiness, answer_within, self._heard, self._on_lost)
+        self._link = Link(
+            greeted.connection, readiness, tasks, answer_within, self._heard, self._on_lost
+        )
         readiness.watch(greeted.bell, self._on_bell)
         if said["exit"] is not None:
             self._note_exit(said["exit"])

@@ -63,13 +63,8 @@ async def throughput(workspace: Path) -> list[Row]:
             pairs = []
             for _ in range(RUNS):
                 bare = bare_flood(mode)[0]
-                pairs.append(
-                    (
-                        bare,
-                        (await our_flood(direct_ones, mode, 1))[0],
-                        (await our_flood(ours, mode, 1))[0],
-                    )
-                )
+                direct = (await our_flood(direct_ones, mode, 1))[0]
+                pairs.append((bare, direct, (await our_flood(ours, mode, 1))[0]))
             ratio = statistics.median(direct / kept for _, direct, kept in pairs)
             read = statistics.median(bare / kept for bare, _, kept in pairs)
             rows.append((f"throughput, {mode}", ratio, f"x pty ({bar}); {read:.2f} x read"))

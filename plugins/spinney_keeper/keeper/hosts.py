@@ -16,6 +16,10 @@ _CREDENTIALS = struct.Struct("3i")
 """Process, user and group id: SO_PEERCRED, unix(7)."""
 
 
+_buffer = memoryview(bytearray(wire.LARGEST))
+"""For one packet; a new one for each would cost more than reading it."""
+
+
 def is_ours(connection: socket.socket) -> bool:
     """Tell whether the same user is at the other end."""
     said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -51,9 +55,9 @@ class Host:
         What is rubbish ends the connection.
         """
         try:
-            packet = self.socket.recv(wire.LARGEST)
-            if packet:
-                return wire.parse(packet)
+            count = self.socket.recv_into(_buffer)
+            if count:
+                return wire.parse(bytes(_buffer[:count]))
         except BlockingIOError:
             return None
         except (OSError, wire.RubbishError):

@@ -65,8 +65,11 @@ class Inputs:
             longest = 0
             if not first.counted:
                 first.counted = True
+                if self._line + len(first.data) <= LINE_LIMIT:
+                    # No line can be too long: count while the command already reads.
+                    self._put(first)
                 longest = self._count(bytes(first.data))
-            if not longest:
+            if not longest and first.accepted < len(first.data):
                 self._put(first)
             if not longest and first.accepted < len(first.data) and monotonic() < first.deadline:
                 return
