@@ -12,6 +12,7 @@ from spinney.errors import (
     BranchNotFoundError,
     BranchTakenError,
     ClaimHeldError,
+    TerminalClosedError,
     WorkAtStakeError,
 )
 from spinney.model import AtStake, ExitStatus, Session, SessionId, Snapshot
@@ -240,6 +241,8 @@ class FakeTerminal(Terminal):
         self.output = bytearray()
         self.viewers = 0
         self.changed = Event()
+        self.collected = False
+        self._departures = 0
         self._ended = Event()
         self._pid = pid
 
@@ -297,6 +300,23 @@ class FakeTerminal(Terminal):
     async def drained(self) -> None:
         await self._ended.wait()
 
+    async def collect(self) -> None:
+        await self.world.step("collect")
+        self.collected = True
+
+    def depart(self) -> None:
+        """Let a host go away."""
+        self._departures += 1
+        self.changed.set()
+        self.changed = Event()
+
+    async def departed(self, seen: int = 0) -> int:
+        while self._departures <= seen:
+            if self.status is not None:
+                raise TerminalClosedError("ended")
+            await self.changed.wait()
+        return self._departures
+
 
 class FakeSpawner(TerminalSpawner):
     """Starts fake processes."""
@@ -309,6 +329,13 @@ class FakeSpawner(TerminalSpawner):
         terminal = FakeTerminal(self.world, request, 1000 + len(self.world.terminals))
         self.world.terminals.append(terminal)
         return terminal
+
+    async def adopt(self, session: Session) -> Terminal | None:
+        if not self.world.adoptable:
+            return await super().adopt(session)
+        await self.world.step("adopt")
+        ref = session.details.terminal_ref
+        return next((t for t in self.world.terminals if t.ref == ref and not t.collected), None)
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         await self.world.step("sweep")

@@ -61,6 +61,8 @@ class World:
     terminals: list[FakeTerminal] = field(default_factory=list)
     watches: dict[SessionId, FakeWatch] = field(default_factory=dict)
     """The watch over the process of each session."""
+    adoptable: bool = False
+    """Whether processes outlive the managers that started them."""
     leftovers: dict[SessionId, tuple[int, ...]] = field(default_factory=dict)
     """Process ids that a dead host left behind."""
     calls: list[str] = field(default_factory=list)

@@ -1,0 +1,142 @@
+"""Processes that outlive their host: the next host goes on with them, or one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+import pytest
+
+from spinney import Capability, SessionManager, SessionStatus
+from spinney.errors import SessionNotRunningError, TerminalError
+from spinney.events import ProcessExited, SessionsRestored
+from spinney.model import ExitStatus, Session
+from spinney.ports import Holder
+
+from .managers import Witness, manager
+from .world import World, until
+
+Opens = Callable[..., AbstractAsyncContextManager[SessionManager]]
+
+
+@pytest.fixture
+def keeping(world: World) -> Opens:
+    """Open managers whose processes outlive them."""
+    world.adoptable = True
+    return partial(manager, world, capabilities=[Capability.WATCH, Capability.ADOPT])
+
+
+@pytest.fixture
+async def left(keeping: Opens) -> Session:
+    """A session whose process runs, and whose host is gone."""
+    async with keeping() as m:
+        return await m.create_session("one")
+
+
+async def test_the_next_host_goes_on_with_the_process(
+    world: World, keeping: Opens, left: Session, witness: Witness
+) -> None:
+    async with keeping(witness) as m:
+        session = m.get_session(left.id)
+        assert session is not None
+        assert (session.status, session.pty_pid) == (SessionStatus.ACTIVE, left.pty_pid)
+        assert m.terminal(left.id) is world.terminals[0]
+        assert await m.holder(left.id) is Holder.HELD
+        assert "sweep" not in world.calls
+    (event,) = witness.seen(SessionsRestored)
+    assert event.adopted == (left.id,)
+    assert world.claims == {}
+
+
+async def test_how_an_adopted_process_ends_is_recorded_and_then_collected(
+    world: World, keeping: Opens, left: Session, witness: Witness
+) -> None:
+    (terminal,) = world.terminals
+    terminal.end(code=3)
+    async with keeping(witness) as m:
+        session = await m.wait_ended(left.id)
+        assert session.status is SessionStatus.ERROR
+        assert session.details.exit == ExitStatus(code=3)
+        assert world.stored(left.id) == session
+        await until(lambda: witness.seen(ProcessExited))
+    assert terminal.collected
+
+
+async def test_an_end_that_is_not_stored_is_not_collected(world: World, keeping: Opens) -> None:
+    async with keeping() as m:
+        session = await m.create_session("one")
+        (terminal,) = world.terminals
+        world.faults["transact"] = [OSError("full")] * 100
+        terminal.end(code=0)
+        await m.wait_ended(session.id)
+        assert not terminal.collected
+        world.faults.clear()
+
+
+async def test_a_process_that_cannot_be_had_is_swept_as_any_other(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    world.terminals.clear()
+    async with keeping() as m:
+        session = m.get_session(left.id)
+        assert session is not None
+        assert (session.status, session.pty_pid) == (SessionStatus.IDLE, None)
+    assert "sweep" in world.calls
+
+
+async def test_one_that_cannot_be_reached_leaves_the_record_as_it_is(
+    world: World, keeping: Opens, left: Session, witness: Witness
+) -> None:
+    world.faults["adopt"] = [TerminalError("silent")] * 2
+    async with keeping(witness):
+        assert world.stored(left.id).pty_pid == left.pty_pid
+    (event,) = witness.seen(SessionsRestored)
+    assert any("silent" in note for note in event.notes)
+    assert "sweep" not in world.calls
+
+
+async def test_a_host_that_is_there_takes_over_when_the_owner_goes(
+    world: World, keeping: Opens
+) -> None:
+    async with keeping() as second:
+        async with keeping() as first:
+            session = await first.create_session("one")
+            await until(lambda: "adopt" in world.calls)
+            assert not _has(second, session.id)
+        world.terminals[0].depart()
+        await until(lambda: _has(second, session.id))
+        assert world.stored(session.id).pty_pid == session.pty_pid
+
+
+async def test_nobody_takes_over_while_the_owner_lives(world: World, keeping: Opens) -> None:
+    async with keeping() as first, keeping() as second:
+        session = await first.create_session("one")
+        world.terminals[0].depart()
+        await until(lambda: "adopt" in world.calls)
+        assert not _has(second, session.id)
+        assert _has(first, session.id)
+
+
+async def test_any_host_may_open_the_terminal_of_a_session(world: World, keeping: Opens) -> None:
+    async with keeping() as first, keeping() as second:
+        session = await first.create_session("one")
+        assert await second.open_terminal(session.id) is world.terminals[0]
+        assert await first.open_terminal(session.id) is world.terminals[0]
+
+
+async def test_that_of_a_session_without_a_process_cannot_be_opened(
+    world: World, keeping: Opens
+) -> None:
+    async with keeping() as m:
+        session = await m.create_session("one", start=False)
+        with pytest.raises(SessionNotRunningError):
+            await m.open_terminal(session.id)
+
+
+def _has(host: SessionManager, session_id: str) -> bool:
+    try:
+        host.terminal(session_id)
+    except SessionNotRunningError:
+        return False
+    return True
