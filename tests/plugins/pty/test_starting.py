@@ -10,6 +10,7 @@ import pytest
 
 from spinney.errors import SpawnError
 from spinney_pty import _spawner, _starting
+from spinney_unix import births
 from spinney_unix.processes import all_pids, environ_of
 
 
@@ -94,7 +95,7 @@ async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeyp
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_starting, "start_new_thread", refuse)
+    monkeypatch.setattr(births, "start_new_thread", refuse)
     with pytest.raises(SpawnError, match="can't start new thread; end some processes"):
         await spawner.spawn(request_for("true"))
 
