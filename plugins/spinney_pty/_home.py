@@ -25,7 +25,7 @@ _SHARE = 0.002
 """Seconds that all busy terminals together may read in one turn of the event loop."""
 _FEW = 4
 """More than so many that are busy are a crowd."""
-_GAP = 0.001
+_GAP = 0.0005
 """Seconds between two turns of a crowd, in which everybody else finds a processor free."""
 _SPAN = 0.05
 """Seconds within which those that had output count as busy: several turns under load."""
