@@ -109,6 +109,8 @@ class Output:
                     self._due = self.picture.keep_up(len(data))
                 if not until:
                     if len(data) < _LITTLE:
+                        # Viewers that keep pace get these very bytes.
+                        self._latest = Chunk(before, data)
                         return Pumped.LITTLE
                     until = turn()
                 if perf_counter() >= until:
