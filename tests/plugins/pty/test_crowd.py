@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from spinney.ports import AttachMode
-from spinney_pty import _home
+from spinney_pty import _home, _terminal
 
 WRITE = "stty raw -echo; head -c {} /dev/zero; "
 
@@ -100,7 +100,10 @@ async def test_a_quiet_one_need_not_wait(waiting, shell, transcript):
             await transcript(view).until(b"got it")
 
 
-async def test_it_has_its_turn_although_all_around_is_cancelled(gap, opened, request_for):
+async def test_it_has_its_turn_although_all_around_is_cancelled(
+    gap, opened, request_for, monkeypatch
+):
+    monkeypatch.setattr(_terminal, "_HANGUP_GRACE", 5.0)
     with anyio.CancelScope() as scope:
         async with opened() as spawner:
             script = f"trap '' HUP; {WRITE.format(100_000)}"
