@@ -1,11 +1,19 @@
-"""What the terminals of one spawner share: tasks, and the time of the event loop."""
+"""What the terminals of one spawner share: tasks, and the time of the event loop.
+
+A few busy terminals read side by side. Of a crowd one reads at a time: each reading wakes the
+process that writes, and twenty of them would compete with us, and with the processes of quiet
+terminals, for the processors. The others wait in a queue; their processes block meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope, sleep
 from anyio.abc import TaskGroup
 
 from spinney_unix.readiness import Readiness
@@ -16,8 +24,9 @@ if TYPE_CHECKING:
 _SHARE = 0.002
 """Seconds that all busy terminals together may read in one turn of the event loop."""
 _FEW = 4
-"""If more than so many are busy, each reads once: what they read wakes their processes, which
-then compete with us for the processor."""
+"""More than so many that are busy are a crowd."""
+_GAP = 0.0005
+"""Seconds between two turns of a crowd, in which everybody else finds a processor free."""
 _SPAN = 0.05
 """Seconds within which those that had output count as busy: several turns under load."""
 
@@ -30,6 +39,9 @@ class Home:
     readiness: Readiness
     terminals: set[PtyTerminal] = field(default_factory=set)
     """Those whose process has not been reaped."""
+    is_crowded: bool = False
+    """Whether a terminal that has had a turn is to :meth:`queue` for the next."""
+    _queue: deque[Callable[[], None]] = field(default_factory=deque)
     _busy: set[str] = field(default_factory=set)
     _share: float = _SHARE
     _counted: float = 0.0
@@ -43,9 +55,23 @@ class Home:
         """
         now = perf_counter()
         if now - self._counted > _SPAN:
-            busy = max(1, len(self._busy))
-            self._share = _SHARE / busy if busy <= _FEW else 0.0
+            busy = len(self._busy)
+            self.is_crowded = busy > _FEW
+            self._share = _SHARE / max(1, min(busy, _FEW))
             self._busy.clear()
             self._counted = now
         self._busy.add(terminal_id)
         return now + self._share
+
+    def queue(self, go_on: Callable[[], None]) -> None:
+        """Call ``go_on`` once those that queued before have had their turn."""
+        self._queue.append(go_on)
+        if len(self._queue) == 1:
+            self.tasks.start_soon(self._serve)
+
+    async def _serve(self) -> None:
+        # Whatever is cancelled around it, a terminal is read until it has been closed.
+        with CancelScope(shield=True):
+            while self._queue:
+                await sleep(_GAP)
+                self._queue.popleft()()

@@ -32,12 +32,13 @@ class Input:
     async def write(self, data: bytes) -> None:
         """Write all of ``data`` within the bounded wait, after what others wrote before.
 
+        Cancelled, it may have written some of it or all.
+
         Raises:
             TerminalClosedError: the process has ended.
             LineTooLongError: nothing was written; a line would have been cut.
             TerminalBusyError: the process did not read in time; part was written.
         """
-        await lowlevel.checkpoint_if_cancelled()
         accepted, free = 0, self._lock is None or not self._lock.locked()
         if free:
             # Mostly all is accepted at once, and then no turn and no clock is needed.
@@ -50,6 +51,8 @@ class Input:
                 self._count(data)
                 accepted = self._put(data)
             if accepted == len(data):
+                # Only now, for it costs a tenth of an echo, and the process already reads.
+                await lowlevel.checkpoint_if_cancelled()
                 return
         rest = memoryview(data)[accepted:]
         with move_on_after(self._timeout):

@@ -28,7 +28,9 @@ class Pumped(Enum):
     """Why reading stopped."""
 
     SPENT = auto()
-    """The time is used up, or little came: there may be more."""
+    """The time is used up: there may be more."""
+    LITTLE = auto()
+    """Little came, mostly all there was: there may be more."""
     EMPTY = auto()
     """There is nothing to read now."""
     HANGUP = auto()
@@ -107,7 +109,9 @@ class Output:
                     self._due = self.picture.keep_up(len(data))
                 if not until:
                     if len(data) < _LITTLE:
-                        return Pumped.SPENT
+                        # Viewers that keep pace get these very bytes.
+                        self._latest = Chunk(before, data)
+                        return Pumped.LITTLE
                     until = turn()
                 if perf_counter() >= until:
                     return Pumped.SPENT

@@ -61,6 +61,7 @@ class PtyTerminal(Terminal):
         "_leader",
         "_output",
         "_paused",
+        "_queued",
         "_ref",
         "_session_id",
         "_slave",
@@ -101,7 +102,7 @@ class PtyTerminal(Terminal):
         self._windows = Windows(size_policy)
         self._status: ExitStatus | None = None
         self._exited, self._drained = Latch(), Latch()
-        self._paused = False
+        self._paused = self._queued = False
         self._slave: int | None = None
         self._ending: Lock | None = None
         self._users = 0
@@ -208,8 +209,7 @@ class PtyTerminal(Terminal):
             await self._end(_HANGUP_GRACE, hang_up)
         if not self._drained.happened:
             log.warning("terminal_not_ended", session_id=self._session_id, pid=self.pid)
-            self._home.readiness.unwatch(self._leader.fd)
-            self._home.readiness.unwatch(self._output.master)
+            self._stop_watching()
             await self._close()
         self._reap()
 
@@ -248,6 +248,10 @@ class PtyTerminal(Terminal):
             self._paused = True
         elif pumped is Pumped.HANGUP:
             self._hold_other_end()
+        elif pumped is not Pumped.LITTLE and self._home.is_crowded:
+            self._home.readiness.unwatch(self._output.master)
+            self._queued = True
+            self._home.queue(self._take_turn)
 
     def _turn(self) -> float:
         return self._home.turn(self.terminal_id)
@@ -255,6 +259,11 @@ class PtyTerminal(Terminal):
     def _go_on(self) -> None:
         if self._paused:
             self._paused = False
+            self._home.readiness.watch(self._output.master, self._on_readable)
+
+    def _take_turn(self) -> None:
+        if self._queued:
+            self._queued = False
             self._home.readiness.watch(self._output.master, self._on_readable)
 
     def _hold_other_end(self) -> None:
@@ -266,13 +275,16 @@ class PtyTerminal(Terminal):
                 return
         self._home.readiness.unwatch(self._output.master)
 
+    def _stop_watching(self) -> None:
+        self._home.readiness.unwatch(self._leader.fd)
+        self._home.readiness.unwatch(self._output.master)
+        self._paused = self._queued = False
+
     def _on_exit(self) -> None:
         status = self._leader.status()
         if status is None:
             return
-        self._home.readiness.unwatch(self._leader.fd)
-        self._home.readiness.unwatch(self._output.master)
-        self._paused = False
+        self._stop_watching()
         self._status = status
         self._input.close()
         self._output.release()

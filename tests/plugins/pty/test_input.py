@@ -80,6 +80,14 @@ async def test_a_cancelled_writer_leaves_the_turn_to_others(shell, transcript):
         await terminal.write(b"y")
 
 
+async def test_a_writer_that_was_cancelled_before_learns_of_it(shell):
+    terminal = await shell("read line")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await terminal.write(b"x")
+    assert scope.cancelled_caught
+
+
 async def test_an_ended_process_takes_nothing_more(shell):
     terminal = await shell("exit 0")
     await terminal.exited()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from spinney.ports import Size
@@ -38,8 +39,35 @@ async def test_a_few_share_it(home):
     assert share(home, 3) == pytest.approx(LONG / 3, abs=1)
 
 
-async def test_of_many_each_reads_once(home):
-    assert share(home, 20) <= 0
+async def test_of_a_crowd_one_reads_at_a_time_so_it_has_the_time_of_one_of_a_few(home):
+    assert share(home, 20) == pytest.approx(share(home, 4), abs=1)
+
+
+@pytest.mark.parametrize(("busy", "crowded"), [(4, False), (5, True)])
+async def test_more_than_four_are_a_crowd(home, busy, crowded):
+    share(home, busy)
+    assert home.is_crowded is crowded
+
+
+async def test_a_crowd_ends_with_its_output(home):
+    share(home, 20)
+    home.turn("0")
+    home.turn("0")
+    assert not home.is_crowded
+
+
+async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(home, monkeypatch):
+    monkeypatch.setattr(_home, "_GAP", 0.02)
+    turns = []
+    for name in ("first", "second", "third"):
+        home.queue(lambda name=name: turns.append((name, perf_counter())))
+    await anyio.wait_all_tasks_blocked()
+    assert turns == []
+    while len(turns) < 3:
+        await anyio.lowlevel.checkpoint()
+    assert [name for name, _ in turns] == ["first", "second", "third"]
+    assert turns[1][1] - turns[0][1] >= 0.019
+    assert turns[2][1] - turns[1][1] >= 0.019
 
 
 async def test_who_had_no_turn_lately_does_not_count(home):

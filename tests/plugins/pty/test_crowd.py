@@ -1,0 +1,133 @@
+"""A terminal that waits for its turn among many that have much to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+
+from spinney.ports import AttachMode
+from spinney_pty import _home, _terminal
+
+WRITE = "stty raw -echo; head -c {} /dev/zero; "
+
+
+@dataclass
+class Gap:
+    begun: anyio.Event = field(default_factory=anyio.Event)
+    over: anyio.Event = field(default_factory=anyio.Event)
+
+
+@pytest.fixture
+async def gap(monkeypatch):
+    """One terminal is a crowd already; its next turn comes when ``over`` is set."""
+    monkeypatch.setattr(_home, "_FEW", -1)
+    monkeypatch.setattr(_home, "_SPAN", -1.0)
+    gap = Gap()
+
+    async def until_over(_: float) -> None:
+        gap.begun.set()
+        await gap.over.wait()
+
+    monkeypatch.setattr(_home, "sleep", until_over)
+    return gap
+
+
+@pytest.fixture
+async def waiting(gap, spawner, request_for):
+    """Starts a script whose terminal has been read and waits for its next turn."""
+    started = []
+
+    async def start(script: str):
+        terminal = await spawner.spawn(request_for("sh", "-c", script))
+        started.append(terminal)
+        await gap.begun.wait()
+        return terminal
+
+    yield start
+    for terminal in started:
+        await terminal.terminate(0)
+    gap.over.set()
+
+
+async def test_it_is_not_read_meanwhile(waiting, gap):
+    terminal = await waiting(WRITE.format(1_000_000) + "sleep 100")
+    read = terminal._output.ring.end
+    await anyio.wait_all_tasks_blocked()
+    assert terminal._output.ring.end == read < 1_000_000
+    gap.over.set()
+    async with terminal.attach() as view:
+        while terminal._output.ring.end < 1_000_000:
+            await anext(view)
+
+
+async def test_a_lossless_viewer_that_reads_does_not_get_it_its_turn_sooner(waiting):
+    terminal = await waiting(WRITE.format(1_000_000) + "sleep 100")
+    async with terminal.attach(0, AttachMode.LOSSLESS) as view:
+        terminal._output.has_read(view)
+    assert terminal._queued
+
+
+async def test_it_is_read_at_once_when_its_process_has_ended(waiting, output_of):
+    terminal = await waiting(WRITE.format(3000) + "read go; head -c 9000 /dev/zero")
+    with anyio.fail_after(5):
+        await terminal.write(b"\n")
+        assert await output_of(terminal) == bytes(12_000)
+
+
+async def test_it_ends_when_told_to(waiting):
+    terminal = await waiting("exec yes")
+    with anyio.fail_after(5):
+        assert (await terminal.terminate(5)).signal == 15
+
+
+async def test_it_may_be_closed_and_its_turn_come_later(waiting, gap):
+    terminal = await waiting("exec yes")
+    await terminal.aclose()
+    read = terminal._output.ring.end
+    gap.over.set()
+    await anyio.wait_all_tasks_blocked()
+    assert terminal._output.ring.end == read
+
+
+async def test_a_quiet_one_need_not_wait(waiting, shell, transcript):
+    await waiting("exec yes")
+    quiet = await shell("read line; echo got $line")
+    async with quiet.attach() as view:
+        await quiet.write(b"it\n")
+        with anyio.fail_after(5):
+            await transcript(view).until(b"got it")
+
+
+async def test_it_has_its_turn_although_all_around_is_cancelled(
+    gap, opened, request_for, monkeypatch
+):
+    monkeypatch.setattr(_terminal, "_HANGUP_GRACE", 5.0)
+    with anyio.CancelScope() as scope:
+        async with opened() as spawner:
+            script = f"trap '' HUP; {WRITE.format(100_000)}"
+            terminal = await spawner.spawn(request_for("sh", "-c", script))
+            await gap.begun.wait()
+            scope.cancel()
+            gap.over.set()
+    assert terminal._output.ring.end == 100_000
+
+
+async def test_nothing_is_lost_in_a_crowd(spawner, request_for, monkeypatch):
+    monkeypatch.setattr(_home, "_FEW", 1)
+    monkeypatch.setattr(_home, "_SPAN", 0.01)
+    program = "stty raw; read go; i=100000; while [ $i -lt 120000 ]; do echo $i; i=$((i+1)); done"
+    whole = b"".join(b"%d\n" % number for number in range(100_000, 120_000))
+    seen = []
+
+    async def follow() -> None:
+        terminal = await spawner.spawn(request_for("sh", "-c", program + " | cat"))
+        async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+            await terminal.write(b"\n")
+            seen.append(view.snapshot + b"".join([part.data async for part in view]))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(follow)
+    assert all(whole in each for each in seen)
