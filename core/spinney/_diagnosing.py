@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spinney._ownership import write_marker
+from spinney._ownership import can_be_adopted, end_stray, strays, write_marker
 from spinney._parts import Parts
 from spinney._recovering import merge, rebuild, remembered
 from spinney._restoring import locations, reconcile
@@ -37,6 +37,7 @@ async def diagnose(parts: Parts) -> tuple[Finding, ...]:
         *await _about_owners(parts),
         *await _about_reservations(parts),
         *_about_markers(parts, markers),
+        *await _about_strays(parts, markers),
     ]
     return tuple(findings)
 
@@ -53,6 +54,8 @@ async def repair(parts: Parts) -> tuple[Finding, ...]:
             await _relocate(parts, session_id, location.path)
     await rebuild(parts, dry_run=False)
     await reconcile(parts)
+    for session_id in await strays(parts):
+        await end_stray(parts, session_id)
     left = {(finding.code, finding.session_id) for finding in await diagnose(parts)}
     return tuple(
         replace(finding, repaired=(finding.code, finding.session_id) not in left)
@@ -108,7 +111,7 @@ async def _about_owners(parts: Parts) -> list[Finding]:
         if session.pty_pid is None and session.details.terminal_ref is None:
             continue
         holder = await parts.claims.holder(session.id)
-        if holder is Holder.FREE:
+        if holder is Holder.FREE and not can_be_adopted(parts, session):
             findings.append(
                 Finding(
                     "OWNER_GONE",
@@ -138,6 +141,20 @@ async def _about_reservations(parts: Parts) -> list[Finding]:
         )
         for reservation in parts.ledger.snapshot.reservations.values()
         if await parts.claims.holder(reservation.id) is Holder.FREE
+    ]
+
+
+async def _about_strays(parts: Parts, markers: Sequence[Marker]) -> list[Finding]:
+    remembered_ids = {marker.session.id for marker in markers}
+    return [
+        Finding(
+            "PROCESS_STRAY",
+            f"process {pid} runs for session {session_id}, of which there is no record",
+            session_id,
+            "end it",
+        )
+        for session_id, pid in (await strays(parts)).items()
+        if session_id not in remembered_ids
     ]
 
 

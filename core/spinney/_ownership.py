@@ -7,9 +7,9 @@ from anyio import fail_after, sleep
 from spinney._parts import Parts
 from spinney._running import Ending
 from spinney.errors import ProviderNotFoundError, SessionOwnedError
-from spinney.model import Session, SessionId, SessionStatus
+from spinney.model import Details, Session, SessionId, SessionStatus, now
 from spinney.ports import MarkerState, SweepReport, Terminal
-from spinney.providers import Capability, Role
+from spinney.providers import Capability, Role, chosen_name
 
 PATIENCE = 5.0
 """Seconds, beyond the grace of its process, that an owner may take to let go."""
@@ -76,16 +76,54 @@ async def adopt(parts: Parts, session: Session) -> Terminal | None:
 
     Only the terminal provider named in the record may know.
     """
+    if not can_be_adopted(parts, session):
+        return None
+    async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
+        return await spawner.adopt(session)
+
+
+def can_be_adopted(parts: Parts, session: Session) -> bool:
+    """Tell whether the recorded process of ``session`` is one that outlives its host."""
     name = session.details.terminal
     if name is None or session.details.terminal_ref is None:
-        return None
+        return False
     try:
-        if not parts.providers.can(Role.TERMINAL, name, Capability.ADOPT):
-            return None
-        async with parts.providers.use(Role.TERMINAL, name) as spawner:
-            return await spawner.adopt(session)
+        return parts.providers.can(Role.TERMINAL, name, Capability.ADOPT)
     except ProviderNotFoundError:
-        return None
+        return False
+
+
+async def strays(parts: Parts) -> dict[SessionId, int]:
+    """Return the process id of each session that has one to adopt, and that nothing records."""
+    name = chosen_name(parts.config, Role.TERMINAL)
+    if not parts.providers.can(Role.TERMINAL, name, Capability.ADOPT):
+        return {}
+    async with parts.providers.use(Role.TERMINAL) as spawner:
+        kept = await spawner.kept()
+    await parts.ledger.refresh()  # afterwards: what was started since then is recorded by now
+    snapshot = parts.ledger.snapshot
+    known = snapshot.sessions.keys() | snapshot.reservations.keys()
+    return {session_id: pid for session_id, pid in kept.items() if session_id not in known}
+
+
+async def end_stray(parts: Parts, session_id: SessionId) -> None:
+    """End the processes of a session that nothing records."""
+    moment = now()
+    session = Session(
+        id=session_id,
+        name="stray",
+        status=SessionStatus.IDLE,
+        branch="stray",
+        worktree_path=parts.workspace,
+        created_at=moment,
+        last_activity=moment,
+        details=Details(terminal=chosen_name(parts.config, Role.TERMINAL)),
+    )
+    await parts.claims.take(session_id)
+    try:
+        await sweep(parts, session)
+    finally:
+        await parts.claims.give_back(session_id)
 
 
 async def sweep(parts: Parts, session: Session) -> SweepReport:

@@ -38,11 +38,12 @@ class Places:
             raise
         return connection
 
-    def names(self, session_id: str) -> Iterator[str]:
-        """Yield the names of the keepers that a session has, or had."""
+    def names(self, session_id: str = "") -> Iterator[str]:
+        """Yield the names of the keepers that a session has, or had; by default of all."""
         with suppress(FileNotFoundError):
             found = {entry.removesuffix(_EXIT) for entry in os.listdir(self.directory)}
-            yield from sorted(name for name in found if name.startswith(f"{session_id}."))
+            beginning = f"{session_id}." if session_id else ""
+            yield from sorted(name for name in found if name.startswith(beginning))
 
     def exit_of(self, name: str) -> bytes | None:
         """Return what a keeper has written down about the end of its process."""

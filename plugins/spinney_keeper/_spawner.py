@@ -18,7 +18,7 @@ from anyio import create_task_group, lowlevel, move_on_after, sleep, to_thread
 from anyio.abc import TaskGroup
 
 from spinney.errors import SpawnError, UnsupportedPlatformError
-from spinney.model import ExitStatus, Session
+from spinney.model import ExitStatus, Session, SessionId
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
@@ -124,6 +124,17 @@ class KeeperSpawner(TerminalSpawner):
         except (wire.RubbishError, KeyError, TypeError, ValueError):
             return None
         return EndedTerminal(session.id, ref, status, partial(self._places.clear, name))
+
+    async def kept(self) -> dict[SessionId, int]:
+        """Return the sessions with a keeper; see ``TerminalSpawner.kept``."""
+        found: dict[SessionId, int] = {}
+        for name in list(self._places.names()):
+            with suppress(KeeperError):
+                greeted = await self._found(name, {})
+                if greeted is not None:
+                    found[str(greeted.said["session"])] = int(greeted.said["pid"])
+                    greeted.close()
+        return found
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End what a dead host left running, and its keepers; see ``TerminalSpawner.sweep``."""

@@ -286,6 +286,10 @@ class FakeTerminal(Terminal):
     async def signal(self, number: int) -> None:
         self.end(signal=number)
 
+    async def signal_soon(self) -> None:
+        """End it, as a sweep does."""
+        self.end(signal=9)
+
     async def terminate(self, grace: float) -> ExitStatus:
         await self.world.step("terminate")
         if self.status is None:
@@ -336,6 +340,10 @@ class FakeSpawner(TerminalSpawner):
         await self.world.step("adopt")
         ref = session.details.terminal_ref
         return next((t for t in self.world.terminals if t.ref == ref and not t.collected), None)
+
+    async def kept(self) -> dict[SessionId, int]:
+        await self.world.step("kept")
+        return {t.session_id: t.pid for t in self.world.living()}
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         await self.world.step("sweep")

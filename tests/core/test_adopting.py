@@ -140,3 +140,39 @@ def _has(host: SessionManager, session_id: str) -> bool:
     except SessionNotRunningError:
         return False
     return True
+
+
+async def test_a_recorded_process_without_an_owner_is_nothing_to_mend(
+    keeping: Opens, left: Session
+) -> None:
+    async with keeping(restore=False) as m:
+        assert await m.diagnose() == ()
+
+
+async def test_a_process_that_no_record_names_is_told_and_ended_on_request_alone(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    world.markers.clear()
+    world.write()
+    (terminal,) = world.terminals
+    async with keeping() as m:
+        assert terminal.status is None
+        (finding,) = await m.diagnose()
+        assert (finding.code, finding.session_id) == ("PROCESS_STRAY", left.id)
+        assert terminal.status is None
+        world.meanwhile["sweep"] = [terminal.signal_soon]
+        (repaired,) = await m.repair()
+        assert repaired.repaired
+    assert world.claims == {}
+
+
+async def test_a_process_that_is_just_being_started_is_no_stray(
+    world: World, keeping: Opens
+) -> None:
+    async with keeping() as first, keeping() as second:
+
+        async def start() -> None:
+            await second.create_session("two")
+
+        world.meanwhile["kept"] = [start]
+        assert await first.diagnose() == ()

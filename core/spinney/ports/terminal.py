@@ -306,3 +306,10 @@ class TerminalSpawner(ABC):
         holds the claim on the session calls ``terminate`` and ``collect``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
+
+    async def kept(self) -> dict[SessionId, int]:
+        """Return the process id of each session of the workspace that has a process to adopt.
+
+        Whether or not anything records it. Requires ``Capability.ADOPT``.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
