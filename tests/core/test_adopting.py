@@ -169,7 +169,7 @@ async def test_a_process_that_no_record_names_is_told_and_ended_on_request_alone
 async def test_a_process_that_is_just_being_started_is_no_stray(
     world: World, keeping: Opens
 ) -> None:
-    async with keeping() as first, keeping() as second:
+    async with keeping(restore=False) as first, keeping() as second:
 
         async def start() -> None:
             await second.create_session("two")
