@@ -227,6 +227,9 @@ def _let_go(keeper: Greeted, within: float) -> None:
             time.sleep(_RETRY)
         while keeper.connection.recv(wire.LARGEST):
             pass
+        # As process 1 of a container we are the parent of what has lost its own.
+        with suppress(ChildProcessError):
+            os.waitpid(peer_of(keeper.connection), 0)
     except (OSError, wire.RubbishError):
         pass
     finally:
