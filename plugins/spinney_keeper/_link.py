@@ -21,9 +21,6 @@ from spinney_keeper._errors import KeeperError, KeeperLostError
 from spinney_keeper.keeper import wire
 from spinney_unix.readiness import Bell, Readiness
 
-_PACKETS = 16
-"""Packets that are taken in one turn of the event loop."""
-
 
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
@@ -181,25 +178,23 @@ class Link:
         return True
 
     def _receive(self) -> None:
-        for _ in range(_PACKETS):
-            if not self.is_open:
-                return
-            try:
-                count = self._socket.recv_into(_buffer)
-                said = wire.parse(bytes(_buffer[:count])) if count else None
-            except BlockingIOError:
-                return
-            except (OSError, wire.RubbishError):
-                said = None
-            if said is None:
-                self._end()
-                return
-            seq = said.get("seq")
-            if seq is None:
-                self._heard(said)
-            elif (answer := self._answers.get(seq)) is not None:
-                answer.said = said
-                answer.came.ring()
+        # One for each time it is readable: looking for more costs as much as taking one.
+        try:
+            count = self._socket.recv_into(_buffer)
+            said = wire.parse(bytes(_buffer[:count])) if count else None
+        except BlockingIOError:
+            return
+        except (OSError, wire.RubbishError):
+            said = None
+        if said is None:
+            self._end()
+            return
+        seq = said.get("seq")
+        if seq is None:
+            self._heard(said)
+        elif (answer := self._answers.get(seq)) is not None:
+            answer.said = said
+            answer.came.ring()
 
     def _end(self) -> None:
         self.close()

@@ -21,9 +21,6 @@ from .inputs import Inputs
 from .loop import READ, WRITE, Loop
 from .output import Output
 
-_PACKETS = 16
-"""Packets of one host that are looked at before others have their turn."""
-
 
 def main() -> None:
     """Detach from the host, start the command, and keep it."""
@@ -86,6 +83,8 @@ class Keeper:
         )
         self._inputs = Inputs(command.master, float(request["writeWithin"]))
         self._hosts: list[Host] = []
+        self._written: list[tuple[Host, bytes]] = []
+        """Answers to writes, not sent yet."""
         self._exit: dict[str, int] | None = None
         self._told_drained = False
         self._leave_at: float | None = None
@@ -104,9 +103,12 @@ class Keeper:
             now = monotonic()
             if self._inputs.deadline is not None and self._inputs.deadline <= now:
                 self._write()
+            if self._written:
+                self._output.look()  # an echo, mostly
             if self._output.take_news():
                 for host in self._hosts:
                     host.ring()
+            self._tell_written()
             self._output.settle(now)
             if self._output.is_drained and not self._told_drained:
                 self._drained()
@@ -175,13 +177,15 @@ class Keeper:
             self._fit()
 
     def _serve(self, host: Host) -> None:
-        host.send_unsent()
-        for _ in range(_PACKETS):
-            message = host.receive()
-            if message is None:
-                break
+        waited = host.waits
+        if waited:
+            host.send_unsent()
+        # One for each time it is readable: looking for more costs as much as obeying.
+        message = host.receive()
+        if message is not None:
             self._obey(host, message)
-        self._attend(host)
+        if waited:
+            self._attend(host)
 
     def _attend(self, host: Host) -> None:
         if not host.is_gone:
@@ -201,6 +205,8 @@ class Keeper:
                 answer = {"error": "rubbish", "message": repr(error)}
             if "seq" in message:
                 host.send(wire.message(seq=message["seq"], **answer))
+                if host.waits:
+                    self._attend(host)
 
     def _greet(self, host: Host, message: wire.Message) -> None:
         spoken = message.get("versions")
@@ -262,9 +268,7 @@ class Keeper:
         seq = message["seq"]
 
         def tell(count: int, longest: int) -> None:
-            if not host.is_gone:
-                host.send(wire.written(seq, count, longest))
-                self._attend(host)
+            self._written.append((host, wire.written(seq, count, longest)))
 
         host.input += message["data"]
         if message["more"]:
@@ -275,6 +279,15 @@ class Keeper:
             return
         self._inputs.add(data, tell)
         self._watch_master()
+
+    def _tell_written(self) -> None:
+        """Answer writes; after the output that they have led to, for one awakening of the host."""
+        while self._written:
+            host, packet = self._written.pop()
+            if not host.is_gone:
+                host.send(packet)
+                if host.waits:
+                    self._attend(host)
 
     def _write(self) -> None:
         self._inputs.go_on()

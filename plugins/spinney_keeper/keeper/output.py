@@ -64,6 +64,11 @@ class Output:
         news, self._seen = self.ring.end > self._seen, self.ring.end
         return news
 
+    def look(self) -> None:
+        """Read what is there already."""
+        if not (self._paused or self._hung_up or self.is_drained):
+            self._read()
+
     def hold(self, offset: int | None) -> None:
         """Overwrite nothing from ``offset`` on while the process lives, until released."""
         self._held = offset
@@ -116,8 +121,7 @@ class Output:
     def _ready(self) -> None:
         if self._on_writable is not None:
             self._on_writable()
-        if not (self._paused or self._hung_up or self.is_drained):
-            self._read()
+        self.look()
 
     def _room(self) -> int:
         if self._held is None or self._released:
