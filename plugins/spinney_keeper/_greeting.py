@@ -41,24 +41,49 @@ class RefusedError(Exception):
 
 
 def greet(connection: socket.socket, within: float) -> Greeted:
-    """Ask the keeper at the other end who it is.
+    """Ask the keeper at the other end who it is; blocks until it has answered.
 
     Args:
         connection: to it; closed if that fails.
         within: seconds until it must have answered.
 
     Raises:
+        RefusedError, KeeperError: see :func:`answered`.
+        TimeoutError: it does not answer.
+    """
+    connection.settimeout(within)
+    say_hello(connection)
+    return answered(connection)
+
+
+def say_hello(connection: socket.socket) -> None:
+    """Ask the keeper at the other end who it is.
+
+    Raises:
+        KeeperError: it is another user's. The connection is closed then.
+    """
+    try:
+        if is_ours(connection):
+            connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
+            return
+        reason = "The keeper's socket is another user's; nothing was sent to it."
+    except OSError as error:
+        reason = f"The keeper does not listen: {error}."
+    connection.close()
+    raise KeeperError(reason)
+
+
+def answered(connection: socket.socket) -> Greeted:
+    """Return the keeper that was said hello to; to be called when ``connection`` is readable.
+
+    Raises:
         RefusedError: it will not serve us.
         TimeoutError: it does not answer.
-        KeeperError: what it says means nothing, or it is another user's.
+        KeeperError: what it says means nothing. The connection is closed then, as in all cases.
     """
     fds: list[int] = []
     try:
-        if not is_ours(connection):
-            raise KeeperError("The keeper's socket is another user's; nothing was sent to it.")
-        connection.settimeout(within)
         try:
-            connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
             packet, fds, _, _ = socket.recv_fds(
                 connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC
             )

@@ -21,7 +21,6 @@ from spinney_keeper._errors import KeeperError, KeeperLostError
 from spinney_keeper.keeper import wire
 from spinney_unix.readiness import Bell, Readiness
 
-
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
 

@@ -20,13 +20,13 @@ class Places:
         self.directory = directory or str(_home(workspace) / "keepers")
 
     def connect(self, name: str) -> socket.socket:
-        """Connect to the keeper called ``name``.
+        """Connect to the keeper called ``name``; never blocks.
 
         Raises:
             FileNotFoundError, ConnectionRefusedError: nobody listens there.
             OSError: anything else.
         """
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             directory = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:

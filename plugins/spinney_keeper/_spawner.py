@@ -7,14 +7,22 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from anyio import create_task_group, lowlevel, move_on_after, sleep, to_thread
+from anyio import (
+    create_task_group,
+    fail_after,
+    lowlevel,
+    move_on_after,
+    sleep,
+    to_thread,
+    wait_readable,
+)
 from anyio.abc import TaskGroup
 
 from spinney.errors import SpawnError, UnsupportedPlatformError
@@ -22,7 +30,7 @@ from spinney.model import ExitStatus, Session, SessionId
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
-from spinney_keeper._greeting import Greeted, RefusedError, greet, peer_of
+from spinney_keeper._greeting import Greeted, RefusedError, answered, peer_of, say_hello
 from spinney_keeper._places import Places, name_of
 from spinney_keeper._starting import start
 from spinney_keeper._terminal import KeeperTerminal
@@ -177,7 +185,7 @@ class KeeperSpawner(TerminalSpawner):
     async def _found(self, name: str, ref: dict[str, Any]) -> Greeted | None:
         """Return the keeper called ``name``, greeted; ``None`` if there is none."""
         try:
-            return await to_thread.run_sync(self._greeted, name)
+            return await self._greeted(name)
         except (FileNotFoundError, ConnectionRefusedError):
             pass
         except OSError as error:
@@ -192,25 +200,36 @@ class KeeperSpawner(TerminalSpawner):
             while True:
                 await sleep(_RETRY)
                 with suppress(FileNotFoundError, ConnectionRefusedError):
-                    return await to_thread.run_sync(self._greeted, name)
+                    return await self._greeted(name)
         raise KeeperError(f"The keeper {keeper} lives, but is not found; see {name}.")
 
-    def _greeted(self, name: str) -> Greeted:
-        within = self._options.answer_timeout
-        connection = self._places.connect(name)
-        keeper = peer_of(connection)
+    async def _greeted(self, name: str) -> Greeted:
         try:
-            return greet(connection, within)
-        except TimeoutError:
-            if keeper:  # somebody may have stopped it
+            return await self._asked_who(name)
+        except TimeoutError:  # somebody may have stopped it
+            with closing(self._places.connect(name)) as connection:
+                keeper = peer_of(connection)
+            if keeper:  # else it is in another pid namespace
                 with suppress(OSError):
                     os.kill(keeper, signal.SIGCONT)
-        except RefusedError as error:
-            raise KeeperError(f"The keeper {name} refuses: {error.said.get('error')}.") from error
         try:
-            return greet(self._places.connect(name), within)
+            return await self._asked_who(name)
         except TimeoutError as error:
             raise KeeperError(f"The keeper {name} (process {keeper}) does not answer.") from error
+
+    async def _asked_who(self, name: str) -> Greeted:
+        connection = self._places.connect(name)
+        say_hello(connection)
+        try:
+            with fail_after(self._options.answer_timeout):
+                await wait_readable(connection)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            return answered(connection)
+        except RefusedError as error:
+            raise KeeperError(f"The keeper {name} refuses: {error.said.get('error')}.") from error
 
 
 def _let_go(keeper: Greeted, within: float) -> None:

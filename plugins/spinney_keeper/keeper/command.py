@@ -9,7 +9,10 @@ import signal
 import struct
 import termios
 from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _IUTF8 = 0x4000
 """Erasing removes whole UTF-8 characters; see termios(3)."""

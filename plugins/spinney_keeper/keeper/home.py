@@ -7,7 +7,10 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _BACKLOG = 64
 

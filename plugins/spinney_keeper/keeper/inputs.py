@@ -7,7 +7,6 @@ import sys
 import termios
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 
 LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
@@ -15,13 +14,15 @@ LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 
 
-@dataclass
 class _Write:
-    data: memoryview
-    tell: Callable[[int, int], None]
-    deadline: float
-    accepted: int = 0
-    counted: bool = False
+    __slots__ = ("accepted", "counted", "data", "deadline", "tell")
+
+    def __init__(self, data: bytes, tell: Callable[[int, int], None], deadline: float) -> None:
+        self.data = memoryview(data)
+        self.tell = tell
+        self.deadline = deadline
+        self.accepted = 0
+        self.counted = False
 
 
 class Inputs:
@@ -54,7 +55,7 @@ class Inputs:
             tell: called with how many bytes were written, and if there was a line too long with
                 its length, once that is decided.
         """
-        self._queue.append(_Write(memoryview(data), tell, monotonic() + self._within))
+        self._queue.append(_Write(data, tell, monotonic() + self._within))
         if len(self._queue) == 1:
             self.go_on()
 

@@ -11,7 +11,6 @@ import termios
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import Any
 
 from . import wire
 from .command import Command, NotStartedError, start_time
@@ -20,6 +19,10 @@ from .hosts import Host, is_ours
 from .inputs import Inputs
 from .loop import READ, WRITE, Loop
 from .output import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main() -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = 1
 """Of the protocol. Both sides say which ones they speak; the highest common one counts."""
@@ -24,7 +27,7 @@ _INPUT = struct.Struct("<xI?")
 _COUNTS = struct.Struct("<xIII")
 _OFFSET = struct.Struct("<xq")
 
-Message = dict[str, Any]
+Message = dict[str, "Any"]
 
 
 class RubbishError(Exception):
