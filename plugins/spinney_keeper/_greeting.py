@@ -54,18 +54,7 @@ def greet(connection: socket.socket, within: float) -> Greeted:
     """
     fds: list[int] = []
     try:
-        if not is_ours(connection):
-            raise KeeperError("The keeper's socket is another user's; nothing was sent to it.")
-        connection.settimeout(within)
-        try:
-            connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
-            packet, fds, _, _ = socket.recv_fds(
-                connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC
-            )
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise KeeperError(f"The keeper does not speak: {error}.") from error
+        packet, fds = _answered(connection, within)
         return _understood(connection, packet, fds)
     except BaseException:
         connection.close()
@@ -73,6 +62,20 @@ def greet(connection: socket.socket, within: float) -> Greeted:
             with suppress(OSError):
                 os.close(fd)
         raise
+
+
+def _answered(connection: socket.socket, within: float) -> tuple[bytes, list[int]]:
+    if not is_ours(connection):
+        raise KeeperError("The keeper's socket is another user's; nothing was sent to it.")
+    connection.settimeout(within)
+    try:
+        connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
+        packet, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise KeeperError(f"The keeper does not speak: {error}.") from error
+    return packet, fds
 
 
 def _understood(connection: socket.socket, packet: bytes, fds: list[int]) -> Greeted:

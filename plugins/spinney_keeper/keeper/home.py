@@ -26,15 +26,19 @@ def open_directory(path: str) -> int:
     os.makedirs(path, mode=0o700, exist_ok=True)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid():
-            raise UnsafeDirectoryError(f"{path!r} belongs to another user")
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            os.fchmod(fd, 0o700)
+        _shut_others_out(fd, path)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _shut_others_out(fd: int, path: str) -> None:
+    found = os.fstat(fd)
+    if found.st_uid != os.geteuid():
+        raise UnsafeDirectoryError(f"{path!r} belongs to another user")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        os.fchmod(fd, 0o700)
 
 
 def at(directory: int, name: str) -> str:
