@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -50,6 +51,7 @@ def greet(connection: socket.socket, within: float) -> Greeted:
     Raises:
         RefusedError: it will not serve us.
         TimeoutError: it does not answer.
+        ConnectionError: it has left meanwhile.
         KeeperError: what it says means nothing, or it is another user's.
     """
     fds: list[int] = []
@@ -71,10 +73,12 @@ def _answered(connection: socket.socket, within: float) -> tuple[bytes, list[int
     try:
         connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
         packet, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC)
-    except TimeoutError:
+    except (TimeoutError, ConnectionError):
         raise
     except OSError as error:
         raise KeeperError(f"The keeper does not speak: {error}.") from error
+    if not packet:
+        raise ConnectionResetError(errno.ECONNRESET, "it has left")
     return packet, fds
 
 

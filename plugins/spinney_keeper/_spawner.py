@@ -37,6 +37,8 @@ from spinney_unix.sweeping import sweep
 _FOUND_AGAIN = 2.0
 """Seconds in which a keeper that was called must listen again."""
 _RETRY = 0.02
+_NOBODY = FileNotFoundError, ConnectionError
+"""Said where no keeper listens, or one that leaves just now."""
 
 
 @asynccontextmanager
@@ -106,7 +108,7 @@ class KeeperSpawner(TerminalSpawner):
         if not isinstance(terminal_id, str):
             return None
         for terminal in self._terminals:
-            if terminal.terminal_id == terminal_id:
+            if (terminal.session_id, terminal.terminal_id) == (session.id, terminal_id):
                 return terminal
         name = name_of(session.id, terminal_id)
         greeted = await self._found(name, ref)
@@ -166,21 +168,22 @@ class KeeperSpawner(TerminalSpawner):
         """Return the keeper called ``name``, greeted; ``None`` if there is none."""
         try:
             return await to_thread.run_sync(self._greeted, name)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except _NOBODY:
             pass
         except OSError as error:
             raise KeeperError(f"The keeper {name} cannot be reached: {error}.") from error
         # Somebody may have removed its socket: one that is called listens anew.
-        keeper = ref.get("keeper")
-        if not isinstance(keeper, int) or not _is_alive(ref):
+        if not _is_alive(ref):
             return None
-        with suppress(OSError):
+        keeper = int(ref["keeper"])
+        with suppress(ProcessLookupError):
             os.kill(keeper, signal.SIGUSR1)
         with move_on_after(_FOUND_AGAIN):
-            while True:
+            while _is_alive(ref):  # it may just be leaving
                 await sleep(_RETRY)
-                with suppress(FileNotFoundError, ConnectionRefusedError):
+                with suppress(*_NOBODY):
                     return await to_thread.run_sync(self._greeted, name)
+            return None
         raise KeeperError(f"The keeper {keeper} lives, but is not found; see {name}.")
 
     def _greeted(self, name: str) -> Greeted:
@@ -227,4 +230,5 @@ def _is_alive(ref: dict[str, Any]) -> bool:
         return False
     keeper = ref.get("keeper")
     stat = stat_of(keeper) if isinstance(keeper, int) else None
-    return stat is not None and stat.start_time == ref.get("keeperStart")
+    # Where nobody reaps orphans, as in some containers, those that have ended stay zombies.
+    return stat is not None and stat.state != "Z" and stat.start_time == ref.get("keeperStart")
