@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from anyio import Lock, move_on_after, wait_writable
+from anyio import ClosedResourceError, Lock, move_on_after, notify_closing, wait_writable
 
 from spinney_keeper._errors import KeeperError, KeeperLostError
 from spinney_keeper.keeper import wire
@@ -32,6 +32,7 @@ class Link:
         connection: socket.socket,
         readiness: Readiness,
         answer_within: float,
+        wake: Callable[[], object],
         heard: Callable[[wire.Message], None],
         lost: Callable[[], None],
     ) -> None:
@@ -41,6 +42,7 @@ class Link:
             connection: to the keeper.
             readiness: watches it.
             answer_within: seconds that the keeper may take.
+            wake: called if it does not; then it may take as long again.
             heard: called with what the keeper tells by itself.
             lost: called once if the connection ends.
         """
@@ -49,6 +51,7 @@ class Link:
         self._socket = connection
         self._readiness = readiness
         self._answer_within = answer_within
+        self._wake = wake
         self._heard = heard
         self._lost = lost
         self._seq = 0
@@ -92,6 +95,7 @@ class Link:
         if self.is_open:
             self.is_open = False
             self._readiness.unwatch(self._socket.fileno())
+            notify_closing(self._socket)
             self._socket.close()
             for answer in self._answers.values():
                 answer.came.set()
@@ -105,31 +109,37 @@ class Link:
         answer = self._answers[seq] = _Answer()
         try:
             with move_on_after(self._answer_within + within):
-                for number, packet in enumerate(packets):
-                    await self._send(packet, first=number == 0)
+                await self._send(packets)
                 await answer.came.wait()
+            if answer.said is None and self.is_open:
+                self._wake()  # somebody may have stopped it
+                with move_on_after(self._answer_within):
+                    await answer.came.wait()
         finally:
             del self._answers[seq]
         if answer.said is not None:
             return answer.said
         self._check_open()
         raise KeeperError(
-            f"The keeper of the process does not answer within {self._answer_within:g} seconds. "
-            "It may be stopped (`kill -CONT` wakes it), or the machine very busy; try again."
+            f"The keeper of the process does not answer within {self._answer_within:g} seconds; "
+            "the machine may be very busy. Try again."
         )
 
     def _check_open(self) -> None:
         if not self.is_open:
             raise KeeperLostError("The keeper of the process is gone; resume its session.")
 
-    async def _send(self, packet: bytes, *, first: bool) -> None:
-        if first and (self._sending is None or not self._sending.locked()) and self._put(packet):
+    async def _send(self, packets: list[bytes]) -> None:
+        is_free = self._sending is None or not self._sending.locked()
+        if len(packets) == 1 and is_free and self._put(packets[0]):
             return
         if self._sending is None:
             self._sending = Lock(fast_acquire=True)
         async with self._sending:
-            while self.is_open and not self._put(packet):
-                await wait_writable(self._socket)
+            for packet in packets:
+                while self.is_open and not self._put(packet):
+                    with suppress(ClosedResourceError):
+                        await wait_writable(self._socket)
 
     def _put(self, packet: bytes) -> bool:
         if self.is_open:

@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import ExitStatus, Session
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
+from spinney_keeper._calling import call
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, greet, peer_of
@@ -30,7 +31,7 @@ from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
 from spinney_unix.births import Thread, born
 from spinney_unix.commands import environment
-from spinney_unix.processes import boot_id, pid_namespace, stat_of
+from spinney_unix.processes import stat_of
 from spinney_unix.readiness import Readiness
 from spinney_unix.sweeping import sweep
 
@@ -173,18 +174,15 @@ class KeeperSpawner(TerminalSpawner):
         except OSError as error:
             raise KeeperError(f"The keeper {name} cannot be reached: {error}.") from error
         # Somebody may have removed its socket: one that is called listens anew.
-        if not _is_alive(ref):
+        if not call(ref, signal.SIGUSR1):
             return None
-        keeper = int(ref["keeper"])
-        with suppress(ProcessLookupError):
-            os.kill(keeper, signal.SIGUSR1)
         with move_on_after(_FOUND_AGAIN):
-            while _is_alive(ref):  # it may just be leaving
+            while call(ref):  # it may just be leaving
                 await sleep(_RETRY)
                 with suppress(*_NOBODY):
                     return await to_thread.run_sync(self._greeted, name)
             return None
-        raise KeeperError(f"The keeper {keeper} lives, but is not found; see {name}.")
+        raise KeeperError(f"The keeper {ref['keeper']} lives, but is not found; see {name}.")
 
     def _greeted(self, name: str) -> Greeted:
         within = self._options.answer_timeout
@@ -222,13 +220,3 @@ def _let_go(keeper: Greeted, within: float) -> None:
         pass
     finally:
         keeper.close()
-
-
-def _is_alive(ref: dict[str, Any]) -> bool:
-    """Tell whether the keeper of a record lives, as far as its process id means anything here."""
-    if ref.get("bootId") != boot_id() or ref.get("pidNamespace") != pid_namespace():
-        return False
-    keeper = ref.get("keeper")
-    stat = stat_of(keeper) if isinstance(keeper, int) else None
-    # Where nobody reaps orphans, as in some containers, those that have ended stay zombies.
-    return stat is not None and stat.state != "Z" and stat.start_time == ref.get("keeperStart")

@@ -187,18 +187,18 @@ class Keeper:
             self._loop.watch(host.socket.fileno(), events, partial(self._serve, host))
 
     def _obey(self, host: Host, message: wire.Message) -> None:
-        what = message.get("do")
-        if not host.greeted:
-            self._greet(host, message)
-        elif what == "write":
-            self._add_input(host, message)
-        else:
-            try:
-                answer = self._answer(host, what, message)
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                answer = {"error": "rubbish", "message": repr(error)}
-            if "seq" in message:
-                host.send(wire.message(seq=message["seq"], **answer))
+        try:
+            if not host.greeted:
+                self._greet(host, message)
+                return
+            if message.get("do") == "write":
+                self._add_input(host, message)
+                return
+            answer = self._answer(host, message)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+            answer = {"error": "rubbish", "message": repr(error)}
+        if "seq" in message:
+            host.send(wire.message(seq=message["seq"], **answer))
 
     def _greet(self, host: Host, message: wire.Message) -> None:
         spoken = message.get("versions")
@@ -228,12 +228,14 @@ class Keeper:
             output.readable_ring,
         )
 
-    def _answer(self, host: Host, what: object, message: wire.Message) -> wire.Message:
+    def _answer(self, host: Host, message: wire.Message) -> wire.Message:
+        what = message.get("do")
         if what == "hold":
-            return self._hold_for(host, message["at"])
+            return self._hold_for(host, int(message["at"]))
         if what == "resize":
+            window = _cells(message["rows"]), _cells(message["columns"])
             host.windows.pop(message["viewer"], None)
-            host.windows[message["viewer"]] = int(message["rows"]), int(message["columns"])
+            host.windows[message["viewer"]] = window
             self._hosts.remove(host)
             self._hosts.append(host)  # the latest last
             self._fit()
@@ -264,6 +266,8 @@ class Keeper:
                 host.send(wire.written(seq, count, longest))
                 self._attend(host)
 
+        if host.input_of != seq:  # what another began and gave up is not written
+            host.input_of, host.input = seq, bytearray()
         host.input += message["data"]
         if message["more"]:
             return
@@ -346,3 +350,9 @@ class Keeper:
         if self._output.is_drained:
             linger = 0.0 if self._hurry else float(self._request["linger"])
             self._leave_at = monotonic() + linger
+
+
+def _cells(count: Any) -> int:
+    if not 1 <= int(count) <= 0xFFFF:
+        raise ValueError(f"no terminal has {count} rows or columns")
+    return int(count)
