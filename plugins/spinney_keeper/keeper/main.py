@@ -333,9 +333,9 @@ class Keeper:
             return
         self._loop.forget(self._command.pidfd)
         self._exit = status
+        self._tell_all(event="exited", exit=status)  # before the answers to those who write
         self._inputs.close()
         self._output.begin_to_drain()
-        self._tell_all(event="exited", exit=status)
 
     def _drained(self) -> None:
         self._told_drained = True
