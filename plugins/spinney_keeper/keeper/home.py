@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -10,6 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 _BACKLOG = 64
+_LONGEST = 80
+"""Characters of a name: hosts must be able to connect to it, see :func:`at`."""
 
 
 class UnsafeDirectoryError(Exception):
@@ -55,6 +58,8 @@ class Home:
         Raises:
             UnsafeDirectoryError, OSError: that cannot be.
         """
+        if len(name) > _LONGEST:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
         self._path = path
         self._name = name
         self.socket = self._listening()
@@ -64,8 +69,13 @@ class Home:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         before = os.umask(0o177)
         try:
-            listening.bind(at(directory, self._name))
+            # Everybody may read in /proc/net/unix under which name a socket was bound.
+            bound = f".{os.getpid()}"
+            with suppress(FileNotFoundError):
+                os.unlink(bound, dir_fd=directory)
+            listening.bind(at(directory, bound))
             listening.listen(_BACKLOG)
+            os.rename(bound, self._name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             listening.close()
             raise
@@ -76,8 +86,6 @@ class Home:
 
     def listen_again(self) -> None:
         """Be found again, where somebody has removed the socket or its directory."""
-        with suppress(OSError):
-            os.unlink(os.path.join(self._path, self._name))
         with suppress(OSError, UnsafeDirectoryError):
             again = self._listening()
             self.socket.close()

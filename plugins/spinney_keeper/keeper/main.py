@@ -92,6 +92,7 @@ class Keeper:
         self._hurry = False
         self._is_over = False
         self._collected = False
+        self._is_noted = False
         self._signals = self._watch_signals()
         self._loop.watch(command.pidfd, READ, self._exited)
         self._listen()
@@ -113,6 +114,8 @@ class Keeper:
             for host in [host for host in self._hosts if host.is_gone]:
                 self._remove(host)
             self._is_over |= self._leave_at is not None and self._leave_at <= now
+        if not (self._collected or self._is_noted):
+            self._note_exit()
         self._home.leave(collected=self._collected)
         self._command.reap()
 
@@ -339,12 +342,17 @@ class Keeper:
 
     def _drained(self) -> None:
         self._told_drained = True
-        with suppress(OSError):  # we stay until somebody has taken note
-            self._home.note_exit({"exit": self._exit, "end": self._output.ring.end})
+        self._note_exit()
         self._plan_to_leave()
         for host in self._hosts:
             host.ring()
         self._tell_all(event="drained", end=self._output.ring.end)
+
+    def _note_exit(self) -> None:
+        """Write down how the command ended; if that fails, once more before we leave."""
+        with suppress(OSError):
+            self._home.note_exit({"exit": self._exit, "end": self._output.ring.end})
+            self._is_noted = True
 
     def _plan_to_leave(self) -> None:
         if self._output.is_drained:
