@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spinney_testing._terminal.adopting import AdoptingConformance
 from spinney_testing._terminal.ending import EndingConformance
 from spinney_testing._terminal.input import InputConformance
 from spinney_testing._terminal.leftovers import LeftoversConformance
@@ -16,6 +17,7 @@ class SpawnerConformance(
     OutputConformance,
     EndingConformance,
     SweepingConformance,
+    AdoptingConformance,
     LeftoversConformance,
     suite="terminal",
 ):

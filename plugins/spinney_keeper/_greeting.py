@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -60,13 +61,17 @@ def say_hello(connection: socket.socket) -> None:
     """Ask the keeper at the other end who it is.
 
     Raises:
-        KeeperError: it is another user's. The connection is closed then.
+        ConnectionError: it has left meanwhile.
+        KeeperError: it is another user's. The connection is closed then, as in all cases.
     """
     try:
         if is_ours(connection):
             connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
             return
         reason = "The keeper's socket is another user's; nothing was sent to it."
+    except ConnectionError:
+        connection.close()
+        raise
     except OSError as error:
         reason = f"The keeper does not listen: {error}."
     connection.close()
@@ -79,6 +84,7 @@ def answered(connection: socket.socket) -> Greeted:
     Raises:
         RefusedError: it will not serve us.
         TimeoutError: it does not answer.
+        ConnectionError: it has left meanwhile.
         KeeperError: what it says means nothing. The connection is closed then, as in all cases.
     """
     fds: list[int] = []
@@ -87,10 +93,11 @@ def answered(connection: socket.socket) -> Greeted:
             packet, fds, _, _ = socket.recv_fds(
                 connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC
             )
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             raise
         except OSError as error:
             raise KeeperError(f"The keeper does not speak: {error}.") from error
+        _expect(packet)
         return _understood(connection, packet, fds)
     except BaseException:
         connection.close()
@@ -98,6 +105,27 @@ def answered(connection: socket.socket) -> Greeted:
             with suppress(OSError):
                 os.close(fd)
         raise
+
+
+def _answered(connection: socket.socket, within: float) -> tuple[bytes, list[int]]:
+    if not is_ours(connection):
+        raise KeeperError("The keeper's socket is another user's; nothing was sent to it.")
+    connection.settimeout(within)
+    try:
+        connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
+        packet, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC)
+    except (TimeoutError, ConnectionError):
+        raise
+    except OSError as error:
+        raise KeeperError(f"The keeper does not speak: {error}.") from error
+    if not packet:
+        raise ConnectionResetError(errno.ECONNRESET, "it has left")
+    return packet, fds
+
+
+def _expect(packet: bytes) -> None:
+    if not packet:
+        raise ConnectionResetError(errno.ECONNRESET, "it has left")
 
 
 def _understood(connection: socket.socket, packet: bytes, fds: list[int]) -> Greeted:

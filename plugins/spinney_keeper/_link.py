@@ -8,10 +8,12 @@ from contextlib import suppress
 
 from anyio import (
     CancelScope,
+    ClosedResourceError,
     Lock,
     current_time,
     lowlevel,
     move_on_after,
+    notify_closing,
     sleep_until,
     wait_writable,
 )
@@ -26,13 +28,13 @@ _buffer = memoryview(bytearray(wire.LARGEST))
 
 
 class _Answer:
-    __slots__ = ("came", "deadline", "is_late", "said")
+    __slots__ = ("came", "deadline", "is_late", "is_reminded", "said")
 
     def __init__(self, deadline: float) -> None:
         self.came = Bell()
         self.said: wire.Message | None = None
         self.deadline = deadline
-        self.is_late = False
+        self.is_reminded = self.is_late = False
 
 
 class Link:
@@ -44,6 +46,7 @@ class Link:
         readiness: Readiness,
         tasks: TaskGroup,
         answer_within: float,
+        wake: Callable[[], object],
         heard: Callable[[wire.Message], None],
         lost: Callable[[], None],
     ) -> None:
@@ -54,6 +57,7 @@ class Link:
             readiness: watches it.
             tasks: where somebody minds the time while answers are awaited.
             answer_within: seconds that the keeper may take.
+            wake: called if it does not; then it may take as long again.
             heard: called with what the keeper tells by itself.
             lost: called once if the connection ends.
         """
@@ -62,6 +66,7 @@ class Link:
         self._socket = connection
         self._readiness = readiness
         self._answer_within = answer_within
+        self._wake = wake
         self._heard = heard
         self._lost = lost
         self._seq = 0
@@ -107,6 +112,7 @@ class Link:
         if self.is_open:
             self.is_open = False
             self._readiness.unwatch(self._socket.fileno())
+            notify_closing(self._socket)
             self._socket.close()
             for answer in self._answers.values():
                 answer.came.ring()
@@ -125,8 +131,7 @@ class Link:
             self._minder = CancelScope(shield=True)
             self._tasks.start_soon(self._mind_the_time, self._minder)
         try:
-            for number, packet in enumerate(packets):
-                await self._send(packet, answer, first=number == 0)
+            await self._send(packets, answer)
             while answer.said is None and self.is_open and not answer.is_late:
                 await answer.came.wait()
         finally:
@@ -135,8 +140,8 @@ class Link:
             return answer.said
         self._check_open()
         raise KeeperError(
-            f"The keeper of the process does not answer within {self._answer_within:g} seconds. "
-            "It may be stopped (`kill -CONT` wakes it), or the machine very busy; try again."
+            f"The keeper of the process does not answer within {self._answer_within:g} seconds; "
+            "the machine may be very busy. Try again."
         )
 
     def _check_open(self) -> None:
@@ -151,20 +156,30 @@ class Link:
                 await sleep_until(first.deadline)
                 for answer in self._answers.values():
                     if answer.deadline <= current_time():
-                        answer.is_late = True
-                        answer.came.ring()
+                        self._remind(answer)
                 await lowlevel.checkpoint()
         self._minder = None
 
-    async def _send(self, packet: bytes, answer: _Answer, *, first: bool) -> None:
-        if first and (self._sending is None or not self._sending.locked()) and self._put(packet):
+    def _remind(self, answer: _Answer) -> None:
+        if answer.is_reminded:
+            answer.is_late = True
+            answer.came.ring()
+        else:
+            answer.is_reminded = True
+            answer.deadline += self._answer_within
+            self._wake()  # somebody may have stopped it
+
+    async def _send(self, packets: list[bytes], answer: _Answer) -> None:
+        is_free = self._sending is None or not self._sending.locked()
+        if len(packets) == 1 and is_free and self._put(packets[0]):
             return
         if self._sending is None:
             self._sending = Lock(fast_acquire=True)
         async with self._sending:
-            while self.is_open and not answer.is_late and not self._put(packet):
-                with move_on_after(self._answer_within):
-                    await wait_writable(self._socket)
+            for packet in packets:
+                while self.is_open and not answer.is_late and not self._put(packet):
+                    with move_on_after(self._answer_within), suppress(ClosedResourceError):
+                        await wait_writable(self._socket)
 
     def _put(self, packet: bytes) -> bool:
         if self.is_open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from spinney_keeper.keeper.home import at
@@ -28,11 +28,8 @@ class Places:
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
-            directory = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
+            with self._entered() as directory:
                 connection.connect(at(directory, name))
-            finally:
-                os.close(directory)
         except BaseException:
             connection.close()
             raise
@@ -46,10 +43,22 @@ class Places:
             yield from sorted(name for name in found if name.startswith(beginning))
 
     def exit_of(self, name: str) -> bytes | None:
-        """Return what a keeper has written down about the end of its process."""
-        with suppress(OSError):
-            return Path(self.directory, f"{name}{_EXIT}").read_bytes()
+        """Return what a keeper has written down about the end of its process.
+
+        What others could have written counts for nothing.
+        """
+        with suppress(OSError), self._entered() as directory:
+            if os.fstat(directory).st_uid == os.geteuid():
+                return Path(at(directory, f"{name}{_EXIT}")).read_bytes()
         return None
+
+    @contextmanager
+    def _entered(self) -> Iterator[int]:
+        directory = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
 
     def clear(self, name: str) -> None:
         """Remove what a keeper that is gone has left; a living one's socket stays."""

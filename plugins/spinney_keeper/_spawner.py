@@ -28,6 +28,7 @@ from anyio.abc import TaskGroup
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import ExitStatus, Session, SessionId
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
+from spinney_keeper._calling import call
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, answered, peer_of, say_hello
@@ -38,13 +39,15 @@ from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
 from spinney_unix.births import Thread, born
 from spinney_unix.commands import environment
-from spinney_unix.processes import boot_id, pid_namespace, stat_of
+from spinney_unix.processes import stat_of
 from spinney_unix.readiness import Readiness
 from spinney_unix.sweeping import sweep
 
 _FOUND_AGAIN = 2.0
 """Seconds in which a keeper that was called must listen again."""
 _RETRY = 0.02
+_NOBODY = FileNotFoundError, ConnectionError
+"""Said where no keeper listens, or one that leaves just now."""
 
 
 @asynccontextmanager
@@ -114,7 +117,7 @@ class KeeperSpawner(TerminalSpawner):
         if not isinstance(terminal_id, str):
             return None
         for terminal in self._terminals:
-            if terminal.terminal_id == terminal_id:
+            if (terminal.session_id, terminal.terminal_id) == (session.id, terminal_id):
                 return terminal
         name = name_of(session.id, terminal_id)
         greeted = await self._found(name, ref)
@@ -186,22 +189,20 @@ class KeeperSpawner(TerminalSpawner):
         """Return the keeper called ``name``, greeted; ``None`` if there is none."""
         try:
             return await self._greeted(name)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except _NOBODY:
             pass
         except OSError as error:
             raise KeeperError(f"The keeper {name} cannot be reached: {error}.") from error
         # Somebody may have removed its socket: one that is called listens anew.
-        keeper = ref.get("keeper")
-        if not isinstance(keeper, int) or not _is_alive(ref):
+        if not call(ref, signal.SIGUSR1):
             return None
-        with suppress(OSError):
-            os.kill(keeper, signal.SIGUSR1)
         with move_on_after(_FOUND_AGAIN):
-            while True:
+            while call(ref):  # it may just be leaving
                 await sleep(_RETRY)
-                with suppress(FileNotFoundError, ConnectionRefusedError):
+                with suppress(*_NOBODY):
                     return await self._greeted(name)
-        raise KeeperError(f"The keeper {keeper} lives, but is not found; see {name}.")
+            return None
+        raise KeeperError(f"The keeper {ref['keeper']} lives, but is not found; see {name}.")
 
     async def _greeted(self, name: str) -> Greeted:
         try:
@@ -253,12 +254,3 @@ def _let_go(keeper: Greeted, within: float) -> None:
         pass
     finally:
         keeper.close()
-
-
-def _is_alive(ref: dict[str, Any]) -> bool:
-    """Tell whether the keeper of a record lives, as far as its process id means anything here."""
-    if ref.get("bootId") != boot_id() or ref.get("pidNamespace") != pid_namespace():
-        return False
-    keeper = ref.get("keeper")
-    stat = stat_of(keeper) if isinstance(keeper, int) else None
-    return stat is not None and stat.start_time == ref.get("keeperStart")

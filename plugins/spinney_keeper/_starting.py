@@ -72,7 +72,7 @@ def start(
         return greet(connection, _WITHIN)
     except RefusedError as error:
         raise _refused(request, path, error.said) from error
-    except (KeeperError, TimeoutError) as error:
+    except (KeeperError, OSError) as error:
         raise SpawnError(request.command, f"its keeper did not start: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -13,6 +14,7 @@ from pydantic import JsonValue
 from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from spinney.model import ExitStatus, SessionId
 from spinney.ports import Attachment, AttachMode, Foreground, Resize, Screen, Size, Terminal
+from spinney_keeper._calling import call
 from spinney_keeper._errors import KeeperError, KeeperLostError
 from spinney_keeper._greeting import Greeted
 from spinney_keeper._link import Link
@@ -72,7 +74,13 @@ class KeeperTerminal(Terminal):
         sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
         self._output = Output(greeted.ring, sizes, self._hold)
         self._link = Link(
-            greeted.connection, readiness, tasks, answer_within, self._heard, self._on_lost
+            greeted.connection,
+            readiness,
+            tasks,
+            answer_within,
+            wake=lambda: call(self.ref, signal.SIGCONT),
+            heard=self._heard,
+            lost=self._on_lost,
         )
         readiness.watch(greeted.bell, self._on_bell)
         if said["exit"] is not None:

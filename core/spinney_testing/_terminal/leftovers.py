@@ -19,7 +19,7 @@ from spinney_testing._samples import a_session
 from spinney_testing._terminal.ending import WAIT, WHEREABOUTS, job
 from spinney_testing._terminal.opened import OpenSpawnerConformance
 from spinney_testing._terminal.processes import Processes
-from spinney_testing._terminal.shells import Spawn, output_of, shown
+from spinney_testing._terminal.shells import Spawn, output_of, shown, spawning
 
 MANY = 20
 CHECKPOINTS, MOMENTS = 10, 200
@@ -99,8 +99,8 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
     ) -> None:
         descriptors, threads = [], []
         for _ in range(4):
-            async with opening.open() as spawner:
-                await output_of(await Spawn(spawner, workspace)("echo done"))
+            async with opening.open() as spawner, spawning(spawner, workspace) as spawn:
+                await output_of(await spawn("echo done"))
             gc.collect()
             descriptors.append(len(processes.descriptors(os.getpid())))
             threads.append(processes.threads())

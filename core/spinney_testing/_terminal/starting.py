@@ -17,7 +17,7 @@ from spinney_testing._base import Opening
 from spinney_testing._samples import a_session
 from spinney_testing._terminal.opened import OpenSpawnerConformance
 from spinney_testing._terminal.processes import Processes
-from spinney_testing._terminal.shells import Spawn, output_of, shown
+from spinney_testing._terminal.shells import Spawn, output_of, shown, spawning
 from spinney_testing._watchdog import otherwise
 
 WAIT = "echo ready; read -r _"
@@ -184,8 +184,8 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         self, opening: Opening, workspace: Path, anyio_backend_name: str
     ) -> None:
         async def run() -> bytes:
-            async with opening.open() as spawner:
-                return await output_of(await Spawn(spawner, workspace)("echo from a thread"))
+            async with opening.open() as spawner, spawning(spawner, workspace) as spawn:
+                return await output_of(await spawn("echo from a thread"))
 
         def in_thread() -> bytes:
             return anyio.run(run, backend=anyio_backend_name)

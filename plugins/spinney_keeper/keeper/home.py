@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 64
+_LONGEST = 80
+"""Characters of a name: hosts must be able to connect to it, see :func:`at`."""
 
 
 class UnsafeDirectoryError(Exception):
@@ -29,15 +32,19 @@ def open_directory(path: str) -> int:
     os.makedirs(path, mode=0o700, exist_ok=True)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid():
-            raise UnsafeDirectoryError(f"{path!r} belongs to another user")
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            os.fchmod(fd, 0o700)
+        _shut_others_out(fd, path)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _shut_others_out(fd: int, path: str) -> None:
+    found = os.fstat(fd)
+    if found.st_uid != os.geteuid():
+        raise UnsafeDirectoryError(f"{path!r} belongs to another user")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        os.fchmod(fd, 0o700)
 
 
 def at(directory: int, name: str) -> str:
@@ -54,6 +61,8 @@ class Home:
         Raises:
             UnsafeDirectoryError, OSError: that cannot be.
         """
+        if len(name) > _LONGEST:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
         self._path = path
         self._name = name
         self.socket = self._listening()
@@ -63,8 +72,13 @@ class Home:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         before = os.umask(0o177)
         try:
-            listening.bind(at(directory, self._name))
+            # Everybody may read in /proc/net/unix under which name a socket was bound.
+            bound = f".{os.getpid()}"
+            with suppress(FileNotFoundError):
+                os.unlink(bound, dir_fd=directory)
+            listening.bind(at(directory, bound))
             listening.listen(_BACKLOG)
+            os.rename(bound, self._name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             listening.close()
             raise
@@ -75,8 +89,6 @@ class Home:
 
     def listen_again(self) -> None:
         """Be found again, where somebody has removed the socket or its directory."""
-        with suppress(OSError):
-            os.unlink(os.path.join(self._path, self._name))
         with suppress(OSError, UnsafeDirectoryError):
             again = self._listening()
             self.socket.close()

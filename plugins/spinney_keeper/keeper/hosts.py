@@ -40,7 +40,8 @@ class Host:
         self.windows: dict[str, tuple[int, int]] = {}
         """Rows and columns of each of its viewers' windows."""
         self.input = bytearray()
-        """The first packets of a write of which more follows."""
+        """The first packets of a write of which more follows, and its number."""
+        self.input_of = 0
         self.is_gone = False
         self._unsent: deque[bytes] = deque()
 

@@ -94,6 +94,7 @@ class Keeper:
         self._hurry = False
         self._is_over = False
         self._collected = False
+        self._is_noted = False
         self._signals = self._watch_signals()
         self._loop.watch(command.pidfd, READ, self._exited)
         self._listen()
@@ -118,6 +119,8 @@ class Keeper:
             for host in [host for host in self._hosts if host.is_gone]:
                 self._remove(host)
             self._is_over |= self._leave_at is not None and self._leave_at <= now
+        if not (self._collected or self._is_noted):
+            self._note_exit()
         self._home.leave(collected=self._collected)
         self._command.reap()
 
@@ -196,20 +199,20 @@ class Keeper:
             self._loop.watch(host.socket.fileno(), events, partial(self._serve, host))
 
     def _obey(self, host: Host, message: wire.Message) -> None:
-        what = message.get("do")
-        if not host.greeted:
-            self._greet(host, message)
-        elif what == "write":
-            self._add_input(host, message)
-        else:
-            try:
-                answer = self._answer(host, what, message)
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                answer = {"error": "rubbish", "message": repr(error)}
-            if "seq" in message:
-                host.send(wire.message(seq=message["seq"], **answer))
-                if host.waits:
-                    self._attend(host)
+        try:
+            if not host.greeted:
+                self._greet(host, message)
+                return
+            if message.get("do") == "write":
+                self._add_input(host, message)
+                return
+            answer = self._answer(host, message)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+            answer = {"error": "rubbish", "message": repr(error)}
+        if "seq" in message:
+            host.send(wire.message(seq=message["seq"], **answer))
+            if host.waits:
+                self._attend(host)
 
     def _greet(self, host: Host, message: wire.Message) -> None:
         spoken = message.get("versions")
@@ -239,12 +242,14 @@ class Keeper:
             output.readable_ring,
         )
 
-    def _answer(self, host: Host, what: object, message: wire.Message) -> wire.Message:
+    def _answer(self, host: Host, message: wire.Message) -> wire.Message:
+        what = message.get("do")
         if what == "hold":
-            return self._hold_for(host, message["at"])
+            return self._hold_for(host, int(message["at"]))
         if what == "resize":
+            window = _cells(message["rows"]), _cells(message["columns"])
             host.windows.pop(message["viewer"], None)
-            host.windows[message["viewer"]] = int(message["rows"]), int(message["columns"])
+            host.windows[message["viewer"]] = window
             self._hosts.remove(host)
             self._hosts.append(host)  # the latest last
             self._fit()
@@ -273,6 +278,8 @@ class Keeper:
         def tell(count: int, longest: int) -> None:
             self._written.append((host, wire.written(seq, count, longest)))
 
+        if host.input_of != seq:  # what another began and gave up is not written
+            host.input_of, host.input = seq, bytearray()
         host.input += message["data"]
         if message["more"]:
             return
@@ -347,20 +354,31 @@ class Keeper:
             return
         self._loop.forget(self._command.pidfd)
         self._exit = status
+        self._tell_all(event="exited", exit=status)  # before the answers to those who write
         self._inputs.close()
         self._output.begin_to_drain()
-        self._tell_all(event="exited", exit=status)
 
     def _drained(self) -> None:
         self._told_drained = True
-        with suppress(OSError):  # we stay until somebody has taken note
-            self._home.note_exit({"exit": self._exit, "end": self._output.ring.end})
+        self._note_exit()
         self._plan_to_leave()
         for host in self._hosts:
             host.ring()
         self._tell_all(event="drained", end=self._output.ring.end)
 
+    def _note_exit(self) -> None:
+        """Write down how the command ended; if that fails, once more before we leave."""
+        with suppress(OSError):
+            self._home.note_exit({"exit": self._exit, "end": self._output.ring.end})
+            self._is_noted = True
+
     def _plan_to_leave(self) -> None:
         if self._output.is_drained:
             linger = 0.0 if self._hurry else float(self._request["linger"])
             self._leave_at = monotonic() + linger
+
+
+def _cells(count: Any) -> int:
+    if not 1 <= int(count) <= 0xFFFF:
+        raise ValueError(f"no terminal has {count} rows or columns")
+    return int(count)

@@ -1,9 +1,9 @@
 """The newest output in memory that the keeper writes and hosts map read-only.
 
 A page of header, then a ring: the byte at offset ``n`` of the output lies at ``n % capacity``. The
-header has two counts of 8 bytes, little-endian: ``end``, after the newest byte, and ``reach``, up
-to which the keeper may be writing now. Who has copied bytes looks at ``reach`` again: those from
-``reach - capacity`` on are whole.
+header has two counts of 8 bytes, as the machine has them: ``end``, after the newest byte, and
+``reach``, up to which the keeper may be writing now. Who has copied bytes looks at ``reach`` again:
+those from ``reach - capacity`` on are whole.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import struct
 HEADER = mmap.PAGESIZE
 SPARE = 64 * 1024
 """Bytes beyond the scrollback: room for what a kernel still holds when the process has ended."""
-_COUNTS = struct.Struct("<QQ")
-_END, _REACH = 0, 8
-_COUNT = struct.Struct("<Q")
+_COUNT = struct.Struct("@Q")
+_END, _REACH = 0, 1
+"""Where the counts are, in counts."""
 
 
 class WrittenRing:
@@ -33,6 +33,7 @@ class WrittenRing:
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         self._map = mmap.mmap(self.fd, HEADER + self.capacity)
         self._bytes = memoryview(self._map)
+        self._counts = self._bytes[:HEADER].cast("Q")
 
     def read_from(self, master: int, limit: int) -> int:
         """Read at most ``limit`` bytes of ``master`` into the ring; return how many.
@@ -52,7 +53,9 @@ class WrittenRing:
         return got
 
     def _tell(self, reach: int) -> None:
-        _COUNTS.pack_into(self._map, 0, self.end, reach)
+        # One store each: struct would clear them first, and a host might see that.
+        self._counts[_END] = self.end
+        self._counts[_REACH] = reach
 
 
 class MappedRing:
@@ -75,14 +78,14 @@ class MappedRing:
         """Offset after the newest byte."""
         if self._last is not None:
             return self._last[0] + len(self._last[1])
-        return int(_COUNT.unpack_from(self._map, _END)[0])
+        return int(_COUNT.unpack_from(self._map, _END * _COUNT.size)[0])
 
     @property
     def start(self) -> int:
         """Offset of the oldest byte that is still whole."""
         if self._last is not None:
             return self._last[0]
-        return max(0, int(_COUNT.unpack_from(self._map, _REACH)[0]) - self.capacity)
+        return max(0, int(_COUNT.unpack_from(self._map, _REACH * _COUNT.size)[0]) - self.capacity)
 
     def read(self, offset: int, limit: int) -> bytes:
         """Return at most ``limit`` bytes from ``offset`` on.
@@ -104,7 +107,7 @@ class MappedRing:
         while self._last is None:
             offset = self.start
             data = self.read(offset, self.capacity)
-            late = self.start - offset
+            late = max(0, self.start - offset)  # less was read than there might have been
             if late < len(data) or not data:
                 return offset + late, data[late:]
         return self._last

@@ -1,0 +1,56 @@
+"""A host of processes that outlive it: ``python keeping.py WORKSPACE BACKEND COUNT COMMAND``.
+
+It starts the command in so many sessions, or goes on with those that there are, and says which:
+their ids, process ids, keepers and states. What they write it adds to files in ``WORKSPACE.seen``,
+from the byte on that is the next there; when all have ended it says so.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import anyio
+
+from spinney import ManagerConfig, SessionManager
+from spinney.ports import AttachMode, Chunk
+
+
+async def follow(manager: SessionManager, session_id: str, seen: Path) -> None:
+    with (seen / session_id).open("ab", buffering=0) as file:
+        start = file.tell()
+        terminal = manager.terminal(session_id)
+        async with terminal.attach(start, AttachMode.LOSSLESS) as view:
+            assert view.offset == start
+            file.write(view.snapshot)
+            async for part in view:
+                assert isinstance(part, Chunk)
+                file.write(part.data)
+    await manager.wait_ended(session_id)
+
+
+async def keep(workspace: Path, count: int, command: str) -> None:
+    seen = workspace.with_name(f"{workspace.name}.seen")
+    seen.mkdir(exist_ok=True)
+    config = ManagerConfig(workspace=workspace, terminal="keeper", max_sessions=count)
+    async with SessionManager(config) as manager:
+        if not manager.get_all_sessions():
+            for number in range(count):
+                await manager.create_session(f"s{number}", command=["sh", "-c", command])
+        sessions = manager.get_all_sessions()
+        say([[s.id, s.pty_pid, (s.details.terminal_ref or {}).get("keeper"), s.status]
+             for s in sessions])  # fmt: skip
+        async with anyio.create_task_group() as tasks:
+            for session in sessions:
+                tasks.start_soon(follow, manager, session.id, seen)
+        say("end")
+
+
+def say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    _, where, backend, number, what = sys.argv
+    anyio.run(keep, Path(where), int(number), what, backend=backend)

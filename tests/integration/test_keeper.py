@@ -1,0 +1,138 @@
+"""SIGKILL of a host at random moments while its sessions write numbered lines.
+
+``SPINNEY_KILLS=500 SPINNEY_SESSIONS=20 SPINNEY_SEED=7 pytest tests/integration/test_keeper.py`` is
+the long version, at the moments that an earlier run with that seed chose.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+KILLS = int(os.environ.get("SPINNEY_KILLS", "6"))
+SESSIONS = int(os.environ.get("SPINNEY_SESSIONS", "4"))
+SEED = int(os.environ.get("SPINNEY_SEED", str(time.time_ns() % 1_000_000)))
+SCRIPT = Path(__file__).with_name("keeping.py")
+LATEST = 1.2
+"""Seconds after its start within which some hosts are killed, also while they start and adopt; the
+others shortly after, so that no more is written meanwhile than is kept."""
+LINES = """
+i=0
+while ! [ -e "$SPINNEY_WORKSPACE/.git/stop" ]; do
+    j=$((i + 100))
+    while [ $i -lt $j ]; do echo line $i; i=$((i+1)); done
+    sleep 0.05
+done
+echo end
+"""
+
+
+class Host:
+    """A host in a process of its own."""
+
+    def __init__(self, workspace: Path, backend: str) -> None:
+        command = [sys.executable, str(SCRIPT), str(workspace), backend, str(SESSIONS), LINES]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def says(self) -> object:
+        """Return what it says next, ``None`` if it is gone before."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return json.loads(line) if line.endswith("\n") else None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.__exit__(None, None, None)
+
+
+@pytest.fixture
+def start(workspace: Path, backend: str) -> Iterator[Callable[[], Host]]:
+    """Start hosts one after the other; nothing that they started is left."""
+    hosts: list[Host] = []
+
+    def begin() -> Host:
+        hosts.append(Host(workspace, backend))
+        return hosts[-1]
+
+    yield begin
+    for host in hosts:
+        host.close()
+    for pid in left(workspace):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def left(workspace: Path) -> set[int]:
+    """Return the processes of the sessions, and their keepers while those have them."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"SPINNEY_WORKSPACE={workspace}\0".encode() in (process / "environ").read_bytes():
+                found.add(int(process.name))
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+                if b"keeper.main" in Path(f"/proc/{parent}/cmdline").read_bytes():
+                    found.add(parent)
+    return found
+
+
+def numbered(data: bytes) -> list[str]:
+    return data.decode().split("\r\n")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.timeout(60 + 5 * KILLS)
+def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every_byte(
+    start: Callable[[], Host], workspace: Path
+) -> None:
+    print(f"SPINNEY_KILLS={KILLS} SPINNEY_SESSIONS={SESSIONS} SPINNEY_SEED={SEED}")
+    chance = random.Random(SEED)
+    host = start()
+    begun = host.says()
+    assert isinstance(begun, list)
+    assert [status for *_, status in begun] == ["active"] * SESSIONS
+    host.kill()
+    for _ in range(KILLS):
+        host = start()
+        if chance.random() < 0.3:
+            time.sleep(chance.uniform(0, LATEST))
+        else:
+            assert host.says() == begun
+            time.sleep(chance.uniform(0, LATEST / 4))
+        host.kill()
+        assert host.says() in (None, begun)
+    host = start()
+    assert host.says() == begun
+    (workspace / ".git" / "stop").touch()
+    assert host.says() == "end"
+    assert host.process.wait(30) == 0
+    for session_id, *_ in begun:
+        *lines, end, nothing = numbered(
+            workspace.with_name("workspace.seen").joinpath(session_id).read_bytes()
+        )
+        assert (end, nothing) == ("end", "")
+        assert lines == [f"line {number}" for number in range(len(lines))]
+        assert len(lines) >= 100
+    keepers = [keeper for _, _, keeper, _ in begun]
+    assert left(workspace) == set()
+    assert list((workspace / ".git" / "spinney" / "keepers").iterdir()) == []
+    assert not any(runs(keeper) for keeper in keepers)
+
+
+def runs(pid: int) -> bool:
+    with suppress(OSError):
+        return b"keeper.main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False

@@ -1,0 +1,44 @@
+"""A host in a process of its own: ``python host.py WORKSPACE SESSION SCRIPT``.
+
+Its standard input is its controlling terminal. It starts the script, tells its pid and reference
+once that has written `ready`, and stays until it is killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+import termios
+from pathlib import Path
+
+import anyio
+
+import spinney_keeper
+from spinney.ports import Chunk, SpawnRequest
+
+
+async def run(workspace: Path, session_id: str, script: str) -> None:
+    (spec,) = spinney_keeper.spinney_providers()
+
+    class Context:
+        pass
+
+    Context.workspace = workspace
+    command = ("sh", "-c", script)
+    request = SpawnRequest(session_id, command, str(workspace), str(workspace))
+    async with spec.factory(spec.config(), Context) as spawner:
+        terminal = await spawner.spawn(request)
+        async with terminal.attach() as view:
+            seen = view.snapshot
+            while b"ready" not in seen:
+                item = await anext(aiter(view))
+                assert isinstance(item, Chunk)
+                seen += item.data
+        print(json.dumps([terminal.pid, terminal.ref]), flush=True)
+        await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    anyio.run(run, Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -1,0 +1,95 @@
+"""What a keeper loads, and that nothing of its host stays with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spinney.ports import Size
+from spinney_keeper import _starting
+from spinney_unix.processes import stat_of
+
+LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
+ITS_OWN = ("/dev/null", "/dev/pt", "/memfd:", "socket:", "anon_inode:")
+
+
+def test_it_loads_nothing_but_the_standard_library():
+    program = _starting._PROGRAM.replace("main()", LIST)
+    assert program != _starting._PROGRAM
+    command = [sys.executable, "-I", "-S", "-c", program, _starting._HOME]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "keeper" in loaded
+    assert set(loaded) - sys.stdlib_module_names == {"__main__", "keeper"} - sys.stdlib_module_names
+
+
+async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_of):
+    with (tmp_path / "open").open("w") as file:
+        high = os.dup2(file.fileno(), 300)
+        os.set_inheritable(file.fileno(), True)
+        pipe = os.pipe()
+        for fd in pipe:
+            os.set_inheritable(fd, True)
+        try:
+            keeper = keeper_of(await shell("read line"))
+        finally:
+            for fd in (high, *pipe):
+                os.close(fd)
+    targets = [os.readlink(fd) for fd in Path(f"/proc/{keeper}/fd").iterdir()]
+    assert [each for each in targets if not each.startswith(ITS_OWN)] == []
+
+
+async def test_it_holds_no_more_descriptors_than_it_needs(shell, other, record, keeper_of):
+    terminal = await shell("read line")
+    before = len(os.listdir(f"/proc/{keeper_of(terminal)}/fd"))
+    for _ in range(5):
+        async with other() as host:
+            await host.adopt(record(terminal))
+    await terminal.resize("me", Size(20, 70))  # it has seen by then that they left
+    assert len(os.listdir(f"/proc/{keeper_of(terminal)}/fd")) == before
+
+
+async def test_no_directory_no_terminal_and_no_group_of_its_host_is_its_own(shell, keeper_of):
+    terminal = await shell("read line")
+    keeper = keeper_of(terminal)
+    assert os.readlink(f"/proc/{keeper}/cwd") == "/"
+    fields = Path(f"/proc/{keeper}/stat").read_text().rpartition(")")[2].split()
+    assert fields[4] == "0", "it has a controlling terminal"
+    stat, ours = stat_of(keeper), stat_of(os.getpid())
+    assert ours.session != stat.session != keeper, "a leader could acquire a terminal"
+    assert stat.group != ours.group
+    assert stat.parent != os.getpid()
+    assert stat_of(terminal.pid).parent == keeper
+
+
+@pytest.mark.parametrize("name", ["SECRET", "PYTHONPATH", "SPINNEY_SESSION_ID"])
+async def test_nothing_of_the_environment_of_its_host_or_command_stays_with_it(
+    shell, keeper_of, monkeypatch, name
+):
+    monkeypatch.setenv(name, "/of the host")
+    keeper = keeper_of(await shell("read line", env={"TOKEN": "of the command"}))
+    entries = Path(f"/proc/{keeper}/environ").read_bytes().split(b"\0")
+    assert {entry.partition(b"=")[0] for entry in entries} == {b"", b"LD_LIBRARY_PATH"}
+    assert b"of the command" not in Path(f"/proc/{keeper}/cmdline").read_bytes()
+
+
+async def test_signals_that_its_host_ignores_or_blocks_are_as_usual_for_the_command(shell, tools):
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        terminal = await shell("grep -E '^Sig(Blk|Ign)' /proc/self/status")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    of_the_c_library = 1 << 31 | 1 << 32
+    for line in (await tools.everything(terminal)).split(b"\r\n")[:2]:
+        assert int(line.split()[1], 16) & ~of_the_c_library == 0
+
+
+async def test_it_is_found_by_name_in_lists_of_processes(shell, keeper_of):
+    keeper = keeper_of(await shell("read line"))
+    assert Path(f"/proc/{keeper}/comm").read_text() == "spinney-keeper\n"

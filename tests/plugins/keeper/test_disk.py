@@ -1,0 +1,73 @@
+"""A full disk when the end of a process is to be written down."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+import anyio
+import pytest
+
+from spinney.model import ExitStatus
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def small_disk(places):
+    """A file system where the keepers are found, on which a page is all that is left."""
+    places.mkdir(mode=0o700, parents=True)
+    if os.geteuid() or LIBC.mount(b"tmpfs", os.fsencode(places), b"tmpfs", 0, b"size=64k"):
+        pytest.skip(f"this machine lets nobody mount: {os.strerror(ctypes.get_errno())}")
+    yield places
+    # Lazily: a keeper that is just leaving may be in there.
+    LIBC.umount2(os.fsencode(places), 2)
+
+
+def fill(places):
+    with (places / "ballast").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+
+
+async def test_who_comes_later_is_told_by_the_keeper_itself(
+    small_disk, spawner, other, shell, record, tools
+):
+    async with other() as first:
+        terminal = await shell("read line; echo last words; exit 9", of=first)
+        recorded = record(terminal)
+        fill(small_disk)
+        await terminal.write(b"\n")
+        with anyio.fail_after(tools.patience):
+            assert await terminal.exited() == ExitStatus(code=9)
+            await terminal.drained()
+    async with other() as second:
+        again = await second.adopt(recorded)
+        assert await again.exited() == ExitStatus(code=9)
+        assert (await tools.everything(again)).endswith(b"last words\r\n")
+        await again.collect()
+        assert await second.adopt(recorded) is None
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+
+
+async def test_one_that_leaves_later_writes_it_down_if_there_is_room_again(
+    small_disk, spawner, other, shell, record, tools, keeper_of
+):
+    async with other(linger=1) as first:
+        terminal = await shell("read line; exit 9", of=first)
+        recorded = record(terminal)
+        fill(small_disk)
+        await terminal.write(b"\n")
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+        assert not list(small_disk.glob("*.exit"))
+        (small_disk / "ballast").unlink()
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    async with other() as second:
+        again = await second.adopt(recorded)
+        assert await again.exited() == ExitStatus(code=9)
+        await again.collect()
+    assert list(small_disk.iterdir()) == []

@@ -1,0 +1,376 @@
+"""Finding a keeper: where something is in its way, in its place, or wrong with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import anyio
+import pytest
+
+from spinney.errors import SpawnError
+from spinney.model import ExitStatus
+from spinney.ports import Size
+from spinney_keeper._errors import KeeperError
+from spinney_keeper._places import name_of
+from spinney_unix.processes import boot_id, pid_namespace
+
+ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+NOBODY = 65534
+
+
+def path_of(places, terminal):
+    return places / name_of(terminal.session_id, terminal.ref["terminal"])
+
+
+@contextmanager
+def served(path, answer, kind=socket.SOCK_SEQPACKET):
+    """Listen at ``path``, in place of a keeper; call ``answer`` with each connection."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX, kind) as listening:
+        directory = os.open(path.parent, os.O_PATH)
+        listening.bind(f"/proc/self/fd/{directory}/{path.name}")
+        os.close(directory)
+        listening.listen()
+        connections = []
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                connections.append(connection)
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield connections
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in connections:
+                connection.close()
+
+
+@pytest.fixture
+def gone(session):
+    """A session whose keeper, by its record, was on another machine or before a reboot."""
+    ref = {"terminal": "0" * 32, "keeper": os.getpid(), "keeperStart": "1", "pid": os.getpid()}
+    return session.detail(terminal_ref=ref)
+
+
+@pytest.fixture
+def its_path(places, gone):
+    return places / name_of(gone.id, "0" * 32)
+
+
+def without_socket(places, path):
+    path.unlink()
+
+
+def without_directory(places, path):
+    shutil.rmtree(places)
+
+
+def without_its_parent(places, path):
+    shutil.rmtree(places.parent)
+
+
+def with_a_stale_socket(places, path):
+    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
+        directory = os.open(places, os.O_PATH)
+        stale.bind(f"/proc/self/fd/{directory}/{path.name}")
+        os.close(directory)
+
+
+def with_a_file(places, path):
+    path.unlink()
+    path.write_text("something else")
+
+
+def with_a_symlink_that_leads_nowhere(places, path):
+    path.unlink()
+    path.symlink_to("/nowhere/at/all")
+
+
+@pytest.mark.parametrize(
+    "removed",
+    [
+        without_socket,
+        without_directory,
+        without_its_parent,
+        with_a_stale_socket,
+        with_a_file,
+        with_a_symlink_that_leads_nowhere,
+    ],
+)
+async def test_a_keeper_whose_socket_was_removed_is_found_again(
+    shell, other, record, places, tools, removed
+):
+    terminal = await shell(ECHO)
+    removed(places, path_of(places, terminal))
+    async with other() as host:
+        again = await host.adopt(record(terminal))
+        assert again.pid == terminal.pid
+        await again.write(b"more\n")
+        await tools.see(terminal, b"got more")
+    assert places.stat().st_mode & 0o777 == 0o700
+    async with other() as host:
+        assert (await host.adopt(record(terminal))).pid == terminal.pid
+
+
+async def test_how_a_process_ended_is_told_where_the_directory_was_removed(
+    shell, other, record, places, tools
+):
+    async with other() as first:
+        terminal = await shell("read line; exit 5", of=first)
+        recorded = record(terminal)
+        shutil.rmtree(places)
+        await terminal.write(b"\n")
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+    async with other() as second:
+        again = await second.adopt(recorded)
+        assert await again.exited() == ExitStatus(code=5)
+        await again.collect()
+        assert await second.adopt(recorded) is None
+
+
+async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
+    shell, other, record, keeper_of, tools
+):
+    terminal = await shell(ECHO)
+    os.kill(keeper_of(terminal), signal.SIGSTOP)
+    async with other(answer_timeout=0.2) as host:
+        again = await host.adopt(record(terminal))
+        await again.write(b"more\n")
+        await tools.see(again, b"got more")
+
+
+@pytest.mark.parametrize("what", ["write", "signal", "resize", "terminate"])
+async def test_a_stopped_keeper_is_woken_by_whoever_asks_it_something(
+    shell, other, keeper_of, tools, what
+):
+    async with other(answer_timeout=0.2, write_timeout=0.1) as host:
+        terminal = await shell(ECHO, of=host)
+        os.kill(keeper_of(terminal), signal.SIGSTOP)
+        ask = {
+            "write": lambda: terminal.write(b"more\n"),
+            "signal": lambda: terminal.signal(signal.SIGWINCH),
+            "resize": lambda: terminal.resize("me", Size(20, 70)),
+            "terminate": lambda: terminal.terminate(1),
+        }
+        with anyio.fail_after(tools.patience):
+            await ask[what]()
+
+
+async def test_a_keeper_that_is_not_to_be_woken_is_an_error_in_bounded_time(
+    shell, other, record, keeper_of, tools, monkeypatch
+):
+    monkeypatch.setattr("spinney_keeper._terminal.call", lambda *_: True)
+    monkeypatch.setattr("spinney_keeper._spawner.call", lambda *_: True)
+    async with other(answer_timeout=0.1, write_timeout=0.1) as host:
+        terminal = await shell(ECHO, of=host)
+        os.kill(keeper_of(terminal), signal.SIGSTOP)
+        with anyio.fail_after(tools.patience):
+            with pytest.raises(KeeperError, match="does not answer"):
+                await terminal.write(b"x")
+            with pytest.raises(KeeperError, match="does not answer"):
+                await terminal.signal(signal.SIGWINCH)
+            assert await terminal.foreground() is None
+        os.kill(keeper_of(terminal), signal.SIGCONT)
+
+
+def says(packet):
+    return lambda connection: connection.send(packet)
+
+
+def cut_off(connection):
+    connection.recv(1 << 16)
+    connection.send(b'{"seq": 0, "version": 1, "sess')
+    connection.close()
+
+
+HELLO = b'{"seq": 0, "version": 1, "session": "s", "terminal": "t", "capacity": 1000000}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (says(b"\xff\x00 rubbish"), "rubbish"),
+        (says(b"[1, 2]"), "rubbish"),
+        (says(b"[" * 60000), "rubbish"),
+        (says(b"{}"), "lacks something|version"),
+        (cut_off, "rubbish"),
+        (says(HELLO), "version"),
+        (says(HELLO.replace(b'"version": 1', b'"version": 99')), "version"),
+        (says(b'{"seq": 0, "error": "version", "versions": [99]}'), "refuses: version"),
+        (lambda _: None, "does not answer"),
+    ],
+)
+async def test_whatever_answers_in_place_of_a_keeper_is_an_error(
+    other, gone, its_path, tools, answer, reason
+):
+    with served(its_path, answer):
+        async with other(answer_timeout=0.2) as host:
+            with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match=reason):
+                await host.adopt(gone)
+
+
+async def test_descriptors_that_come_with_rubbish_are_closed(other, gone, its_path):
+    def answer(connection):
+        socket.send_fds(connection, [HELLO], [0, 0])
+
+    with served(its_path, answer) as connections:
+        async with other() as host:
+            with pytest.raises(KeeperError, match="lacks something"):
+                await host.adopt(gone)
+            before = len(os.listdir("/proc/self/fd")) - len(connections)
+            with pytest.raises(KeeperError, match="lacks something"):
+                await host.adopt(gone)
+            assert len(os.listdir("/proc/self/fd")) - len(connections) == before
+
+
+async def test_one_that_leaves_while_it_is_asked_is_gone(other, gone, its_path):
+    with served(its_path, lambda connection: connection.close()):
+        async with other() as host:
+            assert await host.adopt(gone) is None
+
+
+async def test_a_foreign_socket_in_its_place_is_an_error(other, gone, its_path):
+    with served(its_path, lambda _: None, socket.SOCK_STREAM):
+        async with other() as host:
+            with pytest.raises(KeeperError, match="cannot be reached"):
+                await host.adopt(gone)
+
+
+async def test_a_symlink_to_another_keeper_is_an_error(shell, other, gone, its_path, places):
+    terminal = await shell(ECHO)
+    its_path.symlink_to(path_of(places, terminal))
+    async with other() as host:
+        with pytest.raises(KeeperError, match="another session's process"):
+            await host.adopt(gone)
+    its_path.unlink()
+
+
+@ROOT
+async def test_a_socket_of_another_user_is_an_error_and_is_told_nothing(other, gone, its_path):
+    its_path.parent.mkdir(parents=True)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(its_path.parent)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(its_path.name)
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            listening.listen()
+            os.write(writing, b"x")
+            connection, _ = listening.accept()
+            os._exit(1 if connection.recv(100) else 0)
+    os.read(reading, 1)
+    for end in (reading, writing):
+        os.close(end)
+    async with other() as host:
+        with pytest.raises(KeeperError, match="another user's"):
+            await host.adopt(gone)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    its_path.unlink()
+
+
+@pytest.mark.parametrize("what", ["another user's", "a symlink", "a file"])
+async def test_where_no_directory_can_be_trusted_nothing_is_started(
+    shell, places, keepers, tmp_path, what
+):
+    places.parent.mkdir()
+    if what == "another user's":
+        if os.geteuid():
+            pytest.skip("only root can give a directory away")
+        places.mkdir()
+        os.chown(places, NOBODY, NOBODY)
+    elif what == "a symlink":
+        places.symlink_to(tmp_path)
+    else:
+        places.write_text("")
+    with pytest.raises(SpawnError, match="keepers|another user"):
+        await shell("exit 0")
+    assert keepers.left() == set()
+    places.rmdir() if what == "another user's" else places.unlink()
+
+
+@ROOT
+async def test_what_another_user_left_about_an_end_is_not_believed(other, gone, its_path, places):
+    places.mkdir(parents=True)
+    its_path.with_name(its_path.name + ".exit").write_text('{"exit": {"code": 0}, "end": 0}')
+    os.chown(places, NOBODY, NOBODY)
+    async with other() as host:
+        assert await host.adopt(gone) is None
+    os.chown(places, 0, 0)
+
+
+@pytest.mark.parametrize("noted", ["", "rubbish", "{}", '{"exit": {"code": "x"}}', "[]"])
+async def test_of_an_end_that_means_nothing_nothing_is_told(other, gone, its_path, noted):
+    its_path.parent.mkdir(parents=True)
+    its_path.with_name(its_path.name + ".exit").write_text(noted)
+    async with other() as host:
+        assert await host.adopt(gone) is None
+
+
+async def test_a_directory_that_others_may_enter_is_shut(shell, places):
+    places.mkdir(parents=True, mode=0o755)
+    await shell("read line")
+    assert places.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_long_path_does_no_harm(opened, shell, record, session, tmp_path, tools):
+    long = tmp_path / ("d" * 120) / ("e" * 120)
+    async with opened(directory=str(long)) as host:
+        terminal = await shell(ECHO, of=host)
+        recorded = record(terminal)
+    async with opened(directory=str(long)) as host:
+        again = await host.adopt(recorded)
+        await again.write(b"more\n")
+        await tools.see(again, b"got more")
+        await again.terminate(0)
+    assert list(long.iterdir()) == []
+
+
+async def test_a_name_too_long_is_refused(shell, keepers):
+    with pytest.raises(SpawnError, match="too long"):
+        await shell("read line", session_id="s" * 200)
+    assert keepers.left() == set()
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        {},
+        {"terminal": 7},
+        {"terminal": "x", "keeper": "y"},
+        {"terminal": "x", "keeper": -1},
+        {"terminal": "x", "keeper": 1 << 80},
+        {"terminal": "../../x"},
+    ],
+)
+async def test_a_record_that_means_nothing_gives_nothing(other, session, ref):
+    here = {"bootId": boot_id(), "pidNamespace": pid_namespace()} if ref else {}
+    async with other() as host:
+        assert await host.adopt(session.detail(terminal_ref=ref | here)) is None
+
+
+async def test_a_clock_that_jumps_harms_nobody(shell, other, record, monkeypatch, tools):
+    terminal = await shell(ECHO)
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    async with other() as host:
+        again = await host.adopt(record(terminal))
+        await again.write(b"more\n")
+        await tools.see(again, b"got more")

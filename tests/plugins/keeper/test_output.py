@@ -1,0 +1,212 @@
+"""What viewers see of the output of a process that a keeper has."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from spinney.ports import AttachMode, Chunk, Gap
+
+LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
+BOTH = pytest.mark.parametrize("mode", [LOSSLESS, LOSSY])
+COUNT = "seq -f %06.0f 100000 {}"
+"""Writes lines of 8 bytes, as the terminal shows them; each tells where it belongs."""
+SCROLLBACK = 8192
+SPARE = 64 * 1024
+LAST = 129_999
+"""Three times what is kept, and more than a kernel holds."""
+
+
+def counted(start: int, stop: int) -> bytes:
+    return b"".join(b"%d\r\n" % n for n in range(start, stop + 1))
+
+
+WHOLE = counted(100_000, LAST)
+
+
+@pytest.fixture
+def counting(other, shell):
+    """Starts what counts when it is told to, where the least is kept."""
+
+    async def start(host, then=""):
+        return await shell(
+            f"stty -echo; echo ready; read go; {COUNT.format(LAST)}; {then}", of=host
+        )
+
+    return start
+
+
+@pytest.fixture
+async def small(other):
+    async with other(scrollback=SCROLLBACK) as host:
+        yield host
+
+
+async def begin(terminal, tools):
+    """Wait until it is ready; return how much it has written by then."""
+    return len(await tools.see(terminal, b"ready\r\n"))
+
+
+async def rest(view) -> bytes:
+    """What ``view`` still yields, checked to lie without gaps after its snapshot."""
+    seen = b""
+    async for item in view:
+        assert isinstance(item, Chunk), item
+        assert item.offset == view.offset + len(view.snapshot) + len(seen)
+        seen += item.data
+    return seen
+
+
+async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(small, counting, tools):
+    terminal = await counting(small)
+    start = await begin(terminal, tools)
+    async with terminal.attach(mode=LOSSLESS) as slow, terminal.attach(mode=LOSSY) as quick:
+        await terminal.write(b"\n")
+        seen = b""
+        with anyio.fail_after(tools.patience):
+            while len(seen) < SCROLLBACK:
+                seen += (await anext(aiter(quick))).data
+        with pytest.raises(TimeoutError), anyio.fail_after(0.2):
+            await anext(aiter(quick))
+        assert len(seen) == SCROLLBACK, "it waits for the slow one"
+        with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+            await terminal.exited()
+        with anyio.fail_after(tools.patience):
+            assert await rest(slow) == WHOLE
+    assert start + len(WHOLE) == terminal._output.ring.end
+    assert (await terminal.exited()).code == 0
+
+
+@pytest.mark.parametrize("leaves", ["detaches", "closes", "terminates"])
+async def test_a_lossless_viewer_that_leaves_holds_nothing_up(
+    small, other, counting, record, tools, leaves
+):
+    terminal = await counting(small)
+    await begin(terminal, tools)
+    async with other() as host:
+        there = await host.adopt(record(terminal))
+        async with there.attach(mode=LOSSLESS):
+            await terminal.write(b"\n")
+            if leaves == "terminates":
+                with anyio.fail_after(tools.patience):
+                    await terminal.terminate(0)
+                return
+            if leaves == "closes":
+                host.close()
+        with anyio.fail_after(tools.patience):
+            assert (await terminal.exited()).code == 0
+
+
+async def test_a_lossless_viewer_of_a_host_that_is_killed_holds_nothing_up(
+    start_host, spawner, tools
+):
+    host = start_host(f"echo ready; read go; {COUNT.format(LAST)}; echo end")
+    terminal = await spawner.adopt(host.session)
+    host.process.kill()
+    host.gone()
+    await terminal.write(b"\n")
+    assert (await tools.everything(terminal)).endswith(WHOLE[-4096:] + b"end\r\n")
+
+
+async def test_a_lossless_viewer_of_another_host_gets_every_byte(
+    small, other, counting, record, tools
+):
+    terminal = await counting(small)
+    await begin(terminal, tools)
+    async with other() as host:
+        there = await host.adopt(record(terminal))
+        async with there.attach(mode=LOSSLESS) as view:
+            await terminal.write(b"\n")
+            with anyio.fail_after(tools.patience):
+                assert await rest(view) == WHOLE
+
+
+async def test_a_lossy_viewer_that_sleeps_is_told_of_the_gap(small, counting, tools):
+    terminal = await counting(small)
+    start = await begin(terminal, tools)
+    async with terminal.attach(mode=LOSSY) as view:
+        assert len(view.snapshot) == start
+        await terminal.write(b"\n")
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+            items = [item async for item in view]
+    missed = len(WHOLE) - (SCROLLBACK + SPARE)
+    assert items == [Gap(start, missed), Chunk(start + missed, WHOLE[missed:])]
+
+
+@pytest.mark.parametrize("asked", [None, 0, 3000])
+async def test_the_scrollback_is_bounded_and_says_where_it_begins(small, counting, tools, asked):
+    terminal = await counting(small)
+    start = await begin(terminal, tools)
+    await terminal.write(b"\n")
+    with anyio.fail_after(tools.patience):
+        await terminal.drained()
+    async with terminal.attach(from_offset=asked) as view:
+        assert SCROLLBACK <= len(view.snapshot) <= SCROLLBACK + SPARE
+        assert WHOLE.endswith(view.snapshot)
+        assert view.offset + len(view.snapshot) == start + len(WHOLE)
+
+
+@BOTH
+async def test_two_hosts_see_a_flood_wrap_around_and_every_byte_is_where_it_belongs(
+    small, other, record, shell, tools, mode
+):
+    # Numbered bytes, far more than the ring has, read while they come.
+    last = 399_999
+    terminal = await shell(
+        f"stty -echo -opost; echo ready; read go; seq -f %07.0f 1000000 1{last}", of=small
+    )
+    await tools.see(terminal, b"ready\n")
+    seen = []
+    async with other() as host:
+        there = await host.adopt(record(terminal))
+
+        async def view(terminal, attached):
+            async with terminal.attach(mode=mode) as view:
+                attached.set()
+                position = len(b"ready\n")
+                assert view.offset + len(view.snapshot) == position
+                async for item in view:
+                    assert item.offset == position
+                    if isinstance(item, Gap):
+                        assert mode is LOSSY
+                        position += item.missed
+                    else:
+                        check(item.data, position - len(b"ready\n"))
+                        position += len(item.data)
+                seen.append(position - len(b"ready\n"))
+
+        with anyio.fail_after(tools.patience):
+            async with anyio.create_task_group() as viewers:
+                for each in (terminal, there):
+                    attached = anyio.Event()
+                    viewers.start_soon(view, each, attached)
+                    await attached.wait()
+                await terminal.write(b"\n")
+    assert seen == [8 * (last + 1)] * 2
+
+
+def check(data: bytes, offset: int) -> None:
+    first, last = offset // 8, (offset + len(data)) // 8 + 1
+    whole = b"".join(b"%d\n" % (1_000_000 + n) for n in range(first, last))
+    assert data == whole[offset - first * 8 :][: len(data)]
+
+
+async def test_a_keeper_at_rest_is_not_woken(shell, keeper_of, tools):
+    terminal = await shell("echo ready; exec sleep 100")
+    await tools.see(terminal, b"ready")
+    keeper = keeper_of(terminal)
+
+    def switches():
+        with open(f"/proc/{keeper}/status") as status:
+            return [line for line in status if "ctxt_switches" in line]
+
+    await terminal.signal(signal.SIGWINCH)  # it has settled once it has answered
+    await anyio.sleep(0.2)
+    before = switches()
+    await anyio.sleep(1)
+    assert switches() == before
+    assert os.sched_getscheduler(keeper) == os.SCHED_OTHER

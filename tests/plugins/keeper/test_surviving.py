@@ -1,0 +1,137 @@
+"""What a keeper survives, and what ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from spinney.errors import TerminalClosedError
+from spinney.model import ExitStatus
+from spinney_keeper._errors import KeeperLostError
+
+WAIT = "while :; do sleep 0.01; done"
+ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
+
+
+def hangs_up(host):
+    host.hang_up()
+
+
+def presses_control_c(host):
+    os.write(host.terminal, b"\x03")
+
+
+def is_killed(host):
+    host.process.kill()
+
+
+def is_killed_with_its_group(host):
+    os.killpg(host.process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("what", [hangs_up, presses_control_c, is_killed, is_killed_with_its_group])
+async def test_process_and_keeper_survive_their_host(start_host, spawner, tools, what):
+    host = start_host(ECHO)
+    what(host)
+    host.gone()
+    terminal = await spawner.adopt(host.session)
+    assert (terminal.pid, terminal.ref) == (host.pid, host.session.details.terminal_ref)
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP])
+async def test_signals_of_a_terminal_do_nothing_to_a_keeper(shell, tools, keeper_of, number):
+    terminal = await shell(ECHO)
+    os.kill(keeper_of(terminal), number)
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")
+
+
+async def test_told_to_end_it_hangs_up_and_leaves_how_that_went(
+    shell, other, record, places, keeper_of, tools
+):
+    terminal = await shell(f"trap 'echo tidied; exit 4' HUP; echo ready; {WAIT}")
+    await tools.see(terminal, b"ready")
+    recorded = record(terminal)
+    os.kill(keeper_of(terminal), signal.SIGTERM)
+    with anyio.fail_after(tools.patience):
+        assert await terminal.exited() == ExitStatus(code=4)
+    assert b"tidied" in await tools.everything(terminal)
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    async with other() as host:
+        ended = await host.adopt(recorded)
+        assert await ended.exited() == ExitStatus(code=4)
+        assert (ended.pid, ended.ref, ended.session_id) == (
+            terminal.pid, terminal.ref, recorded.id
+        )  # fmt: skip
+        with pytest.raises(TerminalClosedError):
+            await ended.write(b"x")
+        await ended.collect()
+        assert await host.adopt(recorded) is None
+    assert list(places.iterdir()) == []
+
+
+async def test_killed_it_is_lost_and_its_process_does_not_run_on(shell, keeper_of, tools, keepers):
+    terminal = await shell("trap '' HUP TERM; setsid sleep 1000 & echo ready; sleep 1000")
+    await tools.see(terminal, b"ready")
+    os.kill(keeper_of(terminal), signal.SIGKILL)
+    with anyio.fail_after(tools.patience):
+        with pytest.raises(KeeperLostError, match="killed"):
+            await terminal.exited()
+        await terminal.drained()
+    assert keepers.left() == set()
+    assert b"ready" in await tools.everything(terminal), "what was seen stays"
+    with pytest.raises(TerminalClosedError):
+        await terminal.write(b"x")
+
+
+async def test_killed_while_no_host_was_there_it_leaves_nothing_to_adopt(
+    start_host, spawner, keepers, tools
+):
+    host = start_host("trap '' HUP; echo ready; sleep 1000")
+    is_killed(host)
+    host.gone()
+    os.kill(host.keeper, signal.SIGKILL)
+    await anyio.to_thread.run_sync(tools.until_gone, host.keeper)
+    assert await spawner.adopt(host.session) is None
+    report = await spawner.sweep(host.session, 0)
+    assert host.pid in report.ended
+    assert keepers.left() == set()
+
+
+async def test_it_waits_for_a_host_with_the_end_of_its_process_and_the_output(
+    start_host, spawner, other, tools
+):
+    host = start_host("echo ready; read -r line; echo last words; exit 3")
+    is_killed(host)
+    host.gone()
+    async with other() as brief:
+        await (await brief.adopt(host.session)).write(b"\n")
+    await anyio.to_thread.run_sync(tools.until_gone, host.pid)
+    terminal = await spawner.adopt(host.session)
+    assert await terminal.exited() == ExitStatus(code=3)
+    assert (await tools.everything(terminal)).endswith(b"last words\r\n")
+
+
+@pytest.mark.parametrize("linger", [0, 0.2])
+async def test_after_that_only_how_it_ended_is_kept(
+    other, shell, record, keeper_of, tools, linger, places
+):
+    async with other(linger=linger) as first:
+        terminal = await shell("exit 7", of=first)
+        recorded = record(terminal)
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    async with other() as second:
+        ended = await second.adopt(recorded)
+        assert await ended.exited() == ExitStatus(code=7)
+        async with ended.attach() as view:
+            assert (view.snapshot, [item async for item in view]) == (b"", [])
+        assert await ended.terminate(0) == ExitStatus(code=7)
+        assert await second.adopt(recorded) is None
+    assert list(places.iterdir()) == []
