@@ -11,8 +11,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from select import PIPE_BUF
 from typing import TYPE_CHECKING, Any, TextIO
+
+from anyio import wait_writable
 
 from spinney.logs import printable
 
@@ -30,9 +33,29 @@ def write(text: str) -> None:
     Raises:
         SystemExit: nobody reads it any more; with the code of a process that SIGPIPE killed.
     """
-    try:
+    with _reader_may_go():
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+
+async def write_bytes(data: bytes) -> None:
+    """Write ``data`` to standard output as it is; cancelled, it waits for no reader.
+
+    Raises:
+        SystemExit: nobody reads it any more; see :func:`write`.
+    """
+    out, rest = sys.stdout.fileno(), memoryview(data)
+    with _reader_may_go():
+        while rest:
+            with suppress(PermissionError):  # a file, which never keeps a writer waiting
+                await wait_writable(out)
+            rest = rest[os.write(out, rest[:PIPE_BUF]) :]
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         # The interpreter flushes once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
