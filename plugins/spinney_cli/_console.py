@@ -9,13 +9,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from select import PIPE_BUF
 from typing import TYPE_CHECKING, Any, TextIO
 
-from anyio import wait_writable
+from anyio import (
+    CancelScope,
+    Event,
+    create_task_group,
+    get_cancelled_exc_class,
+    wait_readable,
+    wait_writable,
+)
 
 from spinney.logs import printable
 
@@ -50,6 +58,38 @@ async def write_bytes(data: bytes) -> None:
             with suppress(PermissionError):  # a file, which never keeps a writer waiting
                 await wait_writable(out)
             rest = rest[os.write(out, rest[:PIPE_BUF]) :]
+
+
+@asynccontextmanager
+async def while_read() -> AsyncIterator[None]:
+    """Cancel what runs inside once nobody reads standard output any more, if it is a pipe.
+
+    Raises:
+        SystemExit: that has happened; see :func:`write`.
+    """
+    failure: BaseException | None = None
+    async with create_task_group() as tasks:
+        gone = Event()
+        tasks.start_soon(_watch_reader, gone, tasks.cancel_scope)
+        try:
+            yield
+        except get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised below: the task group would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if gone.is_set():
+        raise SystemExit(128 + signal.SIGPIPE)
+    if failure is not None:
+        raise failure
+
+
+async def _watch_reader(gone: Event, scope: CancelScope) -> None:
+    out = sys.stdout.fileno()
+    if stat.S_ISFIFO(os.fstat(out).st_mode):
+        await wait_readable(out)  # the writing end of a pipe is when the other is closed
+        gone.set()
+        scope.cancel()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from spinney.ports import Chunk, Terminal
 from spinney_cli._app import App
-from spinney_cli._console import note, write_bytes
+from spinney_cli._console import note, while_read, write_bytes
 from spinney_cli._guard import Guard, drive
 from spinney_cli._keys import sent_for
 from spinney_cli._modes import Modes
@@ -56,11 +56,12 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
             await write_bytes(view.snapshot if lines is None else _last(view.snapshot, lines))
             if not follow:
                 return
-            async for piece in view:
-                if isinstance(piece, Chunk):
-                    await write_bytes(piece.data)
-                else:
-                    note(f"{piece.missed} bytes came too fast to be printed here.")
+            async with while_read():
+                async for piece in view:
+                    if isinstance(piece, Chunk):
+                        await write_bytes(piece.data)
+                    else:
+                        note(f"{piece.missed} bytes came too fast to be printed here.")
 
     return _with_terminal(app, given, show)
 
