@@ -193,6 +193,11 @@ def test_a_terminal_that_only_its_host_can_show_is_named(
     assert spinney("show", "one", "--json").json["spinney"]["holder"] == "held"
 
 
+@pytest.mark.usefixtures("left")
+def test_a_process_that_nobody_hosts_is_nothing_that_doctor_finds_wrong(spinney: Spinney) -> None:
+    assert spinney("doctor") == Outcome(0, "", "spinney: All is well.\n")
+
+
 def test_stop_ends_a_process_that_nobody_hosts(spinney: Spinney, left: int) -> None:
     assert spinney("stop", "one") == Outcome(0, "", "spinney: one is stopped.\n")
     assert not _lives(left)
@@ -359,19 +364,28 @@ def test_tail_follows_until_the_process_ends(spinney: Spinney, on_terminal: OnTe
 
 
 @pytest.mark.usefixtures("left")
-def test_tail_ends_by_a_signal_though_nobody_reads_what_it_prints(
+def test_tail_ends_when_nobody_reads_what_it_prints(repository: Path) -> None:
+    command = [sys.executable, "-m", "spinney_cli", "tail", "-f", "one"]
+    with subprocess.Popen(command, cwd=repository, stdout=-1, stderr=-1) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert tail.stdout.read(5) == b"ready"
+        tail.stdout.close()
+        assert tail.stderr.read() == b""
+        assert tail.wait(30) == 128 + signal.SIGPIPE
+
+
+def test_tail_ends_by_a_signal_though_nobody_takes_what_it_prints(
     spinney: Spinney, repository: Path
 ) -> None:
-    reader, writer = os.pipe()
+    more_than_a_pipe_holds = "echo ready; head -c 200000 /dev/zero | tr '\\0' x; read line"
+    spinney("new", "one", "--detach", "--", "sh", "-c", more_than_a_pipe_holds)
     command = [sys.executable, "-m", "spinney_cli", "tail", "-f", "one"]
-    with subprocess.Popen(command, cwd=repository, stdout=writer) as tail:
-        os.close(writer)
-        assert os.read(reader, 5) == b"ready"
-        os.set_blocking(reader, False)
-        spinney("new", "two", "--no-attach")
+    with subprocess.Popen(command, cwd=repository, stdout=-1) as tail:
+        assert tail.stdout is not None
+        assert os.read(tail.stdout.fileno(), 5) == b"ready"
         tail.send_signal(signal.SIGINT)
         assert tail.wait(30) == 130
-    os.close(reader)
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, "stopped"), (7, "error")])
