@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spinney._ownership import can_be_adopted, end_stray, strays, write_marker
+from spinney._ownership import adopt, end_stray, strays, write_marker
 from spinney._parts import Parts
 from spinney._recovering import merge, rebuild, remembered
 from spinney._restoring import locations, reconcile
+from spinney.errors import TerminalError
 from spinney.model import Session, SessionId
 from spinney.ports import Holder, Location, Marker, Presence
 from spinney.providers import Role
@@ -111,7 +112,14 @@ async def _about_owners(parts: Parts) -> list[Finding]:
         if session.pty_pid is None and session.details.terminal_ref is None:
             continue
         holder = await parts.claims.holder(session.id)
-        if holder is Holder.FREE and not can_be_adopted(parts, session):
+        if holder is Holder.FREE:
+            try:
+                if await adopt(parts, session) is not None:
+                    continue  # its host has left it for the next one
+            except TerminalError as error:
+                message = f"the terminal of {_label(session)} cannot be reached: {error}"
+                findings.append(Finding("TERMINAL_UNREACHABLE", message, session.id))
+                continue
             findings.append(
                 Finding(
                     "OWNER_GONE",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from anyio import CancelScope
+from anyio import CancelScope, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from spinney._ownership import sweep
+from spinney._ownership import adopt, sweep
 from spinney._parts import Parts
 from spinney._running import Running, command_for, spawn, with_process
 from spinney.errors import (
@@ -57,6 +57,8 @@ async def _start(
     if before.details.removing:
         raise SessionOwnedError(session_id)
     if before.pty_pid is not None or before.details.terminal_ref is not None:
+        if await _lives(parts, before):
+            raise SessionRunningError(session_id)
         await sweep(parts, before)
     await _ensure_worktree(parts, before)
     terminal = await spawn(parts, before.detail(command=command), env, size)
@@ -77,6 +79,17 @@ async def _start(
                     await terminal.terminate(parts.config.terminate_grace)
         raise
     return before, session
+
+
+async def _lives(parts: Parts, session: Session) -> bool:
+    """Tell whether a process runs on that its host has left, for the next one to adopt."""
+    terminal = await adopt(parts, session)
+    if terminal is None:
+        return False
+    with move_on_after(0):
+        await terminal.exited()
+        return False
+    return True
 
 
 async def _ensure_worktree(parts: Parts, session: Session) -> None:

@@ -274,7 +274,7 @@ class SessionManager:
 
         Raises:
             SessionNotFoundError: there is no such session.
-            SessionRunningError: its process runs here.
+            SessionRunningError: its process runs here, or runs on without a host.
             SessionOwnedError: another living process owns it, or that cannot be excluded.
             WorktreeMissingError: its worktree is gone and so is its branch, or it was moved.
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.

@@ -22,7 +22,6 @@ from spinney_cli._tty import Tty, raw_tty
 if TYPE_CHECKING:
     from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-    from spinney import SessionManager
     from spinney.model import ExitStatus, Session
     from spinney.ports import Attachment, Screen, Terminal
 
@@ -98,8 +97,13 @@ class DetachKey:
             yield typed
 
 
+def ends_with_its_host(terminal: str | None) -> bool:
+    """Tell whether processes of the terminal provider so called end with their host."""
+    return terminal in (None, _ENDS_WITH_ITS_HOST)
+
+
 async def attach(
-    manager: SessionManager,
+    terminal: Terminal,
     session: Session,
     *,
     detach_key: bytes = DETACH_KEY,
@@ -108,7 +112,7 @@ async def attach(
     source: int = 0,
     target: int = 1,
 ) -> AttachOutcome:
-    """Show the terminal of ``session`` in this one and pass on what is typed.
+    """Show ``terminal``, that of ``session``, in this one and pass on what is typed.
 
     Its screen is shown as it is. If another viewer's window gave it another size than this
     terminal's, it is drawn anew with each output, the part around the cursor if there is more.
@@ -119,8 +123,8 @@ async def attach(
     caller's, who cancels.
 
     Args:
-        manager: runs the process of the session.
-        session: what to attach to.
+        terminal: what to attach to.
+        session: whose process it is.
         detach_key: pressed, ends the attachment; twice, if the process ends with this command.
         fresh: the process has just been started: what it wrote goes below what is shown here.
         read_only: nothing is passed on, neither what is typed nor the size of this window.
@@ -128,10 +132,8 @@ async def attach(
         target: descriptor of the terminal to write to.
 
     Raises:
-        SessionNotRunningError: ``manager`` runs no process for it.
         NotATerminalError: ``source`` or ``target`` is no terminal.
     """
-    terminal = manager.terminal(session.id)
     with anyio.open_signal_receiver(*_HANDLED) as signals, raw_tty(source, target) as tty:
         attached = _Attached(terminal, tty, session, detach_key, read_only=read_only)
         try:
@@ -158,7 +160,7 @@ class _Attached:
         self._terminal = terminal
         self._tty = tty
         self._name = printable(session.name)
-        self._ends_with_us = session.details.terminal in (None, _ENDS_WITH_ITS_HOST)
+        self._ends_with_us = ends_with_its_host(session.details.terminal)
         self._key = DetachKey(key, asks=self._ends_with_us)
         self._key_name = key_name(key)
         self._scope = anyio.CancelScope()

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from spinney_cli._app import App
-from spinney_cli._completion import complete_session
+from spinney_cli._completion import complete_key, complete_session
 
 _EXIT_CODES = """
 \b
@@ -68,6 +68,19 @@ def _key_and_value(
     return tuple((key, value) for key, _, value in pairs)
 
 
+def _keys(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    from spinney_cli._keys import UnknownKeyError, sent_for
+
+    for name in given:
+        try:
+            sent_for(name)
+        except UnknownKeyError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+    return given
+
+
 def _speak_json(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         context.obj.as_json = True
@@ -87,6 +100,9 @@ _detach_key = click.option(
     expose_value=False,
     callback=_set_detach_key,
     help="The key that detaches, such as ^B; else the setting; else Ctrl-].",
+)
+_detach = click.option(
+    "--detach", "detached", is_flag=True, help="Leave it running, and return at once."
 )
 _session = click.argument("session", shell_complete=complete_session)
 
@@ -127,27 +143,64 @@ def cli(app: App, /, verbose: int, debug: bool, **options: Any) -> None:
 @click.option("--existing", is_flag=True, help="Take a branch that exists.")
 @click.option("--share", is_flag=True, help="Share the worktree if a session has the branch.")
 @click.option("--no-attach", is_flag=True, help="Create it idle, without starting its process.")
+@_detach
 @_detach_key
 @_json
 @click.pass_obj
-def new(app: App, /, no_attach: bool, **options: Any) -> int:
+def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
     """Create a session and attach this terminal to it."""
-    if app.as_json and not no_attach:
-        raise click.UsageError("--json needs --no-attach: the session would print, too.")
+    if no_attach and detached:
+        raise click.UsageError("--detach starts the process, --no-attach does not: give one.")
+    if app.as_json and not (no_attach or detached):
+        raise click.UsageError("--json needs --detach or --no-attach: the session prints, too.")
     from spinney_cli._commands import running
 
-    return running.new(app, attached=not no_attach, **options)
+    return running.new(app, start=not no_attach, detached=detached, **options)
+
+
+@cli.command()
+@_session
+@click.option("--read-only", is_flag=True, help="Only look: nothing that is typed is passed on.")
+@_detach_key
+@click.pass_obj
+def attach(app: App, /, session: str, read_only: bool) -> int:
+    """Attach this terminal to a session that runs, also where others are attached."""
+    from spinney_cli._commands import running
+
+    return running.attach_to(app, session, read_only=read_only)
+
+
+@cli.command(cls=_WithCommand, epilog="Without COMMAND: the one it ran last.")
+@click.argument("session", required=False, shell_complete=complete_session)
+@click.option("--all", "every", is_flag=True, help="All idle sessions, detached; for a reboot.")
+@_detach
+@_detach_key
+@click.pass_obj
+def resume(
+    app: App, /, session: str | None, every: bool, command: list[str] | None, detached: bool
+) -> int:
+    """Start a session's process again and attach this terminal to it."""
+    from spinney_cli._commands import running
+
+    if every:
+        if session or command:
+            raise click.UsageError("--all takes every idle session, and what each ran last.")
+        return running.resume_all(app)
+    if session is None:
+        raise click.UsageError("Name a session, or give --all.")
+    return running.resume(app, session, command=command, detached=detached)
 
 
 @cli.command(cls=_WithCommand, epilog="Without COMMAND: the one it ran last.")
 @_session
+@_detach
 @_detach_key
 @click.pass_obj
-def resume(app: App, /, **options: Any) -> int:
-    """Start a session's process again and attach this terminal to it."""
+def restart(app: App, /, session: str, command: list[str] | None, detached: bool) -> int:
+    """End a session's process, start it again and attach this terminal to it."""
     from spinney_cli._commands import running
 
-    return running.resume(app, **options)
+    return running.restart(app, session, command=command, detached=detached)
 
 
 @cli.command()
@@ -187,6 +240,45 @@ def stop(app: App, /, session: str) -> int:
     from spinney_cli._commands import running
 
     return running.stop(app, session)
+
+
+@cli.command()
+@_session
+@click.argument("text")
+@click.option("--no-enter", is_flag=True, help="Do not press Enter after it.")
+@click.pass_obj
+def send(app: App, /, session: str, text: str, no_enter: bool) -> int:
+    """Type TEXT into a session, and Enter."""
+    from spinney_cli._commands import talking
+
+    return talking.send(app, session, text, enter=not no_enter)
+
+
+@cli.command(
+    epilog="Keys: Enter Escape Tab Space BSpace Up PageUp F1 …, C-c M-x S-Up, or a letter."
+)
+@_session
+@click.argument(
+    "keys", metavar="KEY...", nargs=-1, required=True, callback=_keys, shell_complete=complete_key
+)
+@click.pass_obj
+def keys(app: App, /, session: str, keys: tuple[str, ...]) -> int:
+    """Press keys in a session, called as in tmux."""
+    from spinney_cli._commands import talking
+
+    return talking.keys(app, session, keys)
+
+
+@cli.command()
+@_session
+@click.option("-f", "--follow", is_flag=True, help="Go on until its process ends.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="LINES", help="Only the last.")
+@click.pass_obj
+def tail(app: App, /, session: str, follow: bool, lines: int | None) -> int:
+    """Print what a session has written, as it was written."""
+    from spinney_cli._commands import talking
+
+    return talking.tail(app, session, lines=lines, follow=follow)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Completes session names and ids in the shell."""
+"""Completes session names, session ids and keys in the shell."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def complete_session(
             if value.startswith(incomplete)
         ]
     return []
+
+
+def complete_key(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the names of keys that begin with ``incomplete``."""
+    from spinney_cli._keys import NAMES
+
+    start = incomplete.lower()
+    return [CompletionItem(name) for name in NAMES if name.lower().startswith(start)]

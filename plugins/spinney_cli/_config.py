@@ -19,6 +19,8 @@ from spinney.config import ManagerConfig
 from spinney.errors import ConfigurationError
 
 _DETACH_KEY = "Ctrl-]"
+_TERMINAL = "keeper"
+"""Of a command that ends, what it started must run on."""
 _CONTROL_KEY = re.compile(r"(?:ctrl-|\^)([@-_a-z])", re.IGNORECASE)
 
 _MANAGED = tuple(name for name in ManagerConfig.model_fields if name != "workspace")
@@ -88,7 +90,7 @@ def read_settings(
         *_of_environment(environ),
         *(Layer(written, _nested(key, _of_text(value))) for written, key, value in flags),
     )
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"terminal": _TERMINAL}
     for layer in layers:
         try:
             shaped = {key: _shaped(key, value) for key, value in layer.values.items()}

@@ -9,10 +9,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from select import PIPE_BUF
 from typing import TYPE_CHECKING, Any, TextIO
+
+from anyio import (
+    CancelScope,
+    Event,
+    create_task_group,
+    get_cancelled_exc_class,
+    wait_readable,
+    wait_writable,
+)
 
 from spinney.logs import printable
 
@@ -30,9 +41,61 @@ def write(text: str) -> None:
     Raises:
         SystemExit: nobody reads it any more; with the code of a process that SIGPIPE killed.
     """
-    try:
+    with _reader_may_go():
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+
+async def write_bytes(data: bytes) -> None:
+    """Write ``data`` to standard output as it is; cancelled, it waits for no reader.
+
+    Raises:
+        SystemExit: nobody reads it any more; see :func:`write`.
+    """
+    out, rest = sys.stdout.fileno(), memoryview(data)
+    with _reader_may_go():
+        while rest:
+            with suppress(PermissionError):  # a file, which never keeps a writer waiting
+                await wait_writable(out)
+            rest = rest[os.write(out, rest[:PIPE_BUF]) :]
+
+
+@asynccontextmanager
+async def while_read() -> AsyncIterator[None]:
+    """Cancel what runs inside once nobody reads standard output any more, if it is a pipe.
+
+    Raises:
+        SystemExit: that has happened; see :func:`write`.
+    """
+    failure: BaseException | None = None
+    async with create_task_group() as tasks:
+        gone = Event()
+        tasks.start_soon(_watch_reader, gone, tasks.cancel_scope)
+        try:
+            yield
+        except get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised below: the task group would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if gone.is_set():
+        raise SystemExit(128 + signal.SIGPIPE)
+    if failure is not None:
+        raise failure
+
+
+async def _watch_reader(gone: Event, scope: CancelScope) -> None:
+    out = sys.stdout.fileno()
+    if stat.S_ISFIFO(os.fstat(out).st_mode):
+        await wait_readable(out)  # the writing end of a pipe is when the other is closed
+        gone.set()
+        scope.cancel()
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         # The interpreter flushes once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

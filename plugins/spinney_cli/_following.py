@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from anyio import Event, move_on_after
 
-from spinney import hookimpl
+from spinney import Session, SessionManager, hookimpl
+from spinney.errors import SessionNotFoundError
+from spinney.ports import Terminal
+
+TICK = 1.0
+"""Seconds after which is looked again: a death changes no record."""
+_PATIENCE = 10.0
+"""Seconds within which somebody must have recorded how a process ended."""
 
 
 class News:
@@ -23,3 +30,24 @@ class News:
         with move_on_after(seconds):
             await self._changed.wait()
         self._changed = Event()
+
+
+async def wait_recorded(
+    manager: SessionManager, news: News, session_id: str, terminal: Terminal
+) -> Session | None:
+    """Wait until it is recorded how the process of ``terminal`` ended, and return its session.
+
+    Its owner records it, be it another process; where nobody owns it, this one does. ``None`` if
+    the session was destroyed meanwhile.
+    """
+    try:
+        session = await manager.wait_ended(session_id)
+        with move_on_after(_PATIENCE):
+            while session.details.terminal_ref == terminal.ref:
+                await manager.load_sessions()  # takes charge of what nobody owns
+                session = await manager.wait_ended(session_id)
+                if session.details.terminal_ref == terminal.ref:
+                    await news.wait(TICK)
+    except SessionNotFoundError:
+        return None
+    return session

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 _ALTERNATE_SCREEN = frozenset({47, 1047, 1049})
+_CURSOR_KEYS = 1
 _ON_BY_DEFAULT = frozenset({7, 25})  # line wrap, cursor
 _KNOWN = (
     _ON_BY_DEFAULT
@@ -71,6 +72,11 @@ class Modes:
         elif action == b"<":
             count = int(flags) if flags.isdigit() else 1
             del self._keyboard[max(0, len(self._keyboard) - count) :]
+
+    @property
+    def application_cursor_keys(self) -> bool:
+        """Whether the arrow keys are to send what programs, not lines of text, expect."""
+        return _CURSOR_KEYS in self._switched
 
     def doubt(self) -> None:
         """Take note that some output was missed: what can safely be left will be."""

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from anyio import move_on_after
+
 from spinney import Holder, Session, SessionManager, SessionStatus
+from spinney.errors import SessionNotFoundError, SessionNotRunningError, TerminalError
 from spinney.model import now
 
 COLUMNS = ("NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER")
@@ -20,7 +23,7 @@ class View:
     """A session, and whether somebody owns it."""
 
     session: Session
-    """As the next start will find it: ``idle`` and without process if its owner is gone."""
+    """As the next start will find it: if its owner is gone, as its process is now."""
     holder: Holder
 
     def to_json(self) -> dict[str, Any]:
@@ -85,11 +88,25 @@ class View:
 
 
 async def view(manager: SessionManager, session: Session) -> View:
-    """Return ``session`` as it truly is: a process without a living owner is none."""
+    """Return ``session`` as it truly is: a process that its host has left runs on, or does not."""
     holder = await manager.holder(session.id)
     if session.pty_pid is not None and holder is Holder.FREE:
-        session = session.evolve(status=SessionStatus.IDLE, pty_pid=None)
+        session = await _without_host(manager, session)
     return View(session, holder)
+
+
+async def _without_host(manager: SessionManager, session: Session) -> Session:
+    try:
+        terminal = await manager.open_terminal(session.id)
+        with move_on_after(0):
+            ended = await terminal.exited()
+            status = SessionStatus.STOPPED if ended.code == 0 else SessionStatus.ERROR
+            return session.evolve(status=status, pty_pid=None).detail(exit=ended)
+    except (SessionNotRunningError, SessionNotFoundError):
+        return session.evolve(status=SessionStatus.IDLE, pty_pid=None)
+    except TerminalError:  # it cannot be told
+        pass
+    return session
 
 
 def age(past: timedelta, *, seconds: bool = False) -> str:

@@ -83,8 +83,8 @@ class EndedTerminal(Terminal):
         return self._status
 
     async def exited(self) -> ExitStatus:
-        """Return how it ended."""
-        await lowlevel.checkpoint()
+        """Return how it ended, at once."""
+        await lowlevel.cancel_shielded_checkpoint()
         return self._status
 
     async def drained(self) -> None:

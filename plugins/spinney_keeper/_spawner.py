@@ -78,6 +78,8 @@ class KeeperSpawner(TerminalSpawner):
         self._tasks = tasks
         self._readiness = Readiness(tasks)
         self._terminals: set[KeeperTerminal] = set()
+        self._started: set[str] = set()
+        """Ids of the terminals that came from here; others may be swept though they are open."""
         self._closed = False
 
     async def spawn(self, request: SpawnRequest) -> KeeperTerminal:
@@ -102,6 +104,7 @@ class KeeperSpawner(TerminalSpawner):
         if self._closed:
             await terminal.terminate(0)
             raise SpawnError(request.command, "the terminal provider was closed")
+        self._started.add(terminal_id)
         return terminal
 
     async def adopt(self, session: Session) -> Terminal | None:
@@ -149,7 +152,7 @@ class KeeperSpawner(TerminalSpawner):
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End what a dead host left running, and its keepers; see ``TerminalSpawner.sweep``."""
-        ours = [terminal.terminal_id for terminal in self._terminals]
+        ours = tuple(self._started)
         report = await sweep(session, self._workspace, grace, ours)
         for name in list(self._places.names(session.id)):
             if name.rpartition(".")[2] not in ours:
@@ -171,11 +174,15 @@ class KeeperSpawner(TerminalSpawner):
             write_within=self._options.write_timeout,
             epitaph=partial(self._places.exit_of, name),
             dismiss=partial(self._dismiss, name),
-            gone=self._terminals.discard,
+            gone=self._forget,
         )
         if not terminal.is_detached:
             self._terminals.add(terminal)
         return terminal
+
+    def _forget(self, terminal: KeeperTerminal) -> None:
+        self._terminals.discard(terminal)
+        self._started.discard(terminal.terminal_id)
 
     async def _dismiss(self, name: str) -> None:
         """Let a keeper go whose process has ended."""

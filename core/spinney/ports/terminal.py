@@ -240,7 +240,10 @@ class Terminal(ABC):
 
     @abstractmethod
     async def exited(self) -> ExitStatus:
-        """Wait for the process to end; every caller gets the same answer."""
+        """Wait for the process to end; every caller gets the same answer.
+
+        Once the end is known here it is told without waiting, even within an expired deadline.
+        """
 
     @abstractmethod
     async def drained(self) -> None:
@@ -301,7 +304,7 @@ class TerminalSpawner(ABC):
         """Return the still running terminal of ``session`` that another host started.
 
         The output goes on where it stopped. A process that ended while no host was there is
-        returned, too, until its end is collected: it tells how it ended. ``None`` if there is
+        returned, too, until its end is collected, and knows how it ended. ``None`` if there is
         none. Requires ``Capability.ADOPT``. Several hosts may have it at once; only the one that
         holds the claim on the session calls ``terminate`` and ``collect``.
         """

@@ -31,7 +31,7 @@ def rm(app: App, given: str, *, cleanup: bool, force: bool) -> int:
     """
 
     async def destroy(guard: Guard) -> Session | None:
-        async with opened(app, guard) as manager:
+        async with opened(app, guard, restore=False) as manager:
             session = select(manager.get_all_sessions(), given)
             try:
                 with progress(f"Destroying {session.name}"):

@@ -1,32 +1,41 @@
-"""What has a process: ``new``, ``resume``, ``stop``."""
+"""What has a process: ``new``, ``resume``, ``restart``, ``attach``, ``stop``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from spinney import Session, SessionManager, SessionStatus, Size
-from spinney_cli._app import PROCESS_FAILED, App, Interrupted
-from spinney_cli._attach import AttachOutcome, attach, key_name
+import click
+
+from spinney import Session, SessionManager, SessionStatus, Size, SpinneyError
+from spinney.model import ExitStatus
+from spinney_cli._app import PROCESS_FAILED, REFUSED, App, Interrupted
+from spinney_cli._attach import AttachOutcome, attach, ends_with_its_host, key_name
 from spinney_cli._console import note, progress, write, write_json
+from spinney_cli._following import News, wait_recorded
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened, settings_of
+from spinney_cli._reaching import terminal_of
 from spinney_cli._select import select
 from spinney_cli._tty import NotATerminalError, window_size
 from spinney_cli._view import View, view
 
+_Start = Callable[[SessionManager], Awaitable[Session]]
 
-def new(app: App, *, attached: bool, **options: Any) -> int:
+
+def new(app: App, *, start: bool, detached: bool, **options: Any) -> int:
     """Create a session; attached to it, return once that ends, else at once."""
-    if attached:
-        return _attached(app, lambda manager: _create(manager, size=_size(), **options))
 
-    async def create(guard: Guard) -> View:
-        async with opened(app, guard) as manager:
-            return await view(manager, await _create(manager, start=False, **options))
+    async def create(manager: SessionManager) -> Session:
+        size = _size()
+        with progress("Creating the session"):
+            return await manager.create_session(start=start, size=size, **options)
 
-    created = drive(create)
+    if start and not detached:
+        return _attached(app, create, fresh=True)
+    created = _left(app, create) if start else _done(app, create)
     if app.as_json:
         write_json(created.to_json())
     else:
@@ -36,27 +45,69 @@ def new(app: App, *, attached: bool, **options: Any) -> int:
     return 0
 
 
-def resume(app: App, *, session: str, command: Sequence[str] | None) -> int:
-    """Start the process of the session that ``session`` names again, attached to it."""
+def resume(app: App, given: str, *, command: Sequence[str] | None, detached: bool) -> int:
+    """Start the process of the session that ``given`` names again."""
 
     async def start(manager: SessionManager) -> Session:
-        chosen = select(manager.get_all_sessions(), session)
+        chosen = select(manager.get_all_sessions(), given)
         with progress(f"Starting {chosen.name}"):
             return await manager.resume_session(chosen.id, command=command, size=_size())
 
-    return _attached(app, start)
+    return _started(app, start, detached=detached)
+
+
+def restart(app: App, given: str, *, command: Sequence[str] | None, detached: bool) -> int:
+    """End the process of the session that ``given`` names, whoever owns it, and start it again."""
+
+    async def start(manager: SessionManager) -> Session:
+        chosen = select(manager.get_all_sessions(), given)
+        with progress(f"Restarting {chosen.name}"):
+            await manager.stop_session(chosen.id)
+            return await manager.resume_session(chosen.id, command=command, size=_size())
+
+    return _started(app, start, detached=detached)
+
+
+def resume_all(app: App) -> int:
+    """Start the recorded command of each idle session; one that fails keeps no other."""
+    _check_outlives(app)
+
+    async def start(guard: Guard) -> bool:
+        well = True
+        async with opened(app, guard) as manager:
+            for session in sorted(manager.get_all_sessions(), key=lambda each: each.created_at):
+                if session.status is not SessionStatus.IDLE or session.pty_pid is not None:
+                    continue
+                try:
+                    with progress(f"Starting {session.name}"):
+                        await manager.resume_session(session.id, size=_size())
+                    note(f"{session.name} runs.")
+                except SpinneyError as error:
+                    note(f"{session.name}: {error} [{error.code}]")
+                    well = False
+        return well
+
+    return 0 if drive(start) else REFUSED
+
+
+def attach_to(app: App, given: str, *, read_only: bool) -> int:
+    """Attach this terminal to the session that ``given`` names, whoever runs it."""
+
+    async def find(manager: SessionManager) -> Session:
+        return select(manager.get_all_sessions(), given)
+
+    return _attached(app, find, read_only=read_only)
 
 
 def stop(app: App, given: str) -> int:
     """End the process of the session that ``given`` names, whoever owns it."""
 
-    async def end(guard: Guard) -> View:
-        async with opened(app, guard) as manager:
-            chosen = select(manager.get_all_sessions(), given)
-            with progress(f"Stopping {chosen.name}"):
-                return await view(manager, await manager.stop_session(chosen.id))
+    async def end(manager: SessionManager) -> Session:
+        chosen = select(manager.get_all_sessions(), given)
+        with progress(f"Stopping {chosen.name}"):
+            return await manager.stop_session(chosen.id)
 
-    ended = drive(end)
+    ended = _done(app, end, restore=False)
     if app.as_json:
         write_json(ended.to_json())
     else:
@@ -64,15 +115,58 @@ def stop(app: App, given: str) -> int:
     return 0
 
 
-async def _create(
-    manager: SessionManager, *, name: str | None, branch: str | None, **options: Any
-) -> Session:
-    with progress("Creating the session"):
-        return await manager.create_session(name, branch, **options)
+def _started(app: App, start: _Start, *, detached: bool) -> int:
+    if not detached:
+        return _attached(app, start, fresh=True)
+    session = _left(app, start).session
+    note(f"{session.name} runs. `spinney attach {session.id[:8]}` shows it.")
+    return 0
 
 
-def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -> int:
-    """Start a session and stay attached to it; say what became of it and return the exit code.
+def _left(app: App, start: _Start) -> View:
+    """Start a session's process and leave it running.
+
+    Raises:
+        UsageError: it would end with this command.
+    """
+    _check_outlives(app)
+    return _done(app, start)
+
+
+def _check_outlives(app: App) -> None:
+    terminal = settings_of(app).config.terminal
+    if ends_with_its_host(terminal):
+        raise click.UsageError(
+            f"Processes of the terminal {terminal!r} end with this command: stay attached, "
+            "or choose another with `--set terminal=keeper`."
+        )
+
+
+def _done(app: App, work: _Start, *, restore: bool = True) -> View:
+    async def run(guard: Guard) -> View:
+        async with opened(app, guard, restore=restore) as manager:
+            return await view(manager, await work(manager))
+
+    return drive(run)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How an attachment ended."""
+
+    session: Session
+    outcome: AttachOutcome
+    destroyed: bool = False
+
+
+def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = False) -> int:
+    """Stay attached to a session; say what became of it and return the exit code.
+
+    Args:
+        app: what the command was given.
+        find: starts or finds the session.
+        fresh: whether it starts it.
+        read_only: only look.
 
     Raises:
         NotATerminalError: there is no terminal to attach; nothing was started.
@@ -81,24 +175,43 @@ def _attached(app: App, start: Callable[[SessionManager], Awaitable[Session]]) -
         raise NotATerminalError
     key = settings_of(app).detach_key
 
-    async def accompany(guard: Guard) -> tuple[Session, AttachOutcome]:
-        async with opened(app, guard) as manager:
-            session = await start(manager)
+    async def accompany(guard: Guard) -> _End:
+        news = News()
+        async with opened(app, guard, plugins={"cli-news": news}) as manager:
+            session = await find(manager)
+            terminal = await terminal_of(manager, session)
             note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-            outcome = await attach(manager, session, detach_key=key, fresh=True)
-            if outcome.exit is not None:
-                session = await manager.wait_ended(session.id)
-        return session, outcome
+            outcome = await attach(
+                terminal, session, detach_key=key, fresh=fresh, read_only=read_only
+            )
+            if outcome.exit is None:
+                return _End(session, outcome)
+            recorded = await wait_recorded(manager, news, session.id, terminal)
+            return _End(recorded or session, outcome, destroyed=recorded is None)
 
-    session, outcome = drive(accompany)
-    again = f"`spinney resume {session.id[:8]}` starts it again."
-    if outcome.interrupted is not None:
-        raise Interrupted(outcome.interrupted)
-    if outcome.exit is None:
-        note(f"Detached from {session.name}. {again}")
+    end = drive(accompany)
+    if end.outcome.interrupted is not None:
+        raise Interrupted(end.outcome.interrupted)
+    if end.outcome.exit is None:
+        note(f"Detached from {end.session.name}. {_next(end.session)}")
         return 0
-    note(f"{session.name} ended with {outcome.exit}: {session.status}. {again}")
+    return _tell_exit(end, end.outcome.exit)
+
+
+def _tell_exit(end: _End, how: ExitStatus) -> int:
+    session = end.session
+    if end.destroyed:
+        note(f"{session.name} ended with {how}, and was destroyed.")
+        return 0
+    note(f"{session.name} ended with {how}: {session.status}. {_next(session)}")
     return PROCESS_FAILED if session.status is SessionStatus.ERROR else 0
+
+
+def _next(session: Session) -> str:
+    short = session.id[:8]
+    if session.pty_pid is not None and not ends_with_its_host(session.details.terminal):
+        return f"`spinney attach {short}` shows its process, which runs on."
+    return f"`spinney resume {short}` starts it again."
 
 
 def _size() -> Size:

@@ -12,7 +12,7 @@ from spinney import SessionManager, SessionStatus, SpinneyError
 from spinney.model import SessionId, now
 from spinney_cli._app import PROCESS_FAILED, TIMED_OUT, App
 from spinney_cli._console import live_table, note, write, write_json
-from spinney_cli._following import News
+from spinney_cli._following import TICK, News
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened
 from spinney_cli._select import select
@@ -21,8 +21,6 @@ from spinney_cli._view import View, age, view
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_TICK = 1.0
-"""Seconds after which ages and owners are looked at again: a death changes no record."""
 _RECOUNT = 5.0
 """Seconds between two counts of changed files."""
 _COLUMNS = ("NAME", "STATUS", "SINCE", "FROM", "BRANCH", "CHANGED", "MESSAGE")
@@ -59,7 +57,7 @@ def ls(app: App) -> int:
                         counts = {v.session.id: await _changed(manager, v) for v in views}
                         counted = current_time()
                         continue
-                    await news.wait(_TICK)
+                    await news.wait(TICK)
 
     drive(show)
     return 0
@@ -85,7 +83,7 @@ def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -
                     seen = await view(manager, session)
                     if _fits(seen, wanted):
                         return seen
-                    await news.wait(_TICK)
+                    await news.wait(TICK)
         return None
 
     seen = drive(until)

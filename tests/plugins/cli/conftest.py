@@ -8,14 +8,18 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from spinney.model import Session, SessionStatus, now
 from spinney_cli._app import run
+from spinney_keeper._spawner import open_spawner
+from spinney_keeper.options import KeeperOptions
 
 Git = Callable[..., str]
 _COMMAND = (sys.executable, "-m", "spinney_cli")
@@ -45,15 +49,40 @@ def git() -> Git:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, git: Git) -> Path:
-    """A repository with one commit, and not where the test runs."""
+def repository(tmp_path: Path, git: Git) -> Iterator[Path]:
+    """A repository with one commit, and not where the test runs; no keeper outlives the test."""
     path = tmp_path / "repository"
     path.mkdir()
     git(path, "init", "-q", "-b", "main")
     (path / "README").write_text("Read me.\n")
     git(path, "add", ".")
     git(path, "commit", "-q", "-m", "First")
-    return path
+    yield path
+    keepers = path / ".git" / "spinney" / "keepers"
+    if keepers.is_dir():
+        anyio.run(_end_keepers, path, {name.partition(".")[0] for name in os.listdir(keepers)})
+        assert os.listdir(keepers) == []
+
+
+async def _end_keepers(workspace: Path, session_ids: Collection[str]) -> None:
+    async with open_spawner(KeeperOptions(), workspace) as spawner:
+        for session_id in session_ids:
+            session = Session(
+                id=session_id,
+                name="one",
+                status=SessionStatus.ACTIVE,
+                branch="feature/one",
+                worktree_path=str(workspace),
+                created_at=now(),
+                last_activity=now(),
+            )
+            await spawner.sweep(session, 0)
+
+
+@pytest.fixture
+def on_pty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes end with the command that runs them."""
+    monkeypatch.setenv("SPINNEY_TERMINAL", "pty")
 
 
 @dataclass(frozen=True)

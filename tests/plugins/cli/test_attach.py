@@ -10,8 +10,7 @@ import struct
 import termios
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -185,10 +184,9 @@ class Attached:
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:
-        manager = cast("Any", SimpleNamespace(terminal=lambda _: self.program))
         with self.scope:
             self.outcome = await attach(
-                manager, self.session, source=self.outer.slave, target=self.outer.slave
+                self.program, self.session, source=self.outer.slave, target=self.outer.slave
             )
 
 
@@ -469,9 +467,7 @@ async def test_only_a_terminal_can_be_attached(
     outer: Outer,
     program: Program,
 ) -> None:
-    with open(os.devnull, "r+b") as null:
-        manager = cast("Any", SimpleNamespace(terminal=lambda _: program))
-        with pytest.raises(NotATerminalError) as caught:
-            await attach(manager, SESSION, source=outer.slave, target=null.fileno())
+    with open(os.devnull, "r+b") as null, pytest.raises(NotATerminalError) as caught:
+        await attach(program, SESSION, source=outer.slave, target=null.fileno())
     assert caught.value.code == "NOT_A_TERMINAL"
     assert outer.is_as_found()

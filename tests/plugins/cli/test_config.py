@@ -20,8 +20,14 @@ def _config(workspace: Path, environ: dict[str, str] | None = None, **flags: str
     return read_settings(workspace, environ or {}, written).config
 
 
-def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
-    assert _config(tmp_path) == ManagerConfig(workspace=tmp_path)
+def test_without_any_setting_the_defaults_hold_but_processes_outlive_the_command(
+    tmp_path: Path,
+) -> None:
+    assert _config(tmp_path) == ManagerConfig(workspace=tmp_path, terminal="keeper")
+
+
+def test_a_setting_may_choose_a_terminal_that_ends_with_the_command(tmp_path: Path) -> None:
+    assert _config(tmp_path, terminal="pty").terminal == "pty"
 
 
 def test_dot_spinney_toml_is_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinney_cli._attach import DetachKey, Press, key_name
+from spinney_cli._keys import NAMES, UnknownKeyError, sent_for
 from spinney_cli._modes import Modes
 
 KEY = b"\x1d"
@@ -143,3 +144,68 @@ def test_it_matters_not_where_the_output_is_cut(output: bytes, cuts: list[int]) 
     ends = sorted({0, len(output), *(min(cut, len(output)) for cut in cuts)})
     pieces = [output[start:end] for start, end in itertools.pairwise(ends)]
     assert _left_by(*pieces) == _left_by(output)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("x", b"x"),
+        ("é", "é".encode()),
+        ("-", b"-"),
+        ("Enter", b"\r"),
+        ("enter", b"\r"),
+        ("Escape", b"\x1b"),
+        ("BSpace", b"\x7f"),
+        ("BTab", b"\x1b[Z"),
+        ("S-Tab", b"\x1b[Z"),
+        ("C-c", b"\x03"),
+        ("^C", b"\x03"),
+        ("C-Space", b"\0"),
+        ("C-?", b"\x7f"),
+        ("C-[", b"\x1b"),
+        ("M-x", b"\x1bx"),
+        ("M-Enter", b"\x1b\r"),
+        ("C-M-c", b"\x1b\x03"),
+        ("Up", b"\x1b[A"),
+        ("C-Up", b"\x1b[1;5A"),
+        ("S-M-End", b"\x1b[1;4F"),
+        ("PageUp", b"\x1b[5~"),
+        ("C-DC", b"\x1b[3;5~"),
+        ("F1", b"\x1bOP"),
+        ("S-F1", b"\x1b[1;2P"),
+        ("F12", b"\x1b[24~"),
+    ],
+)
+def test_a_key_is_sent_as_an_xterm_does(name: str, sent: bytes) -> None:
+    assert sent_for(name) == sent
+
+
+def test_cursor_keys_are_sent_as_the_program_has_asked_for_unless_others_are_held() -> None:
+    assert sent_for("Up", application=True) == b"\x1bOA"
+    assert sent_for("C-Up", application=True) == b"\x1b[1;5A"
+
+
+def test_every_named_key_sends_something_of_its_own() -> None:
+    sent = [sent_for(name) for name in NAMES]
+    assert all(sent)
+    twice = {"IC", "DC", "PPage", "PageUp", "NPage", "PageDown"}
+    alone = [sent_for(name) for name in NAMES if name not in twice]
+    assert len(alone) == len(set(alone))
+
+
+@pytest.mark.parametrize("name", ["", "Entr", "C-", "C-1", "C-Enter", "S-x", "C-é", "text", "X-a"])
+def test_what_no_terminal_sends_is_no_key(name: str) -> None:
+    with pytest.raises(UnknownKeyError):
+        sent_for(name)
+
+
+def test_a_key_that_was_mistyped_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownKeyError, match="Did you mean 'Escape'"):
+        sent_for("escpe")
+
+
+def test_whether_a_program_has_asked_for_other_cursor_keys_is_known() -> None:
+    modes = Modes()
+    assert not modes.application_cursor_keys
+    modes.feed(b"\x1b[?1h")
+    assert modes.application_cursor_keys

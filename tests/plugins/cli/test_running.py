@@ -51,6 +51,7 @@ def test_the_process_works_in_its_worktree_and_reads_what_is_typed(
     assert terminal.end() == 0
 
 
+@pytest.mark.usefixtures("on_pty")
 def test_detaching_says_what_becomes_of_the_process_and_leaves_the_session_idle(
     spinney: Spinney, on_terminal: OnTerminal
 ) -> None:
@@ -109,6 +110,7 @@ def test_stop_ends_what_another_command_runs(spinney: Spinney, on_terminal: OnTe
     assert spinney("stop", "one", "--json").json["status"] == "stopped"
 
 
+@pytest.mark.usefixtures("on_pty")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_process_and_leaves_the_session_idle(
     spinney: Spinney, on_terminal: OnTerminal, number: signal.Signals
@@ -140,6 +142,7 @@ def test_interrupted_while_it_creates_it_leaves_nothing_behind(
     assert not git(repository, "branch", "--list", "feature/one")
 
 
+@pytest.mark.usefixtures("on_pty")
 def test_a_terminal_that_goes_away_leaves_the_session_idle(
     spinney: Spinney, on_terminal: OnTerminal
 ) -> None:

@@ -90,6 +90,7 @@ def test_show_prints_all_that_is_known(spinney: Spinney) -> None:
     assert "process" not in shown
 
 
+@pytest.mark.usefixtures("on_pty")
 @pytest.mark.requirement("R4.1")
 def test_a_session_whose_owner_is_gone_is_shown_as_idle_and_nothing_is_written(
     spinney: Spinney, on_terminal: Callable[..., Terminal], repository: Path
@@ -212,7 +213,8 @@ def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(spinney: Spinney) -
     code = (
         "import sys; from spinney_cli._app import run\n"
         "code = run(['ls'])\n"
-        "unused = ('spinney_git._', 'spinney_pty._', 'spinney_cli._attach', 'spinney_cli._demo')\n"
+        "unused = ('spinney_git._', 'spinney_pty._', 'spinney_keeper._')\n"
+        "unused += ('spinney_cli._attach', 'spinney_cli._demo')\n"
         "sys.exit(code or ', '.join(name for name in sys.modules if name.startswith(unused)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -239,14 +241,19 @@ def _completions(words: str) -> list[str]:
 
 def test_the_shell_completes_commands(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    assert _completions("spinney re") == ["resume", "report", "rebuild"]
+    assert _completions("spinney re") == ["resume", "restart", "report", "rebuild"]
 
 
 def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spinney) -> None:
     spinney("new", "one", "--no-attach")
     ids = [spinney("new", "two", "--branch", b, "--no-attach").out.strip() for b in ("b", "c")]
     assert sorted(_completions("spinney show ")) == sorted(["one", *ids])
-    assert _completions("spinney show o") == ["one"]
+    for command in ("show", "attach", "restart", "send", "keys", "tail"):
+        assert _completions(f"spinney {command} o") == ["one"]
+
+
+def test_the_shell_completes_keys(spinney: Spinney) -> None:
+    assert _completions("spinney keys one pa") == ["PageUp", "PageDown"]
 
 
 def test_a_name_that_a_shell_would_take_apart_is_completed_as_an_id(

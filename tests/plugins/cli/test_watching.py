@@ -65,6 +65,7 @@ def test_wait_for_the_exit_tells_how_it_was(
     waiting.communicate()
 
 
+@pytest.mark.usefixtures("on_pty")
 def test_wait_for_a_killed_host_ends_as_well(
     spinney: Spinney, on_terminal: Callable[..., Terminal]
 ) -> None:

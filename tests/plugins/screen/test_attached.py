@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -106,12 +105,11 @@ class Stage:
         command = ["sleep", "infinity"]
         pane = await run_sync(self.panes.run, command, size.rows, size.columns)
         fd = os.open(await run_sync(pane.tell, "pane_tty"), os.O_RDWR | os.O_NOCTTY)
-        manager = cast(Any, SimpleNamespace(terminal=lambda _: self.terminal))
         try:
             async with anyio.create_task_group() as tasks:
 
                 async def show() -> None:
-                    await attach(manager, SESSION, read_only=read_only, source=fd, target=fd)
+                    await attach(self.terminal, SESSION, read_only=read_only, source=fd, target=fd)
 
                 tasks.start_soon(show)
                 yield pane

@@ -1,0 +1,37 @@
+"""The terminal of a session, whoever runs it."""
+
+from __future__ import annotations
+
+from spinney import Session, SessionManager, SpinneyError
+from spinney.errors import SessionNotRunningError
+from spinney.ports import Terminal
+from spinney_cli._view import view
+
+
+class TerminalElsewhereError(SpinneyError):
+    """A session's terminal can be shown by its own host alone."""
+
+    code = "TERMINAL_ELSEWHERE"
+
+    def __init__(self, session: Session, owner: str) -> None:
+        super().__init__(
+            f"{session.name} runs in a terminal {session.details.terminal!r} that only its host, "
+            f"process {owner}, can show. Go there, or stop it and resume it in a terminal 'keeper'."
+        )
+
+
+async def terminal_of(manager: SessionManager, session: Session) -> Terminal:
+    """Return the terminal of ``session``.
+
+    Raises:
+        SessionNotRunningError: it has no process.
+        TerminalElsewhereError: its process ends with another host, which alone can show it.
+        TerminalError: it cannot be reached.
+    """
+    try:
+        return await manager.open_terminal(session.id)
+    except SessionNotRunningError:
+        seen = await view(manager, manager.get_session(session.id) or session)
+        if seen.session.pty_pid is None:
+            raise
+        raise TerminalElsewhereError(seen.session, seen.owner()) from None

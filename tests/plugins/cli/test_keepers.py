@@ -1,0 +1,405 @@
+"""Sessions whose processes outlive the command: left, found again, ended from anywhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney import ManagerConfig, SessionManager
+
+from .conftest import Outcome, Terminal
+
+Spinney = Callable[..., Outcome]
+OnTerminal = Callable[..., Terminal]
+STATE = ".claude-container-sessions.json"
+WORK = ("--", "sh", "-c", "echo ready; while read line; do echo got $line; done")
+ENDS = ("--", "sh", "-c", "echo ready; read line; exit 7")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _pid(spinney: Spinney, name: str = "one") -> int:
+    return int(spinney("show", name, "--json").json["ptyPid"])
+
+
+@pytest.fixture
+def left(spinney: Spinney) -> int:
+    """The process of a session called ``one`` that nobody hosts: it repeats what it reads."""
+    assert spinney("new", "one", "--detach", *WORK).code == 0
+    return _pid(spinney)
+
+
+def test_detaching_leaves_the_process_running_and_says_so(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    terminal = on_terminal("new", "one", *WORK)
+    terminal.expect(b"ready")
+    pid = _pid(spinney)
+    terminal.type(b"\x1d")
+    assert terminal.end() == 0
+    assert b"the process of one runs on" in terminal.shown
+    assert b"`spinney attach " in terminal.shown
+    shown = spinney("show", "one", "--json").json
+    assert (shown["ptyPid"], shown["spinney"]["holder"]) == (pid, "free")
+    assert _lives(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_that_ends_the_command_leaves_the_process_running(
+    spinney: Spinney, on_terminal: OnTerminal, number: signal.Signals
+) -> None:
+    terminal = on_terminal("new", "one", *WORK)
+    terminal.expect(b"ready")
+    pid = _pid(spinney)
+    terminal.signal(number)
+    assert terminal.end() == (-number if number == signal.SIGKILL else 128 + number)
+    assert _pid(spinney) == pid
+    assert _lives(pid)
+
+
+def test_a_terminal_that_goes_away_leaves_the_process_running(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    terminal = on_terminal("new", "one", *WORK)
+    terminal.expect(b"ready")
+    pid = _pid(spinney)
+    assert terminal.hang_up() == 128 + signal.SIGHUP
+    assert _pid(spinney) == pid
+    assert _lives(pid)
+
+
+def test_new_detached_starts_the_process_and_prints_the_id(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    created = spinney("new", "one", "--detach", *WORK)
+    shown = spinney("show", "one", "--json").json
+    assert (created.code, created.out) == (0, f"{shown['id']}\n")
+    assert shown["status"] == "active"
+    assert spinney("new", "two", "--detach", "--json", *WORK).json["status"] == "active"
+    assert [row.split()[-1] for row in spinney("ls").out.splitlines()[1:]] == ["-", "-"]
+    on_terminal("attach", "one").expect(b"ready")
+
+
+@pytest.mark.usefixtures("on_pty")
+@pytest.mark.parametrize(
+    "arguments", [("new", "two", "--detach"), ("resume", "one", "--detach"), ("resume", "--all")]
+)
+def test_what_would_end_with_the_command_is_not_left(
+    spinney: Spinney, arguments: tuple[str, ...]
+) -> None:
+    spinney("new", "one", "--no-attach")
+    refused = spinney(*arguments)
+    assert refused.code == 2
+    assert "--set terminal=keeper" in refused.err
+    assert [each["status"] for each in spinney("ls", "--json").json] == ["idle"]
+
+
+@pytest.mark.usefixtures("left")
+def test_several_terminals_show_and_type_at_once(on_terminal: OnTerminal) -> None:
+    first, second = on_terminal("attach", "one"), on_terminal("attach", "one")
+    first.expect(b"ready")
+    second.expect(b"ready")
+    first.type(b"from the first\r")
+    second.expect(b"got from the first")
+    second.type(b"from the second\r")
+    first.expect(b"got from the second")
+
+
+@pytest.mark.usefixtures("left")
+def test_who_attaches_only_to_look_passes_nothing_on(on_terminal: OnTerminal) -> None:
+    looking, typing = on_terminal("attach", "one", "--read-only"), on_terminal("attach", "one")
+    looking.expect(b"ready")
+    looking.type(b"never\r")
+    typing.expect(b"ready")
+    typing.type(b"seen\r")
+    looking.expect(b"got seen")
+    assert b"never" not in looking.shown
+    looking.type(b"\x1d")
+    assert looking.end() == 0
+
+
+def test_all_who_are_attached_are_told_how_the_process_ended(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    host = on_terminal("new", "one", *ENDS)
+    host.expect(b"ready")
+    looking = on_terminal("attach", "one")
+    looking.expect(b"ready")
+    looking.type(b"\r")
+    for each in (host, looking):
+        assert each.end() == 3
+        assert b"one ended with exit code 7: error." in each.shown
+    assert spinney("show", "one", "--json").json["status"] == "error"
+
+
+def test_who_is_left_when_the_owner_detached_records_how_the_process_ended(
+    spinney: Spinney, on_terminal: OnTerminal, repository: Path
+) -> None:
+    host = on_terminal("new", "one", *ENDS)
+    host.expect(b"ready")
+    looking = on_terminal("attach", "one")
+    looking.expect(b"ready")
+    host.type(b"\x1d")
+    assert host.end() == 0
+    looking.type(b"\r")
+    assert looking.end() == 3
+    assert b"one ended with exit code 7: error." in looking.shown
+    assert '"status": "error"' in (repository / STATE).read_text()
+
+
+@pytest.mark.usefixtures("left")
+def test_who_is_attached_is_told_that_the_session_was_destroyed(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    attached = on_terminal("attach", "one")
+    attached.expect(b"ready")
+    assert spinney("rm", "one").code == 0
+    attached.end()
+    assert b"one ended with signal 15" in attached.shown
+    assert b"Traceback" not in attached.shown
+
+
+@pytest.mark.parametrize("arguments", [("attach",), ("tail",), ("send", "text"), ("keys", "Up")])
+def test_a_session_without_a_process_is_neither_shown_nor_typed_into(
+    spinney: Spinney, on_terminal: OnTerminal, arguments: tuple[str, ...]
+) -> None:
+    spinney("new", "one", "--no-attach")
+    command, *rest = arguments
+    terminal = on_terminal(command, "one", *rest)
+    assert terminal.end() == 1
+    assert b"[SESSION_NOT_RUNNING]" in terminal.shown
+
+
+def test_a_terminal_that_only_its_host_can_show_is_named(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    on_terminal("--set", "terminal=pty", "new", "one", *WORK).expect(b"ready")
+    refused = spinney("tail", "one")
+    assert refused.code == 1
+    assert refused.err.endswith("[TERMINAL_ELSEWHERE]\n")
+    assert spinney("show", "one", "--json").json["spinney"]["holder"] == "held"
+
+
+@pytest.mark.usefixtures("left")
+def test_a_process_that_nobody_hosts_is_nothing_that_doctor_finds_wrong(spinney: Spinney) -> None:
+    assert spinney("doctor") == Outcome(0, "", "spinney: All is well.\n")
+
+
+def test_stop_ends_a_process_that_nobody_hosts(spinney: Spinney, left: int) -> None:
+    assert spinney("stop", "one") == Outcome(0, "", "spinney: one is stopped.\n")
+    assert not _lives(left)
+    assert spinney("show", "one", "--json").json["status"] == "stopped"
+
+
+def test_restart_gives_a_session_a_new_process(spinney: Spinney, left: int) -> None:
+    restarted = spinney("restart", "one", "--detach")
+    assert restarted.code == 0
+    assert "one runs." in restarted.err
+    assert not _lives(left)
+    assert _lives(_pid(spinney))
+
+
+def test_restart_takes_a_session_from_the_command_that_runs_it(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    owner = on_terminal("new", "one", *WORK)
+    owner.expect(b"ready")
+    again = on_terminal("restart", "one", "--", "sh", "-c", "echo again; read line")
+    again.expect(b"again")
+    assert owner.end() == 0
+    again.type(b"\r")
+    assert again.end() == 0
+
+
+def test_resume_does_not_touch_a_process_that_runs_on(spinney: Spinney, left: int) -> None:
+    refused = spinney("resume", "one", "--detach")
+    assert refused.code == 1
+    assert refused.err.endswith("[SESSION_RUNNING]\n")
+    assert _pid(spinney) == left
+    assert _lives(left)
+
+
+def test_a_host_that_has_not_adopted_a_process_does_not_replace_it(
+    spinney: Spinney, left: int, repository: Path
+) -> None:
+    async def resume() -> str:
+        config = ManagerConfig(workspace=repository, terminal="keeper")
+        async with SessionManager(config, restore=False) as manager:
+            (session,) = manager.get_all_sessions()
+            with pytest.raises(Exception, match="running already") as caught:
+                await manager.resume_session(session.id)
+            return str(getattr(caught.value, "code", ""))
+
+    assert anyio.run(resume) == "SESSION_RUNNING"
+    assert _lives(left)
+
+
+def test_who_has_looked_at_a_process_can_still_end_it(
+    spinney: Spinney, left: int, repository: Path
+) -> None:
+    async def look_and_stop() -> None:
+        config = ManagerConfig(workspace=repository, terminal="keeper")
+        async with SessionManager(config, restore=False) as manager:
+            (session,) = manager.get_all_sessions()
+            await manager.open_terminal(session.id)
+            await manager.stop_session(session.id)
+
+    anyio.run(look_and_stop)
+    assert not _lives(left)
+    assert spinney("show", "one", "--json").json["status"] == "stopped"
+
+
+def test_resume_all_starts_what_is_idle_and_nothing_else(spinney: Spinney, left: int) -> None:
+    for name in ("two", "three"):
+        spinney("new", name, "--no-attach", *WORK)
+    spinney("stop", "three")
+    resumed = spinney("resume", "--all")
+    assert (resumed.code, resumed.err) == (0, "spinney: two runs.\n")
+    assert _pid(spinney) == left
+    statuses = {each["name"]: each["status"] for each in spinney("ls", "--json").json}
+    assert statuses == {"one": "active", "two": "active", "three": "stopped"}
+
+
+def test_resume_all_goes_on_where_one_cannot_be_started(spinney: Spinney) -> None:
+    spinney("new", "one", "--no-attach", "--", "no-such-command-at-all")
+    spinney("new", "two", "--no-attach", *WORK)
+    resumed = spinney("resume", "--all")
+    assert resumed.code == 1
+    assert "[COMMAND_NOT_FOUND]" in resumed.err
+    assert resumed.err.endswith("spinney: two runs.\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("one", "--all"), ("--all", "--", "sh")])
+def test_resume_takes_one_session_or_all(spinney: Spinney, arguments: tuple[str, ...]) -> None:
+    assert spinney("resume", *arguments).code == 2
+
+
+@pytest.mark.usefixtures("left")
+def test_send_types_text_and_enter(spinney: Spinney, on_terminal: OnTerminal) -> None:
+    shown = on_terminal("tail", "-f", "one")
+    assert spinney("send", "one", "hello") == Outcome(0, "", "")
+    shown.expect(b"got hello\r")
+    spinney("send", "--no-enter", "one", "half a ")
+    spinney("send", "one", "line\nand another")
+    shown.expect(b"got half a line\r")
+    shown.expect(b"got and another\r")
+
+
+def test_what_a_host_runs_is_typed_into_and_shown_while_the_host_goes_on(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    host = on_terminal("new", "one", *WORK)
+    host.expect(b"ready")
+    before = spinney("show", "one", "--json").json["spinney"]["owner"]
+    spinney("send", "one", "hello")
+    host.expect(b"got hello")
+    assert "got hello" in spinney("tail", "one").out
+    after = spinney("show", "one", "--json").json
+    assert (after["spinney"]["holder"], after["spinney"]["owner"]) == ("held", before)
+    host.type(b"still here\r")
+    host.expect(b"got still here")
+
+
+@pytest.mark.usefixtures("left")
+def test_keys_are_pressed_by_name(spinney: Spinney) -> None:
+    assert spinney("keys", "one", "h", "i", "Enter").code == 0
+    assert spinney("keys", "one", "C-c").code == 0
+    assert spinney("wait", "one", "--timeout", "60", "--json").json["spinney"]["exit"] == {
+        "code": None,
+        "signal": signal.SIGINT,
+    }
+
+
+def test_arrows_are_sent_as_the_program_has_asked_for(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    script = r"printf '\033[?1hready'; stty raw -echo; printf set; dd bs=1 count=3 2>&- | od -c"
+    spinney("new", "one", "--detach", "--", "sh", "-c", script)
+    shown = on_terminal("tail", "-f", "one")
+    shown.expect(b"readyset")
+    spinney("keys", "one", "Up")
+    shown.expect(b"033   O   A")
+
+
+def test_an_unknown_key_is_refused_with_the_nearest(spinney: Spinney, left: int) -> None:
+    refused = spinney("keys", "one", "a", "Entr")
+    assert refused.code == 2
+    assert "Did you mean 'Enter'?" in refused.err
+    assert "got" not in spinney("tail", "one").out
+    assert _lives(left)
+
+
+@pytest.mark.usefixtures("left")
+def test_tail_prints_what_is_kept_or_the_last_lines_as_they_were_written(
+    spinney: Spinney, on_terminal: OnTerminal
+) -> None:
+    shown = on_terminal("tail", "-f", "one")
+    spinney("send", "one", "x")
+    shown.expect(b"got x\r")
+    assert spinney("tail", "one").out == "ready\r\nx\r\ngot x\r\n"
+    assert spinney("tail", "-n", "1", "one").out == "got x\r\n"
+    assert spinney("tail", "-n", "2", "one").out == "x\r\ngot x\r\n"
+    assert spinney("tail", "-n", "0", "one").out == ""
+
+
+def test_tail_follows_until_the_process_ends(spinney: Spinney, on_terminal: OnTerminal) -> None:
+    spinney("new", "one", "--detach", *ENDS)
+    shown = on_terminal("tail", "--follow", "one")
+    shown.expect(b"ready")
+    spinney("send", "one", "")
+    assert shown.end() == 0
+
+
+@pytest.mark.usefixtures("left")
+def test_tail_ends_when_nobody_reads_what_it_prints(repository: Path) -> None:
+    command = [sys.executable, "-m", "spinney_cli", "tail", "-f", "one"]
+    with subprocess.Popen(command, cwd=repository, stdout=-1, stderr=-1) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert tail.stdout.read(5) == b"ready"
+        tail.stdout.close()
+        assert tail.stderr.read() == b""
+        assert tail.wait(30) == 128 + signal.SIGPIPE
+
+
+def test_tail_ends_by_a_signal_though_nobody_takes_what_it_prints(
+    spinney: Spinney, repository: Path
+) -> None:
+    more_than_a_pipe_holds = "echo ready; head -c 200000 /dev/zero | tr '\\0' x; read line"
+    spinney("new", "one", "--detach", "--", "sh", "-c", more_than_a_pipe_holds)
+    command = [sys.executable, "-m", "spinney_cli", "tail", "-f", "one"]
+    with subprocess.Popen(command, cwd=repository, stdout=-1) as tail:
+        assert tail.stdout is not None
+        assert os.read(tail.stdout.fileno(), 5) == b"ready"
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(30) == 130
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "stopped"), (7, "error")])
+def test_ls_shows_how_a_process_ended_that_nobody_hosted_and_writes_nothing(
+    spinney: Spinney, repository: Path, code: int, status: str
+) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", f"read line; exit {code}")
+    spinney("send", "one", "")
+    before = (repository / STATE).read_bytes()
+    waited = spinney("wait", "one", "--timeout", "60")
+    assert (waited.code, waited.out) == (3 if code else 0, f"{status}\n")
+    (listed,) = spinney("ls", "--json").json
+    assert (listed["status"], "ptyPid" in listed) == (status, False)
+    assert listed["spinney"]["exit"] == {"code": code, "signal": None}
+    assert (repository / STATE).read_bytes() == before
+    spinney("new", "two", "--no-attach")
+    assert f'"status": "{status}"' in (repository / STATE).read_text()
