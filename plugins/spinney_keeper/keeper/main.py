@@ -176,11 +176,11 @@ class Keeper:
         self._hosts.remove(host)
         self._loop.forget(host.socket.fileno())
         host.close()
-        if host.greeted:
-            self._tell_all(event="departed")
         self._hold()
         if host.windows:
             self._fit()
+        if host.greeted:
+            self._tell_all(event="departed")
 
     def _serve(self, host: Host) -> None:
         waited = host.waits

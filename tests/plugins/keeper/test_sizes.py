@@ -55,6 +55,7 @@ async def test_the_windows_of_a_host_that_is_gone_do_not_count(
             there = await second.adopt(record(here))
             await there.resize("viewer", HIGH)
             assert await size_of(there, tools) == both
+        await here.departed()
         assert await size_of(here, tools) == WIDE
 
 
