@@ -1,8 +1,9 @@
 """A host of processes that outlive it: ``python keeping.py WORKSPACE BACKEND COUNT COMMAND``.
 
-It starts the command in so many sessions, or goes on with those that there are, and says which:
-their ids, process ids, keepers and states. What they write it adds to files in ``WORKSPACE.seen``,
-from the byte on that is the next there; when all have ended it says so.
+It starts the command in so many sessions, or goes on with those that there are. What they write
+it adds to files in ``WORKSPACE.seen``, from the byte on that is the next there. Once it has caught
+up with all it says which they are: their ids, process ids, keepers and states; when all have ended
+it says so.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ import sys
 from pathlib import Path
 
 import anyio
+from anyio.abc import TaskStatus
 
 from spinney import ManagerConfig, SessionManager
 from spinney.ports import AttachMode, Chunk
 
 
-async def follow(manager: SessionManager, session_id: str, seen: Path) -> None:
+async def follow(
+    manager: SessionManager, session_id: str, seen: Path, *, task_status: TaskStatus[None]
+) -> None:
     with (seen / session_id).open("ab", buffering=0) as file:
         start = file.tell()
         terminal = manager.terminal(session_id)
         async with terminal.attach(start, AttachMode.LOSSLESS) as view:
-            assert view.offset == start
+            assert view.offset == start, f"{view.offset - start} bytes are lost"
             file.write(view.snapshot)
+            task_status.started()
             async for part in view:
                 assert isinstance(part, Chunk)
                 file.write(part.data)
@@ -39,11 +44,11 @@ async def keep(workspace: Path, count: int, command: str) -> None:
             for number in range(count):
                 await manager.create_session(f"s{number}", command=["sh", "-c", command])
         sessions = manager.get_all_sessions()
-        say([[s.id, s.pty_pid, (s.details.terminal_ref or {}).get("keeper"), s.status]
-             for s in sessions])  # fmt: skip
         async with anyio.create_task_group() as tasks:
             for session in sessions:
-                tasks.start_soon(follow, manager, session.id, seen)
+                await tasks.start(follow, manager, session.id, seen)
+            keepers = [(session.details.terminal_ref or {}).get("keeper") for session in sessions]
+            say([[s.id, s.pty_pid, k, s.status] for s, k in zip(sessions, keepers, strict=True)])
         say("end")
 
 

@@ -194,6 +194,10 @@ def says(packet):
     return lambda connection: connection.send(packet)
 
 
+def says_with_descriptors(packet):
+    return lambda connection: socket.send_fds(connection, [packet], [0, 0])
+
+
 def cut_off(connection):
     connection.recv(1 << 16)
     connection.send(b'{"seq": 0, "version": 1, "sess')
@@ -212,7 +216,7 @@ HELLO = b'{"seq": 0, "version": 1, "session": "s", "terminal": "t", "capacity": 
         (says(b"{}"), "lacks something|version"),
         (cut_off, "rubbish"),
         (says(HELLO), "version"),
-        (says(HELLO.replace(b'"version": 1', b'"version": 99')), "version"),
+        (says_with_descriptors(HELLO.replace(b'"version": 1', b'"version": 99')), "version"),
         (says(b'{"seq": 0, "error": "version", "versions": [99]}'), "refuses: version"),
         (lambda _: None, "does not answer"),
     ],
@@ -227,10 +231,7 @@ async def test_whatever_answers_in_place_of_a_keeper_is_an_error(
 
 
 async def test_descriptors_that_come_with_rubbish_are_closed(other, gone, its_path):
-    def answer(connection):
-        socket.send_fds(connection, [HELLO], [0, 0])
-
-    with served(its_path, answer) as connections:
+    with served(its_path, says_with_descriptors(HELLO)) as connections:
         async with other() as host:
             with pytest.raises(KeeperError, match="lacks something"):
                 await host.adopt(gone)
