@@ -184,10 +184,11 @@ class KeeperSpawner(TerminalSpawner):
         with suppress(OSError):
             os.kill(keeper, signal.SIGUSR1)
         with move_on_after(_FOUND_AGAIN):
-            while True:
+            while _is_alive(ref):
                 await sleep(_RETRY)
                 with suppress(FileNotFoundError, ConnectionRefusedError):
                     return await to_thread.run_sync(self._greeted, name)
+            return None
         raise KeeperError(f"The keeper {keeper} lives, but is not found; see {name}.")
 
     def _greeted(self, name: str) -> Greeted:
@@ -234,4 +235,5 @@ def _is_alive(ref: dict[str, Any]) -> bool:
         return False
     keeper = ref.get("keeper")
     stat = stat_of(keeper) if isinstance(keeper, int) else None
-    return stat is not None and stat.start_time == ref.get("keeperStart")
+    # Nobody may reap it: not every container has an init.
+    return stat is not None and stat.state != "Z" and stat.start_time == ref.get("keeperStart")
