@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -196,6 +198,19 @@ def test_a_terminal_that_only_its_host_can_show_is_named(
 @pytest.mark.usefixtures("left")
 def test_a_process_that_nobody_hosts_is_nothing_that_doctor_finds_wrong(spinney: Spinney) -> None:
     assert spinney("doctor") == Outcome(0, "", "spinney: All is well.\n")
+
+
+def test_a_session_whose_keeper_was_killed_is_shown_as_idle_and_can_be_resumed(
+    spinney: Spinney, repository: Path
+) -> None:
+    spinney("new", "one", "--detach", *WORK)
+    record = json.loads((repository / STATE).read_text())["spinney"]
+    (keeper,) = (int(found) for found in re.findall(r'"keeper": (\d+)', json.dumps(record)))
+    os.kill(keeper, signal.SIGKILL)
+    waited = spinney("wait", "one", "--timeout", "60")
+    assert (waited.code, waited.out) == (0, "idle\n")
+    assert spinney("resume", "one", "--detach").code == 0
+    assert _lives(_pid(spinney))
 
 
 def test_stop_ends_a_process_that_nobody_hosts(spinney: Spinney, left: int) -> None:
