@@ -82,6 +82,21 @@ async def adopt(parts: Parts, session: Session) -> Terminal | None:
         return await spawner.adopt(session)
 
 
+async def reach(parts: Parts, session_id: SessionId) -> Terminal:
+    """Return the terminal of a session, wherever its process runs.
+
+    Raises:
+        SessionNotFoundError: there is no such session.
+        SessionNotRunningError: it has no process that can be reached from here.
+    """
+    if session_id not in parts.running:
+        await parts.ledger.refresh()
+        terminal = await adopt(parts, await parts.ledger.need(session_id))
+        if terminal is not None:
+            return terminal
+    return parts.terminal(session_id)
+
+
 def can_be_adopted(parts: Parts, session: Session) -> bool:
     """Tell whether the recorded process of ``session`` is one that outlives its host."""
     name = session.details.terminal

@@ -18,6 +18,7 @@ from spinney._ledger import Ledger
 from spinney._markers import Markers
 from spinney._tasks import Task, Tasks
 from spinney.config import ManagerConfig
+from spinney.errors import SessionNotRunningError
 from spinney.events import SessionStatusChanged
 from spinney.logs import log
 from spinney.model import Session, SessionId
@@ -55,6 +56,18 @@ class Parts:
     def workspace(self) -> str:
         """Absolute path of the workspace."""
         return str(self.config.workspace)
+
+    def terminal(self, session_id: SessionId) -> Terminal:
+        """Return the terminal of a session whose process runs here, or ran here last.
+
+        Raises:
+            SessionNotRunningError: none did.
+        """
+        running = self.running.get(session_id)
+        terminal = running.terminal if running else self.ended.get(session_id)
+        if terminal is None:
+            raise SessionNotRunningError(session_id)
+        return terminal
 
     def follow(self) -> None:
         """Take over from now on what other processes change, as it happens."""

@@ -24,7 +24,7 @@ from spinney._lifespan import Lifespan
 from spinney._loading import PluginRecord
 from spinney._parts import Parts
 from spinney.config import ManagerConfig
-from spinney.errors import ManagerClosedError, SessionNotRunningError
+from spinney.errors import ManagerClosedError
 from spinney.model import AtStake, Session, SessionId, SessionStatus, Source, now
 from spinney.ports import Conclusion, Holder, Size, Terminal
 
@@ -322,11 +322,7 @@ class SessionManager:
         Raises:
             SessionNotRunningError: this manager has run none for it.
         """
-        running = self._parts.running.get(session_id)
-        terminal = running.terminal if running else self._parts.ended.get(session_id)
-        if terminal is None:
-            raise SessionNotRunningError(session_id)
-        return terminal
+        return self._parts.terminal(session_id)
 
     async def open_terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session, also where another process runs it, or nobody does.
@@ -339,13 +335,7 @@ class SessionManager:
             SessionNotRunningError: it has no process, or one that only its own host can show.
             TerminalError: it cannot be reached.
         """
-        if session_id not in self._parts.running:
-            await self._parts.ledger.refresh()
-            session = await self._parts.ledger.need(session_id)
-            terminal = await _ownership.adopt(self._parts, session)
-            if terminal is not None:
-                return terminal
-        return self.terminal(session_id)
+        return await _ownership.reach(self._parts, session_id)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process that this manager runs for a session has ended.
