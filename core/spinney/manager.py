@@ -317,7 +317,7 @@ class SessionManager:
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs, or ran last.
 
-        After its process has ended it still shows the output that it kept.
+        After the end it still shows the output that it kept.
 
         Raises:
             SessionNotRunningError: this manager has run none for it.
@@ -325,14 +325,12 @@ class SessionManager:
         return self._parts.terminal(session_id)
 
     async def open_terminal(self, session_id: SessionId) -> Terminal:
-        """Return the terminal of a session, also where another process runs it, or nobody does.
+        """Return the terminal of a session, also where another host runs it, or nobody does.
 
-        That needs a terminal provider whose processes outlive their host. Whoever runs the session
-        goes on doing so; several may look and write at once.
+        That needs a terminal provider whose processes outlive their host; several may use it.
 
         Raises:
-            SessionNotFoundError: there is no such session.
-            SessionNotRunningError: it has no process, or one that only its own host can show.
+            SessionNotFoundError, SessionNotRunningError: there is nothing that can be shown here.
             TerminalError: it cannot be reached.
         """
         return await _ownership.reach(self._parts, session_id)
