@@ -20,13 +20,13 @@ CASES: dict[str, tuple[str, str]] = {
     **{f"lifecycle:{plugin.name}": (plugin.promise, "") for plugin in LIFECYCLE},
 }
 """The promise that each mutant breaks, and the case that shows it."""
-ORIGINALS = {
-    "store": "store:json",
-    "workspace": "workspace:git",
-    "recovery": "recovery:git",
-    "terminal": "terminal:pty",
-    "lifecycle": "lifecycle:log",
+ORIGINALS: dict[str, list[str]] = {
+    "lifecycle:log": [f"lifecycle:{plugin.name}" for plugin in LIFECYCLE],
 }
+"""The mutants of each provider."""
+for mutant in PROVIDERS:
+    subject = f"{mutant.role}:{mutant.original().name}"
+    ORIGINALS.setdefault(subject, []).append(f"{mutant.role}:{mutant.name}")
 BY_NAME = ("--pyargs", "spinney_testing")
 BY_CLASS = {
     "a newer version is refused and not touched": (
@@ -70,21 +70,21 @@ def test_a_mutant_breaks_the_promise_meant_for_it(subject: str, tmp_path: Path, 
     assert [name for name, row in rows.items() if row["outcome"] == "broken"] == [promise]
 
 
-@pytest.mark.parametrize("role", ORIGINALS)
+@pytest.mark.parametrize("original", ORIGINALS)
 def test_the_original_keeps_every_promise_that_a_mutant_breaks(
-    role: str, tmp_path: Path, run: Run
+    original: str, tmp_path: Path, run: Run
 ) -> None:
     # What a mutant hides the original declares: that promise does not apply to it.
     hidden = {mutant.promise for mutant in PROVIDERS if mutant.hides}
     cases: defaultdict[str, set[str]] = defaultdict(set)
-    for subject, (promise, case) in CASES.items():
-        if subject.startswith(f"{role}:") and promise not in hidden:
+    for promise, case in (CASES[subject] for subject in ORIGINALS[original]):
+        if promise not in hidden:
             cases[promise].add(case)
     outcomes = {}
     for tests in (BY_NAME, *BY_CLASS.values()):
         some = {p: c for p, c in cases.items() if BY_CLASS.get(p, BY_NAME) == tests}
         if some:
-            rows = reported(tmp_path, ORIGINALS[role], some, run)
+            rows = reported(tmp_path, original, some, run)
             outcomes |= {promise: rows[promise]["outcome"] for promise in some}
     assert outcomes.keys() == cases.keys()
     assert set(outcomes.values()) == {"kept"}, outcomes

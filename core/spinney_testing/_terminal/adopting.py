@@ -165,8 +165,7 @@ def recorded(session: Session, terminal: Terminal) -> Session:
 async def adopted(spawner: TerminalSpawner, session: Session) -> Terminal:
     """Return the terminal of ``session``, which there must be."""
     terminal = await spawner.adopt(session)
-    if terminal is None:
-        pytest.fail("there is nothing to adopt")
+    assert terminal is not None, "there is nothing to adopt"
     return terminal
 
 

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import pytest
 
 from spinney.model import Session
 from spinney.ports import Chunk, Gap, Size, SpawnRequest, Terminal, TerminalSpawner
@@ -70,8 +69,7 @@ async def spawning(spawner: TerminalSpawner, workspace: Path) -> AsyncIterator[S
 
 def data_of(part: Chunk | Gap) -> bytes:
     """Return the data of ``part``, which must not be a gap."""
-    if isinstance(part, Gap):
-        pytest.fail(f"{part} in output that was read in time")
+    assert not isinstance(part, Gap), f"{part} in output that was read in time"
     return part.data
 
 
@@ -93,5 +91,5 @@ async def shown(terminal: Terminal, text: bytes) -> None:
             while text not in seen:
                 part = await anext(following, None)
                 if part is None:
-                    pytest.fail(f"{text!r} never came; only {seen!r}")
+                    raise AssertionError(f"{text!r} never came; only {seen!r}")
                 seen += data_of(part)

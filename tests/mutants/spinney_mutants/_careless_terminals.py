@@ -42,6 +42,23 @@ def prefers_the_host(environment: Part) -> Part:
     return careless
 
 
+def takes_them_along(close: Part) -> Part:
+    def careless(self: Any) -> None:
+        for terminal in self._terminals:
+            with suppress(ProcessLookupError):
+                os.kill(terminal.pid, signal.SIGKILL)
+        close(self)
+
+    return careless
+
+
+def shows_all_from_the_start(attach: Part) -> Part:
+    def careless(self: Any, from_offset: int | None = None, *arguments: Any, **named: Any) -> Any:
+        return attach(self, None, *arguments, **named)
+
+    return careless
+
+
 def does_nothing(_: Part) -> Part:
     async def careless(*_: Any) -> None:
         pass

@@ -31,6 +31,32 @@ class WrappedSpawner(TerminalSpawner):
         return await self.inner.sweep(session, grace)
 
 
+class WrappedKeeper(WrappedSpawner):
+    """Hands everything on; what outlives its host, too."""
+
+    async def adopt(self, session: Session) -> Terminal | None:
+        return await self.inner.adopt(session)
+
+
+class FindsNothing(WrappedKeeper):
+    async def adopt(self, session: Session) -> Terminal | None:
+        return None
+
+
+class SweepsInSilence(WrappedKeeper):
+    async def sweep(self, session: Session, grace: float) -> SweepReport:
+        await self.inner.sweep(session, grace)
+        return SweepReport()
+
+
+class StartsOver(WrappedKeeper):
+    async def adopt(self, session: Session) -> Terminal | None:
+        await self.inner.sweep(session, 0)
+        command = ("sh", "-c", "while read -r line; do echo got $line; done")
+        workspace = self.inner._workspace
+        return await self.inner.spawn(SpawnRequest(session.id, command, workspace, workspace))
+
+
 class ForgetsVariables(WrappedSpawner):
     async def spawn(self, request: SpawnRequest) -> Terminal:
         return await self.inner.spawn(replace(request, env={}))

@@ -38,14 +38,22 @@ class Mutant:
     """The parameter of the promise's test that shows it, where the whole would take minutes."""
     hides: frozenset[Capability] = frozenset()
     """Capabilities that it has and does not declare."""
+    plugin: str = ""
+    """The plugin whose provider is broken, if not the usual one of the role."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process by name: what is broken need not be picklable."""
         return _named, (self.role, self.name)
 
+    def original(self) -> ProviderSpec:
+        """Return the provider that is broken here, as it is."""
+        plugin = importlib.import_module(self.plugin or _ORIGINALS[self.role])
+        (spec,) = (spec for spec in plugin.spinney_providers() if spec.role is self.role)
+        return spec
+
     def spec(self) -> ProviderSpec:
         """Return the provider under the name of the mutant."""
-        original = _original(self.role)
+        original = self.original()
         capabilities = original.capabilities - self.hides
         return replace(original, name=self.name, factory=self.open, capabilities=capabilities)
 
@@ -53,14 +61,8 @@ class Mutant:
     async def open(self, options: Any, context: ProviderContext) -> AsyncIterator[Any]:
         """Open the original, broken for as long."""
         with replaced(self.replaces):
-            async with _original(self.role).factory(options, context) as provider:
+            async with self.original().factory(options, context) as provider:
                 yield self.wraps(provider, context) if self.wraps else provider
-
-
-def _original(role: Role) -> ProviderSpec:
-    plugin = importlib.import_module(_ORIGINALS[role])
-    (spec,) = (spec for spec in plugin.spinney_providers() if spec.role is role)
-    return spec
 
 
 def _named(role: Role, name: str) -> Mutant:

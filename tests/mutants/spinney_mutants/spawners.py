@@ -11,6 +11,8 @@ from spinney_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.TERMINAL)
 _TERMINAL = "spinney_pty._terminal:PtyTerminal"
+_keeper = partial(Mutant, Role.TERMINAL, plugin="spinney_keeper")
+_KEPT = "spinney_keeper._terminal:KeeperTerminal"
 
 SPAWNERS = (
     _mutant(
@@ -201,5 +203,42 @@ SPAWNERS = (
         "A spawn that is refused leaves the terminal open that it had made.",
         "a refused spawn leaves nothing",
         wraps=wrapped.LeaksWhenRefusing,
+    ),
+    _keeper(
+        "takes-them-along",
+        "When the provider is closed its processes end.",
+        "closing the provider leaves its processes running",
+        replaces={"spinney_keeper._spawner:KeeperSpawner.close": careless.takes_them_along},
+    ),
+    _keeper(
+        "starts-over",
+        "What it gives for adopted is a new process.",
+        "a process of a killed host is adopted",
+        wraps=wrapped.StartsOver,
+    ),
+    _keeper(
+        "shows-all-from-the-start",
+        "A viewer that has seen a part is shown it again.",
+        "its output goes on at the byte where it stopped",
+        replaces={f"{_KEPT}.attach": careless.shows_all_from_the_start},
+    ),
+    _keeper(
+        "one-host-alone",
+        "Where one host has a process no other can have it.",
+        "two hosts see and write at once",
+        wraps=wrapped.FindsNothing,
+    ),
+    _keeper(
+        "tells-it-for-ever",
+        "How a process ended is told also after somebody has taken note.",
+        "how a process ended while no host was there is told until it is collected",
+        replaces={f"{_KEPT}.collect": careless.does_nothing},
+        case="exit",
+    ),
+    _keeper(
+        "sweeps-in-silence",
+        "A sweep does not say what it has ended.",
+        "sweeping ends also what could be adopted",
+        wraps=wrapped.SweepsInSilence,
     ),
 )

@@ -100,6 +100,14 @@ async def test_a_lossless_viewer_that_leaves_holds_nothing_up(
             assert (await terminal.exited()).code == 0
 
 
+async def test_whoever_is_asked_to_end_may_say_a_lot_though_a_viewer_sleeps(small, shell, tools):
+    script = f"trap '{COUNT.format(LAST)}; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
+    terminal = await shell(script, of=small)
+    async with terminal.attach(mode=LOSSLESS):
+        await tools.see(terminal, b"ready")
+        assert (await terminal.terminate(tools.patience / 2)).code == 3
+
+
 async def test_a_lossless_viewer_of_a_host_that_is_killed_holds_nothing_up(
     start_host, spawner, tools
 ):
