@@ -301,7 +301,7 @@ def test_a_command_that_nobody_could_continue_goes_on_at_once(new: Callable[...,
     outer.expect(rb"\x1b\[\?2004l")
     outer.expect(rb"\x1b\[\?2004h")
     outer.type(b"hello\r")
-    outer.expect(rb"hello\r\nhello\r\n")
+    outer.expect(rb"(?s)hello.*hello")  # each may come as it is, or as part of the screen
     outer.type(b"\x1d")
     assert outer.wait() == 0
 

@@ -284,8 +284,10 @@ def test_resume_all_starts_what_is_idle_and_nothing_else(spinney: Spinney, left:
     resumed = spinney("resume", "--all")
     assert (resumed.code, resumed.err) == (0, "spinney: two runs.\n")
     assert _pid(spinney) == left
-    statuses = {each["name"]: each["status"] for each in spinney("ls", "--json").json}
-    assert statuses == {"one": "active", "two": "active", "three": "stopped"}
+    assert {each["name"] for each in spinney("ls", "--json").json if "ptyPid" in each} == {
+        "one",
+        "two",
+    }
 
 
 def test_resume_all_goes_on_where_one_cannot_be_started(spinney: Spinney) -> None:
