@@ -1,4 +1,4 @@
-"""What every test has: both anyio backends, logging and SIGINT as a fresh process has them."""
+"""What every test has: both anyio backends, logging and signals as a fresh process has them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """Who starts the tests in the background may have SIGINT ignored; programs obey that."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Who starts the tests may ignore signals, as nohup and ``&`` do; programs obey that."""
+    heeded = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    ignored = [number for number in heeded if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, heeded[number])
     yield
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(autouse=True)
