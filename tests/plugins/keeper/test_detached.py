@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from spinney.ports import Size
 from spinney_keeper import _starting
 from spinney_unix.processes import stat_of
 
@@ -49,7 +48,7 @@ async def test_it_holds_no_more_descriptors_than_it_needs(shell, other, record, 
     for _ in range(5):
         async with other() as host:
             await host.adopt(record(terminal))
-    await terminal.resize("me", Size(20, 70))  # it has seen by then that they left
+    await terminal.departed(4)
     assert len(os.listdir(f"/proc/{keeper_of(terminal)}/fd")) == before
 
 

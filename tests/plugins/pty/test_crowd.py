@@ -106,12 +106,12 @@ async def test_it_has_its_turn_although_all_around_is_cancelled(
     monkeypatch.setattr(_terminal, "_HANGUP_GRACE", 5.0)
     with anyio.CancelScope() as scope:
         async with opened() as spawner:
-            script = f"trap '' HUP; {WRITE.format(100_000)}"
+            script = f"trap '' HUP; {WRITE.format(1_000_000)}"
             terminal = await spawner.spawn(request_for("sh", "-c", script))
             await gap.begun.wait()
             scope.cancel()
             gap.over.set()
-    assert terminal._output.ring.end == 100_000
+    assert terminal._output.ring.end == 1_000_000
 
 
 async def test_nothing_is_lost_in_a_crowd(spawner, request_for, monkeypatch):

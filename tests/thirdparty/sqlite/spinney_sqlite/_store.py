@@ -81,14 +81,27 @@ class SqliteStore(SessionStore):
                 raise StoreBusyError(f"{self._path} is locked by another process.") from error
             raise StoreError(f"{self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise CorruptStoreError(str(self._path), str(error), self._token()) from error
+            raise self._corrupt(error) from error
         finally:
             database.close()
+
+    def _corrupt(self, error: Exception) -> StoreError:
+        try:
+            return CorruptStoreError(str(self._path), str(error), self._token())
+        except FileNotFoundError:
+            return StoreBusyError(f"{self._path} is being repaired by another process.")
 
     def _token(self) -> str:
         return sha256(self._path.read_bytes()).hexdigest()
 
     def _load(self) -> Snapshot:
+        try:
+            return self._found()
+        except (CorruptStoreError, StoreBusyError):
+            with locked(self._lock):  # whoever repairs it has finished
+                return self._found()
+
+    def _found(self) -> Snapshot:
         if not self._path.exists():
             return Snapshot(integrity=Integrity.MISSING)
         with self._database("BEGIN") as database:
