@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS reservation (id TEXT PRIMARY KEY, record TEXT) WITHOU
 """
 
 
+class _BeingRepairedError(StoreBusyError):
+    """The damaged file has just been put aside."""
+
+
 class SqliteStore(SessionStore):
     """Opens the database anew for each operation, in a thread: it waits for locks."""
 
@@ -89,7 +93,7 @@ class SqliteStore(SessionStore):
         try:
             return CorruptStoreError(str(self._path), str(error), self._token())
         except FileNotFoundError:
-            return StoreBusyError(f"{self._path} is being repaired by another process.")
+            return _BeingRepairedError(f"{self._path} is being repaired by another process.")
 
     def _token(self) -> str:
         return sha256(self._path.read_bytes()).hexdigest()
@@ -97,7 +101,7 @@ class SqliteStore(SessionStore):
     def _load(self) -> Snapshot:
         try:
             return self._found()
-        except (CorruptStoreError, StoreBusyError):
+        except _BeingRepairedError:
             with locked(self._lock):  # whoever repairs it has finished
                 return self._found()
 
