@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
@@ -21,6 +22,7 @@ import pytest
 import spinney_keeper
 from spinney.model import Session
 from spinney.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
+from spinney_keeper import _starting
 from spinney_testing._samples import a_session
 
 HOST = Path(__file__).with_name("host.py")
@@ -103,6 +105,17 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have coverage follow keepers too: they load no site, in which it would start itself."""
+    variables = [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]
+    if variables:
+        start = "import sys; sys.path.append({!r}); import coverage; coverage.process_startup(); "
+        program = start.format(sysconfig.get_path("purelib")) + _starting._PROGRAM
+        monkeypatch.setattr(_starting, "_PROGRAM", program)
+        monkeypatch.setattr(_starting, "_KEPT", (*_starting._KEPT, *variables))
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,11 @@ LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
 ITS_OWN = ("/dev/null", "/dev/pt", "/memfd:", "socket:", "anon_inode:")
 
 
+@pytest.fixture
+def counted() -> None:
+    """Nobody follows a keeper here: what it loads and has shall be all its own."""
+
+
 def test_it_loads_nothing_but_the_standard_library():
     program = _starting._PROGRAM.replace("main()", LIST)
     assert program != _starting._PROGRAM
