@@ -28,8 +28,6 @@ from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
 from spinney_unix.readiness import Bell, Latch, Readiness
 
 _ENDED = "The process has ended; resume its session first."
-_APPROACHES = 256
-"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
 
 
 class KeeperTerminal(Terminal):
@@ -153,14 +151,7 @@ class KeeperTerminal(Terminal):
 
     async def screen(self, size: Size | None = None) -> Screen:
         """Return the screen as it is; see ``Terminal.screen`` and :class:`Picture`."""
-        picture = self._output.picture
-        await lowlevel.checkpoint()
-        for _ in range(_APPROACHES):
-            if picture.is_near:
-                break
-            picture.approach()
-            await lowlevel.checkpoint()
-        return picture.screen(size)
+        return await self._output.picture.shown(size)
 
     async def foreground(self) -> Foreground | None:
         """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""

@@ -27,20 +27,18 @@ from spinney_pty._input import Input
 from spinney_pty._leader import Leader
 from spinney_pty._output import Output, Pumped, Viewer
 from spinney_pty._windows import Windows
-from spinney_pty.options import SizePolicy
 from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import ask_to_end, end_all, hang_up
 from spinney_unix.foreground import foreground
 from spinney_unix.processes import Process, environ_of, stat_of
 from spinney_unix.readiness import Latch
+from spinney_unix.sizes import SizePolicy
 
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
 _LATE = 64 * 1024
 """Bytes after the exit that still count then; a kernel holds back less."""
 _HANGUP_GRACE = 0.5
-_APPROACHES = 256
-"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
 _CLOSE_LIMIT = 10.0
 
 
@@ -162,14 +160,7 @@ class PtyTerminal(Terminal):
 
     async def screen(self, size: Size | None = None) -> Screen:
         """Return the screen as it is; see ``Terminal.screen`` and :class:`Picture`."""
-        picture = self._output.picture
-        await lowlevel.checkpoint()
-        for _ in range(_APPROACHES):
-            if picture.is_near:
-                break
-            picture.approach()
-            await lowlevel.checkpoint()
-        return picture.screen(size)
+        return await self._output.picture.shown(size)
 
     async def foreground(self) -> Foreground | None:
         """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""

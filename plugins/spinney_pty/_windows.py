@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spinney.ports import Size
-from spinney_pty.options import SizePolicy
+from spinney_unix.sizes import SizePolicy
 
 
 class Windows:

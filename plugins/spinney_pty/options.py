@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from spinney.config import Options
-
-
-class SizePolicy(StrEnum):
-    """Whose window gives a terminal its size if several viewers tell theirs."""
-
-    LATEST = "latest"
-    """That of the viewer who told it last."""
-    SMALLEST = "smallest"
-    """As many rows and columns as every viewer can show."""
+from spinney_unix.sizes import SizePolicy
 
 
 class PtyOptions(Options):

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
 
+from anyio import lowlevel
+
 from spinney.ports import Resize, Screen, Size
 from spinney_unix.vt import SPECIAL, TAIL_A_CELL, Emulator, render
 
@@ -24,6 +26,8 @@ _RATE = 1_000_000
 _SLICE = 8 * 1024
 """Bytes that are interpreted without a pause: some milliseconds."""
 _MOST_LEFT = 16 * _SLICE
+_APPROACHES = 256
+"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
 _MOST_ROWS, _MOST_COLUMNS = 500, 1000
 """What there is of a window that claims to be larger; a process may ask for 65535 by 65535."""
 
@@ -103,6 +107,16 @@ class Picture:
         """Interpret some of what is left: plain text of any length, and one slice."""
         self._pass_over()
         self._advance(min(self._ring.end, self.at + _SLICE))
+
+    async def shown(self, size: Size | None) -> Screen:
+        """Return the screen, as :meth:`screen`; the event loop has its turns meanwhile."""
+        await lowlevel.checkpoint()
+        for _ in range(_APPROACHES):
+            if self.is_near:
+                break
+            self.approach()
+            await lowlevel.checkpoint()
+        return self.screen(size)
 
     def screen(self, size: Size | None) -> Screen:
         """Return the screen at the end of the ring, for a terminal of ``size``."""

@@ -6,7 +6,7 @@ import pytest
 
 from spinney.ports import Size
 from spinney_pty._windows import Windows
-from spinney_pty.options import SizePolicy
+from spinney_unix.sizes import SizePolicy
 
 WIDE, HIGH = Size(20, 100), Size(40, 60)
 
