@@ -13,7 +13,9 @@ HOOKS = "every hook is implemented as specified"
 
 
 def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "--pyargs", "spinney_testing", *options]
+    # In the directory that all runs share, this one would clear up after those before it.
+    own = f"--basetemp={tmp_path / 'own'}"
+    command = [sys.executable, "-m", "pytest", "-q", own, "--pyargs", "spinney_testing", *options]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
 
 

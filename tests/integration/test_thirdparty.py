@@ -214,9 +214,10 @@ def test_two_providers_of_one_name_matter_only_to_who_chooses_it(host: Any) -> N
 
 @pytest.mark.requirement("R6.6")
 @pytest.mark.parametrize("stranger", ["sqlite", "counting", "policy"])
-def test_a_stranger_runs_the_shipped_suites(run: Any, stranger: str) -> None:
+def test_a_stranger_runs_the_shipped_suites(run: Any, tmp_path: Path, stranger: str) -> None:
     tests = str(STRANGERS / stranger / "tests")
     quick = ("-m", "not faults")  # those are the stranger's own tox environment
     arguments = ["-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider", *quick, tests]
-    done = run("-m", "pytest", *arguments, f"--rootdir={tests}", installed=(stranger,))
+    places = (f"--rootdir={tests}", f"--basetemp={tmp_path / 'own'}")
+    done = run("-m", "pytest", *arguments, *places, installed=(stranger,))
     assert done.returncode == 0, done.stdout

@@ -37,7 +37,8 @@ def run(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         known = os.environ.get("PYTHONPATH")
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(site), known]))}
-        plain = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}")
+        own = f"--basetemp={tmp_path / 'own'}"  # not cleared up after, as what all runs share is
+        plain = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}", own)
         return subprocess.run(
             [sys.executable, "-m", "pytest", *plain, *arguments],
             capture_output=True,

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS reservation (id TEXT PRIMARY KEY, record TEXT) WITHOU
 
 
 class _BeingRepairedError(StoreBusyError):
-    """The damaged file has just been put aside."""
+    """The damaged file has just been replaced by another process."""
 
 
 class SqliteStore(SessionStore):
@@ -65,10 +65,13 @@ class SqliteStore(SessionStore):
         return self._claims.holder(session_id)
 
     @contextmanager
-    def _database(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+    def _database(
+        self, begin: str = "BEGIN IMMEDIATE", path: Path | None = None
+    ) -> Iterator[sqlite3.Connection]:
+        inode = self._inode()
         try:
             database = sqlite3.connect(
-                self._path,
+                path or self._path,
                 timeout=self._busy_timeout,
                 isolation_level=None,
                 check_same_thread=False,
@@ -85,15 +88,21 @@ class SqliteStore(SessionStore):
                 raise StoreBusyError(f"{self._path} is locked by another process.") from error
             raise StoreError(f"{self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise self._corrupt(error) from error
+            raise self._corrupt(error, inode) from error
         finally:
             database.close()
 
-    def _corrupt(self, error: Exception) -> StoreError:
-        try:
-            return CorruptStoreError(str(self._path), str(error), self._token())
-        except FileNotFoundError:
+    def _corrupt(self, error: Exception, inode: int | None) -> StoreError:
+        token = self._token()
+        if self._inode() != inode:  # the token may be the repaired file's
             return _BeingRepairedError(f"{self._path} is being repaired by another process.")
+        return CorruptStoreError(str(self._path), str(error), token)
+
+    def _inode(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _token(self) -> str:
         return sha256(self._path.read_bytes()).hexdigest()
@@ -127,10 +136,15 @@ class SqliteStore(SessionStore):
     def _replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         with locked(self._lock):
             if self._path.exists() and self._token() == token:
-                self._path.rename(self._path.with_suffix(f".{token[:12]}.corrupt"))
-                with self._database() as database:
+                repaired = self._path.with_suffix(".repaired")
+                repaired.unlink(missing_ok=True)
+                with self._database(path=repaired) as database:
                     _write(database, snapshot, snapshot.revision + 1)
                     database.execute("COMMIT")
+                aside = self._path.with_suffix(f".{token[:12]}.corrupt")
+                aside.unlink(missing_ok=True)
+                aside.hardlink_to(self._path)
+                repaired.replace(self._path)  # at no moment is there none, or half of one
         newest = self._load()
         return Committed(newest, newest.revision)
 
