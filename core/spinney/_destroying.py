@@ -30,7 +30,7 @@ async def stop(parts: Parts, session_id: SessionId) -> Session:
         if running is not None:
             await running.end(Ending.STOP)
             return await parts.ledger.need(session_id)
-        await take_over(parts, before)
+        before = await take_over(parts, before)
         try:
             session = await parts.ledger.amend(
                 session_id, lambda s: without_process(s, SessionStatus.STOPPED)

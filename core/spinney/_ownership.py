@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from anyio import fail_after, sleep
 
+from spinney._identity import this_process
 from spinney._parts import Parts
-from spinney._running import Ending
-from spinney.errors import ProviderNotFoundError, SessionOwnedError
+from spinney._running import Ending, Running
+from spinney.errors import ProviderNotFoundError, SessionOwnedError, TerminalError
+from spinney.logs import log
 from spinney.model import Details, Session, SessionId, SessionStatus, now
 from spinney.ports import MarkerState, SweepReport, Terminal
 from spinney.providers import Capability, Role, chosen_name
@@ -20,17 +22,19 @@ _RETRY = 0.05
 async def take_over(parts: Parts, session: Session) -> Session:
     """Make this process the owner of ``session``, with no process of it running any more.
 
-    An owner elsewhere is asked to stop it, through the store.
+    An owner elsewhere is asked to stop it, through the store. What a dead one left running is gone
+    on with and ended, so that its exit is known, or swept where it does not outlive its host.
 
     Raises:
         SessionOwnedError: the owner does not let go in time, or it cannot be told who it is.
         SessionNotFoundError: it was destroyed meanwhile.
     """
     running = parts.running.get(session.id)
+    if running is None:
+        await _claim(parts, session)
+        running = await _left_running(parts, session)
     if running is not None:
         await running.end(Ending.STOP, keep_claim=True)
-    else:
-        await _claim(parts, session)
     try:
         await parts.ledger.refresh()
         session = await parts.ledger.need(session.id)
@@ -40,6 +44,41 @@ async def take_over(parts: Parts, session: Session) -> Session:
         await parts.claims.give_back(session.id)
         raise
     return session
+
+
+async def _left_running(parts: Parts, session: Session) -> Running | None:
+    try:
+        await parts.ledger.refresh()
+        return await go_on(parts, await parts.ledger.need(session.id))
+    except TerminalError as error:
+        log.warning("session_not_adopted", session_id=session.id, reason=error)
+        return None
+    except BaseException:
+        await parts.claims.give_back(session.id)
+        raise
+
+
+async def go_on(parts: Parts, session: Session) -> Running | None:
+    """Run the process that a dead owner left, as this manager's; it must hold the claim.
+
+    Returns:
+        What runs it; None if there is no such process.
+
+    Raises:
+        TerminalError: it cannot be told whether there is one.
+    """
+    terminal = await adopt(parts, session)
+    if terminal is None:
+        return None
+    await parts.ledger.amend(
+        session.id,
+        lambda s: s.evolve(pty_pid=terminal.pid).detail(
+            owner=this_process(), terminal_ref=dict(terminal.ref)
+        ),
+    )
+    running = Running(parts, session.id, terminal, session.details.terminal)
+    running.watch()
+    return running
 
 
 async def _claim(parts: Parts, session: Session) -> None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
 
-from spinney._identity import this_process
-from spinney._ownership import adopt, sweep, write_marker
+from spinney._ownership import adopt, go_on, sweep, write_marker
 from spinney._parts import Parts
 from spinney._recovering import protect, recover, remembered, verify
-from spinney._running import Running, without_process
+from spinney._running import without_process
 from spinney.errors import (
     CorruptStoreError,
     SessionOwnedError,
@@ -201,7 +200,7 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
             if holder is Holder.UNKNOWN:
                 report.notes.append(f"cannot tell whether session {session.id} is owned")
             elif holder is Holder.FREE:
-                if await _adopted(parts, session):
+                if not session.details.removing and await go_on(parts, session) is not None:
                     report.adopted.append(session.id)
                     return
                 swept = await sweep(parts, session)
@@ -211,23 +210,6 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
     except Exception as error:
         report.notes.append(f"session {session.id}: {error}")
         log.warning("session_not_reconciled", session_id=session.id, reason=error)
-
-
-async def _adopted(parts: Parts, session: Session) -> bool:
-    """Make the process that a dead owner left running this manager's; tell whether there is one."""
-    if session.details.removing:
-        return False
-    terminal = await adopt(parts, session)
-    if terminal is None:
-        return False
-    await parts.ledger.amend(
-        session.id,
-        lambda s: s.evolve(pty_pid=terminal.pid).detail(
-            owner=this_process(), terminal_ref=dict(terminal.ref)
-        ),
-    )
-    Running(parts, session.id, terminal, session.details.terminal).watch()
-    return True
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from spinney import Capability, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError, TerminalError
-from spinney.events import ProcessExited, SessionsRestored
+from spinney.events import ProcessExited, SessionsRestored, SessionStatusChanged
 from spinney.model import ExitStatus, Session
 from spinney.ports import Holder
 
@@ -94,6 +94,41 @@ async def test_one_that_cannot_be_reached_leaves_the_record_as_it_is(
     (event,) = witness.seen(SessionsRestored)
     assert any("silent" in note for note in event.notes)
     assert "sweep" not in world.calls
+
+
+async def test_stopping_what_a_dead_host_left_tells_how_it_ended(
+    world: World, keeping: Opens, left: Session, witness: Witness
+) -> None:
+    async with keeping(witness, restore=False) as m:
+        session = await m.stop_session(left.id)
+        assert (session.status, session.pty_pid) == (SessionStatus.STOPPED, None)
+        assert session.details.exit == world.terminals[0].status is not None
+        assert world.stored(left.id) == session
+        assert len(witness.seen(ProcessExited)) == len(witness.seen(SessionStatusChanged)) == 1
+    assert world.terminals[0].collected
+    assert "sweep" not in world.calls
+    assert world.claims == {}
+
+
+async def test_destroying_it_does_too(
+    world: World, keeping: Opens, left: Session, witness: Witness
+) -> None:
+    async with keeping(witness, restore=False) as m:
+        await m.destroy_session(left.id, cleanup=True)
+    assert len(witness.seen(ProcessExited)) == 1
+    assert world.terminals[0].collected
+    assert world.claims == {}
+
+
+async def test_what_is_to_be_stopped_and_cannot_be_reached_is_swept(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    world.faults["adopt"] = [TerminalError("silent")]
+    async with keeping(restore=False) as m:
+        session = await m.stop_session(left.id)
+        assert (session.status, session.pty_pid) == (SessionStatus.STOPPED, None)
+    assert "sweep" in world.calls
+    assert world.claims == {}
 
 
 async def test_a_host_that_is_there_takes_over_when_the_owner_goes(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anyio import CancelScope, sleep_forever
 
-from spinney import Holder, Session, SessionManager
+from spinney import Capability, Holder, Session, SessionManager
 from spinney.model import SessionStatus
 from spinney.ports import MarkerState
 
@@ -129,6 +129,24 @@ async def test_a_stop_cancelled_at_any_await_leaves_the_session_whole(running: b
             await check_whole(world, m, session)
 
     assert await at_every_await(case) > 2
+
+
+async def test_a_stop_of_what_a_dead_host_left_cancelled_at_any_await() -> None:
+    async def case(interrupt: Interrupt) -> None:
+        world = World()
+        world.adoptable = True
+        keeping = [Capability.WATCH, Capability.ADOPT]
+        async with manager(world, capabilities=keeping) as gone:
+            session = await gone.create_session("one")
+        async with manager(world, capabilities=keeping, restore=False) as m:
+            await interrupt(m.stop_session(session.id))
+            assert bool(world.claims) == (session.id in m._parts.running)
+            assert (await m.stop_session(session.id)).status is SessionStatus.STOPPED
+            await check_whole(world, m, session)
+        assert world.claims == {}
+        assert world.living() == []
+
+    assert await at_every_await(case) > 8
 
 
 @pytest.mark.requirement("R2.7")
