@@ -71,6 +71,10 @@ def _refuse(connection: socket.socket, **fields: Any) -> None:
         connection.send(wire.message(seq=seq, **fields))
 
 
+_DEAF = 0.1
+"""Seconds for which nobody is let in where that takes more than there is: mostly descriptors."""
+
+
 class Keeper:
     """Holds the terminal of one command, reads it, and serves any number of hosts."""
 
@@ -91,6 +95,7 @@ class Keeper:
         self._exit: dict[str, int] | None = None
         self._told_drained = False
         self._leave_at: float | None = None
+        self._listen_at: float | None = None
         self._hurry = False
         self._is_over = False
         self._collected = False
@@ -103,8 +108,12 @@ class Keeper:
     def run(self) -> None:
         """Go on until somebody has taken note of how the command ended."""
         while not self._is_over:
-            self._loop.turn((self._inputs.deadline, self._output.drained_at, self._leave_at))
+            self._loop.turn(
+                (self._inputs.deadline, self._output.drained_at, self._leave_at, self._listen_at)
+            )
             now = monotonic()
+            if self._listen_at is not None and self._listen_at <= now:
+                self._listen()
             if self._inputs.deadline is not None and self._inputs.deadline <= now:
                 self._write()
             if self._written:
@@ -151,17 +160,21 @@ class Keeper:
                 self._plan_to_leave()
 
     def _listen(self) -> None:
+        self._listen_at = None
         self._loop.watch(self._home.socket.fileno(), READ, self._accept)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._home.socket.accept()
-        except OSError:
+            if is_ours(connection):
+                self._add(connection)
+            else:
+                connection.close()
+        except BlockingIOError:
             return
-        if is_ours(connection):
-            self._add(connection)
-        else:
-            connection.close()
+        except OSError:
+            self._loop.forget(self._home.socket.fileno())
+            self._listen_at = monotonic() + _DEAF
 
     def _add(self, connection: socket.socket) -> Host:
         host = Host(connection)

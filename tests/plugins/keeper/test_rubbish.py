@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import struct
 
+import anyio
 import pytest
 
 from spinney.ports import Size
@@ -185,3 +187,21 @@ async def test_a_keeper_with_many_silent_connections_serves_on(terminal, places,
         connection.close()
     os.close(directory)
     await serves(terminal, tools)
+
+
+async def test_a_keeper_out_of_descriptors_lets_hosts_in_when_it_has_some_again(
+    terminal, keeper_of, other, record, tools
+):
+    keeper = keeper_of(terminal)
+    limits = resource.prlimit(keeper, resource.RLIMIT_NOFILE)
+    held = len(os.listdir(f"/proc/{keeper}/fd"))
+    resource.prlimit(keeper, resource.RLIMIT_NOFILE, (held, limits[1]))
+    async with other() as host, anyio.create_task_group() as tasks:
+
+        async def adopt():
+            adopted = await host.adopt(record(terminal))
+            assert adopted.pid == terminal.pid
+
+        tasks.start_soon(adopt)
+        await serves(terminal, tools)
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, limits)
