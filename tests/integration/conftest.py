@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -115,6 +116,28 @@ def start_host(backend: str, workspace: Path) -> Iterator[Callable[..., Host]]:
     yield start
     for host in started:
         host.close()
+
+
+@pytest.fixture
+def left(workspace: Path) -> Iterator[Callable[[], set[int]]]:
+    """Return the processes of sessions, and their keepers while those have them; end them all."""
+
+    def found() -> set[int]:
+        pids = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (process / "environ").read_bytes():
+                    pids.add(int(process.name))
+                    parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+                    if b"keeper.main" in Path(f"/proc/{parent}/cmdline").read_bytes():
+                        pids.add(parent)
+        return pids
+
+    mark = f"SPINNEY_WORKSPACE={workspace}\0".encode()
+    yield found
+    for pid in found():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture

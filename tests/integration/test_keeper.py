@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -37,6 +36,9 @@ echo end
 """
 
 
+Left = Callable[[], set[int]]
+
+
 class Host:
     """A host in a process of its own."""
 
@@ -60,8 +62,8 @@ class Host:
 
 
 @pytest.fixture
-def start(workspace: Path, backend: str) -> Iterator[Callable[[], Host]]:
-    """Start hosts one after the other; nothing that they started is left."""
+def start(workspace: Path, backend: str, left: Left) -> Iterator[Callable[[], Host]]:
+    """Start hosts one after the other."""
     hosts: list[Host] = []
 
     def begin() -> Host:
@@ -71,22 +73,6 @@ def start(workspace: Path, backend: str) -> Iterator[Callable[[], Host]]:
     yield begin
     for host in hosts:
         host.close()
-    for pid in left(workspace):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def left(workspace: Path) -> set[int]:
-    """Return the processes of the sessions, and their keepers while those have them."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"SPINNEY_WORKSPACE={workspace}\0".encode() in (process / "environ").read_bytes():
-                found.add(int(process.name))
-                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-                if b"keeper.main" in Path(f"/proc/{parent}/cmdline").read_bytes():
-                    found.add(parent)
-    return found
 
 
 def numbered(data: bytes) -> list[str]:
@@ -95,8 +81,10 @@ def numbered(data: bytes) -> list[str]:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.timeout(60 + 5 * KILLS)
+@pytest.mark.requirement("R4.2")
+@pytest.mark.requirement("R7.2")
 def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every_byte(
-    start: Callable[[], Host], workspace: Path
+    start: Callable[[], Host], workspace: Path, left: Left
 ) -> None:
     print(f"SPINNEY_KILLS={KILLS} SPINNEY_SESSIONS={SESSIONS} SPINNEY_SEED={SEED}")
     chance = random.Random(SEED)
@@ -127,7 +115,7 @@ def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every
         assert lines == [f"line {number}" for number in range(len(lines))]
         assert len(lines) >= 100
     keepers = [keeper for _, _, keeper, _ in begun]
-    assert left(workspace) == set()
+    assert left() == set()
     assert list((workspace / ".git" / "spinney" / "keepers").iterdir()) == []
     assert not any(runs(keeper) for keeper in keepers)
 
