@@ -48,7 +48,7 @@ class Lifespan:
             providers,
             recover=self._recover,
             changed_elsewhere=lambda before, after: self._later(self._heed, before, after),
-            flushed=lambda session: self.parts.markers.write_later(session.id),
+            flushed=self._flushed,
             distrusted=lambda snapshot: self._later(self._verify, snapshot),
         )
         self.parts = Parts(
@@ -143,6 +143,12 @@ class Lifespan:
             await self.parts.ledger.flush()
         except SpinneyError as error:
             log.error("flush_failed", reason=str(error))
+
+    def _flushed(self, session: Session) -> None:
+        self.parts.markers.write_later(session.id)
+        ended = self.parts.uncollected.pop(session.id, None)
+        if ended is not None:
+            self._later(ended.collect)
 
     def _stand_by(self, session: Session) -> None:
         """Be ready to take over the process of a session that another host runs."""

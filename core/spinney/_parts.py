@@ -44,6 +44,8 @@ class Parts:
     """The sessions whose process this manager runs."""
     ended: dict[SessionId, Terminal] = field(default_factory=dict)
     """The terminals of those whose process has ended here, for who comes late to look."""
+    uncollected: dict[SessionId, Running] = field(default_factory=dict)
+    """Whose process has ended, and whose end the store does not have yet."""
     awaited: set[SessionId] = field(default_factory=set)
     """The sessions whose process this manager takes over when its host goes away."""
     admission: Lock = field(default_factory=Lock)

@@ -212,11 +212,13 @@ class Running:
         except Exception as error:
             log.error("exit_not_stored", session_id=self._id, reason=error)
             self._parts.ledger.owe(self._id, "exit", amendment)
+            self._parts.uncollected[self._id] = self
             return self._parts.ledger.get(self._id)
-        await self._collect()
+        await self.collect()
         return session
 
-    async def _collect(self) -> None:
+    async def collect(self) -> None:
+        """Tell the provider that the end is stored, so that it need not keep it any longer."""
         try:
             async with self._parts.providers.use(Role.TERMINAL, self._provider):
                 await self.terminal.collect()

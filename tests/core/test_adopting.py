@@ -63,7 +63,7 @@ async def test_how_an_adopted_process_ends_is_recorded_and_then_collected(
     assert terminal.collected
 
 
-async def test_an_end_that_is_not_stored_is_not_collected(world: World, keeping: Opens) -> None:
+async def test_an_end_is_collected_once_it_is_stored(world: World, keeping: Opens) -> None:
     async with keeping() as m:
         session = await m.create_session("one")
         (terminal,) = world.terminals
@@ -72,6 +72,8 @@ async def test_an_end_that_is_not_stored_is_not_collected(world: World, keeping:
         await m.wait_ended(session.id)
         assert not terminal.collected
         world.faults.clear()
+        await until(lambda: terminal.collected)
+        assert world.stored(session.id).details.exit == ExitStatus(code=0)
 
 
 async def test_a_process_that_cannot_be_had_is_swept_as_any_other(

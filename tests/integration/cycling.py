@@ -101,8 +101,7 @@ async def run(workspace: Path, name: str, cycles: int) -> None:
     async with SessionManager(config) as manager:
         lost = [await cycle(manager, name, 0)]  # the first opens what the others use
         before = has()
-        for number in range(1, cycles):
-            lost.append(await cycle(manager, name, number))
+        lost += [await cycle(manager, name, number) for number in range(1, cycles)]
         after = has()
         more = {what: n - before[what] for what, n in after.items() if n > before[what]}
     say({"lost": [what for what in lost if what], "more": more})
