@@ -97,7 +97,6 @@ def answered(connection: socket.socket) -> Greeted:
             raise
         except OSError as error:
             raise KeeperError(f"The keeper does not speak: {error}.") from error
-        _expect(packet)
         return _understood(connection, packet, fds)
     except BaseException:
         connection.close()
@@ -107,28 +106,9 @@ def answered(connection: socket.socket) -> Greeted:
         raise
 
 
-def _answered(connection: socket.socket, within: float) -> tuple[bytes, list[int]]:
-    if not is_ours(connection):
-        raise KeeperError("The keeper's socket is another user's; nothing was sent to it.")
-    connection.settimeout(within)
-    try:
-        connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
-        packet, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC)
-    except (TimeoutError, ConnectionError):
-        raise
-    except OSError as error:
-        raise KeeperError(f"The keeper does not speak: {error}.") from error
-    if not packet:
-        raise ConnectionResetError(errno.ECONNRESET, "it has left")
-    return packet, fds
-
-
-def _expect(packet: bytes) -> None:
-    if not packet:
-        raise ConnectionResetError(errno.ECONNRESET, "it has left")
-
-
 def _understood(connection: socket.socket, packet: bytes, fds: list[int]) -> Greeted:
+    if not packet:
+        raise ConnectionResetError(errno.ECONNRESET, "it has left")
     try:
         said = wire.parse(packet)
     except wire.RubbishError as error:
