@@ -49,6 +49,8 @@ class Watching:
         session = self._parts.ledger.get(self._id)
         if session is None or self._parts.config.status == NO_STATUS:
             return
+        if session.status is SessionStatus.WAITING:  # an earlier host has called for that
+            self._asked = concluded(session)
         try:
             async with (
                 self._parts.providers.use(Role.STATUS) as detector,
@@ -121,7 +123,13 @@ class Watching:
 
 def told(session: Session) -> Conclusion | None:
     """Return what somebody said of ``session``, if its status comes from there."""
-    evidence = session.evidence
-    if evidence is None or evidence.source is not Source.TOLD:
+    conclusion = concluded(session)
+    return conclusion if conclusion is not None and conclusion.source is Source.TOLD else None
+
+
+def concluded(session: Session) -> Conclusion | None:
+    """Return the conclusion that the status of ``session`` is recorded with."""
+    known = session.evidence
+    if known is None:
         return None
-    return Conclusion(evidence.status, Source.TOLD, evidence.confidence, evidence.message)
+    return Conclusion(known.status, known.source, known.confidence, known.message)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from spinney import Capability, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError, TerminalError
-from spinney.events import ProcessExited, SessionsRestored, SessionStatusChanged
-from spinney.model import ExitStatus, Session
-from spinney.ports import Holder
+from spinney.events import ProcessExited, SessionsRestored, SessionStatusChanged, SessionWaiting
+from spinney.model import ExitStatus, Session, Source
+from spinney.ports import Conclusion, Holder
 
 from .managers import Witness, manager
 from .world import World, until
@@ -96,6 +97,25 @@ async def test_one_that_cannot_be_reached_leaves_the_record_as_it_is(
     (event,) = witness.seen(SessionsRestored)
     assert any("silent" in note for note in event.notes)
     assert "sweep" not in world.calls
+
+
+async def test_the_user_is_not_called_again_for_what_the_dead_host_has_called_for(
+    world: World, keeping: Opens, left: Session, witness: Witness
+) -> None:
+    asks = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
+    async with keeping() as m:
+        await until(lambda: left.id in world.watches)
+        world.watches.pop(left.id).find(asks)
+        await until(lambda: world.stored(left.id).status is SessionStatus.WAITING)
+    async with keeping(witness) as m:
+        await until(lambda: left.id in world.watches)
+        world.watches[left.id].find(asks)
+        world.watches[left.id].find(replace(asks, message="And now?"))
+        await until(lambda: witness.seen(SessionWaiting))
+        session = m.get_session(left.id)
+        assert session is not None
+        assert session.status is SessionStatus.WAITING
+    assert [event.evidence.message for event in witness.seen(SessionWaiting)] == ["And now?"]
 
 
 async def test_stopping_what_a_dead_host_left_tells_how_it_ended(
