@@ -23,7 +23,7 @@ from spinney_keeper.keeper import wire
 from spinney_keeper.keeper.inputs import LINE_LIMIT
 from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import end_all
-from spinney_unix.foreground import described
+from spinney_unix.foreground import Written, described
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
 from spinney_unix.readiness import Bell, Latch, Readiness
 
@@ -164,7 +164,8 @@ class KeeperTerminal(Terminal):
             return None
         if "error" in said:
             return None
-        tty, written = str(self._said["tty"]), int(said["written"])
+        written = Written(int(said["written"]), said.get("writtenAt"))
+        tty = str(self._said["tty"])
         return described(int(said["group"]), lambda: int(said["local"]), self.pid, tty, written)
 
     async def signal(self, number: int) -> None:

@@ -29,7 +29,7 @@ from spinney_pty._output import Output, Pumped, Viewer
 from spinney_pty._windows import Windows
 from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import ask_to_end, end_all, hang_up
-from spinney_unix.foreground import foreground
+from spinney_unix.foreground import Written, foreground
 from spinney_unix.processes import Process, environ_of, stat_of
 from spinney_unix.readiness import Latch
 from spinney_unix.sizes import SizePolicy
@@ -104,7 +104,7 @@ class PtyTerminal(Terminal):
         self._slave: int | None = None
         self._ending: Lock | None = None
         self._users = 0
-        self._written = 0
+        self._written = Written()
         home.readiness.watch(master, self._on_readable)
         home.readiness.watch(leader.fd, self._on_exit)
         home.terminals.add(self)
@@ -138,7 +138,7 @@ class PtyTerminal(Terminal):
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
-        self._written += len(data)
+        self._written = Written(self._written.total + len(data), self._output.ring.end)
         await self._input.write(data)
 
     async def resize(self, viewer: str, size: Size) -> None:

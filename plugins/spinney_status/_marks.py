@@ -56,7 +56,7 @@ class Mark:
     kind: Kind
     conclusion: Conclusion | None = None
     end: int = 0
-    """Where it ends in what was fed."""
+    """Where it ends, in what was fed or in the whole output."""
 
 
 class Marks:

@@ -7,12 +7,23 @@ while a process waits for the user, no timer runs at all.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from math import inf
+from sys import maxsize
 
 from anyio import Event, current_time, move_on_after, sleep
 
 from spinney.model import SessionStatus, Source
-from spinney.ports import Attachment, AttachMode, Chunk, Conclusion, StatusWatch, Stuck, Terminal
+from spinney.ports import (
+    Attachment,
+    AttachMode,
+    Chunk,
+    Conclusion,
+    Foreground,
+    StatusWatch,
+    Stuck,
+    Terminal,
+)
 from spinney_status._judging import Seen, Told, judge
 from spinney_status._marks import Kind, Mark, Marks
 from spinney_status._rules import Rules
@@ -42,6 +53,7 @@ class Watch(StatusWatch):
         self._said: list[Mark] = []
         self._told: Told | None = None
         self._bell: float | None = None
+        self._bell_end = 0
         self._after_bell = 0
         self._last_output = self._looked = current_time()
         self._fresh: float | None = self._last_output
@@ -54,7 +66,7 @@ class Watch(StatusWatch):
     def tell(self, conclusion: Conclusion) -> None:
         """Take what somebody says; see ``StatusWatch.tell``."""
         asks = conclusion.status is SessionStatus.WAITING
-        self._said.append(Mark(Kind.CALL if asks else Kind.SAID, conclusion))
+        self._said.append(Mark(Kind.CALL if asks else Kind.SAID, conclusion, maxsize))
         self._news.set()
 
     async def follow(self, attachment: Attachment) -> None:
@@ -84,10 +96,12 @@ class Watch(StatusWatch):
         self._warn_after = self._options.stuck
         self._after_bell += len(data)
         for mark in self._marks.feed(data):
+            end = self._end - len(data) + mark.end
             if mark.kind is Kind.BELL:
                 self._bell, self._after_bell = self._last_output, len(data) - mark.end
+                self._bell_end = end
             else:
-                self._said.append(mark)
+                self._said.append(replace(mark, end=end))
                 self._bell = None  # it says more than a bell
         if self._fresh is None:
             self._fresh = self._last_output
@@ -145,17 +159,26 @@ class Watch(StatusWatch):
         self._looked = current_time()
         settled = self._looked >= self._last_output + self._options.settle
         self._fresh = None if settled else self._looked
-        written = foreground.written if foreground is not None else None
         bell = self._rung()
         for mark in [*self._said, *([bell] if bell is not None else [])]:
-            self._told = (
-                Told(mark.kind, mark.conclusion, self._looked, written) if mark.conclusion else None
-            )
+            self._told = self._taken(mark, foreground)
         self._said.clear()
         seen = Seen(self._looked, self._last_output, foreground, await self._screen())
         if self._told is not None and self._told.overtaken(seen):
             self._told = None
         return judge(seen, self._told, self._rules, self._options)
+
+    def _taken(self, mark: Mark, foreground: Foreground | None) -> Told | None:
+        """Return what a mark tells, as of now, or as of the input that has come since."""
+        if mark.conclusion is None:
+            return None
+        if foreground is None or foreground.written is None:
+            return Told(mark.kind, mark.conclusion, self._looked, None)
+        written, written_at = foreground.written, foreground.written_at
+        if written_at is None or written_at < mark.end:
+            return Told(mark.kind, mark.conclusion, self._looked, written)
+        at = -inf if self._end > written_at else self._looked
+        return Told(mark.kind, mark.conclusion, at, written - 1)
 
     def _rung(self) -> Mark | None:
         """Return the call that a bell was, if silence has followed it."""
@@ -164,7 +187,7 @@ class Watch(StatusWatch):
         self._bell = None
         if self._waits or self._after_bell > _BELL_NOISE:
             return None
-        return Mark(Kind.BELL, Conclusion(SessionStatus.WAITING, Source.TOLD, 0.6))
+        return Mark(Kind.BELL, Conclusion(SessionStatus.WAITING, Source.TOLD, 0.6), self._bell_end)
 
     async def _screen(self) -> Screen:
         async with self._terminal.attach(max(0, self._end - LENGTH), AttachMode.LOSSY) as view:

@@ -16,6 +16,7 @@ import struct
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from spinney.ports import Foreground, Reading
 from spinney_unix.processes import stat_of
@@ -34,7 +35,14 @@ _PRECEDENCE = (Reading.ONLY, Reading.ALSO, None)
 """What outweighs what, when the processes of a group differ."""
 
 
-def foreground(master: int, leader: int, tty: str, written: int) -> Foreground | None:
+class Written(NamedTuple):
+    """What is known of the input of a terminal; see :class:`spinney.ports.Foreground`."""
+
+    total: int = 0
+    at: int | None = 0
+
+
+def foreground(master: int, leader: int, tty: str, written: Written) -> Foreground | None:
     """Return who has the terminal with the master end ``master``; see :func:`described`."""
     try:
         return described(os.tcgetpgrp(master), lambda: _local(master), leader, tty, written)
@@ -43,7 +51,7 @@ def foreground(master: int, leader: int, tty: str, written: int) -> Foreground |
 
 
 def described(
-    group: int, local: Callable[[], int], leader: int, tty: str, written: int
+    group: int, local: Callable[[], int], leader: int, tty: str, written: Written
 ) -> Foreground:
     """Describe the processes in the foreground.
 
@@ -53,7 +61,7 @@ def described(
             input, then reads it.
         leader: process id of the leader of its session.
         tty: path of its other end.
-        written: bytes of input so far, handed through.
+        written: its input so far, handed through.
     """
     members = [pid for pid in _family(leader) if (s := stat_of(pid)) and s.group == group]
     readings = [_reading(pid, tty) for pid in members]
@@ -62,7 +70,8 @@ def described(
         programs=frozenset(name for pid in members for name in _names(pid)),
         reading=next((r for r in _PRECEDENCE if r in readings), Reading.NOT),
         secret=bool(modes & termios.ICANON) and not modes & termios.ECHO,
-        written=written,
+        written=written.total,
+        written_at=written.at,
     )
 
 

@@ -155,6 +155,8 @@ class Foreground:
     """Whether the terminal takes a line without showing it, as for a password."""
     written: int | None = None
     """Bytes of input sent so far; ``None`` if they are not counted."""
+    written_at: int | None = None
+    """How far the output had come when the last of them were sent; ``None`` if that is not kept."""
 
 
 class Terminal(ABC):

@@ -9,6 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ring import WrittenRing
+
 LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
 """Bytes of a canonical-mode line, without its end; see termios(3), "Canonical mode"."""
 _IFLAG, _LFLAG, _CC = 0, 3, 6
@@ -28,10 +32,16 @@ class _Write:
 class Inputs:
     """The writing side of the terminal, a queue in front of it."""
 
-    def __init__(self, master: int, within: float) -> None:
-        """Write to ``master``; each write has to be accepted ``within`` seconds."""
+    def __init__(self, master: int, within: float, ring: WrittenRing) -> None:
+        """Write to ``master``, whose output goes into ``ring``.
+
+        Each write has to be accepted ``within`` seconds.
+        """
         self.count = 0
         """Bytes written so far."""
+        self.at = 0
+        """How far the output had come when the last of them were written."""
+        self._ring = ring
         self._master = master
         self._within = within
         self._line = 0
@@ -89,6 +99,7 @@ class Inputs:
                 done = os.write(self._master, first.data[first.accepted :])
                 first.accepted += done
                 self.count += done
+                self.at = self._ring.end
         except BlockingIOError:
             pass
         except OSError:  # the terminal is gone, and so is the command: its exit tells

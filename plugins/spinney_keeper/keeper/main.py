@@ -88,7 +88,7 @@ class Keeper:
         self._output = Output(
             command.master, command.tty, self._loop, int(request["scrollback"]), command.size
         )
-        self._inputs = Inputs(command.master, float(request["writeWithin"]))
+        self._inputs = Inputs(command.master, float(request["writeWithin"]), self._output.ring)
         self._hosts: list[Host] = []
         self._written: list[tuple[Host, bytes]] = []
         """Answers to writes, not sent yet."""
@@ -352,7 +352,8 @@ class Keeper:
             local = termios.tcgetattr(self._command.master)[3]
         except (OSError, termios.error):
             return {"error": "closed"}
-        return {"group": group, "local": local, "written": self._inputs.count}
+        written = {"written": self._inputs.count, "writtenAt": self._inputs.at}
+        return {"group": group, "local": local, **written}
 
     def _tell_all(self, **fields: Any) -> None:
         packet = wire.message(**fields)

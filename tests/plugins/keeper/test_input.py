@@ -120,3 +120,4 @@ async def test_bytes_are_counted_over_all_hosts(shell, other, record, tools):
         there = await host.adopt(record(terminal))
         await there.write(b"67\n")
         assert (await there.foreground()).written == (await terminal.foreground()).written == 8
+        assert (await there.foreground()).written_at == len(b"ready\r\n")

@@ -14,7 +14,7 @@ from anyio import fail_after
 import spinney_pty
 import spinney_status
 from spinney.model import Session, SessionStatus, now
-from spinney.ports import Conclusion, SpawnRequest, StatusWatch, Stuck, Terminal
+from spinney.ports import Conclusion, SpawnRequest, StatusDetector, StatusWatch, Stuck, Terminal
 
 _PATIENCE = 60
 
@@ -22,7 +22,10 @@ _PATIENCE = 60
 class Watched:
     """A process, and what is concluded of it."""
 
-    def __init__(self, terminal: Terminal, watch: StatusWatch, findings: Any) -> None:
+    def __init__(
+        self, detector: StatusDetector, terminal: Terminal, watch: StatusWatch, findings: Any
+    ) -> None:
+        self.detector = detector
         self.terminal = terminal
         self.watch = watch
         self.findings: AsyncIterator[Conclusion | Stuck] = findings
@@ -30,6 +33,16 @@ class Watched:
     async def next(self) -> Conclusion | Stuck:
         with fail_after(_PATIENCE):
             return await anext(self.findings)
+
+    @asynccontextmanager
+    async def again(self) -> AsyncIterator[Watched]:
+        """Watch it once more, as the next host does that goes on with it."""
+        session = a_session(self.terminal.session_id)
+        async with (
+            self.detector.watch(session, self.terminal) as watch,
+            aclosing(aiter(watch)) as findings,
+        ):
+            yield Watched(self.detector, self.terminal, watch, findings)
 
     async def until(self, status: str) -> Conclusion:
         while True:
@@ -66,7 +79,7 @@ def watching(tmp_path: Path) -> Watching:
                 detector.watch(a_session(session_id), terminal) as watch,
                 aclosing(aiter(watch)) as findings,
             ):
-                yield Watched(terminal, watch, findings)
+                yield Watched(detector, terminal, watch, findings)
 
     return start
 

@@ -81,6 +81,31 @@ async def test_what_is_told_from_outside_holds_until_the_user_answers(watching: 
         assert (await process.until("active")).source is Source.PROCESS
 
 
+async def test_who_watches_later_does_not_take_for_open_what_was_answered(
+    watching: Watching,
+) -> None:
+    script = r"printf '\033]9;May I?\007'; read x; echo go; exec sleep 100"
+    async with watching("sh", "-c", script, settle=0.05, quiet=3000.0, idle=0.3) as process:
+        assert (await process.until("waiting")).source is Source.TOLD
+        await process.terminal.write(b"yes\n")
+        await process.until("active")
+        async with process.again() as later:
+            finding = await later.next()
+            assert isinstance(finding, Conclusion)
+            assert finding.status is SessionStatus.IDLE
+
+
+async def test_who_watches_later_is_told_what_nobody_has_answered(watching: Watching) -> None:
+    script = r"read x; printf '\033]9;May I?\007'; read x"
+    async with watching("sh", "-c", script, **SLOW) as process:
+        await process.terminal.write(b"on\n")
+        while (await process.until("waiting")).message != "May I?":
+            pass
+        async with process.again() as later:
+            told = await later.until("waiting")
+            assert (told.source, told.message) == (Source.TOLD, "May I?")
+
+
 async def test_a_question_on_the_screen_waits_once_it_is_quiet(watching: Watching) -> None:
     # A program that another user runs shows no more than this.
     async with watching("sh", "-c", "printf 'Continue? '; read x", **SLOW) as process:
