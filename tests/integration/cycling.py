@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import anyio
@@ -21,9 +20,10 @@ from spinney import ManagerConfig, SessionManager
 from spinney.ports import AttachMode, Chunk, Terminal
 
 LINES = """
+stty -echo
 i=0
 while [ $i -lt 100 ]; do echo line $i; i=$((i+1)); done
-stty -echo; read go
+read go
 while :; do echo line $i; i=$((i+1)); done
 """
 TOLD = b"line 99\r\n"
@@ -85,11 +85,10 @@ async def cycle(manager: SessionManager, name: str, number: int) -> str | None:
 
 
 def has() -> dict[str, int]:
-    """Return how many descriptors, threads and children this process has."""
+    """Return how many descriptors and children this process has."""
     tasks = Path("/proc/self/task").iterdir()
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "threads": threading.active_count(),
         "children": sum(len((task / "children").read_text().split()) for task in tasks),
     }
 
