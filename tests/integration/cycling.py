@@ -93,17 +93,21 @@ def has() -> dict[str, int]:
     }
 
 
-async def run(workspace: Path, name: str, cycles: int) -> None:
+async def cycles(workspace: Path, name: str, numbers: range) -> list[str]:
     config = ManagerConfig(
         workspace=workspace, terminal="keeper", max_sessions=100, terminate_grace=0.2
     )
     async with SessionManager(config) as manager:
-        lost = [await cycle(manager, name, 0)]  # the first opens what the others use
-        before = has()
-        lost += [await cycle(manager, name, number) for number in range(1, cycles)]
-        after = has()
-        more = {what: n - before[what] for what, n in after.items() if n > before[what]}
-    say({"lost": [what for what in lost if what], "more": more})
+        lost = [await cycle(manager, name, number) for number in numbers]
+    return [what for what in lost if what]
+
+
+async def run(workspace: Path, name: str, count: int) -> None:
+    lost = await cycles(workspace, name, range(1))  # the first opens what the others use
+    before = has()
+    lost += await cycles(workspace, name, range(1, count))
+    more = {what: number - before[what] for what, number in has().items() if number > before[what]}
+    say({"lost": lost, "more": more})
 
 
 def say(value: object) -> None:
