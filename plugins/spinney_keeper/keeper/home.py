@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-import socket
 import stat
 from contextlib import suppress
+
+from . import sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,21 +68,20 @@ class Home:
         self._name = name
         self.socket = self._listening()
 
-    def _listening(self) -> socket.socket:
+    def _listening(self) -> sockets.Socket:
         directory = open_directory(self._path)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         before = os.umask(0o177)
         try:
             # Everybody may read in /proc/net/unix under which name a socket was bound.
             bound = f".{os.getpid()}"
             with suppress(FileNotFoundError):
                 os.unlink(bound, dir_fd=directory)
-            listening.bind(at(directory, bound))
-            listening.listen(_BACKLOG)
-            os.rename(bound, self._name, src_dir_fd=directory, dst_dir_fd=directory)
-        except BaseException:
-            listening.close()
-            raise
+            listening = sockets.listening(at(directory, bound), _BACKLOG)
+            try:
+                os.rename(bound, self._name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                listening.close()
+                raise
         finally:
             os.umask(before)
             os.close(directory)

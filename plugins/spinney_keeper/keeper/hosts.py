@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from collections import deque
 from contextlib import suppress
 
 from . import wire
+from .sockets import Socket, peer_uid, send_fds
 
 _MOST_UNSENT = 1000
 """Packets that wait for a host that does not read; then it is let go."""
-_CREDENTIALS = struct.Struct("3i")
-"""Process, user and group id: SO_PEERCRED, unix(7)."""
-
-
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
 
 
-def is_ours(connection: socket.socket) -> bool:
+def is_ours(connection: Socket) -> bool:
     """Tell whether the same user is at the other end."""
-    said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return bool(_CREDENTIALS.unpack(said)[1] == os.geteuid())
+    return peer_uid(connection) == os.geteuid()
 
 
 class Host:
     """One connection."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: Socket) -> None:
         connection.setblocking(False)
         self.socket = connection
         self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -70,7 +64,7 @@ class Host:
         """Answer the first request, with the descriptors of the ring and the bell."""
         self.greeted = True
         with suppress(OSError):
-            socket.send_fds(self.socket, [packet], [ring, self.bell])
+            send_fds(self.socket, packet, ring, self.bell)
             return
         self.is_gone = True
 

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import termios
 from contextlib import suppress
 from functools import partial
@@ -19,6 +18,7 @@ from .hosts import Host, is_ours
 from .inputs import Inputs
 from .loop import READ, WRITE, Loop
 from .output import Output
+from .sockets import Socket, accept, socketpair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if os.fork():
         os._exit(0)
-    connection = socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
+    connection = Socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
     with open(os.dup(1), "rb") as file:
         file.seek(0)
         request = json.load(file)
@@ -64,7 +64,7 @@ def _let_go_of_the_host() -> None:
         file.write("spinney-keeper")
 
 
-def _refuse(connection: socket.socket, **fields: Any) -> None:
+def _refuse(connection: Socket, **fields: Any) -> None:
     """Answer the host's first request with what went wrong."""
     with suppress(OSError, wire.RubbishError):
         seq = wire.parse(connection.recv(wire.LARGEST)).get("seq")
@@ -79,7 +79,7 @@ class Keeper:
     """Holds the terminal of one command, reads it, and serves any number of hosts."""
 
     def __init__(
-        self, request: dict[str, Any], home: Home, command: Command, first: socket.socket
+        self, request: dict[str, Any], home: Home, command: Command, first: Socket
     ) -> None:
         self._request = request
         self._home = home
@@ -133,11 +133,11 @@ class Keeper:
         self._home.leave(collected=self._collected)
         self._command.reap()
 
-    def _watch_signals(self) -> socket.socket:
+    def _watch_signals(self) -> Socket:
         """Have signals wake the loop; a terminal that goes away is none of ours."""
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
             signal.signal(number, signal.SIG_IGN)
-        reading, writing = socket.socketpair()
+        reading, writing = socketpair()
         for end in (reading, writing):
             end.setblocking(False)
         for number in (signal.SIGTERM, signal.SIGUSR1):
@@ -165,7 +165,7 @@ class Keeper:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._home.socket.accept()
+            connection = accept(self._home.socket)
             if is_ours(connection):
                 self._add(connection)
             else:
@@ -176,7 +176,7 @@ class Keeper:
             self._loop.forget(self._home.socket.fileno())
             self._listen_at = monotonic() + _DEAF
 
-    def _add(self, connection: socket.socket) -> Host:
+    def _add(self, connection: Socket) -> Host:
         host = Host(connection)
         self._hosts.append(host)
         self._loop.watch(connection.fileno(), READ, partial(self._serve, host))
