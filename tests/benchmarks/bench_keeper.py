@@ -1,15 +1,13 @@
 """Keepers beside the terminal `pty` and other tools: ``python tests/benchmarks keeper``.
 
-tmux and dtach are measured where they are installed. Ratios are medians of pairs taken in turn.
+Beside tmux and dtach, where they are installed, the command `spinney` is measured as a user has
+it. Ratios are medians of pairs taken in turn.
 """
 
 from __future__ import annotations
 
 import os
-import pty
 import re
-import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -23,6 +21,7 @@ from uuid import uuid4
 
 import anyio
 from bench_terminals import Row, our_flood
+from keeper_rivals import side_by_side
 from terminal_programs import ECHO, BareEcho, bare_flood
 
 from spinney.model import Details, Session, SessionStatus, now
@@ -43,6 +42,7 @@ def run() -> Iterator[Row]:
         for part in (throughput, echo, starts, rest):
             yield from anyio.run(part, workspace)
         yield from adoption(workspace)
+        yield from side_by_side(workspace)
 
 
 @asynccontextmanager
@@ -92,49 +92,8 @@ async def echo(workspace: Path) -> list[Row]:
         direct = await echoes(await spawn(direct_ones, *ECHO), bare, RUNS * 50)
         kept = await echoes(await spawn(ours, *ECHO), bare, RUNS * 50)
     rows = [("echo of one byte, p50", kept / direct, f"x pty (≤ 2.5); {kept:.2f} x write and read")]
-    for name, command in rivals(workspace).items():
-        rows.append(
-            (
-                f"  {name}, its client in a terminal",
-                attached_echo(command, workspace, bare),
-                "x write and read",
-            )
-        )
     bare.close()
     return rows
-
-
-def rivals(workspace: Path) -> dict[str, tuple[str, ...]]:
-    """Commands that start ``ECHO`` in the other tools, note its process id, and attach to it."""
-    script = ("sh", "-c", f"echo $$ > {workspace}/pid; {ECHO[-1]}")
-    found = {
-        "tmux": ("tmux", "-f", "/dev/null", "-S", f"{workspace}/tmux", "new", *script),
-        "dtach": ("dtach", "-c", f"{workspace}/dtach", "-r", "none", *script),
-    }
-    return {name: command for name, command in found.items() if shutil.which(name)}
-
-
-def attached_echo(command: tuple[str, ...], workspace: Path, bare: BareEcho) -> float:
-    pid, master = pty.fork()
-    if pid == 0:
-        os.environ["TERM"] = "xterm"
-        os.execvp(command[0], command)
-    seen = b""
-    while b"ready" not in seen:
-        seen += os.read(master, 65536)
-    time.sleep(0.3)
-    values = []
-    for number in range(RUNS * 20):
-        letter = b"xy"[number % 2 : number % 2 + 1]
-        reference, started = bare.once(), time.perf_counter()
-        os.write(master, letter)
-        while letter not in re.sub(rb"\x1b[^a-zA-Z]*[a-zA-Z]", b"", os.read(master, 65536)):
-            pass
-        values.append((time.perf_counter() - started) / reference)
-    os.kill(int((workspace / "pid").read_text()), signal.SIGKILL)
-    os.waitpid(pid, 0)
-    os.close(master)
-    return statistics.median(values)
 
 
 async def starts(workspace: Path) -> list[Row]:
