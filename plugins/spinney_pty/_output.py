@@ -97,18 +97,22 @@ class Output:
         try:
             while (room := stop - ring.end) > 0:
                 try:
-                    data = os.read(self.master, min(_READ, room))
+                    if until:  # there is much: no copy in between
+                        came = ring.fill(self.master, min(_READ, room))
+                    else:
+                        data = os.read(self.master, min(_READ, room))
+                        came = len(data)
+                        ring.append(data)
                 except BlockingIOError:
                     return Pumped.EMPTY
                 except OSError:
-                    data = b""
-                if not data:
+                    came = 0
+                if not came:
                     return Pumped.HANGUP
-                ring.append(data)
                 if ring.end >= self._due:
-                    self._due = self.picture.keep_up(len(data))
+                    self._due = self.picture.keep_up(came)
                 if not until:
-                    if len(data) < _LITTLE:
+                    if came < _LITTLE:
                         # Viewers that keep pace get these very bytes.
                         self._latest = Chunk(before, data)
                         return Pumped.LITTLE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class Ring:
     """Keeps the last ``capacity`` bytes; every byte has an absolute offset, counted from 0."""
@@ -30,6 +32,24 @@ class Ring:
             # A buffer that is not full yet ends at ``at`` and grows.
             self._buffer[at : at + size] = data
             self.end += size
+
+    def fill(self, fd: int, most: int) -> int:
+        """Read once from ``fd``, at most ``most`` bytes, straight into the ring; see readv(2).
+
+        Returns:
+            How many bytes came; 0 at the end of the file.
+
+        Raises:
+            OSError: of the system call; ``BlockingIOError`` if there is nothing now.
+        """
+        at, buffer = self.end % self.capacity, self._buffer
+        stop = min(at + most, self.capacity)
+        if len(buffer) < stop:
+            buffer.extend(bytes(stop - len(buffer)))
+        with memoryview(buffer)[at:stop] as room:
+            size = os.readv(fd, [room])
+        self.end += size
+        return size
 
     def read(self, offset: int, limit: int) -> bytes:
         """Return at most ``limit`` bytes from ``offset`` on, which must still be kept."""

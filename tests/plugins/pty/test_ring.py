@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,29 @@ def test_it_keeps_the_newest_bytes(capacity, pieces):
         assert ring.end == len(whole)
         assert ring.start == max(0, len(whole) - capacity)
         assert ring.read(ring.start, capacity) == whole[ring.start :]
+
+
+@given(
+    capacity=st.integers(1, 30),
+    pieces=st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=40)), max_size=20),
+    most=st.integers(1, 20),
+)
+def test_it_is_filled_from_a_descriptor_as_by_hand(capacity, pieces, most):
+    ring, whole = Ring(capacity), b""
+    reading, writing = os.pipe()
+    for from_descriptor, piece in pieces:
+        whole += piece
+        if from_descriptor:
+            os.write(writing, piece)
+            while ring.end < len(whole):
+                assert 0 < ring.fill(reading, min(most, len(whole) - ring.end)) <= most
+        else:
+            ring.append(piece)
+        assert ring.read(ring.start, capacity) == whole[ring.start :]
+    os.close(writing)
+    assert ring.fill(reading, most) == 0
+    os.close(reading)
+    assert ring.read(ring.start, capacity) == whole[ring.start :]
 
 
 @given(data=st.data(), capacity=st.integers(1, 30), pieces=PIECES)
