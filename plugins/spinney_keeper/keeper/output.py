@@ -124,6 +124,8 @@ class Output:
         self.look()
 
     def _room(self) -> int:
+        if self.drained_at is not None:  # what hosts held at the exit they have still to read
+            return self._last - self.ring.end
         if self._held is None or self._released:
             return _TURN
         return self._held + self._scrollback - self.ring.end
