@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -62,18 +63,23 @@ class Logger:
         self._log("error", event, fields)
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        import structlog  # most programs that import spinney never log
+        # Importing structlog takes longer than most commands do: not for what nobody is shown.
+        configured = "structlog" in sys.modules and sys.modules["structlog"].is_configured()
+        standard = logging.getLogger("spinney")
+        if not configured and not standard.isEnabledFor(getattr(logging, level.upper())):
+            return
+        import structlog
 
-        target = structlog.get_logger() if structlog.is_configured() else _standard()
+        target = structlog.get_logger() if configured else _through(standard)
         present = {key: _defused(value) for key, value in fields.items() if value is not None}
         getattr(target, level)(printable(event), **present)
 
 
-def _standard() -> Any:
+def _through(logger: logging.Logger) -> Any:
     import structlog
 
     return structlog.wrap_logger(
-        logging.getLogger("spinney"),
+        logger,
         wrapper_class=structlog.stdlib.BoundLogger,
         processors=[
             structlog.stdlib.filter_by_level,

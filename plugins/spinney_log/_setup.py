@@ -6,8 +6,6 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 from spinney.config import Options
 from spinney.errors import ConfigurationError
 
@@ -34,6 +32,8 @@ def configure(options: LogOptions, workspace: Path) -> None:
         ConfigurationError: the host has configured structlog, which gets the events already, or
             the file cannot be opened.
     """
+    import structlog  # in a host that does not ask for it, nothing may ever be logged
+
     if structlog.is_configured():
         raise ConfigurationError(
             "options.plugin.log.configure",
