@@ -36,3 +36,8 @@ def test_every_public_name_is_there() -> None:
 def test_another_name_is_not_there() -> None:
     with pytest.raises(AttributeError, match="nothing_of_that_name"):
         _ = spinney.nothing_of_that_name
+
+
+def test_what_nobody_is_shown_loads_no_structlog() -> None:
+    assert "structlog" not in _loaded_by("from spinney.logs import log; log.info('event')")
+    assert "structlog" in _loaded_by("from spinney.logs import log; log.warning('event')")

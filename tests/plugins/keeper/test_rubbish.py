@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+from pathlib import Path
 
 import anyio
 import pytest
@@ -51,6 +52,15 @@ async def serves(terminal, tools):
     await terminal.write(b"others\n")
     await tools.see(terminal, b"got others")
     assert await terminal.foreground() is not None
+
+
+async def rests(pid):
+    """Return when process ``pid`` was asleep fifty times out of fifty."""
+    with anyio.fail_after(10):
+        seen = ""
+        while seen[-50:] != "S" * 50:
+            await anyio.lowlevel.checkpoint()
+            seen += Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize(
@@ -204,4 +214,5 @@ async def test_a_keeper_out_of_descriptors_lets_hosts_in_when_it_has_some_again(
 
         tasks.start_soon(adopt)
         await serves(terminal, tools)
+        await rests(keeper)
         resource.prlimit(keeper, resource.RLIMIT_NOFILE, limits)
