@@ -20,7 +20,7 @@ from spinney_git._branches import check_free, taken
 from spinney_git._files import accessing, read_bytes, replace, touch
 from spinney_git._git import Git, GitError
 from spinney_git._hooks import find_post_checkout, run_post_checkout
-from spinney_git._lock import exclusive
+from spinney_git._lock import exclusive, shared
 from spinney_git._own_branch import create_branch, delete_branch
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository
@@ -63,9 +63,11 @@ class Creation:
         self._refuse_existing()
         self._began = True
         if plan.creates_branch:
-            # Without the lock: git creates a branch in one step or not at all.
-            with anyio.CancelScope(shield=True):
-                await self._create_branch()
+            # Beside others: git creates a branch in one step or not at all. Not without the lock:
+            # a git that outlives its host would create it after somebody had undone the creation.
+            async with shared(repository.lock):
+                with anyio.CancelScope(shield=True):
+                    await self._create_branch()
         async with exclusive(repository.lock):
             # Short, and torn in two it would leave what only a guess could clear away.
             with anyio.CancelScope(shield=True):

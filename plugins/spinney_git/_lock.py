@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -22,8 +22,7 @@ held: ContextVar[tuple[int, ...]] = ContextVar("held", default=())
 should this process die, the lock stays until they have ended, too."""
 
 
-@asynccontextmanager
-async def exclusive(path: Path) -> AsyncIterator[None]:
+def exclusive(path: Path) -> AbstractAsyncContextManager[None]:
     """Hold the lock on the file ``path``, which is created, and its directory, if missing.
 
     The kernel releases it when this process and those that inherited it have ended (flock(2)).
@@ -33,8 +32,18 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
     Raises:
         GitFileError: the file cannot be opened, or the file system has no locks.
     """
+    return _holding(path, fcntl.LOCK_EX)
+
+
+def shared(path: Path) -> AbstractAsyncContextManager[None]:
+    """As :func:`exclusive`, beside others that share the lock."""
+    return _holding(path, fcntl.LOCK_SH)
+
+
+@asynccontextmanager
+async def _holding(path: Path, kind: int) -> AsyncIterator[None]:
     with accessing(str(path)):
-        descriptor = await _acquire(path)
+        descriptor = await _acquire(path, kind)
     token = held.set((*held.get(), descriptor))
     try:
         yield
@@ -44,16 +53,16 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
             os.close(descriptor)
 
 
-async def _acquire(path: Path) -> int:
+async def _acquire(path: Path, kind: int) -> int:
     while True:
         path.parent.mkdir(exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, _LOCK_MODE)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
-                await _wait(descriptor)
+                await _wait(descriptor, kind)
             if _is_at(descriptor, path):
                 return descriptor
         except BaseException:
@@ -62,7 +71,7 @@ async def _acquire(path: Path) -> int:
         os.close(descriptor)
 
 
-async def _wait(descriptor: int) -> None:
+async def _wait(descriptor: int, kind: int) -> None:
     """Wait in a thread of its own until the open file behind ``descriptor`` is locked.
 
     The thread has its own duplicate: the lock stays with the caller's descriptor, and goes at
@@ -74,7 +83,7 @@ async def _wait(descriptor: int) -> None:
 
     def lock() -> None:
         try:
-            fcntl.flock(duplicate, fcntl.LOCK_EX)
+            fcntl.flock(duplicate, kind)
         except OSError as error:
             failure.append(error)
         finally:

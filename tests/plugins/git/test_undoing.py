@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -31,10 +32,12 @@ anyio.run(provider.create, WorktreePlan(id, path, branch, True, base))
 
 _KILLER = """#!{sh}
 # Is git, but kills the host before or after it runs the given command.
+# Before: it goes on when told, and tells when it is done.
 doomed=no; case " $* " in *" {command} "*) doomed=yes;; esac
-[ $doomed-{when} = yes-before ] && kill -9 $(cat {pid})
+[ $doomed-{when} = yes-before ] && kill -9 $(cat {pid}) && read -r told <{orphan}
 {git} "$@"; code=$?
 [ $doomed-{when} = yes-after ] && kill -9 $(cat {pid})
+[ $doomed-{when} = yes-before ] && echo done >{orphan}
 exit $code
 """
 
@@ -47,6 +50,10 @@ def _is_clean(repo) -> bool:
         and not list((repo.path / ".git").glob("worktrees/*"))
         and (not lying.exists() or not os.listdir(lying))
     )
+
+
+def _waits_for_a_lock() -> bool:
+    return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
 
 
 @pytest.mark.requirement("R2.2")
@@ -143,12 +150,14 @@ async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
             sh=shutil.which("sh"),
             git=shutil.which("git"),
             pid=tmp_path / "pid",
+            orphan=tmp_path / "orphan",
             command=command,
             when=when,
         )
     )
     fake.chmod(0o755)
     os.mkfifo(tmp_path / "go")
+    os.mkfifo(tmp_path / "orphan")
     host = subprocess.Popen(
         [
             *(sys.executable, "-c", f"open({str(tmp_path / 'go')!r}).read()\n{_PROGRAM}"),
@@ -162,7 +171,19 @@ async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
     (tmp_path / "go").write_text("")
     output, _ = host.communicate()
     assert host.returncode == -signal.SIGKILL, output
-    assert await repo.workspace.discard(plan) == AtStake()
+    at_stake = []
+
+    async def discard():
+        at_stake.append(await repo.workspace.discard(plan))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(discard)
+        while not at_stake and not _waits_for_a_lock():
+            await anyio.lowlevel.checkpoint()
+        if when == "before":
+            await anyio.Path(tmp_path / "orphan").write_text("go on\n")
+            await anyio.Path(tmp_path / "orphan").read_text()
+    assert at_stake == [AtStake()]
     assert _is_clean(repo)
 
 
