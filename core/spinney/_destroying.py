@@ -136,7 +136,7 @@ async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool)
             async with parts.providers.use(Role.WORKSPACE) as workspace:
                 await workspace.remove(session, force=force)
         else:
-            await parts.markers.write(session, MarkerState.RELEASED)
+            await parts.markers.release(session)
         await parts.ledger.drop(session.id)
         parts.ended.pop(session.id, None)
     except BaseException:

@@ -18,7 +18,7 @@ from spinney.providers import Role
 
 
 class Markers:
-    """Writes markers; a failure is logged and goes no further, for the store holds the truth."""
+    """Writes markers; mostly a failure is only logged, for the store holds the truth."""
 
     def __init__(self, tasks: Tasks, providers: Providers, ledger: Ledger) -> None:
         self._tasks = tasks
@@ -33,6 +33,17 @@ class Markers:
         async with self._writing:
             self._outdated.discard(session.id)
             await self._write(session, state, durable=True)
+
+    async def release(self, session: Session) -> None:
+        """See that no rebuild brings ``session`` back; only who owns it may.
+
+        Raises:
+            SpinneyError, OSError: the marker cannot be written.
+        """
+        async with self._writing:
+            self._outdated.discard(session.id)
+            async with self._providers.use(Role.RECOVERY) as recovery:
+                await recovery.remember(session, MarkerState.RELEASED)
 
     def write_later(self, session_id: SessionId) -> None:
         """Update the marker of a session within the next second, unless it is being destroyed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
@@ -15,9 +15,11 @@ from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import without_process
 from spinney.errors import (
     CorruptStoreError,
+    RemovalBlockedError,
     SessionOwnedError,
     SpinneyError,
     TerminalClosedError,
+    WorkAtStakeError,
     WorkspaceError,
 )
 from spinney.events import SessionsRestored
@@ -129,8 +131,9 @@ async def reconcile(parts: Parts, report: _Report | None = None) -> None:
         for session in parts.ledger.all():
             if claims_a_process(session) and session.id not in parts.running:
                 tasks.start_soon(_reconcile_process, parts, session, report)
-    if any(session.details.removing for session in parts.ledger.all()):
-        await _settle_removals(parts, report)
+    for session in parts.ledger.all():
+        if session.details.removing:
+            await _settle_removal(parts, session.id, report)
 
 
 def claims_a_process(session: Session) -> bool:
@@ -240,7 +243,11 @@ async def settle_reservations(parts: Parts) -> list[str]:
     for reservation in tuple(parts.ledger.snapshot.reservations.values()):
         try:
             async with _claimed_if_free(parts, reservation.id) as holder:
-                if holder is Holder.FREE:
+                if holder is not Holder.FREE:
+                    continue
+                # Its creator may have ended only now, and well.
+                newest = await parts.ledger.refresh()
+                if reservation.id in newest.reservations:
                     lines.append(await _settle(parts, reservation))
         except Exception as error:
             log.warning("creation_not_settled", session_id=reservation.id, reason=error)
@@ -296,19 +303,38 @@ async def _discard(parts: Parts, reservation: Reservation) -> AtStake:
         return await workspace.discard(plan)
 
 
-async def _settle_removals(parts: Parts, report: _Report) -> None:
-    """Undo a removal that was not begun; finish one whose worktree is gone already."""
-    where = await locations(parts, report)
-    for session in parts.ledger.all():
-        location = where.get(session.id)
-        if not session.details.removing or location is None:
-            continue
-        if await parts.claims.holder(session.id) is not Holder.FREE:
-            continue
-        if location.presence is Presence.MISSING:
-            await parts.ledger.drop(session.id)
-            report.notes.append(f"finished the removal of {session.name} ({session.id})")
-        else:
-            await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
-            await write_marker(parts, session.id)
-            report.notes.append(f"undid the removal of {session.name} ({session.id})")
+async def _settle_removal(parts: Parts, session_id: SessionId, report: _Report) -> None:
+    """Undo a removal that a dead process began; finish one whose worktree is gone already."""
+    try:
+        async with _claimed_if_free(parts, session_id) as holder:
+            if holder is not Holder.FREE:
+                return
+            session = (await parts.ledger.refresh()).sessions.get(session_id)
+            if session is None or not session.details.removing:
+                return
+            if await _is_removed(parts, session):
+                await parts.ledger.drop(session_id)
+                report.notes.append(f"finished the removal of {session.name} ({session_id})")
+                return
+            session = await parts.ledger.amend(session_id, lambda s: s.detail(removing=None))
+            await parts.markers.write(session, MarkerState.LIVE)
+            report.notes.append(f"undid the removal of {session.name} ({session_id})")
+            async with parts.providers.use(Role.WORKSPACE) as workspace:
+                report.notes.extend(await workspace.repair())  # it may have lost its protection
+    except Exception as error:
+        report.notes.append(f"session {session_id}: {error}")
+        log.warning("removal_not_settled", session_id=session_id, reason=error)
+
+
+async def _is_removed(parts: Parts, session: Session) -> bool:
+    """Tell whether the worktree is gone; if it is, remove what the repository still keeps of it."""
+    async with parts.providers.use(Role.WORKSPACE) as workspace:
+        # First, for it waits until what the dead process has started is done.
+        await workspace.repair()
+        location = (await workspace.locate([session]))[session.id]
+        if location.presence is not Presence.MISSING:
+            return False
+        with suppress(WorkAtStakeError, RemovalBlockedError):
+            await workspace.remove(session)
+            return True
+    return False

@@ -31,6 +31,7 @@ def rebuild(repository: Repository) -> list[Marker]:
     found = [
         marker
         for worktree in repository.worktrees()
+        if not _is_of_another_workspace(home, worktree)
         for marker in _recall(repository, home, worktree)
     ]
     return sorted(found, key=lambda marker: (marker.session.created_at, marker.session.id))
@@ -47,6 +48,15 @@ def _recall(repository: Repository, home: str, worktree: Worktree) -> Iterable[M
     path = _path_now(repository, home, worktree)
     session = _session_of(session_id, path, worktree.admin)
     return [Marker(session, MarkerState.LIVE, complete=False)]
+
+
+def _is_of_another_workspace(home: str, worktree: Worktree) -> bool:
+    """Tell whether it lies where another checkout of the repository keeps its sessions."""
+    if worktree.path is None or not worktree.is_linked():
+        return False
+    place = os.path.dirname(os.path.realpath(worktree.path))
+    checkout, name = os.path.split(place)
+    return place != home and name == os.path.basename(home) and os.path.exists(f"{checkout}/.git")
 
 
 def _placed(session: Session, path: str) -> Session:

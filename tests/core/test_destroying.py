@@ -407,6 +407,19 @@ async def test_a_removal_that_a_crash_cut_off_is_finished_or_undone_at_the_next_
             check_untouched(world, m, one)
 
 
+@pytest.mark.requirement("R5.5")
+async def test_a_session_stays_if_nothing_would_keep_a_rebuild_from_bringing_it_back(
+    world: World, one: Session
+) -> None:
+    async with manager(world, capabilities=()) as m:
+        world.faults["remember released"] = [OSError(28, "disk full")]
+        with pytest.raises(OSError, match="disk full"):
+            await m.destroy_session(one.id)
+        check_untouched(world, m, one)
+        await m.destroy_session(one.id)
+        assert m.get_all_sessions() == ()
+
+
 async def test_a_destruction_that_a_crash_cut_off_is_undone_at_the_next_start(
     world: World, one: Session, hasty: None
 ) -> None:

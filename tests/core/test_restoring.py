@@ -297,6 +297,25 @@ async def test_a_creation_that_cannot_be_settled_keeps_its_place(
     assert logged[0]["event"] == "creation_not_settled"
 
 
+@pytest.mark.requirement("R2.2")
+async def test_a_creation_that_ended_well_while_the_start_looked_is_not_undone(
+    world: World,
+) -> None:
+    one = world.inhabit(a_session("one"))
+    world.write()
+    world.reserve(a_reservation(one))
+
+    async def publish() -> None:
+        world.write(one)
+        world.reserve()
+
+    world.meanwhile["holder"] = [publish]
+    async with manager(world) as m:
+        assert m.get_all_sessions() == (one,)
+        assert "discard" not in world.calls
+        assert one.worktree_path in world.worktrees
+
+
 async def test_of_two_that_settle_a_creation_one_does(world: World) -> None:
     dead = a_session("dead")
     world.write()
@@ -319,6 +338,32 @@ async def test_a_removal_that_goes_on_elsewhere_is_not_touched(world: World) -> 
         assert m.get_all_sessions() == (one,)
 
 
+async def test_a_removal_that_ends_elsewhere_while_the_start_looks_is_no_error(
+    world: World,
+) -> None:
+    one = world.inhabit(a_session("one").detail(removing=True))
+    world.write(one)
+
+    async def end() -> None:
+        world.write()
+
+    world.meanwhile["holder"] = [end]
+    async with manager(world) as m:
+        assert m.get_all_sessions() == ()
+
+
+@pytest.mark.requirement("R5.2")
+async def test_a_removal_is_undone_if_work_is_at_stake_in_what_is_left_of_it(
+    world: World,
+) -> None:
+    one = a_session("one").detail(removing=True)
+    world.write(one)
+    world.at_stake[one.worktree_path] = AtStake(staged=("new.py",))
+    async with manager(world) as m:
+        (kept,) = m.get_all_sessions()
+        assert not kept.details.removing
+
+
 @pytest.mark.requirement("R5.2")
 async def test_a_removal_of_which_nothing_can_be_told_is_undone_not_finished(
     world: World,
@@ -326,7 +371,11 @@ async def test_a_removal_of_which_nothing_can_be_told_is_undone_not_finished(
     one = world.inhabit(a_session("one").detail(removing=True))
     other = a_session("other")
     world.write(one, other)
-    world.presence[one.id] = Presence.UNKNOWN
+
+    async def hide() -> None:
+        world.presence[one.id] = Presence.UNKNOWN
+
+    world.meanwhile["locate"] = [hide]
     async with manager(world) as m:
         known = m.get_session(one.id)
         assert known is not None

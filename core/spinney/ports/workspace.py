@@ -130,4 +130,7 @@ class WorkspaceProvider(ABC):
 
     @abstractmethod
     async def repair(self) -> tuple[str, ...]:
-        """Mend worktrees whose workspace was moved; return a line for each thing mended."""
+        """Mend worktrees whose workspace was moved, and what protects them; return a line for each.
+
+        It begins when whatever a process that is dead now had started in the worktrees is done.
+        """

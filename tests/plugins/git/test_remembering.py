@@ -140,6 +140,22 @@ async def test_a_worktree_that_git_moved_out_is_told_where_it_is(repo, session, 
     assert found.session.worktree_path == str(tmp_path / "out")
 
 
+@pytest.mark.requirement("R5.3")
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_sessions_of_another_checkout_that_is_a_workspace_are_its_own(
+    repo, session, tmp_path, is_broken
+):
+    repo.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
+    other = type(repo)(tmp_path / "other")
+    theirs = await other.create("feature/theirs")
+    for one, where in ((session, repo), (theirs, other)):
+        await where.recovery.remember(one, MarkerState.LIVE)
+        if is_broken:
+            (repo.admin(one) / "spinney.json").write_bytes(b"rubbish")
+    assert [found.session.id for found in await rebuilt(repo)] == [session.id]
+    assert [found.session.id for found in await rebuilt(other)] == [theirs.id]
+
+
 @pytest.mark.requirement("R5.4")
 async def test_without_a_marker_a_worktree_named_by_a_uuid_is_restored(repo, session):
     commit_time = datetime.now(UTC)
