@@ -334,7 +334,9 @@ async def _is_removed(parts: Parts, session: Session) -> bool:
         location = (await workspace.locate([session]))[session.id]
         if location.presence is not Presence.MISSING:
             return False
-        with suppress(WorkAtStakeError, RemovalBlockedError):
-            await workspace.remove(session)
-            return True
-    return False
+        try:
+            with suppress(RemovalBlockedError):
+                await workspace.remove(session)
+        except WorkAtStakeError:
+            return False
+    return True
