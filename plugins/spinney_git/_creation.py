@@ -7,8 +7,8 @@ Four git processes: `update-ref` (for a new branch), `worktree add`, then `read-
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -23,7 +23,7 @@ from spinney_git._hooks import find_post_checkout, run_post_checkout
 from spinney_git._lock import exclusive, shared
 from spinney_git._own_branch import create_branch, delete_branch
 from spinney_git._removal import take_away
-from spinney_git._repository import Repository
+from spinney_git._repository import Repository, Worktree
 from spinney_git._together import together
 
 STAMP = "spinney-created"
@@ -34,6 +34,7 @@ FILLING = "spinney-filling.lock"
 
 _MANY_FILES = 1000
 _UNDO_SECONDS = 60.0
+_PATIENCE = 30.0
 
 
 def lock_reason(session_id: str) -> str:
@@ -132,6 +133,20 @@ class Creation:
         if worktree and worktree.lock == lock_reason(plan.session_id):
             await take_away(self._git, self._repository, worktree, plan.path, force=True)
         await delete_branch(self._git, self._repository, plan)
+
+
+@asynccontextmanager
+async def no_longer_filling(worktree: Worktree) -> AsyncIterator[bool]:
+    """Wait until nobody writes the files of a creation; yield ``False`` if patience ran out.
+
+    Its host may be dead, and the git that it started still be writing.
+    """
+    filling = Path(worktree.admin, FILLING)
+    async with AsyncExitStack() as stack:
+        with anyio.move_on_after(_PATIENCE) as waiting:
+            if filling.exists():
+                await stack.enter_async_context(exclusive(filling))
+        yield not waiting.cancelled_caught
 
 
 async def check_out(git: Git, repository: Repository, path: str, workers: int) -> None:

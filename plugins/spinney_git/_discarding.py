@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
-
-import anyio
 
 from spinney.model import AtStake
 from spinney.ports import WorktreePlan
-from spinney_git._creation import FILLING, STAMP, lock_reason
+from spinney_git._creation import STAMP, lock_reason, no_longer_filling
 from spinney_git._git import Git
 from spinney_git._inspection import Findings, Inspector, without_what_was_there
-from spinney_git._lock import exclusive
 from spinney_git._own_branch import delete_branch
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository, Worktree
-
-_PATIENCE = 30.0
 
 
 async def discard(
@@ -31,12 +25,7 @@ async def discard(
         What is at stake; if anything, nothing was removed.
     """
     begun = repository.worktree_at(plan.path)
-    filling = Path(begun.admin, FILLING) if begun else None
-    async with AsyncExitStack() as stack:
-        if filling and filling.exists():
-            # Its host may be dead, and the git that it started still be writing.
-            with anyio.move_on_after(_PATIENCE):
-                await stack.enter_async_context(exclusive(filling))
+    async with no_longer_filling(begun) if begun else nullcontext():
         return await _discard(git, repository, inspector, plan)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
-from spinney.errors import WorktreeMissingError
+from spinney.errors import WorkspaceError, WorktreeMissingError
 from spinney.model import Session
 from spinney.ports import Location, MarkerState, Presence
 from spinney_git._branches import check_free
-from spinney_git._creation import check_out, lock_reason
+from spinney_git._creation import check_out, lock_reason, no_longer_filling
 from spinney_git._files import GitFileError, accessing, read_bytes, replace
-from spinney_git._git import Git, GitError
+from spinney_git._git import Git
 from spinney_git._marker_file import read_marker_file
 from spinney_git._refs import HEADS
 from spinney_git._removal import take_away
@@ -19,12 +20,17 @@ from spinney_git._repository import Repository, Worktree, link_target, read_work
 
 
 def locate(repository: Repository, session: Session) -> Location:
-    """Tell where the worktree of ``session`` is. Runs no git; a few system calls."""
+    """Tell where the worktree of ``session`` is. Runs no git; a few system calls.
+
+    One whose files git was stopped from writing is missing, for :func:`restore` to finish.
+    """
     recorded = session.worktree_path
     local = repository.path_of(os.path.basename(recorded))
     try:
         if repository.is_own(recorded):
-            return Location(_presence(repository, local), recorded)
+            # While it is being removed, a missing one passes for removed.
+            removing = bool(session.details.removing)
+            return Location(_presence(repository, local, unfilled_counts=removing), recorded)
         if link_target(local):
             return Location(Presence.MOVED, local)
         return Location(Presence.PRESENT if link_target(recorded) else Presence.MISSING, recorded)
@@ -32,14 +38,15 @@ def locate(repository: Repository, session: Session) -> Location:
         return Location(Presence.UNKNOWN, recorded)
 
 
-def _presence(repository: Repository, path: str) -> Presence:
+def _presence(repository: Repository, path: str, *, unfilled_counts: bool) -> Presence:
     target = link_target(path)
     if target is None:
         _raise_if_unreadable(path)
         return Presence.MISSING
     worktree = read_worktree(os.path.realpath(target))
     if worktree and worktree.is_linked() and _same_place(worktree.path, path):
-        return Presence.PRESENT
+        filled = unfilled_counts or worktree.is_filled()
+        return Presence.PRESENT if filled else Presence.MISSING
     return Presence.MOVED if _admin_by_name(repository, target) else Presence.MISSING
 
 
@@ -124,23 +131,35 @@ def _write_link(path: str, admin: str) -> None:
 
 
 async def restore(git: Git, repository: Repository, session: Session, workers: int) -> None:
-    """Re-create the missing worktree of ``session``. Whoever calls holds the lock.
+    """Re-create the missing worktree of ``session``, or finish it. Whoever calls holds the lock.
 
     What its administrative directory still keeps is kept: HEAD, which may be elsewhere than on
     the session's branch, what is staged, and the marker. Files that are there are not touched.
+
+    Raises:
+        WorktreeMissingError: its branch is gone, something else lies at its path, or a git that
+            outlived its host still writes its files.
+        BranchInUseError: its branch is checked out elsewhere.
+        GitError: git failed.
+        GitFileError: a file cannot be accessed.
     """
     path = repository.path_of(os.path.basename(session.worktree_path))
     if not repository.is_own(session.worktree_path):
         raise WorktreeMissingError(
             session.worktree_path, f"it is not in {repository.home!r}. Repair the workspace first."
         )
-    if link_target(path):
+    worktree = repository.worktree_at(path)
+    if link_target(path) and not (worktree and worktree.is_linked() and not worktree.is_filled()):
         return
     _refuse_what_is_no_worktree(path)
-    worktree = repository.worktree_at(path) or _registered_before_a_move(repository, path)
+    worktree = worktree or _registered_before_a_move(repository, path)
     if worktree and worktree.path and await _has_commit(git, repository, worktree):
-        await _revive(git, repository, worktree, session, path, workers)
-    else:
+        async with no_longer_filling(worktree) as ended:
+            if not ended:
+                raise WorktreeMissingError(path, "git still writes its files. Try again later.")
+            await _revive(git, repository, worktree, session, path, workers)
+    elif not (worktree and worktree.is_linked() and _head(worktree).startswith(b"ref: ")):
+        # A branch without commits has no files to write.
         await _create_again(git, repository, worktree, session, path, workers)
 
 
@@ -169,6 +188,10 @@ def _registered_before_a_move(repository: Repository, path: str) -> Worktree | N
     return read_worktree(admin)
 
 
+def _head(worktree: Worktree) -> bytes:
+    return read_bytes(f"{worktree.admin}/HEAD") or b""
+
+
 async def _has_commit(git: Git, repository: Repository, worktree: Worktree) -> bool:
     ref = f"worktrees/{os.path.basename(worktree.admin)}/HEAD"
     args = ("rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}")
@@ -183,27 +206,38 @@ async def _revive(
     path: str,
     workers: int,
 ) -> None:
-    head = read_bytes(f"{worktree.admin}/HEAD") or b""
+    head = _head(worktree)
     if head.startswith(b"ref: refs/heads/"):
         branch = os.fsdecode(head.removeprefix(b"ref: refs/heads/").rstrip(b"\n"))
         check_free(repository, branch, path)
     with accessing(path):
         os.makedirs(path, exist_ok=True)
-        was_empty = not os.listdir(path)
+        was_empty = not set(os.listdir(path)) - {".git"}
+    _remove_stale(f"{worktree.admin}/index.lock")
     place = (f"--git-dir={worktree.admin}", f"--work-tree={path}")
     try:
-        if os.path.exists(f"{worktree.admin}/index"):
+        if was_empty and not worktree.is_filled():
+            _write_link(path, worktree.admin)
+            await check_out(git, repository, path, workers)
+        else:
+            # The link comes last: with an index, it tells that the files are complete.
+            _remove_stale(f"{path}/.git")
+            if not worktree.is_filled():
+                await git.run(path, *place, "reset", "--quiet", "--", ".")
             # Ends with 1 if it left files alone that are there already.
             fill = ("checkout-index", "--all", "--index", "--quiet")
             await git.run(path, *place, *fill, ok=(0,) if was_empty else (0, 1))
             _write_link(path, worktree.admin)
-        else:
-            _write_link(path, worktree.admin)
-            await check_out(git, repository, path, workers)
     finally:
         if worktree.lock is None:
             reason = lock_reason(session.id)
             await git.run(repository.workspace, "worktree", "lock", "--reason", reason, "--", path)
+
+
+def _remove_stale(path: str) -> None:
+    """Remove what a git left that has ended: it would hold the lock that we hold otherwise."""
+    with accessing(path), suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 async def _create_again(
@@ -219,6 +253,9 @@ async def _create_again(
         raise WorktreeMissingError(path, f"its branch {session.branch!r} is gone, too")
     check_free(repository, session.branch, path)
     if worktree:
+        if os.path.isdir(path) and os.listdir(path) == [".git"]:
+            # Its HEAD names nothing: with the link there, git refuses to remove it.
+            _remove_stale(f"{path}/.git")
         await take_away(git, repository, worktree, path, force=False)
     await git.run(
         repository.workspace,
@@ -227,8 +264,9 @@ async def _create_again(
     )
     try:
         await check_out(git, repository, path, workers)
-    except GitError:
-        made = repository.worktree_at(path)
-        if made:
-            await take_away(git, repository, made, path, force=True)
+    except BaseException:
+        # What cannot be taken away counts as missing, and is finished by the next attempt.
+        with suppress(WorkspaceError, OSError):
+            if made := repository.worktree_at(path):
+                await take_away(git, repository, made, path, force=True)
         raise

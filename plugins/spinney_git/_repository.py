@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spinney.errors import InvalidWorkspaceError
-from spinney_git._files import GitFileError, read_bytes
+from spinney_git._files import GitFileError, accessing, read_bytes
 
 WORKTREES = ".worktrees"
 """Directory in the workspace in which the sessions' worktrees lie."""
@@ -52,6 +52,20 @@ class Worktree:
         """Tell whether the directory at :attr:`path` belongs to this worktree, and it to that."""
         target = link_target(self.path) if self.path else None
         return target is not None and os.path.realpath(target) == self.admin
+
+    def is_filled(self) -> bool:
+        """Tell whether its files have been written: git writes the index after the last of them.
+
+        Raises:
+            GitFileError: that cannot be told.
+        """
+        index = f"{self.admin}/index"
+        with accessing(index):
+            try:
+                os.stat(index)
+            except FileNotFoundError:
+                return False
+            return True
 
 
 @dataclass(frozen=True, slots=True)

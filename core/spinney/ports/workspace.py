@@ -40,6 +40,7 @@ class Presence(StrEnum):
 
     PRESENT = "present"
     MISSING = "missing"
+    """Gone, or its files were never written completely: :meth:`WorkspaceProvider.restore`."""
     MOVED = "moved"
     """The workspace was moved or is mounted elsewhere: :meth:`WorkspaceProvider.repair`."""
     UNKNOWN = "unknown"

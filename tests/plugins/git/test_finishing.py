@@ -1,0 +1,234 @@
+"""Worktrees whose re-creation was interrupted before git had written all files and the index."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney.errors import WorktreeMissingError
+from spinney.ports import MarkerState, Presence
+from spinney_git import _creation, _location
+from spinney_git._git import Git, GitError, GitNotFoundError
+from spinney_git._lock import exclusive
+
+_HOST = """
+import os, sys, anyio
+from pathlib import Path
+from spinney.model import Session
+from spinney_git import GitWorkspaceOptions
+from spinney_git._workspace import GitWorkspace
+workspace, session = sys.argv[1:]
+os.environ["HOST"] = str(os.getpid())
+provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
+anyio.run(provider.restore, Session.model_validate_json(session))
+"""
+
+_KILLER = """#!/bin/sh
+# Is git, but kills its host before it writes files, and goes on when told.
+case " $* " in *" read-tree "*) kill -9 "$HOST"; read -r told <{go};; esac
+exec {git} "$@"
+"""
+
+
+@pytest.fixture
+async def session(repo):
+    """A session whose worktree has its link, but neither files nor an index."""
+    session = await repo.create()
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    _interrupt(repo, session)
+    return session
+
+
+@pytest.fixture
+def tree(session):
+    return Path(session.worktree_path)
+
+
+def _interrupt(repo, session) -> None:
+    tree = Path(session.worktree_path)
+    (repo.admin(session) / "index").unlink()
+    for name in ("README", ".gitignore"):
+        (tree / name).unlink()
+    shutil.rmtree(tree / "src")
+
+
+async def presence_of(repo, session):
+    return (await repo.workspace.locate([session]))[session.id].presence
+
+
+async def test_one_without_its_files_counts_as_missing(repo, session):
+    assert await presence_of(repo, session) == Presence.MISSING
+
+
+async def test_one_without_its_files_is_not_gone_while_it_is_being_removed(repo, session):
+    removing = session.detail(removing=True)
+    assert await presence_of(repo, removing) == Presence.PRESENT
+
+
+async def test_its_files_are_written(repo, session, tree):
+    await repo.workspace.restore(session)
+    assert repo.git("status", "--porcelain", at=tree) == ""
+    assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == session.branch
+    assert [m.session for m in await repo.recovery.rebuild()] == [session]
+    assert await presence_of(repo, session) == Presence.PRESENT
+
+
+async def test_files_that_somebody_put_there_are_kept_and_the_others_written(repo, session, tree):
+    (tree / "README").write_text("work")
+    (tree / "new").write_text("work")
+    await repo.workspace.restore(session)
+    assert (tree / "README").read_text() == "work"
+    assert repo.git("status", "--porcelain", at=tree) == " M README\n?? new"
+
+
+async def test_files_beside_a_lost_link_are_kept_without_an_index_too(repo, session, tree):
+    (tree / ".git").unlink()
+    (tree / "README").write_text("work")
+    await repo.workspace.restore(session)
+    assert repo.git("status", "--porcelain", at=tree) == " M README"
+
+
+async def test_beside_files_a_sparse_worktree_stays_sparse(repo, session, tree):
+    await repo.workspace.restore(session)
+    repo.git("sparse-checkout", "set", "--no-cone", "/README", "/.gitignore", at=tree)
+    (repo.admin(session) / "index").unlink()
+    (tree / "README").unlink()
+    await repo.workspace.restore(session)
+    assert repo.git("status", "--porcelain", at=tree) == ""
+    assert not (tree / "src").exists()
+
+
+@pytest.mark.parametrize("left", ["nothing", "link", "file"])
+async def test_the_lock_of_a_killed_git_hinders_nothing(repo, session, tree, left):
+    if left == "nothing":
+        await repo.workspace.restore(session)
+        shutil.rmtree(tree)
+    elif left == "file":
+        (tree / "README").write_text("hello\n")
+    (repo.admin(session) / "index.lock").write_bytes(b"")
+    await repo.workspace.restore(session)
+    assert repo.git("status", "--porcelain", at=tree) == ""
+
+
+async def test_finishing_that_fails_can_be_tried_again(repo, session, tree, monkeypatch):
+    (tree / "README").write_text("work")
+    run = Git.run
+
+    async def failing(self, directory, *args, **options):
+        if "checkout-index" in args:
+            raise GitNotFoundError
+        return await run(self, directory, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Git, "run", failing)
+        with pytest.raises(GitNotFoundError):
+            await repo.workspace.restore(session)
+    assert await presence_of(repo, session) == Presence.MISSING
+    await repo.workspace.restore(session)
+    assert repo.git("status", "--porcelain", at=tree) == " M README"
+
+
+async def test_a_branch_without_commits_is_left_alone(repo, session, tree):
+    repo.git("symbolic-ref", "HEAD", "refs/heads/unborn", at=tree)
+    (tree / "new").write_text("work")
+    await repo.workspace.restore(session)
+    assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == "unborn"
+    assert repo.git("status", "--porcelain", at=tree) == "?? new"
+
+
+async def test_one_without_its_head_is_created_again(repo, session, tree):
+    (repo.admin(session) / "HEAD").write_text("0" * 40 + "\n")
+    await repo.workspace.restore(session)
+    assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == session.branch
+    assert repo.git("status", "--porcelain", at=tree) == ""
+
+
+async def test_one_without_its_head_that_holds_files_is_not_touched(repo, session, tree):
+    (repo.admin(session) / "HEAD").write_text("0" * 40 + "\n")
+    (tree / "new").write_text("work")
+    with pytest.raises(GitError):
+        await repo.workspace.restore(session)
+    assert sorted(os.listdir(tree)) == [".git", "new"]
+
+
+@pytest.mark.parametrize("error", [OSError("no process"), GitNotFoundError(), KeyboardInterrupt()])
+async def test_creating_again_leaves_no_worktree_whatever_stops_it(
+    repo, session, tree, monkeypatch, error
+):
+    shutil.rmtree(tree)
+    shutil.rmtree(repo.admin(session))
+
+    async def failing(*_):
+        raise error
+
+    monkeypatch.setattr(_location, "check_out", failing)
+    with pytest.raises(type(error)):
+        await repo.workspace.restore(session)
+    assert not tree.exists()
+    assert not repo.admin(session).exists()
+
+
+async def test_what_stopped_it_is_told_also_if_that_cannot_be_undone(
+    repo, session, tree, monkeypatch
+):
+    shutil.rmtree(tree)
+    shutil.rmtree(repo.admin(session))
+
+    async def failing(*_):
+        monkeypatch.setenv("PATH", "/nowhere")
+        raise OSError("no process")
+
+    monkeypatch.setattr(_location, "check_out", failing)
+    with pytest.raises(OSError, match="no process"):
+        await repo.workspace.restore(session)
+    assert await presence_of(repo, session) == Presence.MISSING
+
+
+async def test_a_creation_that_still_writes_the_files_is_not_disturbed(
+    repo, session, tree, monkeypatch
+):
+    monkeypatch.setattr(_creation, "_PATIENCE", 0)
+    async with exclusive(repo.admin(session) / _creation.FILLING):
+        with pytest.raises(WorktreeMissingError, match="Try again later"):
+            await repo.workspace.restore(session)
+    assert os.listdir(tree) == [".git"]
+
+
+def _waits_for_a_lock() -> bool:
+    return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
+
+
+async def test_a_git_that_outlived_its_host_is_waited_for(repo, session, tree, tmp_path):
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(_KILLER.format(git=shutil.which("git"), go=tmp_path / "go"))
+    fake.chmod(0o755)
+    os.mkfifo(tmp_path / "go")
+    host = subprocess.Popen(
+        [sys.executable, "-c", _HOST, str(repo.path), session.model_dump_json(by_alias=True)],
+        env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"},
+    )
+    assert host.wait() == -signal.SIGKILL
+    assert await presence_of(repo, session) == Presence.MISSING
+    restored = anyio.Event()
+
+    async def restore():
+        await repo.workspace.restore(session)
+        restored.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(restore)
+        while not restored.is_set() and not _waits_for_a_lock():
+            await anyio.lowlevel.checkpoint()
+        assert not restored.is_set()
+        await anyio.Path(tmp_path / "go").write_text("go on\n")
+    (tree / "README").write_text("work")
+    assert repo.git("status", "--porcelain", at=tree) == " M README"
