@@ -16,7 +16,7 @@ from spinney_git._git import Git, GitError
 from spinney_git._marker_file import read_marker_file
 from spinney_git._nested import Nested, module_directories, nested_repositories
 from spinney_git._repository import Repository, Worktree
-from spinney_git._status import TreeStatus, is_disposable, shown, tree_status
+from spinney_git._status import TreeStatus, is_disposable, shown, staged_in, tree_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,10 @@ class Inspector:
             self._repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
         )
         # All zeros: git was stopped before it wrote the real one.
-        head = output.decode().strip().strip("0") and output.decode().strip()
+        head = (output.decode().strip().strip("0") and output.decode().strip()) or None
         at_stake = AtStake(
-            commits=await unreachable_commits(self._git, self._repository, admin, head or None),
+            staged=_shown(await staged_in(self._git, admin, head)),
+            commits=await unreachable_commits(self._git, self._repository, admin, head),
             operation=operation_in(admin),
             submodules=tuple(await self._modules(admin)),
             blocked=tuple(self._forbidden(session_id, worktree)),
