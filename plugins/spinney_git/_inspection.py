@@ -218,7 +218,11 @@ def without_what_was_there(findings: Findings, stamp: str) -> AtStake:
 
     def old(name: bytes) -> bool:
         path = os.path.join(root, name.rstrip(b"/"))
-        return all(os.lstat(found).st_ctime_ns <= moment for found in _everything(path))
+        try:
+            return all(os.lstat(found).st_ctime_ns <= moment for found in _everything(path))
+        except (FileNotFoundError, NotADirectoryError):
+            # Deleted, and nothing tells when.
+            return False
 
     was_there = {shown(n) for n in (*status.changed, *status.untracked, *status.ignored) if old(n)}
 
