@@ -29,7 +29,7 @@ class Findings:
     status: TreeStatus | None = None
     """What git says of it; ``None`` if its directory is missing or is not to be touched."""
     has_modules: bool = False
-    """Whether submodules are checked out in it, which git removes only by force."""
+    """Whether it has or keeps submodules: git removes it only by force."""
 
 
 def _blocked(*reasons: str) -> AtStake:
@@ -103,9 +103,10 @@ class Inspector:
             lambda: list(nested_repositories(path, self._disposable))
         )
         blocked = self._forbidden(session_id, worktree)
+        # Before they are looked at: it then covers none that is cloned meanwhile.
+        has_modules = os.path.isdir(f"{admin}/modules")
         modules = await self._modules(admin)
         registered = frozenset(status.submodules)
-        has_modules = False
         untracked = list(status.untracked)
         for found in nested:
             if found.is_worktree:
