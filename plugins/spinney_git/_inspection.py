@@ -16,7 +16,7 @@ from spinney_git._git import Git, GitError
 from spinney_git._marker_file import read_marker_file
 from spinney_git._nested import Nested, module_directories, nested_repositories
 from spinney_git._repository import Repository, Worktree
-from spinney_git._status import TreeStatus, is_disposable, shown, tree_status
+from spinney_git._status import TreeStatus, is_disposable, shown, staged_in, tree_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Findings:
     status: TreeStatus | None = None
     """What git says of it; ``None`` if its directory is missing or is not to be touched."""
     has_modules: bool = False
-    """Whether submodules are checked out in it, which git removes only by force."""
+    """Whether it has or keeps submodules: git removes it only by force."""
 
 
 def _blocked(*reasons: str) -> AtStake:
@@ -84,9 +84,10 @@ class Inspector:
             self._repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
         )
         # All zeros: git was stopped before it wrote the real one.
-        head = output.decode().strip().strip("0") and output.decode().strip()
+        head = (output.decode().strip().strip("0") and output.decode().strip()) or None
         at_stake = AtStake(
-            commits=await unreachable_commits(self._git, self._repository, admin, head or None),
+            staged=_shown(await staged_in(self._git, admin, head)),
+            commits=await unreachable_commits(self._git, self._repository, admin, head),
             operation=operation_in(admin),
             submodules=tuple(await self._modules(admin)),
             blocked=tuple(self._forbidden(session_id, worktree)),
@@ -102,9 +103,10 @@ class Inspector:
             lambda: list(nested_repositories(path, self._disposable))
         )
         blocked = self._forbidden(session_id, worktree)
+        # Before they are looked at: it then covers none that is cloned meanwhile.
+        has_modules = os.path.isdir(f"{admin}/modules")
         modules = await self._modules(admin)
         registered = frozenset(status.submodules)
-        has_modules = False
         untracked = list(status.untracked)
         for found in nested:
             if found.is_worktree:
@@ -217,7 +219,11 @@ def without_what_was_there(findings: Findings, stamp: str) -> AtStake:
 
     def old(name: bytes) -> bool:
         path = os.path.join(root, name.rstrip(b"/"))
-        return all(os.lstat(found).st_ctime_ns <= moment for found in _everything(path))
+        try:
+            return all(os.lstat(found).st_ctime_ns <= moment for found in _everything(path))
+        except (FileNotFoundError, NotADirectoryError):
+            # Deleted, and nothing tells when.
+            return False
 
     was_there = {shown(n) for n in (*status.changed, *status.untracked, *status.ignored) if old(n)}
 

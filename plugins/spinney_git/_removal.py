@@ -1,10 +1,15 @@
-"""Taking a worktree away: always by git, never by deleting files."""
+"""Taking a worktree away: by git; only what git gave up on deleting is deleted here."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 from contextlib import suppress
 
+import anyio
+
+from spinney.logs import log
 from spinney_git._files import accessing
 from spinney_git._git import Git, GitError
 from spinney_git._repository import Repository, Worktree
@@ -14,6 +19,8 @@ async def take_away(
     git: Git, repository: Repository, worktree: Worktree, path: str, *, force: bool
 ) -> None:
     """Remove ``worktree``, which lies at ``path`` or is missing there. Whoever calls has looked.
+
+    It is removed once git has dropped it, although files may be left; that is logged.
 
     Args:
         force: also if git sees changes, or submodules in it.
@@ -33,9 +40,22 @@ async def take_away(
         options = ["--force"] if force else []
         await git.run(workspace, "worktree", "remove", *options, "--", path)
     except GitError:
-        if worktree.lock is not None and os.path.isdir(worktree.admin):
-            await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
-        raise
+        if os.path.isdir(worktree.admin):
+            if worktree.lock is not None:
+                await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
+            raise
+        # Git drops a worktree for good even if it could not delete all of its files.
+        await anyio.to_thread.run_sync(_delete_rest, path)
+
+
+def _delete_rest(path: str) -> None:
+    """Delete what git left of the worktree at ``path``, read-only directories too."""
+    with suppress(OSError):
+        for *_, directory in os.fwalk(path):
+            os.fchmod(directory, stat.S_IRWXU)
+    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        log.warning("worktree_files_left", path=path)
 
 
 def _remove_unfinished_directory(worktree: Worktree, path: str) -> None:

@@ -97,6 +97,23 @@ async def tree_status(git: Git, path: str, git_dir: str) -> TreeStatus:
         return status
 
 
+async def staged_in(git: Git, git_dir: str, head: str | None) -> list[bytes]:
+    """Return what the index of ``git_dir`` has staged since the commit ``head``; needs no files.
+
+    Raises:
+        GitError: it cannot be told; the index may be damaged.
+    """
+    if not os.path.exists(f"{git_dir}/index"):
+        return []
+    # Whatever its configuration says of a working tree, which may be gone.
+    place = (f"--git-dir={git_dir}", f"--work-tree={git_dir}")
+    empty_tree = ("hash-object", "-t", "tree", "--stdin")
+    tree = head or (await git.read(git_dir, *place, *empty_tree)).decode().strip()
+    options = ("--cached", "-z", "--name-only", "--ignore-submodules=dirty")
+    output = await git.read(git_dir, *place, "diff-index", *options, tree, "--")
+    return output.split(b"\0")[:-1]
+
+
 async def _with_index(git: Git, path: str, index: str, env: Mapping[str, str]) -> TreeStatus:
     async def ask_status() -> bytes:
         return await git.read(path, *_STATUS, env=env)

@@ -236,6 +236,40 @@ async def test_commits_that_only_a_missing_worktree_reaches_are_at_stake(repo, s
     assert (await repo.inspect(session)).commits == (lost,)
 
 
+@pytest.mark.requirement("R2.8")
+@pytest.mark.parametrize("how", ["--force", "--intent-to-add"])
+async def test_what_was_staged_in_a_missing_worktree_is_at_stake(repo, session, tree, how):
+    (tree / "new").write_text("work")
+    repo.git("add", how, "new", at=tree)
+    shutil.rmtree(tree)
+    assert await repo.inspect(session) == AtStake(staged=("new",))
+
+
+async def test_what_was_staged_in_an_emptied_worktree_is_at_stake(repo, session, tree):
+    (tree / "README").write_text("work")
+    repo.git("add", "README", at=tree)
+    shutil.rmtree(tree)
+    tree.mkdir()
+    assert await repo.inspect(session) == AtStake(staged=("README",))
+
+
+async def test_all_that_a_missing_worktree_has_staged_is_at_stake_without_a_commit(
+    repo, session, tree
+):
+    repo.git("switch", "--quiet", "--orphan", "unborn", at=tree)
+    (tree / "new").write_text("work")
+    repo.git("add", "new", at=tree)
+    shutil.rmtree(tree)
+    assert (await repo.inspect(session)).staged == ("new",)
+
+
+async def test_a_damaged_index_of_a_missing_worktree_is_not_taken_for_nothing(repo, session, tree):
+    (repo.admin(session) / "index").write_bytes(b"rubbish")
+    shutil.rmtree(tree)
+    with pytest.raises(GitError):
+        await repo.inspect(session)
+
+
 async def test_names_of_any_bytes_are_shown_in_printable_unicode(repo, session, tree):
     for name in (b"caf\xe9", b"new\nline", "grün".encode(), b'"quoted"', b"\x1b[31m"):
         Path(os.fsdecode(os.fsencode(tree) + b"/" + name)).write_text("x")

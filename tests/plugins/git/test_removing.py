@@ -1,7 +1,8 @@
-"""Removing worktrees: never work, unless forced, and never by deleting files."""
+"""Removing worktrees: never work, unless forced, and by git."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -132,6 +133,47 @@ async def test_if_git_refuses_it_stays_locked_and_whole(repo, session, tree, mon
         await repo.workspace.remove(session)
     assert (tree / "untracked").exists()
     assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+
+
+@pytest.fixture
+def stubborn(tree):
+    """A directory in what is disposable from which git cannot delete a file."""
+    directory = tree / "node_modules/module"
+    directory.mkdir(parents=True)
+    (directory / "file").write_text("x")
+    directory.chmod(0o555)
+    if os.access(directory, os.W_OK):
+        pytest.skip("root deletes everything")
+    yield directory
+    if directory.exists():
+        directory.chmod(0o755)
+
+
+async def test_a_read_only_directory_goes_with_the_rest(repo, session, tree, stubborn):
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+    assert not repo.admin(session).exists()
+
+
+async def test_what_a_link_in_it_leads_to_stays_as_it_is(repo, session, tree, stubborn, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("theirs")
+    elsewhere.chmod(0o555)
+    (tree / "node_modules/link").symlink_to(elsewhere)
+    await repo.workspace.remove(session)
+    assert (elsewhere / "file").read_text() == "theirs"
+    assert elsewhere.stat().st_mode & 0o777 == 0o555
+
+
+async def test_files_that_cannot_be_deleted_are_logged_and_the_worktree_is_removed(
+    repo, session, tree, stubborn, caplog
+):
+    stubborn.chmod(0)
+    await repo.workspace.remove(session)
+    assert "worktree_files_left" in caplog.text
+    assert str(tree) in caplog.text
+    assert not repo.admin(session).exists()
 
 
 async def _none(*_):

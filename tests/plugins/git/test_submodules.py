@@ -82,6 +82,14 @@ async def test_commits_of_a_submodule_that_is_checked_out_no_more_are_at_stake(r
     assert "not pushed" in (await repo.inspect(session)).submodules[0]
 
 
+async def test_a_clean_submodule_that_is_checked_out_no_more_goes_with_its_worktree(
+    repo, session, lib
+):
+    repo.git("submodule", "--quiet", "deinit", "lib", at=lib.parent)
+    await repo.workspace.remove(session)
+    assert not lib.parent.exists()
+
+
 async def test_a_submodule_within_a_submodule_is_looked_into(repo, session, lib, make_repo):
     make_repo("inner")
     repo.git("submodule", "--quiet", "add", f"{repo.path}/../inner", "inner", at=lib)

@@ -236,6 +236,23 @@ async def test_work_since_the_creation_is_not_discarded(repo, name):
     assert Path(plan.path, name).read_text() == "work"
 
 
+async def test_after_a_tracked_file_was_deleted_nothing_is_discarded(repo):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    Path(plan.path, "README").unlink()
+    assert await repo.workspace.discard(plan) == AtStake(changed=("README",))
+    assert Path(plan.path, "src/main.py").exists()
+
+
+async def test_after_a_file_took_a_tracked_directorys_place_nothing_is_discarded(repo):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    shutil.rmtree(Path(plan.path, "src"))
+    Path(plan.path, "src").write_text("work")
+    assert "src/main.py" in (await repo.workspace.discard(plan)).changed
+    assert Path(plan.path, "src").read_text() == "work"
+
+
 async def test_what_the_hook_brought_is_discarded_with_the_rest(repo, hook):
     hook("echo SECRET=1 >.env; mkdir new; touch new/file; echo more >>README")
     plan = await repo.plan()
