@@ -1,4 +1,4 @@
-"""Hearing of what other processes change, through the store."""
+"""Hearing of what changes: here, and through the store in other processes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class News:
 
     @hookimpl
     async def spinney_session_changed_elsewhere(self) -> None:
+        """Wake who waits."""
+        self._changed.set()
+
+    @hookimpl
+    async def spinney_session_status_changed(self) -> None:
         """Wake who waits."""
         self._changed.set()
 

@@ -7,6 +7,7 @@ import os
 import click
 
 from spinney import SessionStatus
+from spinney.errors import SessionNotRunningError
 from spinney_cli._app import App
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened
@@ -15,12 +16,15 @@ from spinney_cli._select import select
 VARIABLE = "SPINNEY_SESSION_ID"
 """Environment variable by which a process within a session finds it."""
 
+_OF_PROCESSES = (SessionStatus.ACTIVE, SessionStatus.WAITING)
+
 
 def report(app: App, status: str, given: str | None, message: str | None) -> int:
     """Record the status of the session that ``given`` names, else of the one around us.
 
     Raises:
         UsageError: there is none around us.
+        SessionNotRunningError: no process runs in it that could be so.
     """
     named = given or os.environ.get(VARIABLE)
     if not named:
@@ -29,7 +33,10 @@ def report(app: App, status: str, given: str | None, message: str | None) -> int
     async def say(guard: Guard) -> None:
         async with opened(app, guard, restore=False) as manager:
             session = select(manager.get_all_sessions(), named)
-            await manager.update_session_status(session.id, SessionStatus(status), message=message)
+            wanted = SessionStatus(status)
+            if wanted in _OF_PROCESSES and session.pty_pid is None:
+                raise SessionNotRunningError(session.id)
+            await manager.update_session_status(session.id, wanted, message=message)
 
     drive(say)
     return 0

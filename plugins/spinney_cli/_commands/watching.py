@@ -66,13 +66,16 @@ def ls(app: App) -> int:
 def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -> int:
     """Wait until the session that ``given`` names is as ``wanted``; print its status.
 
+    If nobody runs it, nobody would tell what its process does: then it is run from here.
+
     Raises:
         SessionEndedError: it has no process that could bring that about.
     """
 
     async def until(guard: Guard) -> View | None:
         news = News()
-        async with opened(app, guard, restore=False, plugins={"cli-news": news}) as manager:
+        watches = set(wanted) != {_EXIT}
+        async with opened(app, guard, restore=watches, plugins={"cli-news": news}) as manager:
             manager.follow_changes()
             session_id = select(manager.get_all_sessions(), given).id
             with move_on_after(timeout):

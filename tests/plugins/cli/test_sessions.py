@@ -311,5 +311,5 @@ def test_an_age_is_told_in_its_largest_unit(seconds: int, shown: str) -> None:
 
 def test_a_message_is_shown_with_control_characters_escaped(spinney: Spinney) -> None:
     spinney("new", "one", "--no-attach")
-    spinney("report", "waiting", "one", "--message", "a\x1b[2Jb")
+    spinney("report", "error", "one", "--message", "a\x1b[2Jb")
     assert "a\\x1b[2Jb" in spinney("show", "one").out

@@ -50,6 +50,25 @@ def test_report_of_an_unknown_session_is_refused(
     assert (reported.code, "[SESSION_NOT_FOUND]" in reported.err) == (1, True)
 
 
+@pytest.mark.parametrize("status", ["active", "waiting"])
+def test_a_report_of_what_only_a_process_can_be_is_refused_without_one(
+    spinney: Spinney, status: str
+) -> None:
+    spinney("new", "one", "--no-attach")
+    reported = spinney("report", status, "one")
+    assert (reported.code, "[SESSION_NOT_RUNNING]" in reported.err) == (1, True)
+    assert spinney("show", "one", "--json").json["status"] == "idle"
+
+
+def test_wait_sees_the_status_of_a_session_that_nobody_is_attached_to(spinney: Spinney) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read answer")
+    waited = spinney("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
+    assert waited.code == 0
+    assert waited.json["spinney"]["evidence"]["message"] == "Delete?"
+    spinney("send", "one", "yes")
+    assert spinney("wait", "one", "--timeout", "60").code == 0
+
+
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 5", 3)])
 def test_wait_for_the_exit_tells_how_it_was(
     spinney: Spinney, on_terminal: Callable[..., Terminal], script: str, code: int
@@ -101,7 +120,7 @@ def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
     watching = on_terminal("ls", "--watch")
     watching.expect(b"feature/one")
     watching.expect(b" 1 ")
-    spinney("report", "waiting", "one", "--message", "May I?")
+    spinney("report", "error", "one", "--message", "May I?")
     watching.expect(b"May I?")
     watching.signal(signal.SIGINT)
     assert watching.end() == 130
