@@ -203,10 +203,14 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
             if holder is Holder.UNKNOWN:
                 report.notes.append(f"cannot tell whether session {session.id} is owned")
             elif holder is Holder.FREE:
-                if not session.details.removing and await go_on(parts, session) is not None:
+                # Looked up anew: another may have started a new process, and left, by now.
+                current = (await parts.ledger.refresh()).sessions.get(session.id)
+                if current is None or not claims_a_process(current):
+                    return
+                if not current.details.removing and await go_on(parts, current) is not None:
                     report.adopted.append(session.id)
                     return
-                swept = await sweep(parts, session)
+                swept = await sweep(parts, current)
                 report.swept.extend(swept.ended)
                 report.notes.extend(swept.unknown)
                 await parts.ledger.change(transaction)

@@ -124,7 +124,9 @@ class Running:
         self._provider = provider or chosen_name(parts.config, Role.TERMINAL)
         self._id = session_id
         self._ending = Ending.ITSELF
-        self._keep_claim = False
+        self._heirs = 0
+        """How many want to go on owning the session."""
+        self._gave_back = False
         self._recorded = Event()
         self._watching = Watching(parts, session_id, terminal)
         self.terminal = terminal
@@ -152,16 +154,21 @@ class Running:
         Args:
             ending: why.
             keep_claim: whether this process goes on owning the session.
+
+        Raises:
+            SessionOwnedError: it was to own it on, and another process was faster.
         """
         self._ending = ending
-        self._keep_claim = keep_claim
+        self._heirs += keep_claim
         try:
             async with self._parts.providers.use(Role.TERMINAL, self._provider):
                 await self.terminal.terminate(self._parts.config.terminate_grace)
             await self.ended()
+            if keep_claim and self._gave_back:
+                await self._parts.claims.take(self._id)
         except BaseException:
-            self._keep_claim = False
-            if self._recorded.is_set():
+            self._heirs -= keep_claim
+            if self._recorded.is_set() and not self._heirs:
                 with CancelScope(shield=True):
                     await self._parts.claims.give_back(self._id)
             raise
@@ -180,7 +187,8 @@ class Running:
             log.error("terminal_lost", session_id=self._id, reason=error)
         before = self._parts.ledger.get(self._id)
         session = await self._record(exit_status)
-        if not self._keep_claim:
+        if not self._heirs:
+            self._gave_back = True
             await self._parts.claims.give_back(self._id)
         del self._parts.running[self._id]
         self._parts.ended[self._id] = self.terminal
@@ -199,9 +207,11 @@ class Running:
             )
 
     async def _record(self, exit_status: ExitStatus | None) -> Session | None:
-        status = self._status_after(exit_status)
+        status, ref = self._status_after(exit_status), dict(self.terminal.ref)
 
         def amendment(session: Session) -> Session:
+            if session.details.terminal_ref not in (None, ref):
+                return session  # stored late: another process runs in it by now
             return without_process(session, status, exit_status)
 
         try:

@@ -50,6 +50,24 @@ async def test_the_next_host_goes_on_with_the_process(
     assert world.claims == {}
 
 
+@pytest.mark.requirement("R4.1")
+async def test_a_process_that_another_host_started_while_the_start_looked_is_gone_on_with(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    async def resume() -> None:
+        world.terminals[0].end(code=0)
+        async with keeping() as theirs:
+            await theirs.wait_ended(left.id)
+            await theirs.resume_session(left.id)
+
+    world.meanwhile["holder"] = [resume]
+    async with keeping() as m:
+        _, second = world.terminals
+        assert m.terminal(left.id) is second
+        assert second.status is None
+    assert "sweep" not in world.calls
+
+
 async def test_how_an_adopted_process_ends_is_recorded_and_then_collected(
     world: World, keeping: Opens, left: Session, witness: Witness
 ) -> None:

@@ -351,3 +351,58 @@ async def test_a_destruction_cancelled_once_the_end_of_its_process_is_recorded_o
             tasks.cancel_scope.cancel()
         assert world.claims == {}
         assert world.stored(session.id).status is SessionStatus.STOPPED
+
+
+async def test_a_stop_asked_for_meanwhile_takes_the_claim_from_nobody_who_goes_on(
+    world: World,
+) -> None:
+    async with manager(world) as ours:
+        session = await ours.create_session("one")
+        asked = world.stored(session.id).detail(desired=SessionStatus.STOPPED)
+
+        async def ask() -> None:
+            world.write(asked)
+            await until(lambda: world.calls.count("terminate") == 2)
+
+        async def look() -> None:
+            assert session.id in world.claims
+
+        world.meanwhile["terminate"] = [ask, look]
+        world.meanwhile["remember released"] = [look]
+        await ours.destroy_session(session.id)
+        assert not world.meanwhile["remember released"]
+
+
+async def test_who_destroys_a_session_just_as_its_claim_is_given_back_claims_it_anew(
+    world: World,
+) -> None:
+    async with manager(world) as m, create_task_group() as tasks:
+        session = await m.create_session("one")
+
+        async def destroy() -> None:
+            tasks.start_soon(m.destroy_session, session.id)
+            await until(lambda: "terminate" in world.calls)
+
+        async def look() -> None:
+            assert session.id in world.claims
+
+        world.meanwhile["release"] = [destroy]
+        world.meanwhile["remember released"] = [look]
+        world.terminals[0].end(code=0)
+        await until(lambda: not m.get_all_sessions())
+    assert not world.meanwhile["remember released"]
+    assert world.claims == {}
+
+
+async def test_an_end_that_is_stored_late_does_not_end_the_next_process(
+    world: World, logged: list[Any]
+) -> None:
+    async with manager(world) as m:
+        session = await m.create_session("one")
+        world.faults["write"] = [StoreError("disk full")]
+        world.terminals[0].end(code=1)
+        await m.wait_ended(session.id)
+        resumed = await m.resume_session(session.id)
+        await m.save_sessions()
+        assert world.stored(session.id).pty_pid == resumed.pty_pid
+    assert logged[0]["event"] == "exit_not_stored"
