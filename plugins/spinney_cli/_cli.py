@@ -51,7 +51,9 @@ class _WithCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
         command = args[end + 1 :]
-        if args[end:] == ["--"]:
+        if ctx.resilient_parsing and end < len(args):  # completing: nothing is known of COMMAND
+            ctx.command = click.Command(None, add_help_option=False)
+        elif args[end:] == ["--"]:
             raise click.UsageError("There is no command after `--`.", ctx)
         rest = super().parse_args(ctx, args[:end])
         ctx.params["command"] = command or None
