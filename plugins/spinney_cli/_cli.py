@@ -6,6 +6,7 @@ imported when it runs.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -80,6 +81,14 @@ def _keys(
             sent_for(name)
         except UnknownKeyError as error:
             raise click.BadParameter(str(error), context, parameter) from error
+    return given
+
+
+def _seconds(
+    context: click.Context, parameter: click.Parameter, given: float | None
+) -> float | None:
+    if given is not None and math.isnan(given):
+        raise click.BadParameter("nan is no number of seconds.", context, parameter)
     return given
 
 
@@ -312,7 +321,13 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     show_default=True,
     help="What to wait for; repeated: whichever comes first.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up then.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    callback=_seconds,
+    metavar="SECONDS",
+    help="Give up then.",
+)
 @_json
 @click.pass_obj
 def wait(app: App, /, session: str, wanted: tuple[str, ...], timeout: float | None) -> int:
