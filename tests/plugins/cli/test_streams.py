@@ -14,8 +14,9 @@ Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def shell(repository: Path) -> Shell:
+def shell(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Run the command in the repository as a shell does, with its redirections."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     command = shlex.join([sys.executable, "-m", "spinney_cli"])
 
     def run(arguments: str) -> subprocess.CompletedProcess[str]:
