@@ -124,6 +124,24 @@ def test_every_public_name_has_a_docstring() -> None:
     assert not missing, "\n".join(missing)
 
 
+def _codes(source: Path) -> Iterator[str]:
+    """Yield the code of each error that the module ``source`` defines."""
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        for statement in node.body if isinstance(node, ast.ClassDef) else ():
+            match statement:
+                case ast.Assign([ast.Name("code")], ast.Constant(str(code))):
+                    yield code
+
+
+def test_every_code_of_an_error_is_documented() -> None:
+    """Those of the public errors by themselves, from their classes."""
+    table = (ROOT / "docs/reference/errors.md").read_text("utf-8")
+    public = ROOT / "core" / "spinney" / "errors"
+    codes = {code for source in SOURCES if source.parent != public for code in _codes(source)}
+    assert "KEEPER_LOST" in codes
+    assert {code for code in codes if f"`{code}`" not in table} == set()
+
+
 @pytest.mark.requirement("R6.1")
 def test_importing_the_core_loads_no_built_in_plugin() -> None:
     assert not {name.partition(".")[0] for name in _loaded_by("import spinney")} & set(PLUGINS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import signal
@@ -9,9 +10,11 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
+
+from spinney_cli._streams import discard, tell
 
 if TYPE_CHECKING:
     from spinney_cli._config import Settings
@@ -98,6 +101,9 @@ def _failed(app: App, error: Exception) -> int:
             cause = app.settings.blame(cause)
         if isinstance(cause, SpinneyError):
             _say(app, str(cause), cause.code)
+        elif _is_full(cause):
+            discard(sys.stdout)
+            _say(app, f"Cannot write the output: {cause.strerror}.", "OUTPUT_FAILED")
         else:
             hint = "" if app.debug else " Run with --debug for the traceback."
             _say(app, f"{type(cause).__name__}: {cause}.{hint}", "INTERNAL")
@@ -114,10 +120,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def _is_full(error: BaseException) -> TypeGuard[OSError]:
+    """Tell if standard output took no more; errors in writing files name the file."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full and error.filename is None
+
+
 def _say(app: App, message: str, code: str) -> None:
     from spinney.logs import printable
 
     if app.as_json:
-        print(json.dumps({"code": code, "message": message}), file=sys.stderr)
+        tell(json.dumps({"code": code, "message": message}))
     else:
-        print(f"spinney: {printable(message)} [{code}]", file=sys.stderr)
+        tell(f"spinney: {printable(message)} [{code}]")

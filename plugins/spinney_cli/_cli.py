@@ -6,6 +6,7 @@ imported when it runs.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -51,7 +52,9 @@ class _WithCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
         command = args[end + 1 :]
-        if args[end:] == ["--"]:
+        if ctx.resilient_parsing and end < len(args):  # completing: nothing is known of COMMAND
+            ctx.command = click.Command(None, add_help_option=False)
+        elif args[end:] == ["--"]:
             raise click.UsageError("There is no command after `--`.", ctx)
         rest = super().parse_args(ctx, args[:end])
         ctx.params["command"] = command or None
@@ -78,6 +81,14 @@ def _keys(
             sent_for(name)
         except UnknownKeyError as error:
             raise click.BadParameter(str(error), context, parameter) from error
+    return given
+
+
+def _seconds(
+    context: click.Context, parameter: click.Parameter, given: float | None
+) -> float | None:
+    if given is not None and math.isnan(given):
+        raise click.BadParameter("nan is no number of seconds.", context, parameter)
     return given
 
 
@@ -310,7 +321,13 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     show_default=True,
     help="What to wait for; repeated: whichever comes first.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up then.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    callback=_seconds,
+    metavar="SECONDS",
+    help="Give up then.",
+)
 @_json
 @click.pass_obj
 def wait(app: App, /, session: str, wanted: tuple[str, ...], timeout: float | None) -> int:

@@ -26,6 +26,7 @@ from anyio import (
 )
 
 from spinney.logs import printable
+from spinney_cli._streams import discard, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,8 +98,7 @@ def _reader_may_go() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # The interpreter flushes once more at exit, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         raise SystemExit(128 + signal.SIGPIPE) from None
 
 
@@ -143,7 +143,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled: bool
 
 def note(text: str) -> None:
     """Tell the user ``text`` on standard error."""
-    print(f"spinney: {printable(text)}", file=sys.stderr, flush=True)
+    tell(f"spinney: {printable(text)}")
 
 
 @contextmanager

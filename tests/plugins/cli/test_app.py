@@ -126,6 +126,8 @@ def test_what_ended_it_from_outside_shows_in_the_exit_code_alone(
         ["new", "a", "--"],
         ["new", "a", "--json"],
         ["rm", "a", "--force"],
+        ["wait", "a", "--timeout", "nan"],
+        ["wait", "a", "--timeout", "-1"],
         ["--set", "store", "ls"],
         ["--set", "=json", "ls"],
         ["completion", "csh"],

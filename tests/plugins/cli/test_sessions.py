@@ -252,6 +252,13 @@ def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spi
         assert _completions(f"spinney {command} o") == ["one"]
 
 
+@pytest.mark.parametrize("word", ["", "o", "-"])
+def test_the_shell_completes_nothing_of_a_sessions_command(spinney: Spinney, word: str) -> None:
+    spinney("new", "one", "--no-attach")
+    for words in ("new two --", "resume --", "restart one -- sleep"):
+        assert _completions(f"spinney {words} {word}") == []
+
+
 def test_the_shell_completes_keys(spinney: Spinney) -> None:
     assert _completions("spinney keys one pa") == ["PageUp", "PageDown"]
 
