@@ -45,7 +45,8 @@ async def run_process(
         return await anyio.to_thread.run_sync(child.run, abandon_on_cancel=True)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(child.end)
+            # A place of its own: those that wait for processes may have taken all others.
+            await anyio.to_thread.run_sync(child.end, limiter=anyio.CapacityLimiter(1))
         raise
 
 

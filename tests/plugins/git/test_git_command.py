@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
 
 from spinney_git._git import LOCAL_VARIABLES, Git, GitError, GitNotFoundError
+from spinney_git._process import run_process
 
 
 def test_the_local_variables_are_those_that_git_names():
@@ -86,6 +90,28 @@ def test_importing_the_plugin_loads_none_of_its_machinery():
     program = "import sys, spinney_git; print(*[m for m in sys.modules if 'spinney_git.' in m])"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert loaded.stdout.split() == [], loaded.stderr
+
+
+async def test_cancelled_it_ends_also_if_every_thread_waits_for_another(tmp_path):
+    def sleeping():
+        return [cmd for cmd in Path("/proc").glob("[0-9]*/cmdline") if read(cmd) == command]
+
+    def read(path):
+        with suppress(OSError):
+            return path.read_bytes()
+
+    os.symlink("/bin/sleep", tmp_path / "slow")
+    command = f"{tmp_path}/slow\0100\0".encode()
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    before, limiter.total_tokens = limiter.total_tokens, 2
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(partial(run_process, [f"{tmp_path}/slow", "100"], cwd="/", env={}))
+        while len(sleeping()) < 2:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    limiter.total_tokens = before
+    assert not sleeping()
 
 
 async def test_the_providers_open(repo):
