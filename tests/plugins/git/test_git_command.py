@@ -101,7 +101,7 @@ async def test_cancelled_it_ends_also_if_every_thread_waits_for_another(tmp_path
             return path.read_bytes()
 
     os.symlink("/bin/sleep", tmp_path / "slow")
-    command = f"{tmp_path}/slow\0100\0".encode()
+    command = b"\0".join([os.fsencode(tmp_path / "slow"), b"100", b""])
     limiter = anyio.to_thread.current_default_thread_limiter()
     before, limiter.total_tokens = limiter.total_tokens, 2
     async with anyio.create_task_group() as tasks:
