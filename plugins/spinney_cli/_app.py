@@ -17,6 +17,7 @@ import click
 from spinney_cli._streams import discard, tell
 
 if TYPE_CHECKING:
+    from spinney.errors import SpinneyError
     from spinney_cli._config import Settings
 
 REFUSED = 1
@@ -100,7 +101,7 @@ def _failed(app: App, error: Exception) -> int:
         if isinstance(cause, ConfigurationError) and app.settings:
             cause = app.settings.blame(cause)
         if isinstance(cause, SpinneyError):
-            _say(app, str(cause), cause.code)
+            _say(app, f"{cause}{_flag(cause)}", cause.code)
         elif _is_full(cause):
             discard(sys.stdout)
             _say(app, f"Cannot write the output: {cause.strerror}.", "OUTPUT_FAILED")
@@ -118,6 +119,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(inner)
     else:
         yield error
+
+
+def _flag(error: SpinneyError) -> str:
+    """Return with which flag one follows the advice that ``error`` gives, if there is one."""
+    from spinney.errors import BranchInUseError, BranchTakenError
+
+    if isinstance(error, BranchTakenError):
+        return " The flag for that is `--existing`."
+    if isinstance(error, BranchInUseError) and error.session_id:
+        return " The flag to share it is `--share`."
+    return ""
 
 
 def _is_full(error: BaseException) -> TypeGuard[OSError]:

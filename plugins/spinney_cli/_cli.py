@@ -164,6 +164,8 @@ def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
         raise click.UsageError("--detach starts the process, --no-attach does not: give one.")
     if app.as_json and not (no_attach or detached):
         raise click.UsageError("--json needs --detach or --no-attach: the session prints, too.")
+    if options["share"] and not options["existing"]:
+        raise click.UsageError("--share needs --existing: a new branch has no worktree to share.")
     from spinney_cli._commands import running
 
     return running.new(app, start=not no_attach, detached=detached, **options)

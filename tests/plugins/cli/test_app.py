@@ -125,6 +125,7 @@ def test_what_ended_it_from_outside_shows_in_the_exit_code_alone(
         ["new", "a", "b"],
         ["new", "a", "--"],
         ["new", "a", "--json"],
+        ["new", "a", "--share", "--no-attach"],
         ["rm", "a", "--force"],
         ["wait", "a", "--timeout", "nan"],
         ["wait", "a", "--timeout", "-1"],

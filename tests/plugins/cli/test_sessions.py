@@ -252,6 +252,14 @@ def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spi
         assert _completions(f"spinney {command} o") == ["one"]
 
 
+def test_advice_to_take_or_share_a_branch_names_the_flag(spinney: Spinney) -> None:
+    spinney("new", "one", "--branch", "b", "--no-attach")
+    again = ("new", "two", "--branch", "b", "--no-attach")
+    assert spinney(*again).err.endswith("The flag for that is `--existing`. [BRANCH_TAKEN]\n")
+    refused = spinney(*again, "--existing")
+    assert refused.err.endswith("The flag to share it is `--share`. [BRANCH_IN_USE]\n")
+
+
 @pytest.mark.parametrize("word", ["", "o", "-"])
 def test_the_shell_completes_nothing_of_a_sessions_command(spinney: Spinney, word: str) -> None:
     spinney("new", "one", "--no-attach")
