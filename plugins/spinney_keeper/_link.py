@@ -61,9 +61,6 @@ class Link:
             heard: called with what the keeper tells by itself.
             lost: called once if the connection ends.
         """
-        connection.setblocking(False)
-        self.is_open = True
-        self._socket = connection
         self._readiness = readiness
         self._answer_within = answer_within
         self._wake = wake
@@ -74,7 +71,14 @@ class Link:
         self._tasks = tasks
         self._minder: CancelScope | None = None
         self._sending: Lock | None = None
-        readiness.watch(connection.fileno(), self._receive)
+        self.open(connection)
+
+    def open(self, connection: socket.socket) -> None:
+        """Go on with ``connection``, once the one before is closed."""
+        connection.setblocking(False)
+        self.is_open = True
+        self._socket = connection
+        self._readiness.watch(connection.fileno(), self._receive)
 
     async def ask(self, what: str, **fields: object) -> wire.Message:
         """Ask the keeper to do something; return its answer.
@@ -146,7 +150,10 @@ class Link:
 
     def _check_open(self) -> None:
         if not self.is_open:
-            raise KeeperLostError("The keeper of the process is gone; resume its session.")
+            raise KeeperLostError(
+                "The connection to the keeper of the process is lost. Try again; if the keeper is "
+                "gone, resume the session."
+            )
 
     async def _mind_the_time(self, scope: CancelScope) -> None:
         """Give up what is not answered in time; a timer for each would cost more than asking."""

@@ -172,6 +172,7 @@ class KeeperSpawner(TerminalSpawner):
             self._tasks,
             answer_within=self._options.answer_timeout,
             write_within=self._options.write_timeout,
+            again=partial(self._found, name),
             epitaph=partial(self._places.exit_of, name),
             dismiss=partial(self._dismiss, name),
             gone=self._forget,

@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from anyio import Lock, lowlevel
+from anyio import CancelScope, Lock, lowlevel, sleep
 from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
@@ -27,6 +27,8 @@ from spinney_unix.foreground import Written, described
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
 from spinney_unix.readiness import Bell, Latch, Readiness
 
+_RETRY = 1.0
+"""Seconds until a keeper that lives is tried to be reached again."""
 _ENDED = "The process has ended; resume its session first."
 
 
@@ -41,6 +43,7 @@ class KeeperTerminal(Terminal):
         *,
         answer_within: float,
         write_within: float,
+        again: Callable[[dict[str, JsonValue]], Awaitable[Greeted | None]],
         epitaph: Callable[[], bytes | None],
         dismiss: Callable[[], Awaitable[None]],
         gone: Callable[[KeeperTerminal], None],
@@ -53,6 +56,7 @@ class KeeperTerminal(Terminal):
             tasks: of the provider.
             answer_within: seconds that it may take.
             write_within: seconds that its process may take to read.
+            again: greets the keeper that a ref names once more, ``None`` if it is gone.
             epitaph: returns what a keeper that is gone has written down.
             dismiss: lets a keeper go whose process has ended.
             gone: called once this host has nothing of the keeper any more.
@@ -63,6 +67,9 @@ class KeeperTerminal(Terminal):
         self._readiness = readiness
         self._bell = greeted.bell
         self._write_within = write_within
+        self._tasks, self._again = tasks, again
+        self._returning: CancelScope | None = None
+        self._windows: dict[str, Size] = {}
         self._epitaph, self._dismiss, self._gone = epitaph, dismiss, gone
         self._exited, self._drained = Latch(), Latch()
         self._status: ExitStatus | None = None
@@ -81,10 +88,7 @@ class KeeperTerminal(Terminal):
             lost=self._on_lost,
         )
         readiness.watch(greeted.bell, self._on_bell)
-        if said["exit"] is not None:
-            self._note_exit(said["exit"])
-        if said["drained"]:
-            self._note_drained()
+        self._note_end(said)
 
     @property
     def session_id(self) -> SessionId:
@@ -141,10 +145,12 @@ class KeeperTerminal(Terminal):
         """Take note of a viewer's window; the option ``size`` says whose size holds."""
         if not all(1 <= cells <= 0xFFFF for cells in (size.rows, size.columns)):
             raise ValueError(f"A terminal cannot have {size.rows} rows and {size.columns} columns.")
+        self._windows[viewer] = size
         await self._ask("resize", viewer=viewer, rows=size.rows, columns=size.columns)
 
     async def leave(self, viewer: str) -> None:
         """Forget a viewer's window; see ``Terminal.leave``."""
+        self._windows.pop(viewer, None)
         if self._status is None:
             with suppress(KeeperError):
                 await self._link.ask("leave", viewer=viewer)
@@ -229,13 +235,18 @@ class KeeperTerminal(Terminal):
     def detach(self) -> None:
         """Release what this host has of the keeper; the process runs on."""
         if not self.is_detached:
+            if self._returning is not None:
+                self._returning.cancel()
             self._link.close()
-            self._readiness.unwatch(self._bell)
-            os.close(self._bell)
-            self._bell = -1
+            self._silence()
             self._output.ring.detach()
             self._output.close()
             self._gone(self)
+
+    def _silence(self) -> None:
+        self._readiness.unwatch(self._bell)
+        os.close(self._bell)
+        self._bell = -1
 
     def _is_ours(self, pid: int) -> bool:
         # The keeper reaps its leader when it ends: until then its id is nobody else's.
@@ -284,6 +295,12 @@ class KeeperTerminal(Terminal):
         elif event == "drained":
             self._note_drained()
 
+    def _note_end(self, said: wire.Message) -> None:
+        if said["exit"] is not None:
+            self._note_exit(said["exit"])
+        if said["drained"]:
+            self._note_drained()
+
     def _note_exit(self, found: dict[str, int]) -> None:
         self._status = ExitStatus(**found)
         self._exited.set()
@@ -294,7 +311,44 @@ class KeeperTerminal(Terminal):
         self._departure.ring()
 
     def _on_lost(self) -> None:
-        """Take notice that the keeper was killed."""
+        """Find out whether the keeper was killed, or has only let go of this host."""
+        self._returning = CancelScope()
+        self._tasks.start_soon(self._return, self._returning)
+
+    async def _return(self, scope: CancelScope) -> None:
+        with scope:
+            while True:
+                try:
+                    greeted = await self._again(self.ref)
+                    break
+                except (KeeperError, OSError):  # it lives: whatever is in the way, nothing ends
+                    await sleep(_RETRY)
+            if greeted is None:
+                self._note_killed()
+            elif self.is_detached:
+                greeted.close()
+            else:
+                self._rejoin(greeted)
+                with suppress(KeeperError, TerminalClosedError):
+                    for viewer, size in tuple(self._windows.items()):
+                        await self.resize(viewer, size)
+
+    def _rejoin(self, greeted: Greeted) -> None:
+        """Go on with a new connection; of what was told meanwhile nothing may be missed."""
+        greeted.ring.detach()  # it is mapped already
+        self._silence()
+        self._bell = greeted.bell
+        self._readiness.watch(self._bell, self._on_bell)
+        self._link.open(greeted.connection)
+        self._hold(self._output.slowest)
+        for at, rows, columns in greeted.said["sizes"]:
+            if at >= self._output.sizes[-1].offset:
+                self._output.resized(at, Size(rows, columns))
+        self._output.ring_bell()
+        self._heard({"event": "departed"})
+        self._note_end(greeted.said)
+
+    def _note_killed(self) -> None:
         if self._status is None:
             with suppress(Exception):
                 self._note_exit(wire.parse(self._epitaph() or b"")["exit"])

@@ -37,7 +37,7 @@ class Host:
         """The first packets of a write of which more follows, and its number."""
         self.input_of = 0
         self.is_gone = False
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[str, bytes]] = deque()
 
     @property
     def waits(self) -> bool:
@@ -68,16 +68,18 @@ class Host:
             return
         self.is_gone = True
 
-    def send(self, packet: bytes) -> None:
-        """Send ``packet``, later if the host does not read now."""
-        self._unsent.append(packet)
+    def send(self, packet: bytes, event: str = "") -> None:
+        """Send ``packet``, later if the host does not read now; of an ``event`` the latest."""
+        if event:  # else a host that is suspended would be let go for what others do
+            self._unsent = deque(waiting for waiting in self._unsent if waiting[0] != event)
+        self._unsent.append((event, packet))
         self.send_unsent()
 
     def send_unsent(self) -> None:
         """Send what waits, as far as the host reads."""
         try:
             while self._unsent:
-                self.socket.send(self._unsent[0])
+                self.socket.send(self._unsent[0][1])
                 self._unsent.popleft()
         except BlockingIOError:
             self.is_gone = len(self._unsent) > _MOST_UNSENT

@@ -359,7 +359,7 @@ class Keeper:
         packet = wire.message(**fields)
         for host in self._hosts:
             if host.greeted:
-                host.send(packet)
+                host.send(packet, fields["event"])
                 self._attend(host)
 
     def _exited(self) -> None:

@@ -1,0 +1,159 @@
+"""A host that the keeper lets go of, or could: the process runs on, and so does the host."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+import anyio
+import pytest
+
+from spinney.ports import AttachMode, Size
+from spinney_keeper._errors import KeeperError
+from spinney_keeper._greeting import greet
+from spinney_keeper._places import Places, name_of
+from spinney_keeper.keeper import wire
+
+ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
+ASK = "stty -echo; echo ready; while read -r _; do stty size; done"
+MANY = 1500
+"""More than a keeper keeps for a host that does not read."""
+
+
+@pytest.fixture
+def connect(tmp_path, session):
+    """Connects to a terminal's keeper as one more host, which does nothing by itself."""
+
+    def connected(terminal):
+        connection = Places(tmp_path, None).connect(name_of(session.id, terminal.terminal_id))
+        return greet(connection, 10)
+
+    return connected
+
+
+def let_go(terminal):
+    """Have the keeper let go of the host, as of each that talks rubbish."""
+    terminal._link._socket.send(b"rubbish")
+
+
+async def reconnected(terminal, tools):
+    """Wait until the host has the keeper again, which it takes for others that have left."""
+    with anyio.fail_after(tools.patience):
+        await terminal.departed()
+
+
+@pytest.fixture
+def is_served(tools):
+    """Asks a host's connection, which nobody has read for long, whether it still is one."""
+
+    def answered(host):
+        host.connection.settimeout(tools.patience)
+        host.connection.send(wire.message(do="foreground", seq=7))
+        while packet := host.connection.recv(wire.LARGEST):
+            if wire.parse(packet).get("seq") == 7:
+                return True
+        return False
+
+    return answered
+
+
+async def test_suspended_it_is_kept_however_many_others_leave(shell, connect, is_served):
+    terminal = await shell(ECHO)
+    with closing(connect(terminal)) as suspended:
+        for _ in range(MANY):
+            connect(terminal).close()
+        assert is_served(suspended)
+
+
+async def test_suspended_it_is_kept_however_often_the_size_changes(shell, connect, is_served):
+    terminal = await shell(ECHO)
+    with closing(connect(terminal)) as suspended:
+        for number in range(MANY):
+            await terminal.resize("viewer", Size(20 + number % 2, 80))
+        assert is_served(suspended)
+
+
+async def test_its_terminal_goes_on(shell, tools):
+    terminal = await shell(ECHO)
+    async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+        seen = tools.transcript(view)
+        await seen.until(b"ready")
+        let_go(terminal)
+        await reconnected(terminal, tools)
+        await terminal.write(b"more\n")
+        await seen.until(b"got more")
+        os.kill(terminal.pid, 0)
+
+
+async def test_its_windows_count_again(shell, tools):
+    terminal = await shell(ASK)
+    await tools.see(terminal, b"ready")
+    await terminal.resize("viewer", Size(21, 81))
+    let_go(terminal)
+    await reconnected(terminal, tools)
+    await terminal.resize("another", Size(22, 82))
+    await terminal.leave("another")
+    await terminal.write(b"\n")
+    await tools.see(terminal, b"21 81")
+
+
+async def test_what_was_written_meanwhile_is_seen(shell, tools, connect):
+    terminal = await shell(ECHO)
+    await tools.see(terminal, b"ready")
+    let_go(terminal)
+    with closing(connect(terminal)) as another:
+        another.connection.send(wire.write(1, b"meanwhile\n"))
+        await tools.see(terminal, b"got meanwhile")
+
+
+async def test_the_end_of_the_process_is_told_all_the_same(shell, tools):
+    terminal = await shell("echo ready; read -r _; exit 5")
+    await tools.see(terminal, b"ready")
+    await terminal.write(b"\n")
+    let_go(terminal)
+    with anyio.fail_after(tools.patience):
+        assert (await terminal.exited()).code == 5
+        await terminal.drained()
+
+
+async def test_nothing_is_ended_while_the_keeper_cannot_be_reached(
+    shell, tools, places, monkeypatch
+):
+    monkeypatch.setattr("spinney_keeper._terminal._RETRY", 0.01)
+    terminal = await shell(ECHO)
+    await tools.see(terminal, b"ready")
+    refusals = []
+
+    async def again(ref, once_more=terminal._again):
+        if len(refusals) < 3:
+            refusals.append(ref)
+            raise KeeperError("There are no descriptors left.")
+        return await once_more(ref)
+
+    monkeypatch.setattr(terminal, "_again", again)
+    let_go(terminal)
+    await reconnected(terminal, tools)
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")
+    assert refusals == [terminal.ref] * 3
+
+
+async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
+    shell, other, tools, monkeypatch, record
+):
+    async with other() as host:
+        terminal = await shell(ECHO, of=host)
+        await tools.see(terminal, b"ready")
+        asked = anyio.Event()
+
+        async def never(ref):
+            asked.set()
+            await anyio.sleep_forever()
+
+        monkeypatch.setattr(terminal, "_again", never)
+        let_go(terminal)
+        await asked.wait()
+    async with other() as host:
+        adopted = await host.adopt(record(terminal))
+        await adopted.write(b"more\n")
+        await tools.see(adopted, b"got more")
