@@ -102,6 +102,20 @@ async def test_a_lossless_viewer_that_leaves_holds_nothing_up(
             assert (await terminal.exited()).code == 0
 
 
+async def test_a_lossless_viewer_that_is_cancelled_while_it_comes_holds_nothing_up(
+    small, counting, tools
+):
+    terminal = await counting(small)
+    await begin(terminal, tools)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        async with terminal.attach(mode=LOSSLESS):
+            pytest.fail("it has come")
+    await terminal.write(b"\n")
+    with anyio.fail_after(tools.patience):
+        assert (await terminal.exited()).code == 0
+
+
 @pytest.fixture
 def clogged(keeper_of):
     """Stops the keeper of a terminal, and fills what leads to it."""
