@@ -71,6 +71,8 @@ class Link:
         self._tasks = tasks
         self._minder: CancelScope | None = None
         self._sending: Lock | None = None
+        self._untold: bytes | None = None
+        self._is_telling = False
         self.open(connection)
 
     def open(self, connection: socket.socket) -> None:
@@ -107,9 +109,11 @@ class Link:
         return await self._asked(seq, packets, within)
 
     def tell(self, packet: bytes) -> None:
-        """Send a packet that has no answer; it is lost if the keeper does not read."""
-        with suppress(OSError):
-            self._socket.send(packet)
+        """Send a packet that has no answer; of those that cannot be sent now, only the latest."""
+        self._untold = packet
+        if not self._tell() and not self._is_telling:
+            self._is_telling = True
+            self._tasks.start_soon(self._tell_later)
 
     def close(self) -> None:
         """End the connection; whoever waits for an answer is told that the keeper is lost."""
@@ -180,17 +184,44 @@ class Link:
         is_free = self._sending is None or not self._sending.locked()
         if len(packets) == 1 and is_free and self._put(packets[0]):
             return
-        if self._sending is None:
-            self._sending = Lock(fast_acquire=True)
-        async with self._sending:
+        async with self._turn():
             for packet in packets:
                 while self.is_open and not answer.is_late and not self._put(packet):
-                    with move_on_after(self._answer_within), suppress(ClosedResourceError):
-                        await wait_writable(self._socket)
+                    await self._until_writable()
+
+    async def _tell_later(self) -> None:
+        # Whatever is cancelled around it, it goes on until the connection is closed.
+        with CancelScope(shield=True):
+            async with self._turn():
+                while not self._tell():
+                    await self._until_writable()
+        self._is_telling = False
+
+    def _turn(self) -> Lock:
+        if self._sending is None:
+            self._sending = Lock(fast_acquire=True)
+        return self._sending
+
+    async def _until_writable(self) -> None:
+        with move_on_after(self._answer_within), suppress(ClosedResourceError):
+            await wait_writable(self._socket)
+
+    def _tell(self) -> bool:
+        if self._untold is not None:
+            try:
+                self._socket.send(self._untold)
+            except BlockingIOError:
+                return False
+            except OSError:  # nobody is there to be told; receiving shows it
+                pass
+            self._untold = None
+        return True
 
     def _put(self, packet: bytes) -> bool:
         if self.is_open:
             try:
+                if not self._tell():
+                    return False
                 self._socket.send(packet)
             except BlockingIOError:
                 return False

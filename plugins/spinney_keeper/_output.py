@@ -84,14 +84,14 @@ class Output:
 
     def has_read(self, viewer: Viewer) -> None:
         """Take notice that ``viewer`` has moved on."""
-        if viewer.lossless and viewer.cursor - self._held >= self._step:
+        is_due = viewer.lossless and viewer.cursor - self._held >= self._step
+        if is_due and self.slowest != self._held:
             self._tell()
 
     def _tell(self) -> None:
         slowest = self.slowest
-        if slowest is None or slowest != self._held:
-            self._held = slowest or 0
-            self._hold(slowest)
+        self._held = slowest or 0
+        self._hold(slowest)
 
     def chunk(self, offset: int) -> Chunk | None:
         """Return output from ``offset`` on, one copy for all viewers that keep pace.

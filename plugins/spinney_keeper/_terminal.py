@@ -121,8 +121,13 @@ class KeeperTerminal(Terminal):
         output = self._output
         if mode is AttachMode.LOSSLESS and self._status is None:
             slowest, end = output.slowest, output.ring.end
-            with suppress(KeeperError):
+            try:
                 await self._link.ask("hold", at=end if slowest is None else min(slowest, end))
+            except KeeperError:
+                pass
+            except BaseException:
+                self._hold(output.slowest)  # the keeper may have been asked already
+                raise
         viewer = Viewer(output, from_offset, mode)
         output.add(viewer)
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 import pytest
 
+from spinney.errors import TerminalBusyError, TerminalClosedError
 from spinney.ports import AttachMode, Chunk, Gap
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
@@ -98,6 +100,89 @@ async def test_a_lossless_viewer_that_leaves_holds_nothing_up(
                 host.close()
         with anyio.fail_after(tools.patience):
             assert (await terminal.exited()).code == 0
+
+
+async def test_a_lossless_viewer_that_is_cancelled_while_it_comes_holds_nothing_up(
+    small, counting, tools
+):
+    terminal = await counting(small)
+    await begin(terminal, tools)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        async with terminal.attach(mode=LOSSLESS):
+            pytest.fail("it has come")
+    await terminal.write(b"\n")
+    with anyio.fail_after(tools.patience):
+        assert (await terminal.exited()).code == 0
+
+
+@pytest.fixture
+def clogged(keeper_of):
+    """Stops the keeper of a terminal, and fills what leads to it."""
+
+    @asynccontextmanager
+    async def clog(terminal, *, writer_stays=False):
+        async def write() -> None:
+            with suppress(TerminalBusyError, TerminalClosedError):
+                await terminal.write(b"\n" * 1_000_000)
+
+        async with anyio.create_task_group() as writers:
+            os.kill(keeper_of(terminal), signal.SIGSTOP)
+            writers.start_soon(write)
+            await anyio.wait_all_tasks_blocked()
+            if not writer_stays:
+                writers.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                yield
+            writers.cancel_scope.cancel()
+
+    return clog
+
+
+@pytest.mark.parametrize("writer_stays", [True, False])
+async def test_a_lossless_viewer_that_leaves_while_the_keeper_does_not_read_holds_nothing_up(
+    small, counting, keeper_of, clogged, tools, writer_stays
+):
+    terminal = await counting(small)
+    await begin(terminal, tools)
+    async with AsyncExitStack() as views:
+        await views.enter_async_context(terminal.attach(mode=LOSSLESS))
+        await terminal.write(b"\n")
+        async with clogged(terminal, writer_stays=writer_stays):
+            await views.aclose()
+            os.kill(keeper_of(terminal), signal.SIGCONT)
+            with anyio.fail_after(tools.patience):
+                assert (await terminal.exited()).code == 0
+
+
+async def test_of_two_that_leave_meanwhile_the_last_counts(
+    small, counting, keeper_of, clogged, tools
+):
+    terminal = await counting(small)
+    await begin(terminal, tools)
+    async with AsyncExitStack() as views:
+        for _ in range(2):
+            await views.enter_async_context(terminal.attach(mode=LOSSLESS))
+        await terminal.write(b"\n")
+        async with clogged(terminal):
+            await views.aclose()
+            os.kill(keeper_of(terminal), signal.SIGCONT)
+            with anyio.fail_after(tools.patience):
+                assert (await terminal.exited()).code == 0
+
+
+async def test_a_keeper_that_does_not_read_does_not_hold_up_a_host_that_closes(
+    other, shell, keeper_of, clogged, tools
+):
+    with anyio.fail_after(tools.patience / 2):
+        async with other() as host:
+            terminal = await shell("echo ready; sleep 100", of=host)
+            await begin(terminal, tools)
+            async with AsyncExitStack() as views:
+                await views.enter_async_context(terminal.attach(mode=LOSSLESS))
+                async with clogged(terminal):
+                    await views.aclose()
+    os.kill(keeper_of(terminal), signal.SIGCONT)
 
 
 async def test_whoever_is_asked_to_end_may_say_a_lot_though_a_viewer_sleeps(small, shell, tools):
