@@ -178,7 +178,8 @@ class Link:
         else:
             answer.is_reminded = True
             answer.deadline += self._answer_within
-            self._wake()  # somebody may have stopped it
+            with suppress(OSError):  # without descriptors it cannot be woken, and is late
+                self._wake()  # somebody may have stopped it
 
     async def _send(self, packets: list[bytes], answer: _Answer) -> None:
         is_free = self._sending is None or not self._sending.locked()

@@ -126,6 +126,9 @@ class KeeperSpawner(TerminalSpawner):
         greeted = await self._found(name, ref)
         if greeted is not None:
             said = greeted.said
+            if self._closed:
+                greeted.close()
+                raise KeeperError("The terminal provider was closed.")
             if (said["session"], said["terminal"]) != (session.id, terminal_id):
                 greeted.close()
                 raise KeeperError(f"The keeper at {name} keeps another session's process.")
@@ -146,8 +149,8 @@ class KeeperSpawner(TerminalSpawner):
             with suppress(KeeperError):
                 greeted = await self._found(name, {})
                 if greeted is not None:
-                    found[str(greeted.said["session"])] = int(greeted.said["pid"])
-                    greeted.close()
+                    with closing(greeted):
+                        found[str(greeted.said["session"])] = int(greeted.said["pid"])
         return found
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
@@ -166,17 +169,23 @@ class KeeperSpawner(TerminalSpawner):
             terminal.detach()
 
     def _terminal(self, greeted: Greeted, name: str) -> KeeperTerminal:
-        terminal = KeeperTerminal(
-            greeted,
-            self._readiness,
-            self._tasks,
-            answer_within=self._options.answer_timeout,
-            write_within=self._options.write_timeout,
-            again=partial(self._found, name),
-            epitaph=partial(self._places.exit_of, name),
-            dismiss=partial(self._dismiss, name),
-            gone=self._forget,
-        )
+        try:
+            terminal = KeeperTerminal(
+                greeted,
+                self._readiness,
+                self._tasks,
+                answer_within=self._options.answer_timeout,
+                write_within=self._options.write_timeout,
+                again=partial(self._found, name),
+                epitaph=partial(self._places.exit_of, name),
+                dismiss=partial(self._dismiss, name),
+                gone=self._forget,
+            )
+        except BaseException:
+            for fd in (greeted.connection.fileno(), greeted.bell):
+                self._readiness.unwatch(fd)
+            greeted.close()
+            raise
         if not terminal.is_detached:
             self._terminals.add(terminal)
         return terminal
@@ -190,7 +199,8 @@ class KeeperSpawner(TerminalSpawner):
         with suppress(KeeperError):
             greeted = await self._found(name, {})
             if greeted is not None:
-                await to_thread.run_sync(_let_go, greeted, self._options.answer_timeout)
+                with closing(greeted):
+                    await to_thread.run_sync(_let_go, greeted, self._options.answer_timeout)
         await to_thread.run_sync(self._places.clear, name)
 
     async def _found(self, name: str, ref: dict[str, Any]) -> Greeted | None:
@@ -260,5 +270,3 @@ def _let_go(keeper: Greeted, within: float) -> None:
             os.waitpid(peer_of(keeper.connection), 0)
     except (OSError, wire.RubbishError):
         pass
-    finally:
-        keeper.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -145,6 +146,10 @@ async def test_how_a_process_ended_is_told_where_the_directory_was_removed(
         assert await second.adopt(recorded) is None
 
 
+def without_descriptors(_):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
     shell, other, record, keeper_of, tools
 ):
@@ -154,6 +159,20 @@ async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
         again = await host.adopt(record(terminal))
         await again.write(b"more\n")
         await tools.see(again, b"got more")
+
+
+async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals(
+    shell, other, keeper_of, tools, monkeypatch
+):
+    async with other(answer_timeout=0.2, write_timeout=0.1) as host:
+        stopped, runs = await shell(ECHO, of=host), await shell(ECHO, of=host)
+        os.kill(keeper_of(stopped), signal.SIGSTOP)
+        monkeypatch.setattr("spinney_keeper._calling.Process", without_descriptors)
+        with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not answer"):
+            await stopped.write(b"more\n")
+        await runs.write(b"more\n")
+        await tools.see(runs, b"got more")
+        os.kill(keeper_of(stopped), signal.SIGCONT)
 
 
 @pytest.mark.parametrize("what", ["write", "signal", "resize", "terminate"])

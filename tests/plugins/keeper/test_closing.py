@@ -1,0 +1,78 @@
+"""What is left in a host of keepers that it was just about to have: no descriptor."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from spinney_keeper import _spawner
+from spinney_keeper._errors import KeeperError
+
+
+def descriptors():
+    return set(os.listdir("/proc/self/fd"))
+
+
+async def test_one_that_answers_when_the_provider_has_closed_is_let_go(
+    shell, other, record, keeper_of, tools
+):
+    terminal = await shell("sleep 100")
+    refused = []
+
+    async def adopt(host) -> None:
+        with pytest.raises(KeeperError, match="closed"):
+            await host.adopt(record(terminal))
+        refused.append(True)
+
+    before = descriptors()
+    with anyio.fail_after(tools.patience):
+        async with anyio.create_task_group() as adopters:
+            os.kill(keeper_of(terminal), signal.SIGSTOP)
+            async with other() as host:
+                adopters.start_soon(adopt, host)
+                await anyio.wait_all_tasks_blocked()
+            os.kill(keeper_of(terminal), signal.SIGCONT)
+    assert refused
+    assert descriptors() == before
+
+
+async def test_one_that_answers_with_what_means_nothing_is_let_go(
+    shell, record, other, monkeypatch
+):
+    terminal = await shell("sleep 100")
+    answered = _spawner.answered
+
+    def without_sizes(connection):
+        greeted = answered(connection)
+        del greeted.said["sizes"]
+        return greeted
+
+    monkeypatch.setattr(_spawner, "answered", without_sizes)
+    async with other() as host:
+        before = descriptors()
+        with pytest.raises(KeyError):
+            await host.adopt(record(terminal))
+        assert descriptors() == before
+
+
+async def test_one_is_let_go_by_whoever_is_cancelled_before_it_is_told_to_end(
+    shell, tools, monkeypatch
+):
+    terminal = await shell("exit 3")
+    with anyio.fail_after(tools.patience):
+        await terminal.drained()
+    answered = _spawner.answered
+    before = descriptors()
+    with anyio.CancelScope() as scope, monkeypatch.context() as patched:
+
+        def too_late(connection):
+            scope.cancel()
+            return answered(connection)
+
+        patched.setattr(_spawner, "answered", too_late)
+        await terminal.collect()
+    assert scope.cancelled_caught
+    assert descriptors() == before
