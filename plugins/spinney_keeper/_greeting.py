@@ -99,6 +99,8 @@ def answered(connection: socket.socket) -> Greeted:
             raise KeeperError(f"The keeper does not speak: {error}.") from error
         return _understood(connection, packet, fds)
     except BaseException:
+        with suppress(OSError):  # or a keeper that we have just started would keep its command
+            connection.send(wire.message(do="abandon"))
         connection.close()
         for fd in fds:
             with suppress(OSError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from spinney_keeper._errors import KeeperError
 from spinney_keeper.keeper.home import at
 
 _EXIT = ".exit"
@@ -61,12 +62,19 @@ class Places:
             os.close(directory)
 
     def clear(self, name: str) -> None:
-        """Remove what a keeper that is gone has left; a living one's socket stays."""
-        with suppress(OSError), closing(self.connect(name)):
-            return
-        for entry in (name, f"{name}{_EXIT}", f"{name}{_EXIT}.tmp"):
-            with suppress(OSError):
-                os.unlink(os.path.join(self.directory, entry))
+        """Remove what a keeper that is gone has left; a living one's socket stays.
+
+        Raises:
+            KeeperError: it cannot be told whether it lives; everything stays.
+        """
+        try:
+            self.connect(name).close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            for entry in (name, f"{name}{_EXIT}", f"{name}{_EXIT}.tmp"):
+                with suppress(OSError):
+                    os.unlink(os.path.join(self.directory, entry))
+        except OSError as error:
+            raise KeeperError(f"The keeper {name} cannot be reached: {error}.") from error
 
 
 def name_of(session_id: str, terminal_id: str) -> str:

@@ -159,7 +159,8 @@ class KeeperSpawner(TerminalSpawner):
         report = await sweep(session, self._workspace, grace, ours)
         for name in list(self._places.names(session.id)):
             if name.rpartition(".")[2] not in ours:
-                await self._dismiss(name)
+                with suppress(KeeperError):  # it stays where the next sweep finds it
+                    await self._dismiss(name)
         return report
 
     def close(self) -> None:
@@ -195,12 +196,15 @@ class KeeperSpawner(TerminalSpawner):
         self._started.discard(terminal.terminal_id)
 
     async def _dismiss(self, name: str) -> None:
-        """Let a keeper go whose process has ended."""
-        with suppress(KeeperError):
-            greeted = await self._found(name, {})
-            if greeted is not None:
-                with closing(greeted):
-                    await to_thread.run_sync(_let_go, greeted, self._options.answer_timeout)
+        """Let a keeper go whose process has ended.
+
+        Raises:
+            KeeperError: it cannot be reached.
+        """
+        greeted = await self._found(name, {})
+        if greeted is not None:
+            with closing(greeted):
+                await to_thread.run_sync(_let_go, greeted, self._options.answer_timeout)
         await to_thread.run_sync(self._places.clear, name)
 
     async def _found(self, name: str, ref: dict[str, Any]) -> Greeted | None:

@@ -225,11 +225,16 @@ class KeeperTerminal(Terminal):
             await end_all(self._is_ours, grace)
             await self.drained()
         status = await self.exited()
-        await self.collect()
+        with suppress(KeeperError):  # the process has ended; the keeper can be let go later
+            await self.collect()
         return status
 
     async def collect(self) -> None:
-        """Let the keeper go: somebody has taken note of how the process ended."""
+        """Let the keeper go: somebody has taken note of how the process ended.
+
+        Raises:
+            KeeperError: it cannot be reached; it stays, and is found by whoever tries again.
+        """
         await self._dismiss()
 
     @property

@@ -62,9 +62,9 @@ class Host:
 
     def greet(self, packet: bytes, ring: int) -> None:
         """Answer the first request, with the descriptors of the ring and the bell."""
-        self.greeted = True
         with suppress(OSError):
             send_fds(self.socket, packet, ring, self.bell)
+            self.greeted = True
             return
         self.is_gone = True
 

@@ -281,6 +281,8 @@ class Keeper:
             if not self._output.is_drained:
                 return {"error": "running"}
             self._collected = self._is_over = True
+        elif what == "abandon":  # it could not take what came with the greeting
+            host.greeted, host.is_gone = False, True
         else:
             return {"error": "unknown"}
         return {}

@@ -1,14 +1,18 @@
-"""A host that the keeper lets go of, or could: the process runs on, and so does the host."""
+"""A host that its keeper lets go of, or could, and one that gives up while it is greeted."""
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from contextlib import closing
 
 import anyio
 import pytest
 
+from spinney.errors import SpawnError
 from spinney.ports import AttachMode, Size
+from spinney_keeper import _greeting
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import greet
 from spinney_keeper._places import Places, name_of
@@ -157,3 +161,61 @@ async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
         adopted = await host.adopt(record(terminal))
         await adopted.write(b"more\n")
         await tools.see(adopted, b"got more")
+
+
+def with_one_descriptor_too_few(monkeypatch):
+    received = socket.recv_fds
+
+    def first_only(*args):
+        packet, fds, *rest = received(*args)
+        for fd in fds[1:]:
+            os.close(fd)
+        return packet, fds[:1], *rest
+
+    monkeypatch.setattr(socket, "recv_fds", first_only)
+
+
+def with_no_memory_for_the_ring(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(_greeting, "MappedRing", refuse)
+
+
+def with_no_answer_in_time(monkeypatch):
+    def too_late(*_):
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "recv_fds", too_late)
+
+
+FAILS = pytest.mark.parametrize(
+    "fails", [with_one_descriptor_too_few, with_no_memory_for_the_ring, with_no_answer_in_time]
+)
+
+
+@FAILS
+async def test_of_a_start_that_fails_at_the_greeting_nothing_is_left(
+    opened, request_for, fails, keepers, places, monkeypatch
+):
+    fails(monkeypatch)
+    async with opened() as host:
+        with pytest.raises(SpawnError, match="did not start"):
+            await host.spawn(request_for("sleep", "1000"))
+        assert keepers.left() == set()
+        assert os.listdir(places) == []
+
+
+@FAILS
+async def test_adopting_that_fails_at_the_greeting_ends_nothing(
+    shell, tools, other, record, fails, monkeypatch
+):
+    terminal = await shell(ECHO)
+    await tools.see(terminal, b"ready")
+    async with other() as host:
+        with monkeypatch.context() as context:
+            fails(context)
+            with pytest.raises(KeeperError):
+                await host.adopt(record(terminal))
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")
