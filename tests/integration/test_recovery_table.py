@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from hashlib import sha256
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ PLACES = ("in place", "moved")
 RECORDS = ("both", "file", "backup", "going")
 """Where a session is recorded; one that is going is in both, which say that it is removed."""
 WORKTREES = ("there", "vanished")
+EMPTY_INDEX = b"DIRC" + (2).to_bytes(4, "big") + (0).to_bytes(4, "big")
+"""See gitformat-index(5); its checksum follows."""
 MARKERS = (
     *("equal", "contradicting", "old", "creating", "removing", "released"),
     *("broken", "newer", "none", "gone"),
@@ -260,6 +262,8 @@ def inhabit(workspace: Path, case: Case) -> None:
         (admin / "commondir").write_text("../..\n")
         (admin / "gitdir").write_text(f"{path}/.git\n")
         (admin / "locked").write_text(f"spinney {case.id}")
+        if case.worktree == "there":
+            (admin / "index").write_bytes(EMPTY_INDEX + sha1(EMPTY_INDEX).digest())
         if case.marker != "none":
             (admin / _marker_file.NAME).write_bytes(marker(case, workspace))
 
