@@ -68,8 +68,11 @@ async def our_flood(spawner: TerminalSpawner, mode: str, viewers: int) -> Pair:
             await ready.acquire()
         started, cpu = time.perf_counter(), time.process_time()
         await terminal.write(b"\n")
+    took = time.perf_counter() - started, time.process_time() - cpu
     assert min(sizes) >= BLOCKS * 819 * 80
-    return time.perf_counter() - started, time.process_time() - cpu
+    await terminal.drained()
+    await terminal.collect()
+    return took
 
 
 async def throughput(spawner: TerminalSpawner, runs: int) -> list[Row]:
