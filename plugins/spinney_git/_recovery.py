@@ -90,7 +90,7 @@ class GitRecovery(SessionRecovery):
 
     @asynccontextmanager
     async def _changing(self, repository: Repository) -> AsyncIterator[None]:
-        async with exclusive(repository.lock.with_name("markers.lock")):
+        async with exclusive(repository.markers_lock):
             with anyio.CancelScope(shield=True):
                 yield
 

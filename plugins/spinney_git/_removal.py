@@ -12,6 +12,7 @@ import anyio
 from spinney.logs import log
 from spinney_git._files import accessing
 from spinney_git._git import Git, GitError
+from spinney_git._lock import exclusive
 from spinney_git._repository import Repository, Worktree
 
 
@@ -20,7 +21,8 @@ async def take_away(
 ) -> None:
     """Remove ``worktree``, which lies at ``path`` or is missing there. Whoever calls has looked.
 
-    It is removed once git has dropped it, although files may be left; that is logged.
+    It is removed once git has dropped it, although files may be left; that is logged. No marker
+    is written meanwhile: git fails to remove a directory in which a file comes into being.
 
     Args:
         force: also if git sees changes, or submodules in it.
@@ -38,14 +40,16 @@ async def take_away(
         await git.run(workspace, "worktree", "unlock", "--", path)
     try:
         options = ["--force"] if force else []
-        await git.run(workspace, "worktree", "remove", *options, "--", path)
+        async with exclusive(repository.markers_lock):
+            await git.run(workspace, "worktree", "remove", *options, "--", path)
     except GitError:
-        if os.path.isdir(worktree.admin):
+        if os.path.lexists(f"{worktree.admin}/gitdir"):
             if worktree.lock is not None:
                 await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
             raise
         # Git drops a worktree for good even if it could not delete all of its files.
         await anyio.to_thread.run_sync(_delete_rest, path)
+        await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
 
 
 def _delete_rest(path: str) -> None:

@@ -108,6 +108,11 @@ class Repository:
         return Path(self.common, "spinney", "worktrees.lock")
 
     @property
+    def markers_lock(self) -> Path:
+        """The file whose lock whoever writes markers, or lets git remove some, holds."""
+        return Path(self.common, "spinney", "markers.lock")
+
+    @property
     def home(self) -> str:
         """Real path of the directory in which the sessions' worktrees lie."""
         return os.path.join(os.path.realpath(self.workspace), WORKTREES)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
+import anyio
 import pytest
 
 from spinney.errors import RemovalBlockedError, WorkAtStakeError
 from spinney.ports import MarkerState
-from spinney_git._git import GitError
+from spinney_git._git import Git, GitError
 
 
 @pytest.fixture
@@ -173,6 +175,60 @@ async def test_files_that_cannot_be_deleted_are_logged_and_the_worktree_is_remov
     await repo.workspace.remove(session)
     assert "worktree_files_left" in caplog.text
     assert str(tree) in caplog.text
+    assert not repo.admin(session).exists()
+
+
+_GIT = """#!{sh}
+# Is git, but something wrote into the administrative directory while it was deleted.
+case " $* " in *" worktree remove "*)
+    {git} "$@" && mkdir -p {admin} && echo x >{admin}/index.lock
+    exit 255;;
+esac
+exec {git} "$@"
+"""
+
+
+@pytest.fixture
+def disturbed(repo, session, tmp_path, monkeypatch):
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    git, sh = shutil.which("git"), shutil.which("sh")
+    fake.write_text(_GIT.format(sh=sh, git=git, admin=repo.admin(session)))
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+
+
+async def test_what_is_written_into_it_while_git_removes_it_goes_too(
+    repo, session, tree, disturbed
+):
+    await repo.workspace.remove(session)
+    assert not tree.exists()
+    assert not repo.admin(session).exists()
+
+
+async def test_no_marker_is_written_while_git_removes_one(repo, session, monkeypatch):
+    events = []
+
+    def waits_for_a_lock():
+        return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
+
+    async def update():
+        await repo.recovery.remember(session, MarkerState.LIVE, durable=False)
+        events.append("marker written")
+
+    async def run(self, directory, *args, **options):
+        if args[:2] == ("worktree", "remove"):
+            tasks.start_soon(update)
+            while not events and not waits_for_a_lock():
+                await anyio.lowlevel.checkpoint()
+            events.append("git begins")
+        return await git_run(self, directory, *args, **options)
+
+    git_run = Git.run
+    monkeypatch.setattr(Git, "run", run)
+    async with anyio.create_task_group() as tasks:
+        await repo.workspace.remove(session)
+    assert events == ["git begins", "marker written"]
     assert not repo.admin(session).exists()
 
 
