@@ -10,6 +10,7 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from spinney._admitting import Admission, Wish
+from spinney._ownership import forget
 from spinney._parts import Parts
 from spinney._running import Running, command_for, spawn, with_process
 from spinney._undo import Undo
@@ -88,8 +89,8 @@ class _Creation:
             await recovery.remember(session, MarkerState.CREATING)
         terminal: Terminal | None = None
         if wish.start:
-            terminal = await spawn(parts, session, wish.env, wish.size)
-            self.undo.push("process", lambda: _end(parts, terminal))
+            terminal = spawned = await spawn(parts, session, wish.env, wish.size)
+            self.undo.push("process", lambda: _end(parts, session, spawned))
             session = with_process(parts, session, terminal)
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
@@ -140,7 +141,7 @@ class _Creation:
             self.undo.left_behind.append(f"worktree {plan.path}: {at_stake.summary()}")
 
 
-async def _end(parts: Parts, terminal: Terminal | None) -> None:
-    if terminal is not None:
-        async with parts.providers.use(Role.TERMINAL):
-            await terminal.terminate(parts.config.terminate_grace)
+async def _end(parts: Parts, session: Session, terminal: Terminal) -> None:
+    async with parts.providers.use(Role.TERMINAL):
+        await terminal.terminate(parts.config.terminate_grace)
+    await forget(parts, session)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from anyio import CancelScope
 
-from spinney._ownership import take_over
+from spinney._ownership import forget, take_over
 from spinney._parts import Parts
 from spinney._running import Ending, without_process
 from spinney.errors import (
@@ -137,6 +137,7 @@ async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool)
                 await workspace.remove(session, force=force)
         else:
             await parts.markers.release(session)
+        await forget(parts, session)
         await parts.ledger.drop(session.id)
         parts.ended.pop(session.id, None)
     except BaseException:

@@ -121,8 +121,13 @@ async def adopt(parts: Parts, session: Session) -> Terminal | None:
         return await spawner.adopt(session)
 
 
-async def reach(parts: Parts, session_id: SessionId) -> Terminal:
+async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal:
     """Return the terminal of a session, wherever its process runs.
+
+    Args:
+        parts: the manager's.
+        session_id: the session.
+        ended: also if it ran, as far as its output is kept.
 
     Raises:
         SessionNotFoundError: there is no such session.
@@ -130,19 +135,46 @@ async def reach(parts: Parts, session_id: SessionId) -> Terminal:
     """
     if session_id not in parts.running:
         await parts.ledger.refresh()
-        terminal = await adopt(parts, await parts.ledger.need(session_id))
+        session = await parts.ledger.need(session_id)
+        terminal = await adopt(parts, session)
+        if terminal is None and ended:
+            terminal = await _recall(parts, session)
         if terminal is not None:
             return terminal
     return parts.terminal(session_id)
 
 
+async def _recall(parts: Parts, session: Session) -> Terminal | None:
+    if not _its_provider_can(parts, session, Capability.RECALL):
+        return None
+    async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
+        return await spawner.recall(session)
+
+
+async def forget(parts: Parts, session: Session) -> None:
+    """Remove what is kept of the processes that ``session`` had; a failure is only logged."""
+    if not _its_provider_can(parts, session, Capability.RECALL):
+        return
+    try:
+        async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
+            await spawner.forget(session.id)
+    except Exception as error:
+        log.warning("output_not_forgotten", session_id=session.id, reason=error)
+
+
 def can_be_adopted(parts: Parts, session: Session) -> bool:
     """Tell whether the recorded process of ``session`` is one that outlives its host."""
+    if session.details.terminal_ref is None:
+        return False
+    return _its_provider_can(parts, session, Capability.ADOPT)
+
+
+def _its_provider_can(parts: Parts, session: Session, capability: Capability) -> bool:
     name = session.details.terminal
-    if name is None or session.details.terminal_ref is None:
+    if name is None:
         return False
     try:
-        return parts.providers.can(Role.TERMINAL, name, Capability.ADOPT)
+        return parts.providers.can(Role.TERMINAL, name, capability)
     except ProviderNotFoundError:
         return False
 

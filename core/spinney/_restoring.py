@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
 
-from spinney._ownership import adopt, go_on, sweep, write_marker
+from spinney._ownership import adopt, forget, go_on, sweep, write_marker
 from spinney._parts import Parts
 from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import without_process
@@ -317,6 +317,7 @@ async def _settle_removal(parts: Parts, session_id: SessionId, report: _Report) 
             if session is None or not session.details.removing:
                 return
             if await _is_removed(parts, session):
+                await forget(parts, session)
                 await parts.ledger.drop(session_id)
                 report.notes.append(f"finished the removal of {session.name} ({session_id})")
                 return

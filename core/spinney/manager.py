@@ -317,23 +317,22 @@ class SessionManager:
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs, or ran last.
 
-        After the end it still shows the output that it kept.
-
         Raises:
             SessionNotRunningError: this manager has run none for it.
         """
         return self._parts.terminal(session_id)
 
-    async def open_terminal(self, session_id: SessionId) -> Terminal:
+    async def open_terminal(self, session_id: SessionId, *, ended: bool = False) -> Terminal:
         """Return the terminal of a session, also where another host runs it, or nobody does.
 
         That needs a terminal provider whose processes outlive their host; several may use it.
+        With ``ended`` also if the process has ended, as far as the provider keeps its output.
 
         Raises:
             SessionNotFoundError, SessionNotRunningError: there is nothing that can be shown here.
             TerminalError: it cannot be reached.
         """
-        return await _ownership.reach(self._parts, session_id)
+        return await _ownership.reach(self._parts, session_id, ended=ended)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process that this manager runs for a session has ended.

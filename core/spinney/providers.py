@@ -40,6 +40,8 @@ class Capability(StrEnum):
     """A store tells of changes by other processes: ``SessionStore.watch``."""
     ADOPT = "adopt"
     """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
+    RECALL = "recall"
+    """What ended processes wrote last is kept until forgotten: ``TerminalSpawner.recall``."""
     MULTI_PROCESS = "multi-process"
     """Any number of processes use it on one workspace at once. A provider without it refuses to
     be opened while another process has it open."""

@@ -7,6 +7,7 @@ from spinney_testing._terminal.ending import EndingConformance
 from spinney_testing._terminal.input import InputConformance
 from spinney_testing._terminal.leftovers import LeftoversConformance
 from spinney_testing._terminal.output import OutputConformance
+from spinney_testing._terminal.recalling import RecallingConformance
 from spinney_testing._terminal.starting import StartingConformance
 from spinney_testing._terminal.sweeping import SweepingConformance
 
@@ -18,6 +19,7 @@ class SpawnerConformance(
     EndingConformance,
     SweepingConformance,
     AdoptingConformance,
+    RecallingConformance,
     LeftoversConformance,
     suite="terminal",
 ):

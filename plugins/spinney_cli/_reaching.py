@@ -20,8 +20,10 @@ class TerminalElsewhereError(SpinneyError):
         )
 
 
-async def terminal_of(manager: SessionManager, session: Session) -> Terminal:
-    """Return the terminal of ``session``.
+async def terminal_of(
+    manager: SessionManager, session: Session, *, ended: bool = False
+) -> Terminal:
+    """Return the terminal of ``session``; with ``ended`` also if its process has.
 
     Raises:
         SessionNotRunningError: it has no process.
@@ -29,7 +31,7 @@ async def terminal_of(manager: SessionManager, session: Session) -> Terminal:
         TerminalError: it cannot be reached.
     """
     try:
-        return await manager.open_terminal(session.id)
+        return await manager.open_terminal(session.id, ended=ended)
     except SessionNotRunningError:
         seen = await view(manager, manager.get_session(session.id) or session)
         if seen.session.pty_pid is None:

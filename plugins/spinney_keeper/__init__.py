@@ -22,5 +22,5 @@ def _open(
 @hookimpl
 def spinney_providers() -> Iterable[ProviderSpec]:
     """Offer the terminal provider `keeper`."""
-    can = frozenset({Capability.ADOPT})
+    can = frozenset({Capability.ADOPT, Capability.RECALL})
     return [ProviderSpec(Role.TERMINAL, "keeper", _open, KeeperOptions, can)]

@@ -1,4 +1,4 @@
-"""A process that ended while no host was there, and whose keeper has left."""
+"""A process that has ended, and whose keeper has left."""
 
 from __future__ import annotations
 
@@ -10,33 +10,39 @@ from pydantic import JsonValue
 
 from spinney.errors import TerminalClosedError
 from spinney.model import ExitStatus, SessionId
-from spinney.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
-
-
-class _Nothing(Attachment):
-    offset = 0
-    snapshot = b""
-
-    async def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
-        return
-        yield
+from spinney.ports import Attachment, AttachMode, Resize, Screen, Size, Terminal
+from spinney_keeper._left import Left
+from spinney_keeper._output import Output, Viewer
+from spinney_keeper.keeper.ring import LastRing
 
 
 class EndedTerminal(Terminal):
-    """What is left of it: how it ended. The output is gone."""
+    """What is left of it: how it ended, and the end of its output if that could be written."""
 
     def __init__(
         self,
         session_id: SessionId,
         ref: dict[str, JsonValue],
         status: ExitStatus,
-        clear: Callable[[], None],
+        left: Left | None = None,
+        clear: Callable[[], None] = lambda: None,
     ) -> None:
-        """Tell of a process; ``clear`` removes what its keeper has left."""
+        """Tell of a process.
+
+        Args:
+            session_id: whose it was.
+            ref: as it was recorded.
+            status: how it ended.
+            left: what its keeper has written down of the output.
+            clear: removes what its keeper has written down of the end.
+        """
         self._session_id = session_id
         self._ref = ref
         self._status = status
         self._clear = clear
+        ring = left.ring if left else LastRing(0, b"")
+        self._output = Output(ring, left.sizes if left else [Resize(0, Size())], lambda _: None)
+        self._output.close()
 
     @property
     def session_id(self) -> SessionId:
@@ -58,9 +64,13 @@ class EndedTerminal(Terminal):
     async def attach(
         self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
     ) -> AsyncIterator[Attachment]:
-        """View nothing."""
+        """View what is left of the output."""
         await lowlevel.checkpoint()
-        yield _Nothing()
+        yield Viewer(self._output, from_offset, mode)
+
+    async def screen(self, size: Size | None = None) -> Screen:
+        """Return the screen as it was in the end; see ``Terminal.screen``."""
+        return await self._output.picture.shown(size)
 
     async def write(self, data: bytes) -> None:
         """Refuse; the process has ended."""
@@ -92,6 +102,6 @@ class EndedTerminal(Terminal):
         await lowlevel.checkpoint()
 
     async def collect(self) -> None:
-        """Remove what the keeper has written down."""
+        """Remove what the keeper has written down of the end; of the output it stays."""
         await lowlevel.checkpoint()
         self._clear()

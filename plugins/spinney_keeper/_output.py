@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spinney.ports import Attachment, AttachMode, Chunk, Gap, Resize, Size
-from spinney_keeper.keeper.ring import SPARE, MappedRing
+from spinney_keeper.keeper.ring import SPARE, LastRing, MappedRing
 from spinney_unix.picture import Picture
 from spinney_unix.readiness import Bell
 
@@ -18,12 +18,15 @@ class Output:
     """The output of one terminal and its viewers."""
 
     def __init__(
-        self, ring: MappedRing, sizes: list[Resize], hold: Callable[[int | None], None]
+        self,
+        ring: MappedRing | LastRing,
+        sizes: list[Resize],
+        hold: Callable[[int | None], None],
     ) -> None:
         """Show what is in ``ring``.
 
         Args:
-            ring: that of the keeper.
+            ring: that of the keeper, or what it held last.
             sizes: the sizes of the window so far.
             hold: tells the keeper from where on nothing may be overwritten, ``None`` for nowhere.
         """

@@ -1,4 +1,4 @@
-"""Where the keepers of a workspace are found."""
+"""Where the keepers of a workspace are found, and what they have left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from spinney.model import SessionId
 from spinney_keeper._errors import KeeperError
 from spinney_keeper.keeper.home import at
 
@@ -15,10 +16,15 @@ _EXIT = ".exit"
 
 
 class Places:
-    """The directory of the keepers' sockets, and of the exit statuses that they leave."""
+    """The directory of the keepers' sockets and of the exit statuses that they leave.
+
+    Beside it, in the git directory, that of what is left of the output of each session.
+    """
 
     def __init__(self, workspace: Path, directory: str | None) -> None:
-        self.directory = directory or str(_home(workspace) / "keepers")
+        home = _home(workspace)
+        self.directory = directory or str(home / "keepers")
+        self._outputs = home / "outputs"
 
     def connect(self, name: str) -> socket.socket:
         """Connect to the keeper called ``name``; never blocks.
@@ -29,7 +35,7 @@ class Places:
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
-            with self._entered() as directory:
+            with _entered(self.directory) as directory:
                 connection.connect(at(directory, name))
         except BaseException:
             connection.close()
@@ -39,7 +45,9 @@ class Places:
     def names(self, session_id: str = "") -> Iterator[str]:
         """Yield the names of the keepers that a session has, or had; by default of all."""
         with suppress(FileNotFoundError):
-            found = {entry.removesuffix(_EXIT) for entry in os.listdir(self.directory)}
+            entries = os.listdir(self.directory)
+            # A temporary file may be one that a keeper is just writing.
+            found = {entry.removesuffix(".tmp").removesuffix(_EXIT) for entry in entries}
             beginning = f"{session_id}." if session_id else ""
             yield from sorted(name for name in found if name.startswith(beginning))
 
@@ -48,18 +56,20 @@ class Places:
 
         What others could have written counts for nothing.
         """
-        with suppress(OSError), self._entered() as directory:
-            if os.fstat(directory).st_uid == os.geteuid():
-                return Path(at(directory, f"{name}{_EXIT}")).read_bytes()
-        return None
+        return _trusted(self.directory, f"{name}{_EXIT}")
 
-    @contextmanager
-    def _entered(self) -> Iterator[int]:
-        directory = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            yield directory
-        finally:
-            os.close(directory)
+    def output(self, session_id: SessionId) -> str:
+        """Return the path of the file for the output of a session's last process."""
+        return str(self._outputs / session_id)
+
+    def output_of(self, session_id: SessionId) -> bytes | None:
+        """Return what a keeper has written down of the output; see :meth:`exit_of`."""
+        return _trusted(str(self._outputs), session_id)
+
+    def forget(self, session_id: SessionId) -> None:
+        """Remove what is left of the output of a session."""
+        with suppress(OSError):
+            os.unlink(self.output(session_id))
 
     def clear(self, name: str) -> None:
         """Remove what a keeper that is gone has left; a living one's socket stays.
@@ -80,6 +90,22 @@ class Places:
 def name_of(session_id: str, terminal_id: str) -> str:
     """Return the name under which the keeper of a terminal is found."""
     return f"{session_id}.{terminal_id}"
+
+
+def _trusted(path: str, name: str) -> bytes | None:
+    with suppress(OSError), _entered(path) as directory:
+        if os.fstat(directory).st_uid == os.geteuid():
+            return Path(at(directory, name)).read_bytes()
+    return None
+
+
+@contextmanager
+def _entered(path: str) -> Iterator[int]:
+    directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
 
 
 def _home(workspace: Path) -> Path:

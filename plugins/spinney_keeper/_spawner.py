@@ -24,6 +24,7 @@ from anyio import (
     wait_readable,
 )
 from anyio.abc import TaskGroup
+from pydantic import JsonValue
 
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import ExitStatus, Session, SessionId
@@ -32,6 +33,7 @@ from spinney_keeper._calling import call
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, answered, peer_of, say_hello
+from spinney_keeper._left import Left, parse
 from spinney_keeper._places import Places, name_of
 from spinney_keeper._starting import start
 from spinney_keeper._terminal import KeeperTerminal
@@ -88,21 +90,25 @@ class KeeperSpawner(TerminalSpawner):
         if self._closed:
             raise SpawnError(request.command, "the terminal provider is closed")
         return await born(
-            self._tasks, lambda: self._start(request), lambda terminal: terminal.terminate(0)
+            self._tasks, lambda: self._start(request), lambda terminal: self._undo(terminal)
         )
+
+    async def _undo(self, terminal: KeeperTerminal) -> None:
+        await terminal.terminate(0)
+        await self.forget(terminal.session_id)
 
     async def _start(self, request: SpawnRequest) -> KeeperTerminal:
         terminal_id = uuid4().hex
         env = environment(request, self._options.term, terminal_id)
-        directory, options = self._places.directory, self._options
+        places, options = self._places, self._options
         try:
-            thread = Thread(lambda: start(request, env, terminal_id, directory, options))
+            thread = Thread(lambda: start(request, env, terminal_id, places, options))
         except RuntimeError as error:
             reason = f"{error}; end some processes, or raise `ulimit -u`"
             raise SpawnError(request.command, reason) from error
         terminal = self._terminal(await thread.result(), name_of(request.session_id, terminal_id))
         if self._closed:
-            await terminal.terminate(0)
+            await self._undo(terminal)
             raise SpawnError(request.command, "the terminal provider was closed")
         self._started.add(terminal_id)
         return terminal
@@ -140,7 +146,25 @@ class KeeperSpawner(TerminalSpawner):
             status = ExitStatus(**wire.parse(noted)["exit"])
         except (wire.RubbishError, KeyError, TypeError, ValueError):
             return None
-        return EndedTerminal(session.id, ref, status, partial(self._places.clear, name))
+        left = await self._left(session.id)
+        if left and left.terminal_id != terminal_id:
+            left = None
+        return EndedTerminal(session.id, ref, status, left, partial(self._places.clear, name))
+
+    async def recall(self, session: Session) -> Terminal | None:
+        """Return the last process of ``session``, as it ended; see ``TerminalSpawner.recall``."""
+        left = await self._left(session.id)
+        if left is None:
+            return None
+        ref: dict[str, JsonValue] = {"terminal": left.terminal_id, "pid": left.pid}
+        return EndedTerminal(session.id, ref, left.status, left)
+
+    async def _left(self, session_id: SessionId) -> Left | None:
+        return parse(await to_thread.run_sync(self._places.output_of, session_id))
+
+    async def forget(self, session_id: SessionId) -> None:
+        """Remove what is left of the output of a session; see ``TerminalSpawner.forget``."""
+        await to_thread.run_sync(self._places.forget, session_id)
 
     async def kept(self) -> dict[SessionId, int]:
         """Return the sessions with a keeper; see ``TerminalSpawner.kept``."""

@@ -16,7 +16,7 @@ from spinney.errors import SpawnError, WorkingDirectoryError
 from spinney.ports import SpawnRequest
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, greet
-from spinney_keeper._places import name_of
+from spinney_keeper._places import Places, name_of
 from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
 from spinney_unix.commands import check, directory, find, is_script, refusals
@@ -33,7 +33,7 @@ def start(
     request: SpawnRequest,
     env: Mapping[str, str],
     terminal_id: str,
-    places: str,
+    places: Places,
     options: KeeperOptions,
 ) -> Greeted:
     """Start a keeper that starts the command of ``request``; return it, greeted.
@@ -51,7 +51,8 @@ def start(
         "workspace": request.workspace,
         "terminal": terminal_id,
         "name": name_of(request.session_id, terminal_id),
-        "directory": places,
+        "directory": places.directory,
+        "output": places.output(request.session_id),
         "argv": request.command,
         "path": path,
         "script": is_script(request, path),

@@ -77,7 +77,8 @@ class KeeperTerminal(Terminal):
         self._ending: Lock | None = None
         self._departures, self._departure = 0, Bell()
         sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
-        self._output = Output(greeted.ring, sizes, self._hold)
+        self._ring = greeted.ring
+        self._output = Output(self._ring, sizes, self._hold)
         self._link = Link(
             greeted.connection,
             readiness,
@@ -249,7 +250,7 @@ class KeeperTerminal(Terminal):
                 self._returning.cancel()
             self._link.close()
             self._silence()
-            self._output.ring.detach()
+            self._ring.detach()
             self._output.close()
             self._gone(self)
 

@@ -341,6 +341,16 @@ class FakeSpawner(TerminalSpawner):
         ref = session.details.terminal_ref
         return next((t for t in self.world.terminals if t.ref == ref and not t.collected), None)
 
+    async def recall(self, session: Session) -> Terminal | None:
+        await self.world.step("recall")
+        *_, last = [None, *(t for t in self.world.terminals if t.session_id == session.id)]
+        is_kept = last and last.collected and session.id not in self.world.forgotten
+        return last if is_kept else None
+
+    async def forget(self, session_id: SessionId) -> None:
+        await self.world.step("forget")
+        self.world.forgotten.add(session_id)
+
     async def kept(self) -> dict[SessionId, int]:
         await self.world.step("kept")
         return {t.session_id: t.pid for t in self.world.living()}

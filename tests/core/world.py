@@ -63,6 +63,8 @@ class World:
     """The watch over the process of each session."""
     adoptable: bool = False
     """Whether processes outlive the managers that started them."""
+    forgotten: set[SessionId] = field(default_factory=set)
+    """The sessions of whose ended processes nothing is kept any more."""
     leftovers: dict[SessionId, tuple[int, ...]] = field(default_factory=dict)
     """Process ids that a dead host left behind."""
     calls: list[str] = field(default_factory=list)

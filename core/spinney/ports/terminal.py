@@ -312,6 +312,21 @@ class TerminalSpawner(ABC):
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
 
+    async def recall(self, session: Session) -> Terminal | None:
+        """Return the last terminal of ``session`` after its end was collected, to look at.
+
+        It shows the end of the output. ``None`` if nothing is left of it, or the session has
+        another process since. Requires ``Capability.RECALL``.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "recall")
+
+    async def forget(self, session_id: SessionId) -> None:
+        """Remove what could be recalled of a session, which is being destroyed.
+
+        Not an error if there is nothing. Requires ``Capability.RECALL``.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "recall")
+
     async def kept(self) -> dict[SessionId, int]:
         """Return the process id of each session of the workspace that has a process to adopt.
 

@@ -63,7 +63,7 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
                     else:
                         note(f"{piece.missed} bytes came too fast to be printed here.")
 
-    return _with_terminal(app, given, show)
+    return _with_terminal(app, given, show, ended=True)
 
 
 def _last(output: bytes, lines: int) -> bytes:
@@ -75,13 +75,15 @@ def _last(output: bytes, lines: int) -> bytes:
     return output[start + 1 :]
 
 
-def _with_terminal(app: App, given: str, work: Callable[[Terminal], Awaitable[None]]) -> int:
+def _with_terminal(
+    app: App, given: str, work: Callable[[Terminal], Awaitable[None]], *, ended: bool = False
+) -> int:
     """Do ``work`` with a session's terminal. Whoever runs the session, or nobody, goes on so."""
 
     async def reach(guard: Guard) -> None:
         async with opened(app, guard, restore=False) as manager:
             session = select(manager.get_all_sessions(), given)
-            await work(await terminal_of(manager, session))
+            await work(await terminal_of(manager, session, ended=ended))
 
     drive(reach)
     return 0

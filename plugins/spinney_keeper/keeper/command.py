@@ -69,6 +69,17 @@ class Command:
             return None
         return {"code" if found.si_code == os.CLD_EXITED else "signal": found.si_status}
 
+    def foreground(self) -> dict[str, int]:
+        """Return the process group that has the terminal, and its local modes: termios(3).
+
+        Raises:
+            OSError, termios.error: the terminal tells no more.
+        """
+        return {
+            "group": os.tcgetpgrp(self.master),
+            "local": termios.tcgetattr(self.master)[3],
+        }
+
     def signal_group(self, number: int) -> None:
         """Send a signal to the process group of the process."""
         with suppress(ProcessLookupError, PermissionError):

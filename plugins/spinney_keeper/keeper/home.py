@@ -1,4 +1,4 @@
-"""Where a keeper is found: a socket in a directory that only its user may enter."""
+"""Where a keeper is found, and what it leaves: in directories that only its user may enter."""
 
 from __future__ import annotations
 
@@ -54,10 +54,15 @@ def at(directory: int, name: str) -> str:
 
 
 class Home:
-    """The socket of one keeper, and the file with the exit status of its command."""
+    """The socket of one keeper, the file with the exit status of its command, and its output."""
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, output: str) -> None:
         """Listen as ``name`` in the directory ``path``.
+
+        Args:
+            path: where hosts look for keepers.
+            name: of the socket.
+            output: path of the file for the end of the output.
 
         Raises:
             UnsafeDirectoryError, OSError: that cannot be.
@@ -66,6 +71,9 @@ class Home:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
         self._path = path
         self._name = name
+        self._output = output
+        with suppress(OSError, UnsafeDirectoryError):
+            os.close(open_directory(os.path.dirname(output)))
         self.socket = self._listening()
 
     def _listening(self) -> sockets.Socket:
@@ -100,14 +108,20 @@ class Home:
         Raises:
             OSError: it cannot be written.
         """
-        path = os.path.join(self._path, f"{self._name}.exit")
-        fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, json.dumps(found).encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(f"{path}.tmp", path)
+        _replace(os.path.join(self._path, f"{self._name}.exit"), [json.dumps(found).encode()])
+
+    def drop_output(self) -> None:
+        """Remove what the process before this one has written."""
+        with suppress(OSError):
+            os.unlink(self._output)
+
+    def keep_output(self, about: dict[str, Any], pieces: list[memoryview]) -> None:
+        """Write down the end of the output, after a line that tells ``about`` it.
+
+        It is of use only: whatever prevents it, the keeper goes.
+        """
+        with suppress(OSError):
+            _replace(self._output, [json.dumps(about).encode() + b"\n", *pieces])
 
     def leave(self, *, collected: bool) -> None:
         """Remove the socket, and the exit status if somebody has taken note of it."""
@@ -116,3 +130,27 @@ class Home:
         for name in names:
             with suppress(OSError):
                 os.unlink(os.path.join(self._path, f"{self._name}{name}"))
+
+
+def _replace(path: str, pieces: list[Any]) -> None:
+    """Put a durable file with ``pieces`` in the place of ``path``.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    temporary = f"{path}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -1,24 +1,17 @@
-"""The life of a keeper: from the request that its host left on descriptor 1 to the last byte."""
+"""How a keeper begins: with the request that its host left on descriptor 1."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import signal
-import termios
 from contextlib import suppress
-from functools import partial
-from time import monotonic
 
 from . import wire
-from .command import Command, NotStartedError, start_time
+from .command import Command, NotStartedError
 from .home import Home, UnsafeDirectoryError
-from .hosts import Host, is_ours
-from .inputs import Inputs
-from .loop import READ, WRITE, Loop
-from .output import Output
-from .sockets import Socket, accept, socketpair
+from .keeping import Keeper
+from .sockets import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +29,7 @@ def main() -> None:
         request = json.load(file)
     _let_go_of_the_host()
     try:
-        home = Home(request["directory"], request["name"])
+        home = Home(request["directory"], request["name"], request["output"])
     except (OSError, UnsafeDirectoryError) as error:
         _refuse(connection, error="directory", message=str(error))
         return
@@ -51,6 +44,7 @@ def main() -> None:
         _refuse(connection, error="terminal", message=str(error))
         return
     os.umask(0o077)
+    home.drop_output()
     Keeper(request, home, command, connection).run()
 
 
@@ -69,332 +63,3 @@ def _refuse(connection: Socket, **fields: Any) -> None:
     with suppress(OSError, wire.RubbishError):
         seq = wire.parse(connection.recv(wire.LARGEST)).get("seq")
         connection.send(wire.message(seq=seq, **fields))
-
-
-_DEAF = 0.1
-"""Seconds for which nobody is let in where that takes more than there is: mostly descriptors."""
-
-
-class Keeper:
-    """Holds the terminal of one command, reads it, and serves any number of hosts."""
-
-    def __init__(
-        self, request: dict[str, Any], home: Home, command: Command, first: Socket
-    ) -> None:
-        self._request = request
-        self._home = home
-        self._command = command
-        self._loop = Loop()
-        self._output = Output(
-            command.master, command.tty, self._loop, int(request["scrollback"]), command.size
-        )
-        self._inputs = Inputs(command.master, float(request["writeWithin"]), self._output.ring)
-        self._hosts: list[Host] = []
-        self._written: list[tuple[Host, bytes]] = []
-        """Answers to writes, not sent yet."""
-        self._exit: dict[str, int] | None = None
-        self._told_drained = False
-        self._leave_at: float | None = None
-        self._listen_at: float | None = None
-        self._hurry = False
-        self._is_over = False
-        self._collected = False
-        self._is_noted = False
-        self._signals = self._watch_signals()
-        self._loop.watch(command.pidfd, READ, self._exited)
-        self._listen()
-        self._first = self._add(first)
-
-    def run(self) -> None:
-        """Go on until somebody has taken note of how the command ended."""
-        while not self._is_over:
-            self._loop.turn(
-                (self._inputs.deadline, self._output.drained_at, self._leave_at, self._listen_at)
-            )
-            now = monotonic()
-            if self._listen_at is not None and self._listen_at <= now:
-                self._listen()
-            if self._inputs.deadline is not None and self._inputs.deadline <= now:
-                self._write()
-            if self._written:
-                self._output.look()  # an echo, mostly
-            if self._output.take_news():
-                for host in self._hosts:
-                    host.ring()
-            self._tell_written()
-            self._output.settle(now)
-            if self._output.is_drained and not self._told_drained:
-                self._drained()
-            for host in [host for host in self._hosts if host.is_gone]:
-                self._remove(host)
-            self._is_over |= self._leave_at is not None and self._leave_at <= now
-        if not (self._collected or self._is_noted):
-            self._note_exit()
-        self._home.leave(collected=self._collected)
-        self._command.reap()
-
-    def _watch_signals(self) -> Socket:
-        """Have signals wake the loop; a terminal that goes away is none of ours."""
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
-            signal.signal(number, signal.SIG_IGN)
-        reading, writing = socketpair()
-        for end in (reading, writing):
-            end.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        self._wake = writing
-        self._loop.watch(reading.fileno(), READ, self._signalled)
-        return reading
-
-    def _signalled(self) -> None:
-        for number in self._signals.recv(64):
-            if number == signal.SIGUSR1:  # a host does not find us
-                self._loop.forget(self._home.socket.fileno())
-                self._home.listen_again()
-                self._listen()
-            else:  # the machine goes down: there is nobody to wait for
-                self._hurry = True
-                self._command.signal_group(signal.SIGHUP)
-                self._command.signal_group(signal.SIGCONT)
-                self._plan_to_leave()
-
-    def _listen(self) -> None:
-        self._listen_at = None
-        self._loop.watch(self._home.socket.fileno(), READ, self._accept)
-
-    def _accept(self) -> None:
-        try:
-            connection = accept(self._home.socket)
-            if is_ours(connection):
-                self._add(connection)
-            else:
-                connection.close()
-        except BlockingIOError:
-            return
-        except OSError:
-            self._loop.forget(self._home.socket.fileno())
-            self._listen_at = monotonic() + _DEAF
-
-    def _add(self, connection: Socket) -> Host:
-        host = Host(connection)
-        self._hosts.append(host)
-        self._loop.watch(connection.fileno(), READ, partial(self._serve, host))
-        return host
-
-    def _remove(self, host: Host) -> None:
-        if host is self._first and not host.greeted:  # nobody was told of us
-            self._command.signal_group(signal.SIGKILL)
-            self._is_over = self._collected = True
-        self._hosts.remove(host)
-        self._loop.forget(host.socket.fileno())
-        host.close()
-        self._hold()
-        if host.windows:
-            self._fit()
-        if host.greeted:
-            self._tell_all(event="departed")
-
-    def _serve(self, host: Host) -> None:
-        waited = host.waits
-        if waited:
-            host.send_unsent()
-        # One for each time it is readable: looking for more costs as much as obeying.
-        message = host.receive()
-        if message is not None:
-            self._obey(host, message)
-        if waited:
-            self._attend(host)
-
-    def _attend(self, host: Host) -> None:
-        if not host.is_gone:
-            events = READ | WRITE if host.waits else READ
-            self._loop.watch(host.socket.fileno(), events, partial(self._serve, host))
-
-    def _obey(self, host: Host, message: wire.Message) -> None:
-        try:
-            if not host.greeted:
-                self._greet(host, message)
-                return
-            if message.get("do") == "write":
-                self._add_input(host, message)
-                return
-            answer = self._answer(host, message)
-        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-            answer = {"error": "rubbish", "message": repr(error)}
-        if "seq" in message:
-            host.send(wire.message(seq=message["seq"], **answer))
-            if host.waits:
-                self._attend(host)
-
-    def _greet(self, host: Host, message: wire.Message) -> None:
-        spoken = message.get("versions")
-        common = set(spoken if isinstance(spoken, list) else ()) & set(wire.VERSIONS)
-        if message.get("do") != "hello" or not common:
-            host.send(wire.message(seq=message.get("seq"), error="version", versions=wire.VERSIONS))
-            host.is_gone = True
-            return
-        output, request = self._output, self._request
-        host.greet(
-            wire.message(
-                seq=message.get("seq"),
-                version=max(common),
-                session=request["session"],
-                workspace=request["workspace"],
-                terminal=request["terminal"],
-                keeper=os.getpid(),
-                keeperStart=start_time(os.getpid()),
-                pid=self._command.pid,
-                startTime=self._command.start_time,
-                tty=self._command.tty,
-                capacity=output.ring.capacity,
-                sizes=output.sizes,
-                exit=self._exit,
-                drained=output.is_drained,
-            ),
-            output.readable_ring,
-        )
-
-    def _answer(self, host: Host, message: wire.Message) -> wire.Message:
-        what = message.get("do")
-        if what == "hold":
-            return self._hold_for(host, int(message["at"]))
-        if what == "resize":
-            window = _cells(message["rows"]), _cells(message["columns"])
-            host.windows.pop(message["viewer"], None)
-            host.windows[message["viewer"]] = window
-            self._hosts.remove(host)
-            self._hosts.append(host)  # the latest last
-            self._fit()
-        elif what == "leave":
-            if host.windows.pop(message["viewer"], None):
-                self._fit()
-        elif what == "signal":
-            if self._exit is not None:
-                return {"error": "closed"}
-            self._command.signal_group(int(message["number"]))
-        elif what == "release":
-            self._output.release()
-        elif what == "foreground":
-            return self._foreground()
-        elif what == "collect":
-            if not self._output.is_drained:
-                return {"error": "running"}
-            self._collected = self._is_over = True
-        elif what == "abandon":  # it could not take what came with the greeting
-            host.greeted, host.is_gone = False, True
-        else:
-            return {"error": "unknown"}
-        return {}
-
-    def _add_input(self, host: Host, message: wire.Message) -> None:
-        seq = message["seq"]
-
-        def tell(count: int, longest: int) -> None:
-            self._written.append((host, wire.written(seq, count, longest)))
-
-        if host.input_of != seq:  # what another began and gave up is not written
-            host.input_of, host.input = seq, bytearray()
-        host.input += message["data"]
-        if message["more"]:
-            return
-        data, host.input = bytes(host.input), bytearray()
-        if self._exit is not None:
-            host.send(wire.message(seq=seq, error="closed"))
-            return
-        self._inputs.add(data, tell)
-        self._watch_master()
-
-    def _tell_written(self) -> None:
-        """Answer writes; after the output that they have led to, for one awakening of the host."""
-        while self._written:
-            host, packet = self._written.pop()
-            if not host.is_gone:
-                host.send(packet)
-                if host.waits:
-                    self._attend(host)
-
-    def _write(self) -> None:
-        self._inputs.go_on()
-        self._watch_master()
-
-    def _watch_master(self) -> None:
-        self._output.watch(self._write if self._inputs.waits else None)
-
-    def _hold_for(self, host: Host, at: int) -> wire.Message:
-        ring = self._output.ring
-        if at < 0:
-            host.held = None
-        else:
-            host.held = min(max(at, ring.end - ring.capacity), ring.end)
-        self._hold()
-        return {"at": host.held}
-
-    def _hold(self) -> None:
-        held = [host.held for host in self._hosts if host.held is not None]
-        self._output.hold(min(held) if held else None)
-
-    def _fit(self) -> None:
-        """Give the terminal the size that its viewers' windows ask for."""
-        windows = [size for host in self._hosts for size in host.windows.values()]
-        if not windows or self._exit is not None:
-            return
-        size = windows[-1]
-        if self._request["sizePolicy"] == "smallest":
-            size = min(rows for rows, _ in windows), min(columns for _, columns in windows)
-        self._command.set_size(*size)
-        if (changed := self._output.resized(size)) is not None:
-            self._tell_all(event="resized", size=changed)
-
-    def _foreground(self) -> wire.Message:
-        if self._exit is not None:
-            return {"error": "closed"}
-        try:
-            group = os.tcgetpgrp(self._command.master)
-            local = termios.tcgetattr(self._command.master)[3]
-        except (OSError, termios.error):
-            return {"error": "closed"}
-        written = {"written": self._inputs.count, "writtenAt": self._inputs.at}
-        return {"group": group, "local": local, **written}
-
-    def _tell_all(self, **fields: Any) -> None:
-        packet = wire.message(**fields)
-        for host in self._hosts:
-            if host.greeted:
-                host.send(packet, fields["event"])
-                self._attend(host)
-
-    def _exited(self) -> None:
-        status = self._command.exit_status()
-        if status is None:
-            return
-        self._loop.forget(self._command.pidfd)
-        self._exit = status
-        self._tell_all(event="exited", exit=status)  # before the answers to those who write
-        self._inputs.close()
-        self._output.begin_to_drain()
-
-    def _drained(self) -> None:
-        self._told_drained = True
-        self._note_exit()
-        self._plan_to_leave()
-        for host in self._hosts:
-            host.ring()
-        self._tell_all(event="drained", end=self._output.ring.end)
-
-    def _note_exit(self) -> None:
-        """Write down how the command ended; if that fails, once more before we leave."""
-        with suppress(OSError):
-            self._home.note_exit({"exit": self._exit, "end": self._output.ring.end})
-            self._is_noted = True
-
-    def _plan_to_leave(self) -> None:
-        if self._output.is_drained:
-            linger = 0.0 if self._hurry else float(self._request["linger"])
-            self._leave_at = monotonic() + linger
-
-
-def _cells(count: Any) -> int:
-    if not 1 <= int(count) <= 0xFFFF:
-        raise ValueError(f"no terminal has {count} rows or columns")
-    return int(count)

@@ -94,6 +94,11 @@ class Output:
             del sizes[0]
         return sizes[-1]
 
+    def newest(self) -> tuple[int, list[memoryview]]:
+        """Return the scrollback, and the offset of its first byte."""
+        pieces = self.ring.newest(self._scrollback)
+        return self.ring.end - sum(map(len, pieces)), pieces
+
     def begin_to_drain(self) -> None:
         """Read what is left: the process has ended."""
         if self._other_end is not None:

@@ -52,10 +52,40 @@ class WrittenRing:
             self._tell(self.end)
         return got
 
+    def newest(self, most: int) -> list[memoryview]:
+        """Return the newest bytes, ``most`` at most, in as many pieces as they lie in."""
+        size = min(most, self.end, self.capacity)
+        at = HEADER + (self.end - size) % self.capacity
+        over = max(0, at + size - (HEADER + self.capacity))
+        return [self._bytes[at : at + size - over], self._bytes[HEADER : HEADER + over]]
+
     def _tell(self, reach: int) -> None:
         # One store each: struct would clear them first, and a host might see that.
         self._counts[_END] = self.end
         self._counts[_REACH] = reach
+
+
+class LastRing:
+    """What a ring held last: bytes that nobody adds to any more."""
+
+    def __init__(self, start: int, data: bytes) -> None:
+        """Hold ``data``, which was written from offset ``start`` on."""
+        self.start = start
+        self.end = start + len(data)
+        self.capacity = len(data) + SPARE
+        self._data = data
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset`` on."""
+        return self._data[offset - self.start : offset - self.start + limit]
+
+    def newest(self) -> tuple[int, bytes]:
+        """Return everything, and the offset of its first byte."""
+        return self.start, self._data
+
+    def holds(self, byte: bytes, offset: int) -> bool:
+        """Return whether ``byte`` occurs from ``offset`` on."""
+        return self._data.find(byte, offset - self.start) >= 0
 
 
 class MappedRing:
@@ -71,20 +101,20 @@ class MappedRing:
             raise ValueError("The ring is smaller than it says.")
         self.capacity = capacity
         self._map = mmap.mmap(fd, HEADER + capacity, prot=mmap.PROT_READ)
-        self._last: tuple[int, bytes] | None = None
+        self._last: LastRing | None = None
 
     @property
     def end(self) -> int:
         """Offset after the newest byte."""
         if self._last is not None:
-            return self._last[0] + len(self._last[1])
+            return self._last.end
         return int(_COUNT.unpack_from(self._map, _END * _COUNT.size)[0])
 
     @property
     def start(self) -> int:
         """Offset of the oldest byte that is still whole."""
         if self._last is not None:
-            return self._last[0]
+            return self._last.start
         return max(0, int(_COUNT.unpack_from(self._map, _REACH * _COUNT.size)[0]) - self.capacity)
 
     def read(self, offset: int, limit: int) -> bytes:
@@ -93,8 +123,7 @@ class MappedRing:
         They are whole if ``offset`` is not before :attr:`start` afterwards.
         """
         if self._last is not None:
-            first, data = self._last
-            return data[offset - first : offset - first + limit]
+            return self._last.read(offset, limit)
         size = min(limit, self.end - offset)
         at = HEADER + offset % self.capacity
         over = at + size - (HEADER + self.capacity)
@@ -110,12 +139,12 @@ class MappedRing:
             late = max(0, self.start - offset)  # less was read than there might have been
             if late < len(data) or not data:
                 return offset + late, data[late:]
-        return self._last
+        return self._last.newest()
 
     def holds(self, byte: bytes, offset: int) -> bool:
         """Return whether ``byte`` occurs from ``offset`` on; copies nothing."""
         if self._last is not None:
-            return self._last[1].find(byte, offset - self._last[0]) >= 0
+            return self._last.holds(byte, offset)
         size = self.end - offset
         at = HEADER + offset % self.capacity
         over = at + size - (HEADER + self.capacity)
@@ -127,5 +156,5 @@ class MappedRing:
     def detach(self) -> None:
         """Keep what is there now, and give the memory and its descriptor back."""
         if self._last is None:
-            self._last = self.newest()
+            self._last = LastRing(*self.newest())
             self._map.close()

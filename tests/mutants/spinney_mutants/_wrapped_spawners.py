@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from spinney.errors import SpawnError
-from spinney.model import Session
+from spinney.model import Session, SessionId
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from spinney.providers import ProviderContext
 from spinney_unix.processes import environ_of
@@ -37,6 +37,12 @@ class WrappedKeeper(WrappedSpawner):
     async def adopt(self, session: Session) -> Terminal | None:
         return await self.inner.adopt(session)
 
+    async def recall(self, session: Session) -> Terminal | None:
+        return await self.inner.recall(session)
+
+    async def forget(self, session_id: SessionId) -> None:
+        await self.inner.forget(session_id)
+
 
 class FindsNothing(WrappedKeeper):
     async def adopt(self, session: Session) -> Terminal | None:
@@ -47,6 +53,17 @@ class SweepsInSilence(WrappedKeeper):
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         await self.inner.sweep(session, grace)
         return SweepReport()
+
+
+class RemembersForEver(WrappedKeeper):
+    async def forget(self, session_id: SessionId) -> None:
+        return
+
+
+class RecallsAnything(WrappedKeeper):
+    async def recall(self, session: Session) -> Terminal | None:
+        self.last = await self.inner.recall(session) or getattr(self, "last", None)
+        return self.last
 
 
 class StartsOver(WrappedKeeper):

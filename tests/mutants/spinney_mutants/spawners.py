@@ -241,4 +241,22 @@ SPAWNERS = (
         "sweeping ends also what could be adopted",
         wraps=wrapped.SweepsInSilence,
     ),
+    _keeper(
+        "remembers-for-ever",
+        "The output of a session that was destroyed stays.",
+        "what was forgotten is not recalled",
+        wraps=wrapped.RemembersForEver,
+    ),
+    _keeper(
+        "recalls-anything",
+        "While a process runs, what the one before it wrote passes for its output.",
+        "of the processes of a session the last one is recalled",
+        wraps=wrapped.RecallsAnything,
+    ),
+    _keeper(
+        "loses-the-output",
+        "The output of a process is gone when somebody has taken note of its end.",
+        "the output of a process whose end was collected is shown by any host",
+        replaces={"spinney_keeper._places:Places.output_of": careless.does_nothing_at_once},
+    ),
 )

@@ -372,6 +372,24 @@ def test_tail_prints_what_is_kept_or_the_last_lines_as_they_were_written(
     assert spinney("tail", "-n", "0", "one").out == ""
 
 
+def test_tail_shows_also_what_a_session_wrote_that_has_ended(
+    spinney: Spinney, on_terminal: OnTerminal, repository: Path
+) -> None:
+    spinney("new", "one", "--detach", *ENDS)
+    spinney("send", "one", "last words")
+    assert spinney("wait", "--for", "error", "one").out == "error\n"
+    ended = spinney("tail", "--follow", "one")
+    assert (ended.code, ended.out, ended.err) == (0, "ready\r\nlast words\r\n", "")
+    attached = on_terminal("attach", "one")
+    assert attached.end() == 1
+    assert b"[SESSION_NOT_RUNNING]" in attached.shown
+    spinney("resume", "one", "--detach", "--", "sh", "-c", "echo again; read -r line")
+    on_terminal("tail", "-f", "one").expect(b"again")
+    assert spinney("tail", "one").out == "again\r\n"
+    spinney("rm", "one")
+    assert list((repository / ".git/spinney/outputs").iterdir()) == []
+
+
 def test_tail_follows_until_the_process_ends(spinney: Spinney, on_terminal: OnTerminal) -> None:
     spinney("new", "one", "--detach", *ENDS)
     shown = on_terminal("tail", "--follow", "one")

@@ -1,0 +1,135 @@
+"""What ended processes wrote: shown by any host, until the session is destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+import pytest
+
+from spinney import Capability, SessionManager
+from spinney.errors import RemovalBlockedError, SessionNotRunningError, TerminalError
+from spinney.model import Session
+
+from .managers import manager
+from .world import World
+
+Opens = Callable[..., AbstractAsyncContextManager[SessionManager]]
+ABILITIES = [Capability.WATCH, Capability.ADOPT, Capability.RECALL]
+
+
+@pytest.fixture
+def recalling(world: World) -> Opens:
+    """Open managers whose terminal provider keeps what ended processes wrote."""
+    world.adoptable = True
+    return partial(manager, world, capabilities=ABILITIES)
+
+
+@pytest.fixture
+async def over(world: World, recalling: Opens) -> Session:
+    """A session whose process has ended, and whose host is gone."""
+    async with recalling() as m:
+        session = await m.create_session("one")
+        world.terminals[0].end(code=3)
+        return await m.wait_ended(session.id)
+
+
+async def test_another_host_shows_it_if_asked_for(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    async with recalling() as m:
+        assert await m.open_terminal(over.id, ended=True) is world.terminals[0]
+        with pytest.raises(SessionNotRunningError):
+            await m.open_terminal(over.id)
+
+
+async def test_while_a_process_runs_its_own_is_shown(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    async with recalling() as m:
+        await m.resume_session(over.id)
+        _, second = world.terminals
+        assert await m.open_terminal(over.id, ended=True) is second
+        async with recalling() as other:
+            assert await other.open_terminal(over.id, ended=True) is second
+
+
+async def test_where_nothing_is_kept_there_is_nothing_to_show(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    world.forgotten.add(over.id)
+    async with recalling() as m:
+        with pytest.raises(SessionNotRunningError):
+            await m.open_terminal(over.id, ended=True)
+
+
+async def test_of_a_session_that_never_ran_there_is_nothing_to_show(recalling: Opens) -> None:
+    async with recalling() as m:
+        session = await m.create_session("one", start=False)
+        with pytest.raises(SessionNotRunningError):
+            await m.open_terminal(session.id, ended=True)
+
+
+async def test_a_provider_that_keeps_nothing_is_not_asked(world: World) -> None:
+    async with manager(world, capabilities=[Capability.WATCH]) as m:
+        session = await m.create_session("one")
+        world.terminals[0].end(code=0)
+        await m.wait_ended(session.id)
+        assert await m.open_terminal(session.id, ended=True) is world.terminals[0], "it ran here"
+        await m.destroy_session(session.id)
+    assert not {"recall", "forget"} & set(world.calls)
+
+
+@pytest.mark.parametrize("cleanup", [True, False])
+async def test_destroying_the_session_forgets_it(
+    world: World, recalling: Opens, over: Session, cleanup: bool
+) -> None:
+    async with recalling() as m:
+        await m.destroy_session(over.id, cleanup=cleanup)
+    assert world.forgotten == {over.id}
+
+
+async def test_a_session_whose_output_cannot_be_forgotten_is_destroyed_all_the_same(
+    world: World, recalling: Opens, over: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.faults["forget"] = [TerminalError("not now")]
+    async with recalling() as m:
+        await m.destroy_session(over.id)
+        assert m.get_all_sessions() == ()
+    assert "output_not_forgotten" in caplog.text
+
+
+async def test_a_destruction_that_is_refused_forgets_nothing(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    world.faults["remove"] = [RemovalBlockedError(over.worktree_path, ["in use"])]
+    async with recalling() as m:
+        with pytest.raises(RemovalBlockedError):
+            await m.destroy_session(over.id, cleanup=True)
+        assert await m.open_terminal(over.id, ended=True) is world.terminals[0]
+    assert world.forgotten == set()
+
+
+async def test_a_removal_that_is_finished_at_start_forgets_it(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    world.write(over.detail(removing=True))
+    world.worktrees.clear()
+    async with recalling() as m:
+        assert m.get_all_sessions() == ()
+    assert world.forgotten == {over.id}
+
+
+async def test_a_creation_that_is_undone_leaves_nothing_to_recall(
+    world: World, recalling: Opens
+) -> None:
+    async def fill_the_disk() -> None:
+        world.faults["transact"] = [OSError("full")]
+
+    world.meanwhile["spawn"] = [fill_the_disk]
+    async with recalling() as m:
+        with pytest.raises(OSError, match="full"):
+            await m.create_session("one")
+    (terminal,) = world.terminals
+    assert world.forgotten == {terminal.session_id}

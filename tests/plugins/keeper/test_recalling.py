@@ -1,0 +1,219 @@
+"""What a keeper leaves of the output of its process."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import stat
+import threading
+
+import anyio
+import pytest
+
+from spinney.errors import CommandNotFoundError
+from spinney.model import ExitStatus
+from spinney.ports import AttachMode, Resize, Size
+from spinney_keeper import _spawner
+from spinney_keeper._left import parse
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def outputs(places):
+    """Where the keepers leave it."""
+    return places.with_name("outputs")
+
+
+@pytest.fixture
+def end(tools):
+    """Waits for the end of a terminal's process, and takes note of it."""
+
+    async def end(terminal):
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+            await terminal.collect()
+
+    return end
+
+
+async def test_it_is_the_scrollback_at_its_offsets(spawner, session, other, shell, end):
+    async with other(scrollback=4096) as host:
+        await end(await shell("seq 10000; echo last", of=host))
+    written = b"".join(b"%d\r\n" % number for number in range(1, 10001)) + b"last\r\n"
+    terminal = await spawner.recall(session)
+    async with terminal.attach() as view:
+        assert (view.offset, view.snapshot) == (len(written) - 4096, written[-4096:])
+        assert [piece async for piece in view] == []
+    async with terminal.attach(len(written) - 6, AttachMode.LOSSLESS) as view:
+        assert view.snapshot == b"last\r\n"
+
+
+async def test_it_knows_how_the_process_ended_and_what_its_window_showed(
+    spawner, session, shell, end
+):
+    process = await shell("read line; echo last words; kill -9 $$", size=Size(30, 90))
+    await process.resize("viewer", Size(10, 40))
+    await process.write(b"\n")
+    await end(process)
+    terminal = await spawner.recall(session)
+    assert await terminal.exited() == ExitStatus(signal=9)
+    assert (terminal.pid, terminal.session_id) == (process.pid, session.id)
+    async with terminal.attach() as view:
+        assert view.resizes[-1] == Resize(0, Size(10, 40))
+    screen = await terminal.screen()
+    assert screen.size == Size(10, 40)
+    assert b"last words" in screen.data
+
+
+async def test_a_process_that_wrote_nothing_leaves_nothing(spawner, session, shell, end, outputs):
+    await end(await shell("exit 0"))
+    assert await spawner.recall(session) is None
+    assert list(outputs.iterdir()) == []
+
+
+async def test_a_process_that_was_stopped_leaves_it_too(spawner, session, shell, tools):
+    terminal = await shell("echo ready; read line")
+    await tools.see(terminal, b"ready")
+    await terminal.terminate(0)
+    assert await tools.everything(await spawner.recall(session)) == b"ready\r\n"
+
+
+async def test_nobody_else_may_read_it(shell, end, session, outputs):
+    await end(await shell("echo secret"))
+    assert stat.S_IMODE(outputs.stat().st_mode) == 0o700
+    assert stat.S_IMODE((outputs / session.id).stat().st_mode) == 0o600
+
+
+async def test_a_command_that_cannot_be_started_leaves_that_of_the_one_before(
+    spawner, session, shell, request_for, end, tools
+):
+    await end(await shell("echo before"))
+    with pytest.raises(CommandNotFoundError):
+        await spawner.spawn(request_for("/nowhere/command"))
+    assert await tools.everything(await spawner.recall(session)) == b"before\r\n"
+
+
+async def test_a_keeper_that_waited_in_vain_leaves_it(
+    spawner, session, other, shell, record, keeper_of, tools
+):
+    async with other(linger=0.1) as host:
+        terminal = await shell("echo last words; exit 7", of=host)
+        recorded = record(terminal)
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    adopted = await spawner.adopt(recorded)
+    assert await tools.everything(adopted) == b"last words\r\n"
+    await adopted.collect()
+    assert await tools.everything(await spawner.recall(session)) == b"last words\r\n"
+
+
+async def test_a_keeper_leaves_it_when_the_machine_goes_down(
+    spawner, session, shell, keeper_of, tools
+):
+    terminal = await shell("trap 'echo tidied; exit 4' HUP; echo ready; read line")
+    await tools.see(terminal, b"ready")
+    os.kill(keeper_of(terminal), signal.SIGTERM)
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    assert b"tidied" in await tools.everything(await spawner.recall(session))
+
+
+async def test_that_of_another_process_is_not_shown_for_one_that_ended(
+    spawner, session, other, shell, record, keeper_of, tools, outputs
+):
+    async with other(linger=0) as host:
+        terminal = await shell("echo words", of=host)
+        recorded = record(terminal)
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    left = (outputs / session.id).read_bytes()
+    (outputs / session.id).write_bytes(left.replace(terminal.terminal_id.encode(), b"another"))
+    assert await tools.everything(await spawner.adopt(recorded)) == b""
+
+
+async def test_a_spawn_that_is_cancelled_leaves_nothing(
+    shell, outputs, keepers, tools, monkeypatch
+):
+    started, cancelled = threading.Event(), threading.Event()
+
+    def start_and_see(*args):
+        greeted = start(*args)
+        while not greeted.ring.end:
+            pass
+        started.set()
+        cancelled.wait(tools.patience)
+        return greeted
+
+    start = _spawner.start
+    monkeypatch.setattr(_spawner, "start", start_and_see)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(shell, "echo words; read line")
+        await anyio.to_thread.run_sync(started.wait, tools.patience)
+        tasks.cancel_scope.cancel()
+        cancelled.set()
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+    assert list(outputs.iterdir()) == []
+
+
+async def test_on_a_full_disk_nothing_is_left_and_the_keeper_goes(
+    spawner, session, shell, end, keeper_of, tools, outputs
+):
+    outputs.mkdir(mode=0o700, parents=True)
+    if os.geteuid() or LIBC.mount(b"tmpfs", os.fsencode(outputs), b"tmpfs", 0, b"size=64k"):
+        pytest.skip(f"this machine lets nobody mount: {os.strerror(ctypes.get_errno())}")
+    try:
+        terminal = await shell("seq 100000")
+        await end(terminal)
+        await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+        assert list(outputs.iterdir()) == []
+        assert await spawner.recall(session) is None
+    finally:
+        LIBC.umount2(os.fsencode(outputs), 2)
+
+
+async def test_where_it_cannot_be_kept_the_process_runs_all_the_same(
+    spawner, session, shell, end, outputs
+):
+    outputs.parent.mkdir(parents=True, exist_ok=True)
+    outputs.write_text("a file in the place of the directory")
+    terminal = await shell("echo words; exit 3")
+    await end(terminal)
+    assert await terminal.exited() == ExitStatus(code=3)
+    assert await spawner.recall(session) is None
+
+
+ABOUT = {
+    "terminal": "t",
+    "pid": 1,
+    "exit": {"code": 0},
+    "offset": 7,
+    "sizes": [[0, 24, 80]],
+}
+
+
+def test_what_was_written_is_read():
+    left = parse(json.dumps(ABOUT).encode() + b"\nfirst\nsecond")
+    assert left.ring.newest() == (7, b"first\nsecond")
+    assert (left.terminal_id, left.status) == ("t", ExitStatus(code=0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"offset": -1},
+        {"offset": "x"},
+        {"sizes": []},
+        {"sizes": [[0, 0, 80]]},
+        {"sizes": [[0, 24]]},
+        {"exit": None},
+        {"pid": None},
+        {"terminal": 5},
+    ],
+)
+def test_rubbish_is_nothing(change):
+    assert parse(json.dumps({**ABOUT, **change}).encode() + b"\ndata") is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"[]\n", b'{"terminal"'])
+def test_what_is_no_header_is_nothing(content):
+    assert parse(content) is None
