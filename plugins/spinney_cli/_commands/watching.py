@@ -45,7 +45,7 @@ def ls(app: App) -> int:
 
     async def show(guard: Guard) -> None:
         news = News()
-        async with opened(app, guard, restore=False, plugins={"cli-news": news}) as manager:
+        async with opened(app, guard, plugins={"cli-news": news}) as manager:
             manager.follow_changes()
             with live_table(_COLUMNS) as draw:
                 counts: dict[SessionId, str] = {}

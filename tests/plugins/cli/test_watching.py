@@ -127,6 +127,35 @@ def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
     assert watching.shown.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
+def test_ls_watch_shows_what_a_session_waits_for_that_nobody_is_attached_to(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x; exit 3")
+    watching = on_terminal("ls", "--watch")
+    watching.expect(b"waiting")
+    watching.expect(b"Delete?")
+    spinney("send", "one", "yes")
+    watching.expect(b"error")
+    watching.signal(signal.SIGINT)
+    assert watching.end() == 130
+    assert "Delete?" in spinney("tail", "one").out
+
+
+def test_a_process_runs_on_when_ls_watch_ends(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x")
+    pid = spinney("show", "one", "--json").json["ptyPid"]
+    watching = on_terminal("ls", "--watch")
+    watching.expect(b"waiting")
+    watching.signal(signal.SIGINT)
+    watching.end()
+    shown = spinney("show", "one", "--json").json
+    assert (shown["ptyPid"], shown["status"], shown["spinney"]["holder"]) == (
+        pid, "waiting", "free"
+    )  # fmt: skip
+
+
 def test_ls_watch_needs_a_terminal(spinney: Spinney) -> None:
     assert spinney("ls", "--watch").code == 2
     assert spinney("ls", "--watch", "--json").code == 2
