@@ -40,7 +40,6 @@ from spinney_keeper._terminal import KeeperTerminal
 from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
 from spinney_unix.births import Thread, born
-from spinney_unix.commands import environment
 from spinney_unix.processes import stat_of
 from spinney_unix.readiness import Readiness
 from spinney_unix.sweeping import sweep
@@ -99,10 +98,9 @@ class KeeperSpawner(TerminalSpawner):
 
     async def _start(self, request: SpawnRequest) -> KeeperTerminal:
         terminal_id = uuid4().hex
-        env = environment(request, self._options.term, terminal_id)
         places, options = self._places, self._options
         try:
-            thread = Thread(lambda: start(request, env, terminal_id, places, options))
+            thread = Thread(lambda: start(request, terminal_id, places, options))
         except RuntimeError as error:
             reason = f"{error}; end some processes, or raise `ulimit -u`"
             raise SpawnError(request.command, reason) from error

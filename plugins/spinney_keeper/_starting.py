@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from spinney_keeper._greeting import Greeted, RefusedError, greet
 from spinney_keeper._places import Places, name_of
 from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
-from spinney_unix.commands import check, directory, find, is_script, refusals
+from spinney_unix.commands import check, directory, environment, find, is_script, refusals
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; main()"
 _HOME = str(Path(__file__).parent)
@@ -31,7 +31,6 @@ _KEPT = ("LD_LIBRARY_PATH",)
 
 def start(
     request: SpawnRequest,
-    env: Mapping[str, str],
     terminal_id: str,
     places: Places,
     options: KeeperOptions,
@@ -42,6 +41,7 @@ def start(
         CommandNotFoundError, WorkingDirectoryError, SpawnError: see ``TerminalSpawner.spawn``.
             Nothing is left then.
     """
+    env = environment(request, options.term, terminal_id)
     check(request, env)
     with directory(request):
         path = find(request, env.get("PATH", os.defpath))

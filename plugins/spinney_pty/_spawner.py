@@ -21,7 +21,6 @@ from spinney_pty._starting import start
 from spinney_pty._terminal import PtyTerminal
 from spinney_pty.options import PtyOptions
 from spinney_unix.births import Thread, born
-from spinney_unix.commands import environment
 from spinney_unix.processes import boot_id, pid_namespace, stat_of
 from spinney_unix.readiness import Readiness
 from spinney_unix.sweeping import sweep
@@ -82,9 +81,9 @@ class PtySpawner(TerminalSpawner):
 
     async def _start(self, request: SpawnRequest) -> PtyTerminal:
         terminal_id = uuid4().hex
-        env = environment(request, self._options.term, terminal_id)
+        term = self._options.term
         try:
-            thread = Thread(lambda: start(self._spawn, request, env, terminal_id))
+            thread = Thread(lambda: start(self._spawn, request, term, terminal_id))
         except RuntimeError as error:
             reason = f"{error}; end some processes, or raise `ulimit -u`"
             raise SpawnError(request.command, reason) from error

@@ -31,8 +31,15 @@ _HINTS = {
 
 
 def environment(request: SpawnRequest, term: str, terminal_id: str) -> dict[str, str]:
-    """Return the environment of the process: the host's, the request's, and its identity."""
-    inherited = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
+    """Return the environment of the process: the host's, the request's, and its identity.
+
+    It may be called in a thread: what the host sets or deletes meanwhile is there or is not.
+    """
+    inherited = {
+        name: value
+        for name in os.environ
+        if name not in _NOT_INHERITED and (value := os.environ.get(name)) is not None
+    }
     identity = {
         SESSION_ID: request.session_id,
         WORKSPACE: request.workspace,
