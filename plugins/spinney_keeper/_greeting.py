@@ -8,6 +8,7 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from types import NoneType
 
 from spinney_keeper._errors import KeeperError
 from spinney_keeper.keeper import wire
@@ -15,6 +16,20 @@ from spinney_keeper.keeper.hosts import is_ours
 from spinney_keeper.keeper.ring import MappedRing
 
 _PID = struct.Struct("i")
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "session": str,
+    "terminal": str,
+    "keeper": int,
+    "keeperStart": str,
+    "pid": int,
+    "startTime": str,
+    "tty": str,
+    "capacity": int,
+    "sizes": list,
+    "exit": (dict, NoneType),
+    "drained": bool,
+}
+"""What a keeper says of itself; more than that is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +135,20 @@ def _understood(connection: socket.socket, packet: bytes, fds: list[int]) -> Gre
     try:
         if said["version"] not in wire.VERSIONS or len(fds) != 2:
             raise KeeperError("The keeper is of a version that this host does not know.")
-        ring = MappedRing(fds[0], int(said["capacity"]))
+        _check(said)
+        ring = MappedRing(fds[0], said["capacity"])
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise KeeperError(f"The keeper's answer lacks something: {error!r}.") from error
     os.close(fds[0])
     return Greeted(connection, said, ring, fds.pop())
+
+
+def _check(said: wire.Message) -> None:
+    for name, kind in _FIELDS.items():
+        if not isinstance(said[name], kind):
+            raise TypeError(f"{name} is {said[name]!r}")
+    if not said["sizes"] or any(len(size) != 3 for size in said["sizes"]):
+        raise ValueError(f"sizes is {said['sizes']!r}")
 
 
 def peer_of(connection: socket.socket) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -223,7 +224,22 @@ def cut_off(connection):
     connection.close()
 
 
-HELLO = b'{"seq": 0, "version": 1, "session": "s", "terminal": "t", "capacity": 1000000}'
+SAID = {
+    "seq": 0,
+    "version": 1,
+    "session": "s",
+    "terminal": "t",
+    "keeper": 1,
+    "keeperStart": "1",
+    "pid": 1,
+    "startTime": "1",
+    "tty": "/dev/pts/0",
+    "capacity": 1000000,
+    "sizes": [[0, 24, 80]],
+    "exit": None,
+    "drained": False,
+}
+HELLO = json.dumps(SAID).encode()
 
 
 @pytest.mark.parametrize(
@@ -246,6 +262,16 @@ async def test_whatever_answers_in_place_of_a_keeper_is_an_error(
     with served(its_path, answer):
         async with other(answer_timeout=0.2) as host:
             with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match=reason):
+                await host.adopt(gone)
+
+
+@pytest.mark.parametrize("name", sorted(SAID.keys() - {"seq", "version", "exit"}))
+@pytest.mark.parametrize("wrong", [None, [[0, 24]], {}])
+async def test_a_greeting_that_lacks_something_is_an_error(other, gone, its_path, name, wrong):
+    answer = says_with_descriptors(json.dumps({**SAID, name: wrong}).encode())
+    with served(its_path, answer):
+        async with other() as host:
+            with pytest.raises(KeeperError, match=f"lacks something.*{name}"):
                 await host.adopt(gone)
 
 
