@@ -75,6 +75,47 @@ async def our_flood(spawner: TerminalSpawner, mode: str, viewers: int) -> Pair:
     return took
 
 
+async def plain_flood(mode: str) -> Pair:
+    """What asyncio itself costs: a reader that does nothing but read, up to 256 KiB in a turn."""
+    pid, master = bare_spawn(*flood(mode))
+    until_ready(lambda: os.read(master, 65536))
+    os.set_blocking(master, False)
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def read() -> None:
+        left = 256 * 1024
+        try:
+            while left > 0:
+                left -= len(os.read(master, 65536))
+        except BlockingIOError:
+            pass
+        except OSError:
+            ended.set()
+
+    loop.add_reader(master, read)
+    started, cpu = time.perf_counter(), time.process_time()
+    os.write(master, b"\n")
+    await ended.wait()
+    took = time.perf_counter() - started, time.process_time() - cpu
+    loop.remove_reader(master)
+    os.close(master)
+    os.waitpid(pid, 0)
+    return took
+
+
+async def plain_throughput(runs: int) -> list[Row]:
+    rows = []
+    for mode in ("cooked", "raw"):
+        pairs = [(bare_flood(mode), await plain_flood(mode)) for _ in range(runs)]
+        speed = statistics.median(bare[0] / plain[0] for bare, plain in pairs)
+        cpu = statistics.median(plain[1] / bare[1] for bare, plain in pairs)
+        rows += [
+            (f"asyncio's add_reader alone: throughput, {mode}", speed, "x read"),
+            (f"asyncio's add_reader alone: host CPU, {mode}", cpu, "x read"),
+        ]
+    return rows
+
+
 async def throughput(spawner: TerminalSpawner, runs: int) -> list[Row]:
     rows = []
     for mode, viewers, bar in (
@@ -211,6 +252,8 @@ async def measured(runs: int, backend: str) -> list[Row]:
     os.sched_setaffinity(0, cores)
     async with open_spawner(PtyOptions(), "/") as spawner:
         rows += await throughput(spawner, runs)
+        if backend == "asyncio":
+            rows += await plain_throughput(runs)
         rows += await memory(spawner, 200)
         loop = Loop()
         rows += await spawning(spawner, runs * 5, "small heap", loop)
