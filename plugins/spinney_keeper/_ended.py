@@ -12,8 +12,9 @@ from spinney.errors import TerminalClosedError
 from spinney.model import ExitStatus, SessionId
 from spinney.ports import Attachment, AttachMode, Resize, Screen, Size, Terminal
 from spinney_keeper._left import Left
-from spinney_keeper._output import Output, Viewer
+from spinney_keeper._output import Output
 from spinney_keeper.keeper.ring import LastRing
+from spinney_unix.viewing import Viewer
 
 
 class EndedTerminal(Terminal):

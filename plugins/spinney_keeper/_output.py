@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spinney.ports import Attachment, AttachMode, Chunk, Gap, Resize, Size
+from spinney.ports import Chunk, Resize, Size
 from spinney_keeper.keeper.ring import SPARE, LastRing, MappedRing
 from spinney_unix.picture import Picture
 from spinney_unix.readiness import Bell
+from spinney_unix.viewing import Viewer
 
 _CHUNK = 64 * 1024
 _SIZES = 256
@@ -99,8 +100,10 @@ class Output:
     def chunk(self, offset: int) -> Chunk | None:
         """Return output from ``offset`` on, one copy for all viewers that keep pace.
 
-        ``None`` if it was overwritten meanwhile.
+        ``None`` if it was overwritten, maybe just now.
         """
+        if offset < self.ring.start:
+            return None
         latest = self._latest
         if latest is None or latest.offset != offset:
             latest = Chunk(offset, self.ring.read(offset, _CHUNK))
@@ -108,47 +111,3 @@ class Output:
                 return None
             self._latest = latest if self._viewers > 1 else None
         return latest
-
-
-class Viewer(Attachment):
-    """One viewer: a cursor into the ring, no queue. One task at a time may iterate it."""
-
-    def __init__(self, output: Output, from_offset: int | None, mode: AttachMode) -> None:
-        self.offset, kept = output.ring.newest()
-        self.cursor = self.offset + len(kept)
-        skipped = min(max((from_offset or 0) - self.offset, 0), len(kept))
-        self.offset += skipped
-        self.snapshot = kept[skipped:] if skipped else kept
-        self.lossless = mode is AttachMode.LOSSLESS
-        self._output = output
-        self._fresh: Chunk | None = None
-
-    @property
-    def resizes(self) -> tuple[Resize, ...]:
-        """The sizes of the window; see ``Attachment.resizes``."""
-        return tuple(self._output.sizes)
-
-    def __aiter__(self) -> Viewer:
-        """Return itself: what has been yielded is not yielded again."""
-        return self
-
-    async def __anext__(self) -> Chunk | Gap:
-        """Return the next chunk, or the gap before it."""
-        output, ring = self._output, self._output.ring
-        if (fresh := self._fresh) is not None:
-            self._fresh = None
-            return fresh
-        while self.cursor == ring.end:
-            if output.closed:
-                raise StopAsyncIteration
-            await output.news.wait()
-        offset = self.cursor
-        chunk = output.chunk(offset) if offset >= ring.start else None
-        if chunk is None:
-            first, kept = ring.newest()
-            self._fresh = Chunk(first, kept)
-            self.cursor = first + len(kept)
-            return Gap(offset, first - offset)
-        self.cursor += len(chunk.data)
-        output.has_read(self)
-        return chunk

@@ -18,7 +18,7 @@ from spinney_keeper._calling import call
 from spinney_keeper._errors import KeeperError, KeeperLostError
 from spinney_keeper._greeting import Greeted
 from spinney_keeper._link import Link
-from spinney_keeper._output import Output, Viewer
+from spinney_keeper._output import Output
 from spinney_keeper.keeper import wire
 from spinney_keeper.keeper.inputs import LINE_LIMIT
 from spinney_unix.commands import TERMINAL_ID
@@ -26,6 +26,7 @@ from spinney_unix.ending import end_all
 from spinney_unix.foreground import Written, described
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
 from spinney_unix.readiness import Bell, Latch, Readiness
+from spinney_unix.viewing import Viewer
 
 _RETRY = 1.0
 """Seconds until a keeper that lives is tried to be reached again."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 from time import perf_counter
 
-from spinney.ports import Attachment, AttachMode, Chunk, Gap, Resize, Size
+from spinney.ports import Chunk, Resize, Size
 from spinney_pty._ring import Ring
 from spinney_unix.picture import Picture
 from spinney_unix.readiness import Bell
+from spinney_unix.viewing import Viewer
 
 _READ = 64 * 1024
 _LITTLE = 256
@@ -171,52 +172,15 @@ class Output:
         if viewer.lossless:
             self._on_room()
 
-    def chunk(self, offset: int) -> Chunk:
-        """Return output from ``offset`` on, one copy for all viewers that keep pace."""
+    def chunk(self, offset: int) -> Chunk | None:
+        """Return output from ``offset`` on, one copy for all viewers that keep pace.
+
+        ``None`` if it was overwritten.
+        """
+        if offset < self.ring.start:
+            return None
         latest = self._latest
         if latest is None or latest.offset != offset:
             latest = Chunk(offset, self.ring.read(offset, _CHUNK))
             self._latest = latest if self._viewers > 1 else None
         return latest
-
-
-class Viewer(Attachment):
-    """One viewer: a cursor into the ring, no queue. One task at a time may iterate it."""
-
-    def __init__(self, output: Output, from_offset: int | None, mode: AttachMode) -> None:
-        ring = output.ring
-        self.offset = min(max(from_offset or 0, ring.start), ring.end)
-        self.snapshot = ring.read(self.offset, ring.capacity)
-        self.cursor = ring.end
-        self.lossless = mode is AttachMode.LOSSLESS
-        self._output = output
-        self._fresh: Chunk | None = None
-
-    @property
-    def resizes(self) -> tuple[Resize, ...]:
-        """The sizes of the window; see ``Attachment.resizes``."""
-        return tuple(self._output.sizes)
-
-    def __aiter__(self) -> Viewer:
-        """Return itself: what has been yielded is not yielded again."""
-        return self
-
-    async def __anext__(self) -> Chunk | Gap:
-        """Return the next chunk, or the gap before it."""
-        output, ring = self._output, self._output.ring
-        if (fresh := self._fresh) is not None:
-            self._fresh = None
-            return fresh
-        while self.cursor == ring.end:
-            if output.closed:
-                raise StopAsyncIteration
-            await output.news.wait()
-        offset = self.cursor
-        if offset < ring.start:
-            self._fresh = Chunk(ring.start, ring.read(ring.start, ring.capacity))
-            self.cursor = ring.end
-            return Gap(offset, ring.start - offset)
-        chunk = output.chunk(offset)
-        self.cursor += len(chunk.data)
-        output.has_read(self)
-        return chunk

@@ -59,6 +59,11 @@ class Ring:
             return bytes(self._buffer[at:] + self._buffer[:over])
         return bytes(memoryview(self._buffer)[at : at + size])
 
+    def newest(self) -> tuple[int, bytes]:
+        """Return all that is kept, and the offset of its first byte."""
+        start = self.start
+        return start, self.read(start, self.capacity)
+
     def holds(self, byte: bytes, offset: int) -> bool:
         """Return whether ``byte`` occurs from ``offset`` on; copies nothing."""
         at = offset % self.capacity
@@ -68,8 +73,7 @@ class Ring:
 
     def enlarge(self, capacity: int) -> None:
         """Keep up to ``capacity`` bytes from now on."""
-        oldest = self.start
-        kept = self.read(oldest, self.capacity)
+        oldest, kept = self.newest()
         self.capacity, self.end, self._floor = capacity, oldest, oldest
         self._buffer = bytearray(capacity)
         self.append(kept)

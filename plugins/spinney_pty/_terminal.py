@@ -25,7 +25,7 @@ from spinney_pty._group import Group
 from spinney_pty._home import Home
 from spinney_pty._input import Input
 from spinney_pty._leader import Leader
-from spinney_pty._output import Output, Pumped, Viewer
+from spinney_pty._output import Output, Pumped
 from spinney_pty._windows import Windows
 from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import ask_to_end, end_all, hang_up
@@ -33,6 +33,7 @@ from spinney_unix.foreground import Written, foreground
 from spinney_unix.processes import Process, environ_of, stat_of
 from spinney_unix.readiness import Latch
 from spinney_unix.sizes import SizePolicy
+from spinney_unix.viewing import Viewer
 
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""

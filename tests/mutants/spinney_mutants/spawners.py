@@ -94,7 +94,7 @@ SPAWNERS = (
         "replays-nothing",
         "A viewer sees only what comes after it.",
         "what it wrote is replayed after its end",
-        replaces={"spinney_pty._output:Viewer.__init__": careless.begins_at_the_end},
+        replaces={"spinney_unix.viewing:Viewer.__init__": careless.begins_at_the_end},
     ),
     _mutant(
         "keeps-everything",
