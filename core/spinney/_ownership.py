@@ -208,6 +208,7 @@ async def end_stray(parts: Parts, session_id: SessionId) -> None:
     await parts.claims.take(session_id)
     try:
         await sweep(parts, session)
+        await forget(parts, session)
     finally:
         await parts.claims.give_back(session_id)
 

@@ -264,6 +264,8 @@ async def _settle(parts: Parts, reservation: Reservation) -> str:
     await sweep(parts, session)
     at_stake = await _discard(parts, reservation)
     finished = [without_process(session, SessionStatus.IDLE)] if at_stake else []
+    if not at_stake:
+        await forget(parts, session)
 
     def transaction(newest: Snapshot) -> Changes:
         if reservation.id not in newest.reservations:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from anyio import CancelScope, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from spinney._ownership import adopt, sweep
+from spinney._ownership import adopt, forget, sweep
 from spinney._parts import Parts
 from spinney._running import Running, command_for, spawn, with_process
 from spinney.errors import (
@@ -17,7 +17,7 @@ from spinney.errors import (
 )
 from spinney.model import Session, SessionId
 from spinney.ports import MarkerState, Presence, Size
-from spinney.providers import Role
+from spinney.providers import Role, chosen_name
 
 
 async def resume(
@@ -77,7 +77,12 @@ async def _start(
             with CancelScope(shield=True):
                 async with parts.providers.use(Role.TERMINAL):
                     await terminal.terminate(parts.config.terminate_grace)
+                await forget(
+                    parts, before.detail(terminal=chosen_name(parts.config, Role.TERMINAL))
+                )
         raise
+    if before.details.terminal != session.details.terminal:
+        await forget(parts, before)
     return before, session
 
 

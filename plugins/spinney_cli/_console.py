@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from select import PIPE_BUF
 from typing import TYPE_CHECKING, Any, TextIO
@@ -116,16 +116,12 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     write("\n".join(line for line in lines if line))
 
 
-@contextmanager
-def live_table(
-    columns: Sequence[str],
-) -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
-    """Show a table on the whole terminal; yields what draws its rows. It is gone afterwards."""
-    from rich.live import Live
-
+def drawn_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table as wide and at most as high as the terminal."""
     console = _console(sys.stdout)
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        yield lambda rows: live.update(_table(columns, rows, ruled=True), refresh=True)
+    with console.capture() as captured:
+        console.print(_table(columns, rows, ruled=True))
+    return captured.get().splitlines()[: console.height]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled: bool) -> Table:

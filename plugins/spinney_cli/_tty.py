@@ -127,6 +127,23 @@ def _reopen(fd: int) -> int:
 
 
 @contextmanager
+def output_tty(target: int = 1) -> Iterator[Tty]:
+    """Open a terminal to write to without ever being blocked by it; it stays as it is.
+
+    Raises:
+        NotATerminalError: ``target`` is none.
+    """
+    try:
+        own = _reopen(target)
+    except OSError as error:
+        raise NotATerminalError from error
+    try:
+        yield Tty(own, own)
+    finally:
+        os.close(own)
+
+
+@contextmanager
 def raw_tty(source: int = 0, target: int = 1) -> Iterator[Tty]:
     """Make a terminal raw for the time of the context.
 

@@ -21,15 +21,15 @@ async def take_away(
 ) -> None:
     """Remove ``worktree``, which lies at ``path`` or is missing there. Whoever calls has looked.
 
-    It is removed once git has dropped it, although files may be left; that is logged. No marker
-    is written meanwhile: git fails to remove a directory in which a file comes into being.
+    It is removed once git has dropped it, although files may be left; that is logged.
 
     Args:
         force: also if git sees changes, or submodules in it.
 
     Raises:
         GitError: git refuses; the worktree is locked as before.
-        GitFileError: an unfinished worktree holds something that git did not put there.
+        GitFileError: an unfinished worktree holds something that git did not put there, or it
+            cannot be told what git did.
     """
     _remove_unfinished_directory(worktree, path)
     if worktree.path is None:
@@ -40,16 +40,27 @@ async def take_away(
         await git.run(workspace, "worktree", "unlock", "--", path)
     try:
         options = ["--force"] if force else []
-        async with exclusive(repository.markers_lock):
-            await git.run(workspace, "worktree", "remove", *options, "--", path)
+        await git.run(workspace, "worktree", "remove", *options, "--", path)
     except GitError:
-        if os.path.lexists(f"{worktree.admin}/gitdir"):
+        if _is_registered(worktree):
             if worktree.lock is not None:
                 await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
             raise
-        # Git drops a worktree for good even if it could not delete all of its files.
+        # Git drops a worktree for good even if it could not delete all of its files: what is not
+        # there to be deleted, or comes into being meanwhile, such as a marker.
         await anyio.to_thread.run_sync(_delete_rest, path)
-        await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
+        async with exclusive(repository.markers_lock):
+            await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
+
+
+def _is_registered(worktree: Worktree) -> bool:
+    gitdir = f"{worktree.admin}/gitdir"
+    with accessing(gitdir):
+        try:
+            os.lstat(gitdir)
+        except FileNotFoundError:
+            return False
+    return True
 
 
 def _delete_rest(path: str) -> None:

@@ -109,7 +109,7 @@ class Repository:
 
     @property
     def markers_lock(self) -> Path:
-        """The file whose lock whoever writes markers, or lets git remove some, holds."""
+        """The file whose lock whoever writes a marker, or deletes a directory of one, holds."""
         return Path(self.common, "spinney", "markers.lock")
 
     @property

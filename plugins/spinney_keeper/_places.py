@@ -68,8 +68,9 @@ class Places:
 
     def forget(self, session_id: SessionId) -> None:
         """Remove what is left of the output of a session."""
-        with suppress(OSError):
-            os.unlink(self.output(session_id))
+        for path in (self.output(session_id), f"{self.output(session_id)}.tmp"):
+            with suppress(OSError):
+                os.unlink(path)
 
     def clear(self, name: str) -> None:
         """Remove what a keeper that is gone has left; a living one's socket stays.

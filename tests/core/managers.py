@@ -31,14 +31,17 @@ PORTS: dict[Role, Callable[[World], object]] = {
 class FakePlugin:
     """Offers the five fakes."""
 
-    def __init__(self, world: World, capabilities: Iterable[Capability] = ()) -> None:
+    def __init__(
+        self, world: World, capabilities: Iterable[Capability] = (), name: str = "fake"
+    ) -> None:
         self.world = world
+        self._name = name
         self._capabilities = frozenset(capabilities)
 
     @hookimpl
     def spinney_providers(self) -> Iterable[ProviderSpec]:
         return [
-            ProviderSpec(role, "fake", self._factory(role), capabilities=self._capabilities)
+            ProviderSpec(role, self._name, self._factory(role), capabilities=self._capabilities)
             for role in Role
         ]
 

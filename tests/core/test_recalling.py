@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from types import MappingProxyType
 
 import pytest
 
 from spinney import Capability, SessionManager
 from spinney.errors import RemovalBlockedError, SessionNotRunningError, TerminalError
-from spinney.model import Session
+from spinney.model import Reservation, Session, Snapshot
 
-from .managers import manager
+from .managers import FakePlugin, manager
 from .world import World
 
 Opens = Callable[..., AbstractAsyncContextManager[SessionManager]]
@@ -85,9 +86,16 @@ async def test_a_provider_that_keeps_nothing_is_not_asked(world: World) -> None:
 async def test_destroying_the_session_forgets_it(
     world: World, recalling: Opens, over: Session, cleanup: bool
 ) -> None:
+    forgotten: list[bool] = []
+
+    async def look() -> None:
+        forgotten.append(over.id in world.forgotten)
+
     async with recalling() as m:
+        world.meanwhile["transact"] = [look] * 10
         await m.destroy_session(over.id, cleanup=cleanup)
     assert world.forgotten == {over.id}
+    assert forgotten[-1], "a host that is killed now has it still on record"
 
 
 async def test_a_session_whose_output_cannot_be_forgotten_is_destroyed_all_the_same(
@@ -133,3 +141,53 @@ async def test_a_creation_that_is_undone_leaves_nothing_to_recall(
             await m.create_session("one")
     (terminal,) = world.terminals
     assert world.forgotten == {terminal.session_id}
+
+
+async def test_a_creation_that_is_undone_at_the_next_start_leaves_nothing_to_recall(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    reservation = Reservation(
+        id=over.id,
+        name="two",
+        branch="feature/two",
+        worktree_path="/workspace/.worktrees/two",
+        created_at=over.created_at,
+        creates_branch=True,
+    )
+    world.put(Snapshot(reservations=MappingProxyType({over.id: reservation}), revision=9))
+    async with recalling() as m:
+        assert m.get_all_sessions() == ()
+    assert world.forgotten == {over.id}
+
+
+async def test_ending_what_no_record_names_forgets_it(world: World, recalling: Opens) -> None:
+    async with recalling() as m:
+        session = await m.create_session("one")
+    world.write()
+    world.markers.clear()
+    async with recalling(restore=False) as m:
+        await m.repair()
+    assert world.forgotten == {session.id}
+
+
+async def test_a_start_that_cannot_be_recorded_leaves_nothing_to_recall(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    async def fill_the_disk() -> None:
+        world.faults["transact"] = [OSError("full")]
+
+    world.meanwhile["spawn"] = [fill_the_disk]
+    async with recalling() as m:
+        with pytest.raises(OSError, match="full"):
+            await m.resume_session(over.id)
+    assert world.forgotten == {over.id}
+
+
+async def test_resuming_in_another_terminal_provider_forgets_it(
+    world: World, recalling: Opens, over: Session
+) -> None:
+    world.write(over.detail(terminal="other"))
+    other = FakePlugin(world, ABILITIES, name="other")
+    async with recalling(other) as m:
+        await m.resume_session(over.id)
+    assert world.forgotten == {over.id}

@@ -51,8 +51,8 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
         await self._ends_many(lambda: spawn("exit 0"))
         before = processes.threads()
         await self._ends_many(lambda: spawn("exit 0"))
-        # A worker that others use may come or go meanwhile; a thread for each would be MANY.
-        assert processes.threads() < before + MANY
+        # Workers that others use may come or go meanwhile; a thread for each would be MANY.
+        assert processes.threads() < before + MANY // 2
 
     async def test_a_refused_spawn_leaves_nothing(
         self, spawn: Spawn, workspace: Path, processes: Processes

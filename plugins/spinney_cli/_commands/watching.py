@@ -11,9 +11,10 @@ from anyio import current_time, move_on_after
 from spinney import SessionManager, SessionStatus, SpinneyError
 from spinney.model import SessionId, now
 from spinney_cli._app import PROCESS_FAILED, TIMED_OUT, App
-from spinney_cli._console import live_table, note, write, write_json
+from spinney_cli._console import note, write, write_json
 from spinney_cli._following import TICK, News
 from spinney_cli._guard import Guard, drive
+from spinney_cli._live import live_table
 from spinney_cli._opening import opened
 from spinney_cli._select import select
 from spinney_cli._view import View, age, view
@@ -47,12 +48,12 @@ def ls(app: App) -> int:
         news = News()
         async with opened(app, guard, plugins={"cli-news": news}) as manager:
             manager.follow_changes()
-            with live_table(_COLUMNS) as draw:
+            async with live_table(_COLUMNS) as draw:
                 counts: dict[SessionId, str] = {}
                 counted = -_RECOUNT
                 while True:
                     views = await _views(manager)
-                    draw([_row(each, counts.get(each.session.id, "")) for each in views])
+                    await draw([_row(each, counts.get(each.session.id, "")) for each in views])
                     if current_time() >= counted + _RECOUNT:
                         counts = {v.session.id: await _changed(manager, v) for v in views}
                         counted = current_time()

@@ -62,7 +62,7 @@ class Home:
         Args:
             path: where hosts look for keepers.
             name: of the socket.
-            output: path of the file for the end of the output.
+            output: path of the file for the end of the output; its directory may be moved.
 
         Raises:
             UnsafeDirectoryError, OSError: that cannot be.
@@ -71,9 +71,10 @@ class Home:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
         self._path = path
         self._name = name
-        self._output = output
+        self._output_path, self._output = output, os.path.basename(output)
+        self._outputs: int | None = None
         with suppress(OSError, UnsafeDirectoryError):
-            os.close(open_directory(os.path.dirname(output)))
+            self._outputs = open_directory(os.path.dirname(output))
         self.socket = self._listening()
 
     def _listening(self) -> sockets.Socket:
@@ -111,17 +112,32 @@ class Home:
         _replace(os.path.join(self._path, f"{self._name}.exit"), [json.dumps(found).encode()])
 
     def drop_output(self) -> None:
-        """Remove what the process before this one has written."""
-        with suppress(OSError):
-            os.unlink(self._output)
+        """Remove what this process or the one before it has written."""
+        for path in (self._output_path, f"{self._output_path}.tmp"):
+            with suppress(OSError):
+                os.unlink(path)
 
     def keep_output(self, about: dict[str, Any], pieces: list[memoryview]) -> None:
-        """Write down the end of the output, after a line that tells ``about`` it.
+        """Write down the end of the output, after a line that tells ``about`` it; not durably yet.
 
-        It is of use only: whatever prevents it, the keeper goes.
+        Raises:
+            OSError: it cannot be written.
         """
-        with suppress(OSError):
-            _replace(self._output, [json.dumps(about).encode() + b"\n", *pieces])
+        if self._outputs is not None:
+            line = json.dumps(about).encode() + b"\n"
+            _replace(self._output, [line, *pieces], self._outputs, durably=False)
+
+    def sync_output(self) -> None:
+        """Make what was written durable, and let its directory go."""
+        if self._outputs is not None:
+            with suppress(OSError):
+                fd = os.open(self._output, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._outputs)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+            os.close(self._outputs)
+            self._outputs = None
 
     def leave(self, *, collected: bool) -> None:
         """Remove the socket, and the exit status if somebody has taken note of it."""
@@ -132,25 +148,29 @@ class Home:
                 os.unlink(os.path.join(self._path, f"{self._name}{name}"))
 
 
-def _replace(path: str, pieces: list[Any]) -> None:
-    """Put a durable file with ``pieces`` in the place of ``path``.
+def _replace(
+    path: str, pieces: list[Any], directory: int | None = None, *, durably: bool = True
+) -> None:
+    """Put a file with ``pieces`` in the place of ``path``, which may be relative to ``directory``.
 
     Raises:
         OSError: it cannot be written; nothing is left of it.
     """
     temporary = f"{path}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600, dir_fd=directory)
     try:
         try:
             for piece in pieces:
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(fd, rest) :]
-            os.fsync(fd)
+            if durably:
+                os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(temporary, path)
+        os.replace(temporary, path, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:
         with suppress(OSError):
-            os.unlink(temporary)
+            os.unlink(temporary, dir_fd=directory)
         raise

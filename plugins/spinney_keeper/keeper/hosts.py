@@ -50,7 +50,7 @@ class Host:
         What is rubbish ends the connection.
         """
         try:
-            count = self.socket.recv_into(_buffer)
+            count = self._receive()
             if count:
                 return wire.parse(bytes(_buffer[:count]))
         except BlockingIOError:
@@ -59,6 +59,13 @@ class Host:
             pass
         self.is_gone = True
         return None
+
+    def _receive(self) -> int:
+        try:
+            return self.socket.recv_into(_buffer)
+        except ConnectionResetError:
+            # It went without reading all; what it has sent before is still to be had.
+            return self.socket.recv_into(_buffer)
 
     def greet(self, packet: bytes, ring: int) -> None:
         """Answer the first request, with the descriptors of the ring and the bell."""

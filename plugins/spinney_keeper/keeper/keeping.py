@@ -50,7 +50,7 @@ class Keeper:
         self._hurry = False
         self._is_over = False
         self._collected = False
-        self._is_noted = False
+        self._is_noted = self._is_kept = False
         self._signals = self._watch_signals()
         self._loop.watch(command.pidfd, READ, self._exited)
         self._listen()
@@ -84,8 +84,9 @@ class Keeper:
     def _leave(self) -> None:
         if not (self._collected or self._is_noted):
             self._note_exit()
-        if self._exit is not None and self._output.ring.end:
+        if not (self._collected or self._is_kept) and self._output.is_drained:
             self._keep_output()
+        self._home.sync_output()
         self._home.leave(collected=self._collected)
         self._command.reap()
 
@@ -142,6 +143,7 @@ class Keeper:
         if host is self._first and not host.greeted:  # nobody was told of us
             self._command.signal_group(signal.SIGKILL)
             self._is_over = self._collected = True
+            self._home.drop_output()
         self._hosts.remove(host)
         self._loop.forget(host.socket.fileno())
         host.close()
@@ -206,7 +208,7 @@ class Keeper:
                 capacity=output.ring.capacity,
                 sizes=output.sizes,
                 exit=self._exit,
-                drained=output.is_drained,
+                drained=self._told_drained,
             ),
             output.readable_ring,
         )
@@ -234,7 +236,7 @@ class Keeper:
         elif what == "foreground":
             return self._foreground()
         elif what == "collect":
-            if not self._output.is_drained:
+            if not self._told_drained:
                 return {"error": "running"}
             self._collected = self._is_over = True
         elif what == "abandon":  # it could not take what came with the greeting
@@ -331,10 +333,13 @@ class Keeper:
     def _drained(self) -> None:
         self._told_drained = True
         self._note_exit()
+        self._keep_output()  # first: once it is told, the end may be recorded, and asked for
         self._plan_to_leave()
         for host in self._hosts:
             host.ring()
         self._tell_all(event="drained", end=self._output.ring.end)
+        if self._is_kept:
+            self._home.sync_output()
 
     def _note_exit(self) -> None:
         """Write down how the command ended; if that fails, once more before we leave."""
@@ -343,7 +348,10 @@ class Keeper:
             self._is_noted = True
 
     def _keep_output(self) -> None:
-        """Write down the newest output, for whoever asks when we are gone."""
+        """Write down the newest output, for whoever asks when we are gone; or try again later."""
+        if not self._output.ring.end:
+            self._is_kept = True
+            return
         offset, pieces = self._output.newest()
         about = {
             "terminal": self._request["terminal"],
@@ -352,7 +360,9 @@ class Keeper:
             "offset": offset,
             "sizes": self._output.sizes,
         }
-        self._home.keep_output(about, pieces)
+        with suppress(OSError):
+            self._home.keep_output(about, pieces)
+            self._is_kept = True
 
     def _plan_to_leave(self) -> None:
         if self._output.is_drained:

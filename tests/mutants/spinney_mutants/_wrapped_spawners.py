@@ -61,9 +61,12 @@ class RemembersForEver(WrappedKeeper):
 
 
 class RecallsAnything(WrappedKeeper):
-    async def recall(self, session: Session) -> Terminal | None:
-        self.last = await self.inner.recall(session) or getattr(self, "last", None)
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        self.last = await self.inner.spawn(request)
         return self.last
+
+    async def recall(self, session: Session) -> Terminal | None:
+        return await self.inner.recall(session) or self.last
 
 
 class StartsOver(WrappedKeeper):

@@ -144,6 +144,12 @@ class Terminal:
         """Send the command a signal."""
         self._process.send_signal(number)
 
+    def ignores(self, number: signal.Signals) -> bool:
+        """Tell whether the command ignores a signal."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        ignored = int(status.partition("SigIgn:")[2].split(maxsplit=1)[0], 16)
+        return bool(ignored >> (number - 1) & 1)
+
     def end(self) -> int:
         """Wait until the command ends and return its exit code."""
         while self._read():

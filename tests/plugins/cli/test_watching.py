@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -154,6 +155,40 @@ def test_a_process_runs_on_when_ls_watch_ends(
     assert (shown["ptyPid"], shown["status"], shown["spinney"]["holder"]) == (
         pid, "waiting", "free"
     )  # fmt: skip
+
+
+def test_what_ls_watch_runs_can_be_had_by_others_though_its_terminal_takes_nothing(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x")
+    watching = on_terminal("ls", "--watch")
+    watching.expect(b"waiting")
+    watching.type(b"\x13")
+    spinney("report", "waiting", "one", "--message", "May I?")
+    assert spinney("rm", "one", "--cleanup") == Outcome(0, "", ANY)
+    watching.signal(signal.SIGINT)
+    watching.type(b"\x11")
+    assert watching.end() == 130
+
+
+def test_ls_watch_cannot_be_suspended(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    spinney("new", "one", "--no-attach")
+    watching = on_terminal("ls", "--watch")
+    watching.expect(b"feature/one")
+    assert watching.ignores(signal.SIGTSTP)
+
+
+def test_ls_watch_ends_though_its_terminal_takes_nothing(
+    spinney: Spinney, on_terminal: Callable[..., Terminal]
+) -> None:
+    spinney("new", "one", "--no-attach")
+    watching = on_terminal("ls", "--watch")
+    watching.expect(b"feature/one")
+    watching.type(b"\x13")
+    watching.signal(signal.SIGTERM)
+    assert watching.end() == 143
 
 
 def test_ls_watch_needs_a_terminal(spinney: Spinney) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from spinney.errors import RemovalBlockedError, WorkAtStakeError
 from spinney.ports import MarkerState
+from spinney_git._files import GitFileError
 from spinney_git._git import Git, GitError
 
 
@@ -206,7 +208,7 @@ async def test_what_is_written_into_it_while_git_removes_it_goes_too(
     assert not repo.admin(session).exists()
 
 
-async def test_no_marker_is_written_while_git_removes_one(repo, session, monkeypatch):
+async def test_no_marker_is_written_while_that_is_deleted(repo, session, disturbed, monkeypatch):
     events = []
 
     def waits_for_a_lock():
@@ -216,20 +218,46 @@ async def test_no_marker_is_written_while_git_removes_one(repo, session, monkeyp
         await repo.recovery.remember(session, MarkerState.LIVE, durable=False)
         events.append("marker written")
 
-    async def run(self, directory, *args, **options):
-        if args[:2] == ("worktree", "remove"):
-            tasks.start_soon(update)
-            while not events and not waits_for_a_lock():
-                await anyio.lowlevel.checkpoint()
-            events.append("git begins")
-        return await git_run(self, directory, *args, **options)
+    def delete(path, **options):
+        if path == str(repo.admin(session)):
+            anyio.from_thread.run(start_to_update)
+            events.append("deleted")
+        rmtree(path, **options)
 
-    git_run = Git.run
-    monkeypatch.setattr(Git, "run", run)
+    async def start_to_update():
+        tasks.start_soon(update)
+        while not events and not waits_for_a_lock():
+            await anyio.lowlevel.checkpoint()
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", delete)
     async with anyio.create_task_group() as tasks:
         await repo.workspace.remove(session)
-    assert events == ["git begins", "marker written"]
+    assert events == ["deleted", "marker written"]
     assert not repo.admin(session).exists()
+
+
+async def test_where_it_cannot_be_told_what_git_did_nothing_is_deleted(
+    repo, session, tree, monkeypatch
+):
+    def refuse(path, **options):
+        if str(path).endswith("/gitdir"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return lstat(path, **options)
+
+    async def fail(self, directory, *args, **options):
+        if args[:2] == ("worktree", "remove"):
+            monkeypatch.setattr(os, "lstat", refuse)
+            raise GitError(["git", *args], 128, "no")
+        return await run(self, directory, *args, **options)
+
+    lstat, run = os.lstat, Git.run
+    monkeypatch.setattr(Git, "run", fail)
+    with pytest.raises(GitFileError):
+        await repo.workspace.remove(session)
+    monkeypatch.undo()
+    assert (tree / "README").exists()
+    assert repo.admin(session).is_dir()
 
 
 async def _none(*_):

@@ -31,7 +31,7 @@ def test_it_loads_nothing_but_the_standard_library():
     assert set(loaded) - sys.stdlib_module_names == {"__main__", "keeper"} - sys.stdlib_module_names
 
 
-async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_of):
+async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_of, places):
     with (tmp_path / "open").open("w") as file:
         high = os.dup2(file.fileno(), 300)
         os.set_inheritable(file.fileno(), True)
@@ -44,7 +44,8 @@ async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_o
             for fd in (high, *pipe):
                 os.close(fd)
     targets = [os.readlink(fd) for fd in Path(f"/proc/{keeper}/fd").iterdir()]
-    assert [each for each in targets if not each.startswith(ITS_OWN)] == []
+    foreign = [each for each in targets if not each.startswith(ITS_OWN)]
+    assert foreign == [str(places.with_name("outputs"))], "where it will leave the output"
 
 
 async def test_it_holds_no_more_descriptors_than_it_needs(shell, other, record, keeper_of):

@@ -12,11 +12,14 @@ import threading
 import anyio
 import pytest
 
-from spinney.errors import CommandNotFoundError
+from spinney.errors import CommandNotFoundError, SpawnError
 from spinney.model import ExitStatus
 from spinney.ports import AttachMode, Resize, Size
-from spinney_keeper import _spawner
+from spinney_keeper import _greeting, _spawner
+from spinney_keeper._errors import KeeperError
 from spinney_keeper._left import parse
+from spinney_keeper._spawner import open_spawner
+from spinney_keeper.options import KeeperOptions
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -66,6 +69,86 @@ async def test_it_knows_how_the_process_ended_and_what_its_window_showed(
     screen = await terminal.screen()
     assert screen.size == Size(10, 40)
     assert b"last words" in screen.data
+
+
+async def test_it_can_be_had_as_soon_as_the_end_is_told(spawner, session, other, shell, tools):
+    async with other() as host:
+        terminal = await shell("echo words; exit 3")
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+        assert await tools.everything(await host.recall(session)) == b"words\r\n"
+
+
+async def test_a_keeper_that_is_killed_afterwards_has_left_it(
+    spawner, session, shell, tools, keeper_of
+):
+    terminal = await shell("echo words; exit 3")
+    with anyio.fail_after(tools.patience):
+        await terminal.drained()
+    os.kill(keeper_of(terminal), signal.SIGKILL)
+    assert await tools.everything(await spawner.recall(session)) == b"words\r\n"
+
+
+async def test_the_next_process_removes_it_at_its_start(spawner, session, shell, end, tools):
+    await end(await shell("echo words"))
+    await tools.see(await shell("echo started; read line"), b"started")
+    assert await spawner.recall(session) is None
+
+
+async def test_it_is_whole_where_the_ring_has_wrapped(spawner, session, other, shell, end, tools):
+    async with other(scrollback=100_000) as host:
+        await end(await shell("seq 30000", of=host))
+    written = b"".join(b"%d\r\n" % number for number in range(1, 30001))
+    assert await tools.everything(await spawner.recall(session)) == written[-100_000:]
+
+
+async def test_it_is_found_after_the_workspace_was_moved(
+    session, other, shell, record, tools, tmp_path, keeper_of
+):
+    async with other() as host:
+        terminal = await shell("read line; echo words", of=host)
+        moved = tmp_path / "moved"
+        moved.mkdir()
+        (tmp_path / ".spinney").rename(moved / ".spinney")
+        await terminal.write(b"\n")
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+    async with open_spawner(KeeperOptions(), moved) as there:
+        assert (await tools.everything(await there.recall(session))).endswith(b"words\r\n")
+        await there.sweep(session, 0)
+
+
+async def test_forgetting_removes_also_what_a_keeper_was_killed_in_writing(
+    spawner, session, shell, end, outputs
+):
+    await end(await shell("echo words"))
+    (outputs / f"{session.id}.tmp").write_text("half")
+    await spawner.forget(session.id)
+    assert list(outputs.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_nothing_is_written_where_somebody_else_could_have_put_something(
+    spawner, session, shell, end, outputs, tmp_path
+):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    outputs.mkdir(parents=True)
+    (outputs / f"{session.id}.tmp").symlink_to(precious)
+    os.chown(outputs, 65534, 65534)
+    await end(await shell("echo words"))
+    assert precious.read_text() == "precious"
+    assert await spawner.recall(session) is None
+
+
+async def test_no_link_is_followed(spawner, session, shell, end, outputs, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    terminal = await shell("read line; echo words")
+    (outputs / f"{session.id}.tmp").symlink_to(precious)
+    await terminal.write(b"\n")
+    await end(terminal)
+    assert precious.read_text() == "precious"
 
 
 async def test_a_process_that_wrote_nothing_leaves_nothing(spawner, session, shell, end, outputs):
@@ -155,20 +238,55 @@ async def test_a_spawn_that_is_cancelled_leaves_nothing(
     assert list(outputs.iterdir()) == []
 
 
-async def test_on_a_full_disk_nothing_is_left_and_the_keeper_goes(
-    spawner, session, shell, end, keeper_of, tools, outputs
-):
+@pytest.fixture
+def full_disk(outputs):
+    """A file system for the output on which nothing is left but the room of the file given."""
     outputs.mkdir(mode=0o700, parents=True)
     if os.geteuid() or LIBC.mount(b"tmpfs", os.fsencode(outputs), b"tmpfs", 0, b"size=64k"):
         pytest.skip(f"this machine lets nobody mount: {os.strerror(ctypes.get_errno())}")
-    try:
-        terminal = await shell("seq 100000")
-        await end(terminal)
-        await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
-        assert list(outputs.iterdir()) == []
-        assert await spawner.recall(session) is None
-    finally:
-        LIBC.umount2(os.fsencode(outputs), 2)
+    ballast = outputs / "ballast"
+    ballast.write_bytes(b"x" * 60 * 1024)
+    yield ballast
+    # Lazily: a keeper that is just leaving may be in there.
+    LIBC.umount2(os.fsencode(outputs), 2)
+
+
+async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
+    shell, outputs, keepers, monkeypatch
+):
+    def understand_nothing(*_):
+        while not (outputs.is_dir() and list(outputs.glob("????????-*-????????????"))):
+            pass
+        raise KeeperError("not understood")
+
+    monkeypatch.setattr(_greeting, "_understood", understand_nothing)
+    with pytest.raises(SpawnError, match="not understood"):
+        await shell("echo words")
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+    assert list(outputs.iterdir()) == []
+
+
+async def test_on_a_full_disk_nothing_is_left_and_the_keeper_goes(
+    full_disk, spawner, session, shell, end, keeper_of, tools, outputs
+):
+    terminal = await shell("seq 100000")
+    await end(terminal)
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    assert list(outputs.iterdir()) == [full_disk]
+    assert await spawner.recall(session) is None
+
+
+async def test_a_keeper_that_waited_in_vain_leaves_it_if_there_is_room_again(
+    full_disk, spawner, session, other, shell, keeper_of, tools
+):
+    async with other(linger=1) as host:
+        terminal = await shell("seq 9999", of=host)
+        with anyio.fail_after(tools.patience):
+            await terminal.drained()
+        assert await host.recall(session) is None
+        full_disk.unlink()
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    assert (await tools.everything(await spawner.recall(session))).endswith(b"9999\r\n")
 
 
 async def test_where_it_cannot_be_kept_the_process_runs_all_the_same(

@@ -1,0 +1,24 @@
+"""What a keeper hears of a host."""
+
+from __future__ import annotations
+
+import socket
+
+from spinney_keeper.keeper import wire
+from spinney_keeper.keeper.hosts import Host
+from spinney_keeper.keeper.sockets import Socket
+
+
+def test_the_last_words_of_one_that_went_without_reading_all_are_heard():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    host = Host(Socket(fileno=ours.detach()))
+    try:
+        host.send(wire.message(event="exited"), "exited")
+        theirs.send(wire.message(do="abandon"))
+        theirs.close()
+        assert host.receive() == {"do": "abandon"}
+        assert not host.is_gone
+        assert host.receive() is None
+        assert host.is_gone
+    finally:
+        host.close()
