@@ -184,6 +184,8 @@ class Lifespan:
                 running.tell(conclusion)
         if after is not None:
             self._stand_by(after)
+        elif before is not None:
+            self.parts.ended.pop(before.id, None)
         await self.parts.hooks.session_changed_elsewhere(
             SessionChangedElsewhere(workspace=self.parts.workspace, before=before, after=after)
         )

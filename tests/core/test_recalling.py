@@ -14,7 +14,7 @@ from spinney.errors import RemovalBlockedError, SessionNotRunningError, Terminal
 from spinney.model import Reservation, Session, Snapshot
 
 from .managers import FakePlugin, manager
-from .world import World
+from .world import World, until
 
 Opens = Callable[..., AbstractAsyncContextManager[SessionManager]]
 ABILITIES = [Capability.WATCH, Capability.ADOPT, Capability.RECALL]
@@ -191,3 +191,15 @@ async def test_resuming_in_another_terminal_provider_forgets_it(
     async with recalling(other) as m:
         await m.resume_session(over.id)
     assert world.forgotten == {over.id}
+
+
+async def test_a_session_that_another_host_destroyed_leaves_nothing_in_this_one(
+    world: World, recalling: Opens
+) -> None:
+    async with recalling() as m, recalling() as other:
+        session = await m.create_session("one")
+        world.terminals[0].end(code=0)
+        await m.wait_ended(session.id)
+        assert m.terminal(session.id) is world.terminals[0]
+        await other.destroy_session(session.id)
+        await until(lambda: session.id not in m._parts.ended)
