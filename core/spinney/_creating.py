@@ -10,8 +10,8 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from spinney._admitting import Admission, Wish
-from spinney._ownership import forget
 from spinney._parts import Parts
+from spinney._reaching import forget
 from spinney._running import Running, command_for, spawn, with_process
 from spinney._undo import Undo
 from spinney.errors import CommitOutcomeUnknownError

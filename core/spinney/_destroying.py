@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from anyio import CancelScope
 
-from spinney._ownership import forget, take_over
+from spinney._ownership import take_over
 from spinney._parts import Parts
+from spinney._reaching import forget
 from spinney._running import Ending, without_process
 from spinney.errors import (
     RemovalBlockedError,

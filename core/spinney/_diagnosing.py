@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spinney._ownership import adopt, end_stray, strays, write_marker
+from spinney._ownership import end_stray, strays, write_marker
 from spinney._parts import Parts
+from spinney._reaching import adopt
 from spinney._recovering import merge, rebuild, remembered
 from spinney._restoring import locations, reconcile
 from spinney.errors import TerminalError

@@ -6,11 +6,12 @@ from anyio import fail_after, sleep
 
 from spinney._identity import this_process
 from spinney._parts import Parts
+from spinney._reaching import adopt, forget, sweep
 from spinney._running import Ending, Running
-from spinney.errors import ProviderNotFoundError, SessionOwnedError, TerminalError
+from spinney.errors import SessionOwnedError, TerminalError
 from spinney.logs import log
 from spinney.model import Details, Session, SessionId, SessionStatus, now
-from spinney.ports import MarkerState, SweepReport, Terminal
+from spinney.ports import MarkerState
 from spinney.providers import Capability, Role, chosen_name
 
 PATIENCE = 5.0
@@ -110,75 +111,6 @@ async def _claimed(parts: Parts, session: Session) -> bool:
     return True
 
 
-async def adopt(parts: Parts, session: Session) -> Terminal | None:
-    """Return the process of ``session`` that another host has started, if it can be had.
-
-    Only the terminal provider named in the record may know.
-    """
-    if not can_be_adopted(parts, session):
-        return None
-    async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
-        return await spawner.adopt(session)
-
-
-async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal:
-    """Return the terminal of a session, wherever its process runs.
-
-    Args:
-        parts: the manager's.
-        session_id: the session.
-        ended: also if it ran, as far as its output is kept.
-
-    Raises:
-        SessionNotFoundError: there is no such session.
-        SessionNotRunningError: it has no process that can be reached from here.
-    """
-    if session_id not in parts.running:
-        await parts.ledger.refresh()
-        session = await parts.ledger.need(session_id)
-        terminal = await adopt(parts, session)
-        if terminal is None and ended:
-            terminal = await _recall(parts, session)
-        if terminal is not None:
-            return terminal
-    return parts.terminal(session_id)
-
-
-async def _recall(parts: Parts, session: Session) -> Terminal | None:
-    if not _its_provider_can(parts, session, Capability.RECALL):
-        return None
-    async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
-        return await spawner.recall(session)
-
-
-async def forget(parts: Parts, session: Session) -> None:
-    """Remove what is kept of the processes that ``session`` had; a failure is only logged."""
-    if not _its_provider_can(parts, session, Capability.RECALL):
-        return
-    try:
-        async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
-            await spawner.forget(session.id)
-    except Exception as error:
-        log.warning("output_not_forgotten", session_id=session.id, reason=error)
-
-
-def can_be_adopted(parts: Parts, session: Session) -> bool:
-    """Tell whether the recorded process of ``session`` is one that outlives its host."""
-    if session.details.terminal_ref is None:
-        return False
-    return _its_provider_can(parts, session, Capability.ADOPT)
-
-
-def _its_provider_can(parts: Parts, session: Session, capability: Capability) -> bool:
-    name = session.details.terminal
-    if name is None:
-        return False
-    try:
-        return parts.providers.can(Role.TERMINAL, name, capability)
-    except ProviderNotFoundError:
-        return False
-
-
 async def strays(parts: Parts) -> dict[SessionId, int]:
     """Return the process id of each session that has one to adopt, and that nothing records."""
     name = chosen_name(parts.config, Role.TERMINAL)
@@ -211,21 +143,6 @@ async def end_stray(parts: Parts, session_id: SessionId) -> None:
         await forget(parts, session)
     finally:
         await parts.claims.give_back(session_id)
-
-
-async def sweep(parts: Parts, session: Session) -> SweepReport:
-    """End what a dead host left running for ``session``; this process must hold its claim.
-
-    Only the terminal provider named in the record may do that.
-    """
-    name = session.details.terminal
-    if name is None:
-        return SweepReport()
-    try:
-        async with parts.providers.use(Role.TERMINAL, name) as spawner:
-            return await spawner.sweep(session, parts.config.terminate_grace)
-    except ProviderNotFoundError:
-        return SweepReport(unknown=(f"terminal provider {name!r} is not installed",))
 
 
 async def write_marker(parts: Parts, session_id: SessionId) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
 
-from spinney._ownership import adopt, forget, go_on, sweep, write_marker
+from spinney._ownership import go_on, write_marker
 from spinney._parts import Parts
+from spinney._reaching import adopt, forget, sweep
 from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import without_process
 from spinney.errors import (

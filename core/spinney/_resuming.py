@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from anyio import CancelScope, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from spinney._ownership import adopt, forget, sweep
 from spinney._parts import Parts
+from spinney._reaching import adopt, forget, sweep
 from spinney._running import Running, command_for, spawn, with_process
 from spinney.errors import (
     SessionOwnedError,

@@ -13,6 +13,7 @@ from spinney import (
     _destroying,
     _diagnosing,
     _ownership,
+    _reaching,
     _recovering,
     _restoring,
     _resuming,
@@ -332,7 +333,7 @@ class SessionManager:
             SessionNotFoundError, SessionNotRunningError: there is nothing that can be shown here.
             TerminalError: it cannot be reached.
         """
-        return await _ownership.reach(self._parts, session_id, ended=ended)
+        return await _reaching.reach(self._parts, session_id, ended=ended)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process that this manager runs for a session has ended.

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from spinney.errors import TerminalClosedError
 from spinney.model import ExitStatus, SessionId
 from spinney.ports import Attachment, AttachMode, Resize, Screen, Size, Terminal
-from spinney_keeper._left import Left
+from spinney_keeper._last_output import LastOutput
 from spinney_keeper._output import Output
 from spinney_keeper.keeper.ring import LastRing
 from spinney_unix.viewing import Viewer
@@ -25,7 +25,7 @@ class EndedTerminal(Terminal):
         session_id: SessionId,
         ref: dict[str, JsonValue],
         status: ExitStatus,
-        left: Left | None = None,
+        last: LastOutput | None = None,
         clear: Callable[[], None] = lambda: None,
     ) -> None:
         """Tell of a process.
@@ -34,15 +34,15 @@ class EndedTerminal(Terminal):
             session_id: whose it was.
             ref: as it was recorded.
             status: how it ended.
-            left: what its keeper has written down of the output.
+            last: what its keeper has written down of the output.
             clear: removes what its keeper has written down of the end.
         """
         self._session_id = session_id
         self._ref = ref
         self._status = status
         self._clear = clear
-        ring = left.ring if left else LastRing(0, b"")
-        self._output = Output(ring, left.sizes if left else [Resize(0, Size())], lambda _: None)
+        ring = last.ring if last else LastRing(0, b"")
+        self._output = Output(ring, last.sizes if last else [Resize(0, Size())], lambda _: None)
         self._output.close()
 
     @property

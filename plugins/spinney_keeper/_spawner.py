@@ -33,7 +33,7 @@ from spinney_keeper._calling import call
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, answered, peer_of, say_hello
-from spinney_keeper._left import Left, parse
+from spinney_keeper._last_output import LastOutput, parse
 from spinney_keeper._places import Places, name_of
 from spinney_keeper._starting import start
 from spinney_keeper._terminal import KeeperTerminal
@@ -144,20 +144,20 @@ class KeeperSpawner(TerminalSpawner):
             status = ExitStatus(**wire.parse(noted)["exit"])
         except (wire.RubbishError, KeyError, TypeError, ValueError):
             return None
-        left = await self._left(session.id)
-        if left and left.terminal_id != terminal_id:
-            left = None
-        return EndedTerminal(session.id, ref, status, left, partial(self._places.clear, name))
+        last = await self._last_output(session.id)
+        if last and last.terminal_id != terminal_id:
+            last = None
+        return EndedTerminal(session.id, ref, status, last, partial(self._places.clear, name))
 
     async def recall(self, session: Session) -> Terminal | None:
         """Return the last process of ``session``, as it ended; see ``TerminalSpawner.recall``."""
-        left = await self._left(session.id)
-        if left is None:
+        last = await self._last_output(session.id)
+        if last is None:
             return None
-        ref: dict[str, JsonValue] = {"terminal": left.terminal_id, "pid": left.pid}
-        return EndedTerminal(session.id, ref, left.status, left)
+        ref: dict[str, JsonValue] = {"terminal": last.terminal_id, "pid": last.pid}
+        return EndedTerminal(session.id, ref, last.status, last)
 
-    async def _left(self, session_id: SessionId) -> Left | None:
+    async def _last_output(self, session_id: SessionId) -> LastOutput | None:
         return parse(await to_thread.run_sync(self._places.output_of, session_id))
 
     async def forget(self, session_id: SessionId) -> None:

@@ -36,6 +36,13 @@ async def over(world: World, recalling: Opens) -> Session:
         return await m.wait_ended(session.id)
 
 
+def fill_the_disk_once_a_process_runs(world: World) -> None:
+    async def fill_the_disk() -> None:
+        world.faults["transact"] = [OSError("full")]
+
+    world.meanwhile["spawn"] = [fill_the_disk]
+
+
 async def test_another_host_shows_it_if_asked_for(
     world: World, recalling: Opens, over: Session
 ) -> None:
@@ -132,10 +139,7 @@ async def test_a_removal_that_is_finished_at_start_forgets_it(
 async def test_a_creation_that_is_undone_leaves_nothing_to_recall(
     world: World, recalling: Opens
 ) -> None:
-    async def fill_the_disk() -> None:
-        world.faults["transact"] = [OSError("full")]
-
-    world.meanwhile["spawn"] = [fill_the_disk]
+    fill_the_disk_once_a_process_runs(world)
     async with recalling() as m:
         with pytest.raises(OSError, match="full"):
             await m.create_session("one")
@@ -173,10 +177,7 @@ async def test_ending_what_no_record_names_forgets_it(world: World, recalling: O
 async def test_a_start_that_cannot_be_recorded_leaves_nothing_to_recall(
     world: World, recalling: Opens, over: Session
 ) -> None:
-    async def fill_the_disk() -> None:
-        world.faults["transact"] = [OSError("full")]
-
-    world.meanwhile["spawn"] = [fill_the_disk]
+    fill_the_disk_once_a_process_runs(world)
     async with recalling() as m:
         with pytest.raises(OSError, match="full"):
             await m.resume_session(over.id)

@@ -128,12 +128,18 @@ def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
     assert watching.shown.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
-def test_ls_watch_shows_what_a_session_waits_for_that_nobody_is_attached_to(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
-) -> None:
+@pytest.fixture
+def watching(spinney: Spinney, on_terminal: Callable[..., Terminal]) -> Terminal:
+    """`ls --watch`, which runs the session ``one``, that asks something and then fails."""
     spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x; exit 3")
     watching = on_terminal("ls", "--watch")
     watching.expect(b"waiting")
+    return watching
+
+
+def test_ls_watch_shows_what_a_session_waits_for_that_nobody_is_attached_to(
+    spinney: Spinney, watching: Terminal
+) -> None:
     watching.expect(b"Delete?")
     spinney("send", "one", "yes")
     watching.expect(b"error")
@@ -142,13 +148,8 @@ def test_ls_watch_shows_what_a_session_waits_for_that_nobody_is_attached_to(
     assert "Delete?" in spinney("tail", "one").out
 
 
-def test_a_process_runs_on_when_ls_watch_ends(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
-) -> None:
-    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x")
+def test_a_process_runs_on_when_ls_watch_ends(spinney: Spinney, watching: Terminal) -> None:
     pid = spinney("show", "one", "--json").json["ptyPid"]
-    watching = on_terminal("ls", "--watch")
-    watching.expect(b"waiting")
     watching.signal(signal.SIGINT)
     watching.end()
     shown = spinney("show", "one", "--json").json
@@ -158,11 +159,8 @@ def test_a_process_runs_on_when_ls_watch_ends(
 
 
 def test_what_ls_watch_runs_can_be_had_by_others_though_its_terminal_takes_nothing(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
+    spinney: Spinney, watching: Terminal
 ) -> None:
-    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x")
-    watching = on_terminal("ls", "--watch")
-    watching.expect(b"waiting")
     watching.type(b"\x13")
     spinney("report", "waiting", "one", "--message", "May I?")
     assert spinney("rm", "one", "--cleanup") == Outcome(0, "", ANY)
@@ -171,21 +169,11 @@ def test_what_ls_watch_runs_can_be_had_by_others_though_its_terminal_takes_nothi
     assert watching.end() == 130
 
 
-def test_ls_watch_cannot_be_suspended(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
-) -> None:
-    spinney("new", "one", "--no-attach")
-    watching = on_terminal("ls", "--watch")
-    watching.expect(b"feature/one")
+def test_ls_watch_cannot_be_suspended(watching: Terminal) -> None:
     assert watching.ignores(signal.SIGTSTP)
 
 
-def test_ls_watch_ends_though_its_terminal_takes_nothing(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
-) -> None:
-    spinney("new", "one", "--no-attach")
-    watching = on_terminal("ls", "--watch")
-    watching.expect(b"feature/one")
+def test_ls_watch_ends_though_its_terminal_takes_nothing(watching: Terminal) -> None:
     watching.type(b"\x13")
     watching.signal(signal.SIGTERM)
     assert watching.end() == 143

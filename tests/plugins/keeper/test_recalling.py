@@ -17,7 +17,7 @@ from spinney.model import ExitStatus
 from spinney.ports import AttachMode, Resize, Size
 from spinney_keeper import _greeting, _spawner
 from spinney_keeper._errors import KeeperError
-from spinney_keeper._left import parse
+from spinney_keeper._last_output import parse
 from spinney_keeper._spawner import open_spawner
 from spinney_keeper.options import KeeperOptions
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from spinney.ports import Size
+from spinney_unix.commands import environment
 
 HERE = os.getpid()
 
@@ -70,6 +71,17 @@ async def test_its_environment_is_the_hosts_and_the_requests(shell, output_of, m
         env={"BOTH": "request", "MINE": "é"},
     )
     assert (await output_of(terminal)).decode().split() == ["host,request,é", "ff"]
+
+
+def test_what_the_host_deletes_meanwhile_is_not_in_it(request_for, monkeypatch):
+    class Deleted(dict[str, str]):
+        def __iter__(self):
+            yield from ["DELETED", *super().__iter__()]
+
+    monkeypatch.setattr(os, "environ", Deleted(KEPT="kept"))
+    found = environment(request_for("true"), "xterm", "terminal")
+    assert found["KEPT"] == "kept"
+    assert "DELETED" not in found
 
 
 async def test_nothing_in_it_describes_the_terminal_of_the_host(shell, output_of, monkeypatch):

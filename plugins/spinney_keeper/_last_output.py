@@ -1,4 +1,4 @@
-"""What a keeper has written down of the output when it left."""
+"""What a keeper has written down of the output when its process had ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _About(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LastOutput:
     """The end of the output of one process, and how that ended."""
 
     terminal_id: str
@@ -34,7 +34,7 @@ class Left:
     sizes: list[Resize]
 
 
-def parse(content: bytes | None) -> Left | None:
+def parse(content: bytes | None) -> LastOutput | None:
     """Return what the file of a keeper tells; ``None`` if there is none, or it is rubbish."""
     if content is None:
         return None
@@ -45,4 +45,4 @@ def parse(content: bytes | None) -> Left | None:
         return None
     sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in about.sizes]
     ring = LastRing(about.offset, data)
-    return Left(about.terminal, about.pid, about.exit, ring, sizes)
+    return LastOutput(about.terminal, about.pid, about.exit, ring, sizes)
