@@ -1,13 +1,79 @@
-"""What every test has: both anyio backends, logging and signals as a fresh process has them."""
+"""What every test has: both anyio backends, logging and signals as a fresh process has them.
+
+It also decides which tests run in the gate, and what they may cost there: docs/howto/contribute.md.
+"""
 
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+CORE, FAULTS = (Path(__file__).parent / room for room in ("core", "faults"))
+UNIT = 0.0115
+"""CPU seconds that :func:`_unit_of_work` takes on the machine that the limit is meant for."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--most-cpu-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="fail each test that takes more CPU seconds, its child processes included, and is not "
+        "marked `expensive`",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `tox -m nightly` the fault laboratory, and trio outside of the core's tests."""
+    for item in items:
+        if FAULTS in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        on_trio = "trio" in parameters and CORE not in item.path.parents
+        if on_trio or item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.nightly)
+
+
+def _unit_of_work() -> float:
+    """Return the CPU seconds that a fixed piece of work takes just now."""
+    started = time.process_time()
+    sum(hash((number, str(number))) for number in range(50_000))
+    return time.process_time() - started
+
+
+def _spent() -> float:
+    """Return the CPU seconds of this process and of the children that it has waited for."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+@pytest.fixture(autouse=True)
+def affordable(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that costs more than the gate can afford.
+
+    What it costs is scaled by how slow the machine is at that moment: noisy neighbours and a
+    slower processor make every test more expensive.
+    """
+    before = _spent()
+    yield
+    spent, most = _spent() - before, request.config.getoption("--most-cpu-seconds")
+    if most is None or spent <= most or request.node.get_closest_marker("expensive"):
+        return
+    slowness = max(1.0, sorted(_unit_of_work() for _ in range(5))[2] / UNIT)
+    if spent > most * slowness:
+        pytest.fail(
+            f"took {spent:.1f} CPU seconds, more than {most:g} (x {slowness:.1f} on this machine "
+            "now): make it cheaper, mark it `expensive`, or leave it to `nightly`",
+            pytrace=False,
+        )
 
 
 @pytest.fixture(params=["asyncio", "trio"])

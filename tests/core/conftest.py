@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,27 @@ from spinney import _ledger, _loading, _markers, _ownership, _running
 
 from .managers import Witness
 from .world import World
+
+started: list[str] = []
+"""The programs that this test has started."""
+
+
+def _note_program(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
+        started.append(os.fsdecode(arguments[0]))
+    elif event in ("os.fork", "os.forkpty", "pty.spawn"):
+        started.append(event)
+
+
+sys.addaudithook(_note_program)
+
+
+@pytest.fixture(autouse=True)
+def fakes_only() -> Iterator[None]:
+    """Let no test of the core start git or a terminal; a fresh interpreter it may."""
+    started.clear()
+    yield
+    assert set(started) <= {sys.executable}, "tests of the core use the fakes"
 
 
 @pytest.fixture
