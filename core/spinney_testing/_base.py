@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
+import shutil
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar
@@ -123,21 +122,10 @@ class ProviderConformance(Conformance, suite="provider", subject="provider"):
         return provider.config()
 
     @pytest.fixture
-    def workspace(self, tmp_path: Path) -> Path:
+    def workspace(self, tmp_path: Path, spinney_repository: Path) -> Path:
         """Return a new git repository with one commit of the file ``tracked.txt``."""
         workspace = (tmp_path / "workspace").resolve()
-        workspace.mkdir()
-        (workspace / "tracked.txt").write_text("tracked\n")
-        env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        env.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
-        git = ["git", "-C", str(workspace), "-c", "user.name=t", "-c", "user.email=t@localhost"]
-        for command in (
-            ["init", "-q", "-b", "main"],
-            ["add", "tracked.txt"],
-            ["commit", "-q", "-m", "first"],
-        ):
-            subprocess.run([*git, *command], check=True, env=env)
-        return workspace
+        return Path(shutil.copytree(spinney_repository, workspace, symlinks=True))
 
     @pytest.fixture
     def opening(self, provider: ProviderSpec, options: BaseModel, workspace: Path) -> Opening:

@@ -99,6 +99,17 @@ def spinney_fork_server() -> Iterator[object]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def spinney_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a git repository with one commit of the file ``tracked.txt``, to be copied.
+
+    It is here, not in the suites, because it serves all of a session.
+    """
+    from spinney_testing._repository import make_repository
+
+    return make_repository(tmp_path_factory.mktemp("spinney") / "repository")
+
+
 class _Reporting:
     """Gathers what the tests say, prints it at the end, and writes the files asked for."""
 
