@@ -6,11 +6,14 @@ It also decides which tests run in the gate, and what they may cost there: docs/
 from __future__ import annotations
 
 import logging
+import os
 import resource
+import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,37 @@ def untouched_logging() -> Iterator[None]:
     restore()
     yield
     restore()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository to be copied, with one commit, and nothing of what the machine is set to."""
+    path = tmp_path_factory.mktemp("template") / "repository"
+    path.mkdir()
+    (path / "README").write_text("hello\n")
+    (path / "src").mkdir()
+    (path / "src" / "main.py").write_text("print('hello')\n")
+    (path / ".gitignore").write_text(".env\n*.pyc\nbuild/\nnode_modules/\n")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    git = ["git", "-C", path, "-c", "user.name=Nobody", "-c", "user.email=nobody@example.org"]
+    for command in (
+        ["init", "--quiet", "--initial-branch=main", "--template="],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message=First"],
+    ):
+        subprocess.run([*git, *command], check=True, env=env)
+    for directory in ("hooks", "info"):  # which the template of git would have brought
+        (path / ".git" / directory).mkdir()
+    return path
+
+
+@pytest.fixture
+def new_repository(template: Path) -> Callable[[Path], Path]:
+    """Make a repository with one commit at a path."""
+
+    def make(path: Path) -> Path:
+        shutil.copytree(template, path, symlinks=True, dirs_exist_ok=True)
+        return path
+
+    return make

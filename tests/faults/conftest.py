@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +25,8 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def repository(workspace: Path) -> Path:
-    git = ["git", "-C", workspace, "-c", "user.name=t", "-c", "user.email=t@localhost"]
-    subprocess.run(["git", "init", "-q", "-b", "main", workspace], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    return workspace
+def repository(workspace: Path, new_repository: Callable[[Path], Path]) -> Path:
+    return new_repository(workspace)
 
 
 @pytest.fixture

@@ -165,11 +165,6 @@ def git(clean_git: None) -> Callable[..., str]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, git: Callable[..., str]) -> Path:
+def workspace(tmp_path: Path, clean_git: None, new_repository: Callable[[Path], Path]) -> Path:
     """A repository with one commit."""
-    where = tmp_path / "workspace"
-    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(where))
-    (where / "README").write_text("A repository.\n")
-    git(where, "add", "README")
-    git(where, "commit", "--quiet", "--message=Begin")
-    return where
+    return new_repository(tmp_path / "workspace")

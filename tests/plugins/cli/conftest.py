@@ -49,14 +49,9 @@ def git() -> Git:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, git: Git) -> Iterator[Path]:
+def repository(tmp_path: Path, new_repository: Callable[[Path], Path]) -> Iterator[Path]:
     """A repository with one commit, and not where the test runs; no keeper outlives the test."""
-    path = tmp_path / "repository"
-    path.mkdir()
-    git(path, "init", "-q", "-b", "main")
-    (path / "README").write_text("Read me.\n")
-    git(path, "add", ".")
-    git(path, "commit", "-q", "-m", "First")
+    path = new_repository(tmp_path / "repository")
     yield path
     keepers = path / ".git" / "spinney" / "keepers"
     if keepers.is_dir():

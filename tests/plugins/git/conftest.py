@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -103,32 +102,10 @@ def git_environment(
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one commit: a file, a directory, and some things ignored."""
-    path = tmp_path_factory.mktemp("template") / "workspace"
-    path.mkdir()
-    (path / "README").write_text("hello\n")
-    (path / "src").mkdir()
-    (path / "src" / "main.py").write_text("print('hello')\n")
-    (path / ".gitignore").write_text(".env\n*.pyc\nbuild/\nnode_modules/\n")
-    identity = ("-c", "user.name=T", "-c", "user.email=t@example.invalid")
-    run_git(path, "init", "--quiet", "--initial-branch=main")
-    shutil.rmtree(path / ".git/hooks", ignore_errors=True)
-    run_git(path, "add", "--all")
-    run_git(path, *identity, "-c", "commit.gpgsign=false", "commit", "--quiet", "-m", "first")
-    return path
-
-
 @pytest.fixture
-def make_repo(template: Path, tmp_path: Path) -> Callable[[str], Repo]:
+def make_repo(tmp_path: Path, new_repository: Callable[[Path], Path]) -> Callable[[str], Repo]:
     """Make a repository in a directory of the given name."""
-
-    def make(name: str) -> Repo:
-        shutil.copytree(template, tmp_path / name, symlinks=True)
-        return Repo(tmp_path / name)
-
-    return make
+    return lambda name: Repo(new_repository(tmp_path / name))
 
 
 @pytest.fixture

@@ -35,11 +35,10 @@ def test_locks_lie_in_the_git_directory(workspace) -> None:
     assert places.backup == f"{workspace}/.git/spinney/{NAME}.bak"
 
 
-def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(tmp_path) -> None:
-    main, linked = tmp_path / "main", tmp_path / "linked"
-    git("init", "-q", str(main))
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-    git("-C", str(main), *who, "commit", "-q", "--allow-empty", "-m", "x")
+def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(
+    tmp_path, new_repository
+) -> None:
+    main, linked = new_repository(tmp_path / "main"), tmp_path / "linked"
     git("-C", str(main), "worktree", "add", "-q", str(linked))
     places = Places.of(linked, NAME)
     assert places.lock == f"{main}/.git/worktrees/linked/spinney/{NAME}.lock"

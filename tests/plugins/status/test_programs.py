@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from spinney.model import SessionStatus
 from spinney.ports import Conclusion
 
 from .conftest import Watched, Watching
-from .programs import NOBODY, ROWS, Row
+from .programs import ROWS, Row
 
 QUIET = 2.0
 """Seconds, instead of ten: what follows from silence shall not take long."""
@@ -28,15 +28,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path, new_repository: Callable[[Path], Path]) -> Path:
     """A repository, and a home in which the agents ask their first question without a network."""
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    subprocess.run(
-        ["git", "commit", "-q", "--allow-empty", "-m", "First"],
-        cwd=tmp_path,
-        check=True,
-        env=NOBODY | {"PATH": "/usr/bin:/bin"},
-    )
+    new_repository(tmp_path)
     (tmp_path / ".claude.json").write_text('{"hasCompletedOnboarding": true, "theme": "dark"}')
     return tmp_path
 
