@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+pytest_plugins = ["pytester"]
 
 HOOKS = "every hook is implemented as specified"
 
@@ -17,6 +20,14 @@ def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     own = f"--basetemp={tmp_path / 'own'}"
     command = [sys.executable, "-m", "pytest", "-q", own, "--pyargs", "spinney_testing", *options]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture
+def run_here(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Run pytest in this process: a new one imports for a second before it finds out."""
+    return lambda *options: pytester.runpytest_inprocess(
+        "-q", "--pyargs", "spinney_testing", *options
+    )
 
 
 def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) -> None:
@@ -33,21 +44,23 @@ def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) ->
     assert f"lifecycle:log ({subject['distribution']}), suite lifecycle 1.0: " in done.stdout
 
 
-def test_each_role_has_its_suite(tmp_path: Path) -> None:
+def test_each_role_has_its_suite(run_here: Callable[..., pytest.RunResult]) -> None:
     named = [
         f"--spinney-provider={role}"
         for role in ("store:json", "workspace:git", "recovery:git", "terminal:pty", "status:status")
     ]
-    done = run(tmp_path, *named, "--collect-only")
-    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    done = run_here(*named, "--collect-only")
+    assert done.ret == pytest.ExitCode.OK
     for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty", "status_status"):
-        assert f"::Test_{title}::" in done.stdout
+        assert f"::Test_{title}::" in done.stdout.str()
 
 
-def test_all_that_is_installed_is_tested_on_request(tmp_path: Path) -> None:
-    done = run(tmp_path, "--spinney-provider=all", "--collect-only")
+def test_all_that_is_installed_is_tested_on_request(
+    run_here: Callable[..., pytest.RunResult],
+) -> None:
+    done = run_here("--spinney-provider=all", "--collect-only")
     for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty", "lifecycle_log"):
-        assert f"::Test_{title}::" in done.stdout
+        assert f"::Test_{title}::" in done.stdout.str()
 
 
 def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
@@ -70,11 +83,11 @@ def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_tested_is_an_error_that_says_why(
-    tmp_path: Path, named: tuple[str, ...], message: str
+    run_here: Callable[..., pytest.RunResult], named: tuple[str, ...], message: str
 ) -> None:
-    done = run(tmp_path, *named)
-    assert done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    assert message in done.stdout + done.stderr
+    done = run_here(*named)
+    assert done.ret not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    assert message in done.stdout.str() + done.stderr.str()
 
 
 def test_the_pytest_plugin_imports_nothing_of_spinney_at_start_up(tmp_path: Path) -> None:
