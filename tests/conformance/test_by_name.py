@@ -12,13 +12,14 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+PLAIN = ("-q", "-p", "no:hypothesispytest")  # which takes longer than these tests
 HOOKS = "every hook is implemented as specified"
 
 
 def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     # In the directory that all runs share, this one would clear up after those before it.
     own = f"--basetemp={tmp_path / 'own'}"
-    command = [sys.executable, "-m", "pytest", "-q", own, "--pyargs", "spinney_testing", *options]
+    command = [sys.executable, "-m", "pytest", *PLAIN, own, "--pyargs", "spinney_testing", *options]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
 
 
@@ -26,7 +27,7 @@ def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def run_here(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     """Run pytest in this process: a new one imports for a second before it finds out."""
     return lambda *options: pytester.runpytest_inprocess(
-        "-q", "--pyargs", "spinney_testing", *options
+        *PLAIN, "--pyargs", "spinney_testing", *options
     )
 
 
@@ -97,6 +98,6 @@ def test_the_pytest_plugin_imports_nothing_of_spinney_at_start_up(tmp_path: Path
         "    assert 'spinney_testing._plugin' in sys.modules\n"
         "    assert 'spinney' not in sys.modules\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "test_nothing.py"]
+    command = [sys.executable, "-m", "pytest", *PLAIN, "test_nothing.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
