@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from spinney._ownership import write_marker
 from spinney._parts import Parts
-from spinney.errors import CorruptStoreError, LostStoreError, SpinneyError, StoreError
+from spinney.errors import CorruptStoreError, SpinneyError, StoreError
 from spinney.events import SessionsRecovered, StoreCorrupted
 from spinney.logs import log
 from spinney.model import Changes, Integrity, Reservation, Session, SessionId, Snapshot
@@ -123,13 +123,12 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
     known = parts.ledger.snapshot
     markers = await remembered(parts)
     records = list(known.sessions.values())
-    missing = not isinstance(cause, CorruptStoreError) or isinstance(cause, LostStoreError)
-    if isinstance(cause, CorruptStoreError):
-        records = _newest(_overtaken(cause.earlier, markers), records, cause.salvage)
-        if not missing:
-            await parts.hooks.store_corrupted(
-                StoreCorrupted(workspace=parts.workspace, where=cause.where, reason=cause.reason)
-            )
+    corrupt = cause if isinstance(cause, CorruptStoreError) else None
+    if corrupt:
+        records = _newest(_overtaken(corrupt.earlier, markers), records, corrupt.salvage)
+        await parts.hooks.store_corrupted(
+            StoreCorrupted(workspace=parts.workspace, where=corrupt.where, reason=corrupt.reason)
+        )
     alive, abandoned = await _creators(parts, markers)
     merged = merge(records, markers, abandoned=abandoned)
     reservations = {session.id: _reservation(session) for session in alive}
@@ -138,16 +137,16 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
         MappingProxyType(dict(merged.sessions)), MappingProxyType(reservations), known.revision
     )
     async with parts.providers.use(Role.STORE) as store:
-        if isinstance(cause, CorruptStoreError):
-            committed = await store.replace_corrupt(cause.token, snapshot)
-        else:
+        committed = await store.replace_corrupt(corrupt.token, snapshot) if corrupt else None
+        # What was corrupt may have been deleted meanwhile; nothing is replaced then.
+        if committed is None or committed.snapshot.integrity is Integrity.MISSING:
             committed = await store.transact(_unless_stored(snapshot))
     if merged.sessions or cause is not None:
         await parts.hooks.sessions_recovered(
             SessionsRecovered(
                 workspace=parts.workspace,
                 sessions=tuple(committed.snapshot.sessions.values()),
-                reason="The stored state was missing." if missing else str(cause),
+                reason=str(corrupt) if corrupt else "The stored state was missing.",
                 incomplete=tuple(merged.incomplete),
                 duration=time.monotonic() - started,
             )

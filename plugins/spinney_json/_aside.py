@@ -16,12 +16,11 @@ KEPT = 5
 """Beyond so many corrupt files kept, one that holds nothing of its own may go."""
 
 
-def keep(target: str, content: bytes, why: str, source: str | None = None) -> str:
-    """Give ``content`` a name beside ``target``.
+def keep(target: str, content: bytes, why: str) -> str:
+    """Give ``content``, which ``target`` has, a second name beside it.
 
     Args:
         why: part of that name, ``corrupt`` or ``before-1.0``.
-        source: the file that has the content; ``target`` if ``None``.
 
     Returns:
         The path of the file that has the content; an earlier one if it has been kept before.
@@ -35,7 +34,7 @@ def keep(target: str, content: bytes, why: str, source: str | None = None) -> st
             return str(earlier)
     path = f"{target}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{digest}"
     try:
-        _files.link(source or target, path)
+        _files.link(target, path)
     except OSError:  # a file system without hard links, or one that protects them
         _copy(content, path)
     _files.sync_directory(os.path.dirname(target))

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from spinney.errors import CommitOutcomeUnknownError, StoreError
 from spinney_json import _files
-from spinney_json._backup import Backup
 from spinney_json._content import OvertakenError
 from spinney_json._files import Identity
 from spinney_json._places import temporary_names
@@ -37,9 +36,6 @@ def replace(
     content: Sequence[bytes],
     expected: Identity | None,
     stats: Stats,
-    backup: Backup,
-    *,
-    keep_previous: bool,
 ) -> Identity | None:
     """Replace the content of ``target``, keeping its mode and owner; mode 0600 if it is new.
 
@@ -48,8 +44,6 @@ def replace(
         content: what it shall contain, in pieces.
         expected: what was read before; ``None`` if there was no file.
         stats: counts what is done.
-        backup: becomes the previous content, or the new one where that shall not come back.
-        keep_previous: which of the two.
 
     Returns:
         The identity of the new file; ``None`` if somebody has touched it already.
@@ -68,8 +62,6 @@ def replace(
             mine = _fill(fd, content, target, stats)
             if _present(target) != expected or _present(temporary) != mine:
                 raise OvertakenError  # noqa: TRY301 - the one way out that is no failure
-            if expected and keep_previous and not backup.take(target, expected):
-                raise OvertakenError  # noqa: TRY301
             _rename(temporary, target, mine)
         except BaseException:
             with suppress(OSError):
@@ -80,8 +72,6 @@ def replace(
         stats.fsyncs += 1
         try:
             _files.sync_directory(os.path.dirname(target))
-            if not keep_previous:
-                backup.take(target, mine)
             now = _files.identity_of(_files.status_of(fd))
         except OSError as error:
             raise _unknown(target, error) from error

@@ -1,4 +1,4 @@
-"""Where things are: the state file, its temporary file, its backup, its locks."""
+"""Where things are: the state file, its temporary file, its locks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ class Places:
     """The state file as it was named; may be a symbolic link."""
     lock: str
     """The lock that writers take."""
-    backup: str
-    """An earlier state."""
     claims: str
     """Directory of the locks that stand for claims."""
 
@@ -29,7 +27,7 @@ class Places:
     def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
-        Locks and the backup lie in the workspace's git directory, which ``git clean -fdx`` spares,
+        Locks lie in the workspace's git directory, which ``git clean -fdx`` spares,
         under a name that does not change when the workspace is mounted elsewhere. Without a
         repository, or for a file outside the workspace, which several workspaces may share, they
         lie beside the file. Where ``locks`` names a directory the locks lie in that, by the path of
@@ -42,10 +40,9 @@ class Places:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
         else:
             root, name = real.parent / ".spinney", real.name
-        backup = root / f"{name}.bak"
         if locks is not None:
             root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
-        return cls(str(path), str(root / f"{name}.lock"), str(backup), str(root / "claims"))
+        return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"))
 
     @property
     def target(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from json import JSONDecodeError
 from typing import Any
 
@@ -54,13 +53,13 @@ def salvage(data: bytes) -> Salvage:
         if session is None:
             break
         found.append(session)
-    return Salvage(newest(found), complete)
+    return Salvage(_newest(found), complete)
 
 
-def newest(*several: Iterable[Session]) -> tuple[Session, ...]:
+def _newest(sessions: Iterable[Session]) -> tuple[Session, ...]:
     """Return each session once: the one that was active last; at a tie the last given."""
     found: dict[str, Session] = {}
-    for session in chain.from_iterable(several):
+    for session in sessions:
         before = found.get(session.id)
         if before is None or before.last_activity <= session.last_activity:
             found[session.id] = session

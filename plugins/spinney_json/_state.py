@@ -9,14 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from spinney.errors import CorruptStoreError, LostStoreError, StoreError
+from spinney.errors import CorruptStoreError, StoreError
 from spinney.logs import log
-from spinney.model import Integrity, Snapshot
+from spinney.model import Changes, Integrity, Snapshot
 from spinney.ports import Committed, Transaction
 from spinney_json import _aside, _files
 from spinney_json._atomic import Stats
 from spinney_json._atomic import replace as replace_file
-from spinney_json._backup import Backup, Copy
 from spinney_json._content import (
     ATTEMPTS,
     MAX_SIZE,
@@ -32,7 +31,6 @@ from spinney_json._locks import FileLock, is_unsupported
 from spinney_json._mounts import UnsharedLocksError
 from spinney_json._places import Places
 from spinney_json._reading import DamagedError, read
-from spinney_json._remains import Remains
 from spinney_json._salvage import salvage
 from spinney_json._written import Written
 from spinney_json.options import JsonOptions
@@ -63,7 +61,6 @@ class StateFile:
         """How often the content was found changed by somebody else."""
         self._places = places
         self._lock = FileLock(places.lock)
-        self._backup = Backup(places.backup)
         self._known: Known | None = None
         self._written = Written()
         self._seal = ""
@@ -88,20 +85,6 @@ class StateFile:
                     self._known = Known(document, identity, self.generation)
                     return self._known
 
-    def load(self) -> Known:
-        """As :meth:`current`, but do not pass over a backup where there is no file.
-
-        Raises:
-            LostStoreError: there is only a backup.
-        """
-        known = self.current()
-        if known.identity is None:
-            backup = self._backup.read()
-            if backup is not None and backup.is_of_use:
-                earlier = Remains.of(None, backup).earlier
-                raise LostStoreError(self._places.file, _token(None, backup), earlier)
-        return known
-
     def locked(self, work: Callable[[], T]) -> T:
         """Do ``work`` while no other process writes, however long it takes to get there.
 
@@ -119,7 +102,6 @@ class StateFile:
             return work()
         finally:
             self._lock.release()
-            self._backup.let_go()
 
     def commit(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
         """Apply ``transactions`` one after the other and write once; only while locked.
@@ -131,7 +113,7 @@ class StateFile:
                 ``SessionStore.transact``, for all of them.
         """
         for _ in range(ATTEMPTS):
-            found = self.load()
+            found = self.current()
             document, outcomes = self._applied(found.document, transactions)
             if document is found.document:
                 return outcomes
@@ -148,7 +130,7 @@ class StateFile:
         """As ``SessionStore.replace_corrupt``; only while locked."""
         for _ in range(ATTEMPTS):
             try:
-                newest = self.load().document.snapshot
+                newest = self.current().document.snapshot
             except CorruptStoreError as error:
                 if error.token != token:
                     raise
@@ -198,8 +180,8 @@ class StateFile:
         self, content: Content, why: str, earlier: Document | None = None
     ) -> CorruptStoreError:
         salvaged = () if earlier else salvage(content.data).sessions
-        remains = Remains.of(earlier, self._backup.read())
-        return CorruptStoreError(self._places.file, why, content.token, salvaged, remains.earlier)
+        sessions = tuple(earlier.snapshot.sessions.values()) if earlier else ()
+        return CorruptStoreError(self._places.file, why, content.token, salvaged, sessions)
 
     def _may_be_ours(self, data: bytes) -> bool:
         """Tell whether what cannot be read may be put aside as a damaged state file.
@@ -257,42 +239,31 @@ class StateFile:
 
     def _replace(self, found: Known, document: Document) -> None:
         """Write ``document`` in the place of what was ``found``."""
-        before, identity = found.document.snapshot, found.identity
+        identity = found.identity
         why = _reason_to_keep(found.document)
         if why is not None:
             content = self._content()
             if content is None or content.identity != identity:
                 raise OvertakenError
             identity = self._keep(content, why)
-        if before.integrity is Integrity.MISMATCH:
-            self._keep_backup(self._backup.read(), document.snapshot)
-        destroyed = before.sessions.keys() - document.snapshot.sessions.keys()
-        worth_it = before.integrity is Integrity.VERIFIED and not destroyed
-        self._write(document, identity, keep_previous=worth_it)
+        self._write(document, identity)
         if why is not None:
             _aside.prune(self._places.target, document.snapshot.sessions.keys())
 
     def _rebuild(self, token: str, snapshot: Snapshot) -> Snapshot:
-        """Write ``snapshot`` in the place of the lost state that ``token`` stands for."""
-        content, backup = self._content(), self._backup.read()
-        if _token(content, backup) != token:
+        """Write ``snapshot`` in the place of the corrupt content that ``token`` stands for."""
+        content = self._content()
+        if content is None or content.token != token:
             raise OvertakenError
-        earlier = None
-        if content is not None:
-            with suppress(DamagedError):
-                earlier = read(content.data, self._places.file)
-        document = self._numbered(
-            Remains.of(earlier, backup).rebuilt(snapshot), self._lock.noted_by_now()
-        )
-        identity = None if content is None else self._keep(content, "corrupt")
-        self._keep_backup(backup, snapshot)
-        stored = self._write(document.incremented(), identity, keep_previous=False).snapshot
+        base = EMPTY
+        with suppress(DamagedError):  # an earlier copy is whole
+            base = read(content.data, self._places.file)
+        document = self._numbered(_rebuilt(base, snapshot), self._lock.noted_by_now())
+        stored = self._write(document.incremented(), self._keep(content, "corrupt")).snapshot
         _aside.prune(self._places.target, stored.sessions.keys())
         return stored
 
-    def _write(
-        self, document: Document, expected: Identity | None, *, keep_previous: bool
-    ) -> Document:
+    def _write(self, document: Document, expected: Identity | None) -> Document:
         try:
             sealed, content = document.sealed_after(self._written)
         except RecursionError as error:
@@ -306,14 +277,7 @@ class StateFile:
                 "was changed. Keep large data in files, and their paths in metadata."
             )
         self._seal = sealed.seal
-        identity = replace_file(
-            self._places.target,
-            content,
-            expected,
-            self.stats,
-            self._backup,
-            keep_previous=keep_previous,
-        )
+        identity = replace_file(self._places.target, content, expected, self.stats)
         self._note(sealed.snapshot.revision)
         with self._guard:
             known = Known(sealed, identity, self.generation)
@@ -328,7 +292,14 @@ class StateFile:
 
     def _keep(self, content: Content, why: str) -> Identity:
         """Keep ``content`` aside; return the identity of the file, which a new link changes."""
-        self._set_aside(content, why)
+        target = self._places.target
+        try:
+            kept = _aside.keep(target, content.data, why)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
+            ) from error
+        log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
         identity = self._identity()
         if (
             identity is None
@@ -336,24 +307,6 @@ class StateFile:
         ):
             raise OvertakenError
         return identity
-
-    def _keep_backup(self, backup: Copy | None, snapshot: Snapshot) -> None:
-        """Keep the backup aside, for a new one replaces it, if it holds what ``snapshot`` lacks."""
-        if backup is None:
-            return
-        missing = {session.id for session in backup.sessions} - snapshot.sessions.keys()
-        if missing or backup.document is None:
-            self._set_aside(backup.content, "corrupt", self._backup.path)
-
-    def _set_aside(self, content: Content, why: str, source: str | None = None) -> None:
-        target = self._places.target
-        try:
-            kept = _aside.keep(target, content.data, why, source)
-        except OSError as error:
-            raise StoreError(
-                f"Cannot keep a copy of {source or target!r} aside: {error}. It was not replaced."
-            ) from error
-        log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
 
     def _identity(self) -> Identity | None:
         try:
@@ -377,11 +330,24 @@ def _is_earlier(document: Document, noted: int) -> bool:
     return found.integrity is Integrity.VERIFIED and found.revision < noted
 
 
-def _token(content: Content | None, backup: Copy | None) -> str:
-    """Return what stands for a state that is lost."""
-    if content is not None:
-        return content.token
-    return f"missing but for {backup.content.token}" if backup else "missing"
+def _rebuilt(base: Document, snapshot: Snapshot) -> Document:
+    """Return a document of ``snapshot``, with what other programs keep in ``base``.
+
+    Raises:
+        UnstorableError: it cannot be written.
+    """
+    there = base.snapshot
+    document = base.changed(
+        Changes(
+            put=tuple(snapshot.sessions.values()),
+            delete=frozenset(there.sessions.keys() - snapshot.sessions.keys()),
+            reserve=tuple(snapshot.reservations.values()),
+            release=frozenset(there.reservations.keys() - snapshot.reservations.keys()),
+        )
+    )
+    revision = max(there.revision, snapshot.revision)
+    rebuilt = replace(document.snapshot, revision=revision, integrity=Integrity.VERIFIED)
+    return replace(document, snapshot=rebuilt)
 
 
 def _reason_to_keep(found: Document) -> str | None:

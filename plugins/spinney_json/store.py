@@ -76,7 +76,7 @@ class JsonStore(SessionStore):
 
     async def load(self) -> Snapshot:
         """See :meth:`spinney.ports.SessionStore.load`. Waits for no lock."""
-        return (await self._read(self._state.load)).document.snapshot
+        return (await self._read(self._state.current)).document.snapshot
 
     async def transact(self, fn: Transaction) -> Committed:
         """See :meth:`spinney.ports.SessionStore.transact`.

@@ -106,15 +106,11 @@ async def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def backed_up_save(path: Path, data: bytes) -> None:
-    """A raw save that keeps the file before under a second name, and takes the lock."""
+def locked_save(path: Path, data: bytes) -> None:
+    """A raw save that takes the lock."""
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():
-            backup = path.with_suffix(".backup")
-            os.link(path, backup.with_suffix(".new"))
-            backup.with_suffix(".new").rename(backup)
         raw_save(path, data)
     finally:
         os.close(lock)
@@ -215,12 +211,12 @@ async def changing(count: int, workspace: Path) -> list[Figure]:
         data = (workspace / FILE).read_bytes()
         save = partial(raw_save, workspace / "bare.json", data)
         middle = ids[count // 2]
-        kept = partial(backed_up_save, workspace / "kept.json", data)
+        locked = partial(locked_save, workspace / "locked.json", data)
         async with running() as worker:
-            one, over_kept = await ratio(
+            one, over_locked = await ratio(
                 partial(one_change, store, middle),
                 partial(timed, save),
-                partial(in_thread, worker, kept),
+                partial(in_thread, worker, locked),
             )
         before = store.stats.writes
         many = partial(many_changes, store, ids)
@@ -233,7 +229,7 @@ async def changing(count: int, workspace: Path) -> list[Figure]:
         (
             f"one durable change, {at}",
             one,
-            f"x one raw save (bar 1.25); {over_kept:.2f} x one locked, with a backup, in a thread",
+            f"x one raw save (bar 1.25); {over_locked:.2f} x one locked, in a thread",
         ),
         (
             f"{CALLERS} concurrent changes, {at}",

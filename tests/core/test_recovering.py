@@ -9,7 +9,7 @@ import pytest
 
 from spinney import Session, SessionStatus
 from spinney._recovering import merge
-from spinney.errors import CorruptStoreError, LostStoreError, StoreError, WorkspaceError
+from spinney.errors import CorruptStoreError, StoreError, WorkspaceError
 from spinney.events import SessionsRecovered, SessionsRestored, StoreCorrupted
 from spinney.model import Details, Integrity
 from spinney.ports import Marker, MarkerState
@@ -142,29 +142,29 @@ async def test_a_new_workspace_is_not_called_recovered(world: World, witness: Wi
 
 
 @pytest.mark.requirement("R5.1")
-async def test_a_store_of_which_only_a_backup_is_left_is_rebuilt_from_that_and_the_markers(
+async def test_a_store_that_holds_an_earlier_state_is_rebuilt_from_that_and_the_markers(
     world: World, witness: Witness
 ) -> None:
     marked, unmarked = world.inhabit(a_session("marked")), a_session("unmarked")
-    older = marked.evolve(metadata={"from": "backup"}, colour="green")
-    world.corrupt = LostStoreError("/state.json", "token", (older, unmarked))
+    older = marked.evolve(metadata={"from": "earlier"}, colour="green")
+    world.corrupt = CorruptStoreError("/f", "an earlier copy", "token", earlier=(older, unmarked))
     async with manager(world, witness):
         assert world.stored(unmarked.id) == unmarked
         assert world.stored(marked.id) == marked.evolve(colour="green")
     (event,) = witness.seen(SessionsRecovered)
-    assert event.reason == "The stored state was missing."
-    assert witness.seen(StoreCorrupted) == []
+    assert "is corrupt (an earlier copy)" in event.reason
+    assert len(witness.seen(StoreCorrupted)) == 1
 
 
 @pytest.mark.requirement("R5.3")
-@pytest.mark.parametrize(("hours", "wins"), [(-1, "marker"), (0, "marker"), (1, "backup")])
+@pytest.mark.parametrize(("hours", "wins"), [(-1, "marker"), (0, "marker"), (1, "earlier")])
 async def test_of_an_earlier_state_and_the_marker_the_one_that_was_active_last_is_believed(
     world: World, hours: int, wins: str
 ) -> None:
     marked = world.inhabit(a_session(metadata={"from": "marker"}))
     earlier = marked.evolve(
         name="older",
-        metadata={"from": "backup"},
+        metadata={"from": "earlier"},
         last_activity=marked.last_activity + timedelta(hours=hours),
     )
     world.corrupt = CorruptStoreError("/state.json", "cut off", "token", earlier=(earlier,))
@@ -249,6 +249,22 @@ async def test_of_two_that_repair_a_corrupt_store_one_does(world: World, witness
     world.meanwhile["replace_corrupt"] = [repair_first]
     async with manager(world, witness) as m:
         assert m.get_all_sessions() == (one, theirs)
+
+
+@pytest.mark.requirement("R5.1")
+async def test_a_corrupt_store_that_is_deleted_before_it_is_replaced_is_rebuilt_all_the_same(
+    world: World,
+) -> None:
+    marked, only_read = world.inhabit(a_session("marked")), a_session("read")
+    world.corrupt = corrupt(only_read)
+
+    async def delete() -> None:
+        world.corrupt = None
+
+    world.meanwhile["replace_corrupt"] = [delete]
+    async with manager(world) as m:
+        assert {session.name for session in m.get_all_sessions()} == {"marked", "read"}
+        assert {session.id for session in world.sessions()} == {marked.id, only_read.id}
 
 
 async def test_of_two_that_rebuild_a_missing_store_one_does(world: World) -> None:

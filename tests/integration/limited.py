@@ -85,7 +85,7 @@ async def full(workspace: Path) -> None:
 async def access(workspace: Path) -> None:
     """Be denied what is ours in the workspace; then make it readable."""
     await attempt(workspace)
-    for path in (*workspace.glob("*.json"), *workspace.glob(".git/spinney/*.bak")):
+    for path in (*workspace.glob("*.json"), *workspace.glob(".git/worktrees/*/spinney.json")):
         path.chmod(0o600)
     await attempt(workspace)
 

@@ -48,8 +48,7 @@ def run(*command: object) -> list[str]:
 
 def content(workspace: Path) -> dict[Path, bytes]:
     """Return all that is ours, but for markers, which may follow."""
-    files = {*workspace.glob(f"{NAME}*"), *workspace.glob(".git/spinney/*.bak")}
-    return {path.relative_to(workspace): path.read_bytes() for path in files}
+    return {path.relative_to(workspace): path.read_bytes() for path in workspace.glob(f"{NAME}*")}
 
 
 def recovered(workspace: Path, before: dict[Path, bytes]) -> bool:
@@ -96,9 +95,10 @@ def test_without_permission(broken: Path, found: str) -> None:
         powerless.clear()
     elif not shutil.which(powerless[0]):
         pytest.skip("there is no setpriv here, and root may read everything")
-    unreadable = NAME if found == "corrupt" else f".git/spinney/{NAME}.bak"
-    (broken / unreadable).chmod(0)
+    unreadable = NAME if found == "corrupt" else ".git/worktrees/*/spinney.json"
+    for path in broken.glob(unreadable):
+        path.chmod(0)
     refused, last = run(*powerless, sys.executable, SCRIPT, "access", broken)
-    assert refused == "STORE_FAILED"
+    assert refused == ("STORE_FAILED" if found == "corrupt" else "GIT_FILE")
     assert last == "one two"
     assert recovered(broken, before)

@@ -1,7 +1,7 @@
-"""Every combination of state file, backup, worktree and marker, against the documented tables.
+"""Every combination of state file, worktree and marker, against the documented tables.
 
-Each test is one state file with one backup, in a repository that holds a session for every
-combination of the rest. What must come of it is read from ``docs/explanation/recovery.md``.
+Each test is one state file in a repository that holds a session for every combination of the
+rest. What must come of it is read from ``docs/explanation/recovery.md``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ NAME = ".claude-container-sessions.json"
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 
 STATES = ("verified", "foreign", "edited", "earlier", "missing", "damaged", "hopeless", "newer")
-BACKUPS = ("none", "previous", "older", "contradicting", "damaged")
 PLACES = ("in place", "moved")
-RECORDS = ("both", "file", "backup", "going")
-"""Where a session is recorded; one that is going is in both, which say that it is removed."""
+RECORDS = ("there", "none", "going")
+"""What the state file says of a session: that it is there, nothing, or that it is being removed."""
 WORKTREES = ("there", "vanished")
 EMPTY_INDEX = b"DIRC" + (2).to_bytes(4, "big") + (0).to_bytes(4, "big")
 """See gitformat-index(5); its checksum follows."""
@@ -46,7 +45,7 @@ MARKERS = (
 )
 LATEST = 9
 """The highest revision that was ever written."""
-AGES = {"file": 0, "contradicting": 0, "backup": 1, "earlier": 3, "older": 4, "old": 5}
+AGES = {"file": 0, "contradicting": 0, "earlier": 3, "old": 5}
 """Hours since a session was active, as each source has it."""
 
 
@@ -129,7 +128,6 @@ def row(heading: str, **words: str) -> dict[str, str]:
 
 def test_the_tables_name_every_situation_and_no_other() -> None:
     assert [row["state file"] for row in table("| state file | what")] == list(STATES)
-    assert [row["backup"] for row in table("| backup | what")] == list(BACKUPS)
     assert {row["marker"] for row in table("| marker | what")} == set(MARKERS)
 
 
@@ -138,40 +136,30 @@ def test_the_tables_name_every_situation_and_no_other() -> None:
 
 @dataclass(frozen=True)
 class Disk:
-    """One state file with one backup, where the workspace was, and where it is now."""
+    """One state file, where the workspace was, and where it is now."""
 
     state: str
-    backup: str
     was: Path
     workspace: Path
 
     @property
-    def sources(self) -> dict[str, str]:
-        """What the file and the backup hold, by the name of the source."""
-        file = "earlier" if self.state == "earlier" else "file"
-        backup = self.backup if self.backup in ("older", "contradicting") else "backup"
-        return {"file": file, "backup": backup}
-
-    @property
     def documented(self) -> dict[str, str]:
         return row("| state file | what", state_file=self.state) | row(
-            "| state file | backup", state_file=self.state, backup=self.backup
+            "| state file | record", state_file=self.state
         )
 
-    def record(self, case: Case, where: str) -> Session | None:
-        """Return the record of a session ``where`` it may be."""
-        if case.record not in ("both", "going", where):
+    def record(self, case: Case) -> Session | None:
+        """Return what the file holds of a session."""
+        if case.record == "none":
             return None
-        session = case.session(self.was, self.sources[where])
-        if where == "file" and self.state == "foreign":
+        session = case.session(self.was, "earlier" if self.state == "earlier" else "file")
+        if self.state == "foreign":
             return session.evolve(details=type(session.details)())
         return session.detail(removing=True) if case.record == "going" else session
 
     def expected(self, case: Case) -> Session | None:
         """Return the session that must come of ``case``."""
-        places = self.documented["record from"].split(", ")
-        records = [r for where in places if where != "none" and (r := self.record(case, where))]
-        record = max(records, key=lambda session: session.last_activity, default=None)
+        record = self.record(case) if self.documented["record from"] == "file" else None
         said = row(
             "| sessions are | record",
             sessions_are=self.documented["sessions are"],
@@ -216,10 +204,11 @@ def essence(session: Session) -> dict[str, Any]:
 # What lies on the disk ----------------------------------------------------------------------------
 
 
-def write_state(path: Path, disk: Disk, content: str, where: str, revision: int) -> None:
-    """Write a state file, or a backup, that is as ``content`` says."""
-    sessions = [session for case in CASES if (session := disk.record(case, where))]
-    top = {"dashboard": {"from": where}}
+def write_state(path: Path, disk: Disk) -> None:
+    """Write the state file."""
+    content, revision = disk.state, 5 if disk.state == "earlier" else LATEST
+    sessions = [session for case in CASES if (session := disk.record(case))]
+    top = {"dashboard": {"from": "file"}}
     document = Document(Snapshot(revision=revision - 1), top=top)
     data = document.changed(Changes(put=tuple(sessions))).sealed()[1]
     if content == "foreign":
@@ -227,7 +216,7 @@ def write_state(path: Path, disk: Disk, content: str, where: str, revision: int)
         del tree["spinney"]
         data = json.dumps(tree).encode()
     elif content == "edited":
-        data = data.replace(b'"from": "%b"' % where.encode(), b'"from":  "%b"' % where.encode(), 1)
+        data = data.replace(b'"from": "file"', b'"from":  "file"', 1)
     elif content == "damaged":
         data = data[:-3]
     elif content == "hopeless":
@@ -269,9 +258,9 @@ def inhabit(workspace: Path, case: Case) -> None:
 
 
 @pytest.fixture
-def disk(state: str, backup: str, place: str, tmp_path: Path) -> Disk:
+def disk(state: str, place: str, tmp_path: Path) -> Disk:
     was = tmp_path / "workspace"
-    disk = Disk(state, backup, was, was if place == "in place" else tmp_path / "moved")
+    disk = Disk(state, was, was if place == "in place" else tmp_path / "moved")
     subprocess.run(["git", "init", "--quiet", str(was)], check=True)
     (was / ".git" / "worktrees").mkdir()
     (was / ".git" / "spinney").mkdir()
@@ -280,10 +269,7 @@ def disk(state: str, backup: str, place: str, tmp_path: Path) -> Disk:
         inhabit(was, case)
     (was / ".git" / "spinney" / f"{NAME}.lock").write_text(f"{LATEST:020d}\n")
     if state != "missing":
-        write_state(was / NAME, disk, state, "file", 5 if state == "earlier" else LATEST)
-    if backup != "none":
-        path = was / ".git" / "spinney" / f"{NAME}.bak"
-        write_state(path, disk, backup, "backup", 3 if backup == "older" else LATEST - 1)
+        write_state(was / NAME, disk)
     if place == "moved":
         was.rename(disk.workspace)
     return disk
@@ -321,8 +307,7 @@ async def start(workspace: Path) -> tuple[list[Event], tuple[Session, ...]]:
 
 def content(workspace: Path) -> dict[Path, bytes]:
     """Return every file of ours."""
-    files = {*workspace.glob(f"{NAME}*"), *workspace.glob(".git/spinney/*.bak")}
-    files.update(workspace.glob(".git/worktrees/*/spinney.json*"))
+    files = (*workspace.glob(f"{NAME}*"), *workspace.glob(".git/worktrees/*/spinney.json*"))
     return {path: path.read_bytes() for path in files}
 
 
@@ -330,7 +315,6 @@ def content(workspace: Path) -> dict[Path, bytes]:
 @pytest.mark.requirement("R5.3")
 @pytest.mark.requirement("R5.5")
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("backup", BACKUPS)
 @pytest.mark.parametrize("state", STATES)
 async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk) -> None:
     before = content(disk.workspace)
@@ -357,7 +341,7 @@ async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk)
     assert set(restored.missing) == missing
 
     after = content(disk.workspace)
-    nothing_is_gone(disk, before, after, {*found})
+    nothing_is_gone(disk, before, after)
     top = json.loads(after[disk.workspace / NAME]).get("dashboard", {"from": "none"})
     assert top == {"from": disk.documented["other programs' fields"]}
 
@@ -367,17 +351,11 @@ async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk)
     assert content(disk.workspace) == after
 
 
-def nothing_is_gone(
-    disk: Disk, before: dict[Path, bytes], after: dict[Path, bytes], sessions: set[str]
-) -> None:
+def nothing_is_gone(disk: Disk, before: dict[Path, bytes], after: dict[Path, bytes]) -> None:
     """See that what was not taken over is kept, byte for byte."""
     state = before.get(disk.workspace / NAME)
     aside = [data for path, data in after.items() if ".corrupt-" in path.name]
     assert (state in aside) is (disk.documented["kept aside"] == "yes")
-    backup = before.get(disk.workspace / ".git" / "spinney" / f"{NAME}.bak")
-    if backup is not None and disk.documented["sessions are"] in ("completed", "rebuilt"):
-        lost = {c.id for c in CASES if disk.record(c, "backup")} - sessions
-        assert (backup in aside) is bool(lost or disk.backup == "damaged")
     kept = {path.parent: data for path, data in after.items() if ".broken-" in path.name}
     for case in CASES:
         marker = disk.workspace / ".git" / "worktrees" / case.id / _marker_file.NAME

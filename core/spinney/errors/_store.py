@@ -55,7 +55,7 @@ class CorruptStoreError(StoreError):
         reason: what is wrong with it.
         token: identifies the very content found corrupt, for ``SessionStore.replace_corrupt``.
         salvage: the sessions that could still be read from it, perhaps none.
-        earlier: the sessions of an earlier state, of which there is a copy. What recovery
+        earlier: the sessions of an earlier state, if that is what is stored. What recovery
             remembers of one may be newer.
     """
 
@@ -75,16 +75,6 @@ class CorruptStoreError(StoreError):
         self.token = token
         self.salvage = tuple(salvage)
         self.earlier = tuple(earlier)
-
-
-class LostStoreError(CorruptStoreError):
-    """Nothing is stored any more, and a copy of an earlier state is left."""
-
-    code = "STORE_LOST"
-
-    def __init__(self, where: str, token: str, earlier: Sequence[Session]) -> None:
-        super().__init__(where, "it is missing", token, earlier=earlier)
-        self.args = (f"{where!r} is missing. Rebuild it from its backup and the worktrees.",)
 
 
 class ClaimHeldError(StoreError):

@@ -11,7 +11,7 @@ from uuid import uuid4
 import anyio
 
 from spinney.errors import ClaimHeldError, CorruptStoreError, StoreError
-from spinney.model import Changes, Session, SessionStatus, Snapshot, now
+from spinney.model import Changes, Integrity, Session, SessionStatus, Snapshot, now
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
 
@@ -89,8 +89,12 @@ async def add(store: JsonStore, name: str, times: str = "1") -> None:
 
 
 async def repair(store: JsonStore, session_id: str, name: str) -> None:
-    """Each time when told: find the store corrupt, be told again, repair it; say what is stored."""
+    """Each time when told: find the store lost, be told again, repair it; say what is stored."""
     mine = session(name).evolve(id=session_id)
+
+    def unless_stored(found: Snapshot) -> Changes:
+        return Changes(put=(mine,)) if found.integrity is Integrity.MISSING else Changes()
+
     ready()
     while until_told():
         token = ""
@@ -100,7 +104,10 @@ async def repair(store: JsonStore, session_id: str, name: str) -> None:
             token = error.token
         ready()
         until_told()
-        committed = await store.replace_corrupt(token, Snapshot({session_id: mine}))
+        if token:
+            committed = await store.replace_corrupt(token, Snapshot({session_id: mine}))
+        else:
+            committed = await store.transact(unless_stored)
         print(*(found.name for found in committed.snapshot.sessions.values()), flush=True)
 
 

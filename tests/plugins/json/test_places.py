@@ -32,7 +32,6 @@ def test_locks_lie_in_the_git_directory(workspace) -> None:
     places = Places.of(workspace, NAME)
     assert places.lock == f"{workspace}/.git/spinney/{NAME}.lock"
     assert places.claims == f"{workspace}/.git/spinney/claims"
-    assert places.backup == f"{workspace}/.git/spinney/{NAME}.bak"
 
 
 def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(
@@ -42,7 +41,6 @@ def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(
     git("-C", str(main), "worktree", "add", "-q", str(linked))
     places = Places.of(linked, NAME)
     assert places.lock == f"{main}/.git/worktrees/linked/spinney/{NAME}.lock"
-    assert places.backup == f"{main}/.git/worktrees/linked/spinney/{NAME}.bak"
 
 
 def test_locks_of_a_separate_git_directory_lie_there(tmp_path) -> None:

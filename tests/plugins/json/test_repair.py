@@ -13,6 +13,8 @@ from spinney.errors import CorruptStoreError, StoreError, StoreVersionError
 from spinney.model import Changes, Integrity, Session, Snapshot
 from spinney_json import _aside, _files
 from spinney_json._document import EMPTY, Document
+from spinney_json._places import Places
+from spinney_json._state import StateFile
 
 pytestmark = pytest.mark.requirement("R5.1")
 
@@ -27,6 +29,12 @@ def kept(state: Path) -> list[Path]:
 
 def of(*sessions: Session) -> Snapshot:
     return Snapshot({session.id: session for session in sessions})
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Replace ``path``, as a program does that knows what it does."""
+    (path.parent / "new").write_bytes(content)
+    (path.parent / "new").replace(path)
 
 
 async def test_the_corrupt_file_is_kept_and_replaced(open_store, state, make) -> None:
@@ -70,6 +78,19 @@ async def test_a_file_that_vanished_meanwhile_is_not_replaced(open_store, state,
         state.unlink()
         committed = await store.replace_corrupt(caught.value.token, of(make()))
     assert committed.snapshot.integrity is Integrity.MISSING
+
+
+async def test_a_file_that_is_back_meanwhile_is_not_replaced(open_store, state, make) -> None:
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(make("one"),)))
+        content = state.read_bytes()
+        overwrite(state, b"{broken")
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        overwrite(state, content)
+        committed = await store.replace_corrupt(caught.value.token, of(make("other")))
+    assert [session.name for session in committed.snapshot.sessions.values()] == ["one"]
+    assert state.read_bytes() == content
 
 
 async def test_other_damage_meanwhile_is_reported_with_its_own_token(
@@ -232,3 +253,65 @@ async def test_a_migration_that_is_overtaken_starts_again(
         await store.transact(meanwhile)
     assert json.loads(state.read_text())["n"] == 2
     assert [path.read_text() for path in kept(state)] == ['{"sessions": [], "n": 2}']
+
+
+async def test_an_earlier_copy_that_was_put_back_is_not_believed(open_store, state, make) -> None:
+    one, two, three = make("one"), make("two"), make("three")
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(one,)))
+        earlier = state.read_bytes()
+        for session in (two, three):
+            await store.transact(lambda _, session=session: Changes(put=(session,)))
+        overwrite(state, earlier)
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        assert "earlier copy: revision 1 of 3" in caught.value.reason
+        assert (caught.value.earlier, caught.value.salvage) == ((one,), ())
+        committed = await store.replace_corrupt(caught.value.token, of(one, two))
+        assert committed.revision == 4
+    (aside,) = kept(state)
+    assert aside.read_bytes() == earlier
+
+
+@pytest.mark.requirement("R3.4")
+async def test_what_others_keep_in_the_file_and_its_records_comes_back_with_an_earlier_copy(
+    open_store, state, make
+) -> None:
+    one, two = make("one"), make("two")
+    record = json.dumps(one.to_record() | {"colour": "ODD"}).replace('"ODD"', "1.00")
+    overwrite(state, f'{{"sessions": [{record}], "dashboard": {{"ratio": 3.00}}}}'.encode())
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(two,)))
+        earlier = state.read_bytes()
+        await store.transact(lambda _: Changes(put=(make("three"),)))
+        overwrite(state, earlier)
+        with pytest.raises(CorruptStoreError) as caught:
+            await store.load()
+        (theirs,) = (session for session in caught.value.earlier if session.id == one.id)
+        await store.replace_corrupt(caught.value.token, of(theirs.evolve(name="new"), two))
+    assert b'"colour": 1.00' in state.read_bytes()
+    assert b'"ratio": 3.00' in state.read_bytes()
+    assert [record["name"] for record in json.loads(state.read_bytes())["sessions"]] == [
+        "new",
+        "two",
+    ]
+
+
+def test_a_reader_whom_a_writer_overtakes_sees_no_earlier_copy(workspace, make) -> None:
+    reader, writer = (StateFile(Places.of(workspace, "state")) for _ in range(2))
+    sessions = [make(str(number)) for number in range(3)]
+
+    def write() -> None:
+        session = sessions.pop()
+        writer.locked(lambda: writer.commit([lambda _: Changes(put=(session,))]))
+
+    write()
+    noted = reader._lock.noted
+
+    def overtaken() -> int:
+        revision = noted()
+        write()
+        return revision
+
+    reader._lock.noted = overtaken  # type: ignore[method-assign]
+    assert reader.current().document.snapshot.revision == 2
