@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
@@ -132,9 +132,7 @@ async def reconcile(parts: Parts, report: _Report | None = None) -> None:
         for session in parts.ledger.all():
             if claims_a_process(session) and session.id not in parts.running:
                 tasks.start_soon(_reconcile_process, parts, session, report)
-    for session in parts.ledger.all():
-        if session.details.removing:
-            await _settle_removal(parts, session.id, report)
+    await _settle_removals(parts, report)
 
 
 def claims_a_process(session: Session) -> bool:
@@ -310,41 +308,67 @@ async def _discard(parts: Parts, reservation: Reservation) -> AtStake:
         return await workspace.discard(plan)
 
 
-async def _settle_removal(parts: Parts, session_id: SessionId, report: _Report) -> None:
-    """Undo a removal that a dead process began; finish one whose worktree is gone already."""
-    try:
-        async with _claimed_if_free(parts, session_id) as holder:
-            if holder is not Holder.FREE:
-                return
-            session = (await parts.ledger.refresh()).sessions.get(session_id)
-            if session is None or not session.details.removing:
-                return
-            if await _is_removed(parts, session):
-                await forget(parts, session)
-                await parts.ledger.drop(session_id)
-                report.notes.append(f"finished the removal of {session.name} ({session_id})")
-                return
-            session = await parts.ledger.amend(session_id, lambda s: s.detail(removing=None))
-            await parts.markers.write(session, MarkerState.LIVE)
-            report.notes.append(f"undid the removal of {session.name} ({session_id})")
-            async with parts.providers.use(Role.WORKSPACE) as workspace:
-                report.notes.extend(await workspace.repair())  # it may have lost its protection
-    except Exception as error:
-        report.notes.append(f"session {session_id}: {error}")
-        log.warning("removal_not_settled", session_id=session_id, reason=error)
+async def _settle_removals(parts: Parts, report: _Report) -> None:
+    """Undo the removals that dead processes began; finish those whose worktree is gone already."""
+    going = [session.id for session in parts.ledger.all() if session.details.removing]
+    async with AsyncExitStack() as claims:
+        free: list[SessionId] = []
+        for session_id in going:
+            with _noting(report, session_id):
+                claim = _claimed_if_free(parts, session_id)
+                if await claims.enter_async_context(claim) is Holder.FREE:
+                    free.append(session_id)
+        if free:
+            with _noting(report, *free):
+                await _settle_claimed(parts, free, report)
 
 
-async def _is_removed(parts: Parts, session: Session) -> bool:
-    """Tell whether the worktree is gone; if it is, remove what the repository still keeps of it."""
+async def _settle_claimed(parts: Parts, claimed: list[SessionId], report: _Report) -> None:
+    newest = (await parts.ledger.refresh()).sessions
+    going = [newest[id_] for id_ in claimed if id_ in newest and newest[id_].details.removing]
+    if not going:
+        return
     async with parts.providers.use(Role.WORKSPACE) as workspace:
-        # First, for it waits until what the dead process has started is done.
+        # First, because it waits until what the dead processes have started is done.
         await workspace.repair()
-        location = (await workspace.locate([session]))[session.id]
-        if location.presence is not Presence.MISSING:
-            return False
+        where = await workspace.locate(going)
+    undone: list[SessionId] = []
+    for session in going:
+        with _noting(report, session.id):
+            if await _is_removed(parts, session, where[session.id]):
+                await forget(parts, session)
+                await parts.ledger.drop(session.id)
+                report.notes.append(f"finished the removal of {session.name} ({session.id})")
+            else:
+                kept = await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
+                undone.append(session.id)
+                await parts.markers.write(kept, MarkerState.LIVE)
+                report.notes.append(f"undid the removal of {session.name} ({session.id})")
+    if undone:
+        with _noting(report, *undone):
+            async with parts.providers.use(Role.WORKSPACE) as workspace:
+                report.notes.extend(await workspace.repair())  # they may have lost their protection
+
+
+async def _is_removed(parts: Parts, session: Session, location: Location) -> bool:
+    """Tell whether the worktree is gone; if it is, remove what the repository still keeps of it."""
+    if location.presence is not Presence.MISSING:
+        return False
+    async with parts.providers.use(Role.WORKSPACE) as workspace:
         try:
             with suppress(RemovalBlockedError):
                 await workspace.remove(session)
         except WorkAtStakeError:
             return False
     return True
+
+
+@contextmanager
+def _noting(report: _Report, *session_ids: SessionId) -> Iterator[None]:
+    """Report an error as the reason why the removals of these sessions are not settled."""
+    try:
+        yield
+    except Exception as error:
+        for session_id in session_ids:
+            report.notes.append(f"session {session_id}: {error}")
+            log.warning("removal_not_settled", session_id=session_id, reason=error)

@@ -338,6 +338,57 @@ async def test_a_removal_that_goes_on_elsewhere_is_not_touched(world: World) -> 
         assert m.get_all_sessions() == (one,)
 
 
+@pytest.mark.requirement("R5.5")
+@pytest.mark.parametrize(
+    ("undone", "held", "repairs"), [(0, 0, 1), (3, 0, 2), (3, 2, 2), (0, 2, 1)]
+)
+async def test_removals_that_a_crash_cut_off_cost_one_repair_before_and_one_if_any_is_undone(
+    undone: int, held: int, repairs: int, world: World
+) -> None:
+    gone = [a_session(f"gone{n}").detail(removing=True) for n in range(3)]
+    there = [world.inhabit(a_session(f"there{n}").detail(removing=True)) for n in range(undone)]
+    elsewhere = [world.inhabit(a_session(f"held{n}").detail(removing=True)) for n in range(held)]
+    world.claims.update({session.id: 1 for session in elsewhere})
+    world.write(*gone, *there, *elsewhere)
+    async with manager(world) as m:
+        assert m.get_all_sessions() == (*(s.detail(removing=None) for s in there), *elsewhere)
+        assert world.calls.count("repair") == repairs
+        # The first one waits for what the dead processes left behind, so they must be known dead.
+        before = world.calls[: world.calls.index("repair")]
+        assert before.count("claim") == 3 + undone
+        assert "locate" not in before
+        if undone:
+            after = world.calls[len(world.calls) - world.calls[::-1].index("repair") :]
+            assert "remove" not in after
+            assert "remember live" not in after
+        assert [*world.claims] == [session.id for session in elsewhere]
+
+
+async def test_where_all_removals_go_on_elsewhere_nothing_is_repaired(world: World) -> None:
+    sessions = [world.inhabit(a_session(f"s{n}").detail(removing=True)) for n in range(3)]
+    world.write(*sessions)
+    world.claims.update({session.id: 1 for session in sessions})
+    async with manager(world) as m:
+        assert m.get_all_sessions() == tuple(sessions)
+        assert "repair" not in world.calls
+
+
+async def test_a_removal_that_cannot_be_settled_is_noted_and_the_others_are_settled(
+    world: World, witness: Witness, logged: list[Any]
+) -> None:
+    one, two = (a_session(name).detail(removing=True) for name in ("one", "two"))
+    world.write(one, two)
+    world.faults["remove"] = [WorkspaceError("no git here")]
+    async with manager(world, witness) as m:
+        assert m.get_all_sessions() == (one,)
+        assert restored(witness).notes == (
+            f"session {one.id}: no git here",
+            f"finished the removal of two ({two.id})",
+        )
+        assert world.claims == {}
+    assert logged[0]["event"] == "removal_not_settled"
+
+
 async def test_a_removal_that_ends_elsewhere_while_the_start_looks_is_no_error(
     world: World,
 ) -> None:
