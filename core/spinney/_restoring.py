@@ -311,16 +311,17 @@ async def _discard(parts: Parts, reservation: Reservation) -> AtStake:
 async def _settle_removals(parts: Parts, report: _Report) -> None:
     """Undo the removals that dead processes began; finish those whose worktree is gone already."""
     going = [session.id for session in parts.ledger.all() if session.details.removing]
-    async with AsyncExitStack() as claims:
-        free: list[SessionId] = []
-        for session_id in going:
-            with _noting(report, session_id):
-                claim = _claimed_if_free(parts, session_id)
-                if await claims.enter_async_context(claim) is Holder.FREE:
-                    free.append(session_id)
-        if free:
-            with _noting(report, *free):
-                await _settle_claimed(parts, free, report)
+    free: list[SessionId] = []
+    with _noting(report, *going):
+        async with AsyncExitStack() as claims:
+            for session_id in going:
+                with _noting(report, session_id):
+                    claim = _claimed_if_free(parts, session_id)
+                    if await claims.enter_async_context(claim) is Holder.FREE:
+                        free.append(session_id)
+            if free:
+                with _noting(report, *free):
+                    await _settle_claimed(parts, free, report)
 
 
 async def _settle_claimed(parts: Parts, claimed: list[SessionId], report: _Report) -> None:
