@@ -62,10 +62,11 @@ def pytest_runtest_makereport(
         from spinney_testing._promises import SUITE_VERSION, promise_of
 
         promise = promise_of(item.function)
-        if report.failed and promise.is_new and not item.config.getoption("--spinney-strict"):
+        deviates = hasattr(item.function, "__deviation__")
+        strict = deviates or item.config.getoption("--spinney-strict")
+        if report.failed and promise.is_new and not strict:
             report.outcome = "skipped"
             report.wasxfail = f"new in version {SUITE_VERSION} of the suites"
-        deviates = hasattr(item.function, "__deviation__")
         outcome, why = outcome_of(report, is_new=promise.is_new, deviates=deviates)
         if outcome is not None:
             subject = item.funcargs.get(suite.subject)

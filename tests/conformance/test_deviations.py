@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,20 +30,6 @@ class TestChatty(LifecyclePluginConformance):
         return Chatty()
     {deviation}
 """
-
-
-@pytest.fixture
-def promises(pytester: pytest.Pytester) -> Any:
-    """Run a test module; return the outcomes of its promises, and the exit code."""
-
-    def run(source: str, *options: str) -> tuple[dict[str, dict[str, Any]], int]:
-        pytester.makepyfile(source)
-        plain = ("-p", "no:hypothesispytest")  # which takes longer than the test
-        ran = pytester.runpytest_inprocess(*plain, "--spinney-report", "report.json", *options)
-        (subject,) = json.loads(Path("report.json").read_text())
-        return {row["promise"]: row for row in subject["promises"]}, ran.ret
-
-    return run
 
 
 def test_a_promise_that_is_not_kept_is_named_in_the_report(promises: Any) -> None:
@@ -109,6 +93,14 @@ def test_a_new_promise_that_is_broken_fails_where_that_is_asked_for(
 ) -> None:
     renewed("1.7")
     found, code = promises(BROKEN.format(answer="'words'", deviation=""), "--spinney-strict")
+    assert found["hooks return nothing"]["outcome"] == "broken"
+    assert code == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_deviation_from_a_new_promise_that_is_kept_fails(promises: Any, renewed: Any) -> None:
+    renewed("1.7")
+    known = f"{VETO} = deviation('It talks to a bot.')"
+    found, code = promises(BROKEN.format(answer="None", deviation=known))
     assert found["hooks return nothing"]["outcome"] == "broken"
     assert code == pytest.ExitCode.TESTS_FAILED
 
