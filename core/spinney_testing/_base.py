@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from spinney.providers import ProviderSpec, Role
+from spinney_testing._loops import PlainLoop
 from spinney_testing._opening import Opening as Opening
 from spinney_testing._promises import Deviation, expected_failure, promise_of
 from spinney_testing._report import DOES_NOT_APPLY
@@ -29,6 +30,8 @@ class Conformance:
     """Name of the suite, for the report."""
     subject: ClassVar[str] = ""
     """The one fixture that a subclass must define: what is tested."""
+    runs_plainly: ClassVar[bool] = True
+    """Whether call-backs inherit no context on asyncio: see :class:`PlainLoop`."""
     _standard: ClassVar[bool] = True
 
     def __init_subclass__(
@@ -61,9 +64,10 @@ class Conformance:
         _apply_deviations(cls)
 
     @pytest.fixture(params=["asyncio", "trio"])
-    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+    def anyio_backend(self, request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
         """Run each test on both backends."""
-        return str(request.param)
+        plainly = request.param == "asyncio" and self.runs_plainly
+        return request.param, {"loop_factory": PlainLoop} if plainly else {}
 
 
 def _is_standard(cls: type) -> bool:

@@ -52,10 +52,10 @@ class FaultConformance(ProviderConformance, suite="provider"):
 
     @pytest.fixture
     def laboratory(
-        self, opening: Opening, anyio_backend: str, spinney_fork_server: ForkServer
+        self, opening: Opening, anyio_backend_name: str, spinney_fork_server: ForkServer
     ) -> LaboratoryArguments:
         """Return what every kind of fault is told."""
-        backend: Backend = "trio" if anyio_backend == "trio" else "asyncio"
+        backend: Backend = "trio" if anyio_backend_name == "trio" else "asyncio"
         return {"opening": opening, "backend": backend, "server": spinney_fork_server}
 
     @pytest.mark.faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -51,6 +52,7 @@ async def elsewhere(
     """Run the asynchronous generator function ``steps(*args)`` in another process.
 
     Both must be picklable: defined in a module that can be imported. What it yields must be JSON.
+    The process is one that ``asyncio.run`` starts, whatever this one runs on.
     """
     try:
         job = base64.b64encode(pickle.dumps((steps, args)))
@@ -85,4 +87,4 @@ async def _follow(job: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(_follow, sys.argv[1])
+    asyncio.run(_follow(sys.argv[1]))

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from spinney.providers import Capability
 
-SUITE_VERSION = "1.0"
+SUITE_VERSION = "1.1"
 """Version of the suites, ``MAJOR.MINOR``. A promise that came with the present minor version warns
 where it is broken; from the next one on it fails."""
 

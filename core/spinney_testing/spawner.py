@@ -7,6 +7,7 @@ from spinney_testing._terminal.ending import EndingConformance
 from spinney_testing._terminal.input import InputConformance
 from spinney_testing._terminal.leftovers import LeftoversConformance
 from spinney_testing._terminal.output import OutputConformance
+from spinney_testing._terminal.programs import ProgramConformance
 from spinney_testing._terminal.recalling import RecallingConformance
 from spinney_testing._terminal.starting import StartingConformance
 from spinney_testing._terminal.sweeping import SweepingConformance
@@ -21,6 +22,7 @@ class SpawnerConformance(
     AdoptingConformance,
     RecallingConformance,
     LeftoversConformance,
+    ProgramConformance,
     suite="terminal",
 ):
     """Tests of a terminal provider. Define the fixture ``provider``.

@@ -30,6 +30,7 @@ class StatusConformance(ProviderConformance, suite="status"):
     """
 
     role = Role.STATUS
+    runs_plainly = False  # the terminal that a manager uses by default never ends so
 
     @pytest.fixture
     async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:

@@ -37,12 +37,12 @@ def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) ->
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     (subject,) = json.loads((tmp_path / "report.json").read_text())
     assert (subject["provider"], subject["suite"]) == ("lifecycle:log", "lifecycle")
-    assert subject["version"] == "1.0"
+    assert subject["version"] == "1.1"
     outcomes = {row["promise"]: row["outcome"] for row in subject["promises"]}
     assert outcomes[HOOKS] == "kept"
     text = (tmp_path / "reports" / "report.txt").read_text()
     assert f"kept           {HOOKS}\n" in text
-    assert f"lifecycle:log ({subject['distribution']}), suite lifecycle 1.0: " in done.stdout
+    assert f"lifecycle:log ({subject['distribution']}), suite lifecycle 1.1: " in done.stdout
 
 
 def test_each_role_has_its_suite(run_here: Callable[..., pytest.RunResult]) -> None:

@@ -62,7 +62,7 @@ async def spawning(spawner: TerminalSpawner, workspace: Path) -> AsyncIterator[S
     try:
         yield spawn
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.fail_after(PATIENCE, shield=True):
             for terminal in spawn.terminals:
                 await terminal.terminate(0)
 

@@ -1,0 +1,124 @@
+"""The suites run on asyncio as in a program that ``asyncio.run`` starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from spinney_testing._loops import PlainLoop
+from spinney_testing.recovery import RecoveryConformance
+from spinney_testing.spawner import SpawnerConformance
+from spinney_testing.status import StatusConformance
+from spinney_testing.store import StoreConformance
+from spinney_testing.workspace import WorkspaceConformance
+
+pytest_plugins = ["pytester"]
+
+CALLING = """
+import asyncio
+import anyio
+import pytest
+import spinney
+from spinney_testing.lifecycle import LifecyclePluginConformance
+
+class Calling:
+    @spinney.hookimpl
+    async def spinney_session_created(self, event):
+        asyncio.get_running_loop().call_soon(anyio.current_time)
+        await anyio.sleep(0)
+
+class TestCalling(LifecyclePluginConformance):
+    @pytest.fixture
+    def plugin(self):
+        return Calling()
+"""
+
+Loop = asyncio.AbstractEventLoop
+CallBack = Callable[..., None]
+
+
+def after_a_future(loop: Loop, call_back: CallBack, _: socket.socket) -> None:
+    future = loop.create_future()
+    future.add_done_callback(call_back)
+    future.set_result(None)
+
+
+def after_a_task(loop: Loop, call_back: CallBack, _: socket.socket) -> None:
+    loop.create_task(asyncio.sleep(0)).add_done_callback(call_back)
+
+
+def after_a_signal(loop: Loop, call_back: CallBack, _: socket.socket) -> None:
+    loop.add_signal_handler(signal.SIGUSR1, call_back)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+SCHEDULES: dict[str, Callable[[Loop, CallBack, socket.socket], object]] = {
+    "call_soon": lambda loop, call_back, _: loop.call_soon(call_back),
+    "call_soon_threadsafe": lambda loop, call_back, _: loop.call_soon_threadsafe(call_back),
+    "call_later": lambda loop, call_back, _: loop.call_later(0, call_back),
+    "call_at": lambda loop, call_back, _: loop.call_at(loop.time(), call_back),
+    "add_reader": lambda loop, call_back, ours: loop.add_reader(ours, call_back),
+    "add_writer": lambda loop, call_back, ours: loop.add_writer(ours, call_back),
+    "add_signal_handler": after_a_signal,
+    "Future.add_done_callback": after_a_future,
+    "Task.add_done_callback": after_a_task,
+}
+
+
+@pytest.fixture
+def ours() -> Iterator[socket.socket]:
+    """A socket that is readable and writable."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(b"x")
+        yield ours
+
+
+@pytest.mark.parametrize("way", SCHEDULES)
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"loop_factory": PlainLoop})], ids=["asyncio"]
+)
+@pytest.mark.anyio
+async def test_in_no_call_back_anyio_finds_its_library(way: str, ours: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    called = loop.create_future()
+
+    def call_back(*_: object) -> None:
+        loop.remove_reader(ours)
+        loop.remove_writer(ours)
+        try:
+            called.set_result(anyio.current_time())
+        except BaseException as error:
+            called.set_exception(error)
+
+    SCHEDULES[way](loop, call_back, ours)
+    try:
+        with pytest.raises(RuntimeError, match=r"(?i)not currently running|unknown async library"):
+            await called
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_a_provider_whose_call_back_calls_anyio_is_found(promises: Any) -> None:
+    found, code = promises(CALLING, "-k", "hooks_return_nothing and asyncio")
+    assert found["hooks return nothing"]["outcome"] == "broken"
+    assert code == pytest.ExitCode.TESTS_FAILED
+
+
+def test_every_suite_does_but_those_in_which_the_built_in_terminals_would_never_end() -> None:
+    suites = (
+        StoreConformance,
+        WorkspaceConformance,
+        RecoveryConformance,
+        SpawnerConformance,
+        StatusConformance,
+    )
+    plainly = [suite for suite in suites if suite.runs_plainly]
+    assert plainly == [StoreConformance, WorkspaceConformance, RecoveryConformance]

@@ -1,0 +1,66 @@
+"""A session seen to its end: ``python plain.py WORKSPACE TERMINAL LIBRARY``.
+
+The event loop is started by the library itself, ``asyncio`` or ``trio``, not by anyio. Says how the
+session ended and what it wrote; or, as soon as a call-back of the loop raises, with what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+import trio
+
+from spinney import ManagerConfig, SessionManager
+from spinney.ports import Chunk
+
+PATIENCE = 60
+# It waits for input, so that its end is never known already when the terminal is opened.
+COMMAND = ["sh", "-c", "stty -echo; echo hi; read -r _; exit 3"]
+
+
+async def story(workspace: Path, provider: str) -> None:
+    config = ManagerConfig(workspace=workspace, terminal=provider)
+    with anyio.fail_after(PATIENCE):
+        async with SessionManager(config) as manager:
+            session = await manager.create_session(command=COMMAND)
+            terminal = manager.terminal(session.id)
+            async with terminal.attach() as view:
+                output, parts = view.snapshot, aiter(view)
+                while b"hi" not in output:
+                    part = await anext(parts)
+                    output += part.data if isinstance(part, Chunk) else b""
+            await terminal.write(b"\n")
+            ended = await manager.wait_ended(session.id)
+            await terminal.drained()
+            async with terminal.attach() as view:
+                output = view.snapshot
+            assert ended.details.exit is not None
+            say(status=ended.status, code=ended.details.exit.code, output=output.decode())
+
+
+async def on_asyncio(workspace: Path, provider: str) -> None:
+    asyncio.get_running_loop().set_exception_handler(give_up)
+    await story(workspace, provider)
+
+
+def give_up(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> NoReturn:
+    say(raised=repr(context.get("exception", context["message"])))
+    os._exit(1)
+
+
+def say(**what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    _, where, called, library = sys.argv
+    if library == "trio":
+        trio.run(story, Path(where), called)
+    else:
+        asyncio.run(on_asyncio(Path(where), called))
