@@ -31,7 +31,7 @@ class Conformance:
     subject: ClassVar[str] = ""
     """The one fixture that a subclass must define: what is tested."""
     runs_plainly: ClassVar[bool] = True
-    """Whether call-backs inherit no context on asyncio: see :class:`PlainLoop`."""
+    """Whether callbacks inherit no context on asyncio: see :class:`PlainLoop`."""
     _standard: ClassVar[bool] = True
 
     def __init_subclass__(

@@ -102,7 +102,7 @@ class Readiness:
         self._tasks.start_soon(self._follow, fd, callback, scope)
 
     def unwatch(self, fd: int) -> None:
-        """Stop watching ``fd``; no call-back follows. Not an error if it is not watched."""
+        """Stop watching ``fd``; no callback follows. Not an error if it is not watched."""
         if self._loop is not None:
             self._loop.remove_reader(fd)
         elif scope := self._scopes.pop(fd, None):

@@ -1,7 +1,7 @@
 """A session seen to its end: ``python plain.py WORKSPACE TERMINAL LIBRARY``.
 
 The event loop is started by the library itself, ``asyncio`` or ``trio``, not by anyio. Says how the
-session ended and what it wrote; or, as soon as a call-back of the loop raises, with what.
+session ended and what it wrote; or, as soon as a callback of the loop raises, with what.
 """
 
 from __future__ import annotations

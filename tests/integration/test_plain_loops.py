@@ -17,14 +17,14 @@ from spinney import ManagerConfig, SessionManager, SessionStatus
 SCRIPT = Path(__file__).with_name("plain.py")
 
 
-class CallBackRaisedError(Exception):
-    """A call-back of the event loop raised, so what waits for it waits for ever."""
+class CallbackRaisedError(Exception):
+    """A callback of the event loop raised, so what waits for it waits for ever."""
 
 
 in_no_task = pytest.mark.xfail(
-    raises=CallBackRaisedError,
+    raises=CallbackRaisedError,
     strict=True,
-    reason="the built-in terminals call anyio in call-backs, where no task runs",
+    reason="the built-in terminals call anyio in callbacks, where no task runs",
 )
 
 
@@ -39,7 +39,7 @@ def told(
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         told: dict[str, Any] = json.loads(done.stdout)
         if raised := told.get("raised"):
-            raise CallBackRaisedError(raised)
+            raise CallbackRaisedError(raised)
         return told
 
     async def settle() -> None:

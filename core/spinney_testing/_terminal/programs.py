@@ -19,8 +19,8 @@ from spinney_testing._terminal.shells import Spawn, output_of, shown
 class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
     """The part of the terminal's suite that is about the program it runs in.
 
-    Another process shows it, which ends as soon as a call-back raises: whatever waits for that
-    call-back would wait for ever, closing the provider included.
+    Another process shows it, which ends as soon as a callback raises: whatever waits for that
+    callback would wait for ever, closing the provider included.
     """
 
     @promise(since="1.1")
