@@ -1,6 +1,9 @@
 """What every test has: both anyio backends, logging and signals as a fresh process has them.
 
 It also decides which tests run in the gate, and what they may cost there: docs/howto/contribute.md.
+
+``HYPOTHESIS_PROFILE=nightly`` tries other, and more, examples each time; by default every run tries
+the same ones, so that it fails only if something has changed.
 """
 
 from __future__ import annotations
@@ -17,6 +20,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # not installed where packages and documents are tested
+    pass
+else:
+    # Neither a deadline nor the time that making examples takes: both measure the machine.
+    _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("gate", _UNHURRIED, derandomize=True)
+    settings.register_profile(
+        "nightly", _UNHURRIED, derandomize=False, max_examples=300, print_blob=True
+    )
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 CORE, FAULTS = (Path(__file__).parent / room for room in ("core", "faults"))
 UNIT = 0.0115

@@ -24,7 +24,7 @@ def _git_accepts(name: str) -> bool:
     return said.returncode == 0 and said.stdout.decode() == f"{name}\n"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_NAMES)
 @example("@")
 @example("a/@")

@@ -68,7 +68,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_anything_anywhere_in_the_file_is_read_or_called_damaged(example, data) -> None:
     tree = json.loads(example)

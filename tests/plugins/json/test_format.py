@@ -226,7 +226,7 @@ def typed(tree: Any) -> Any:
 
 
 @pytest.mark.requirement("R1.9")
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     metadata=st.dictionaries(text, json_values, max_size=4),
     unknown=st.dictionaries(text, json_values, max_size=4),

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spinney_keeper.keeper.ring import HEADER, SPARE, MappedRing, WrittenRing
@@ -53,7 +53,6 @@ class Feed:
                 piece -= self._ring.read_from(self._reading, SPARE)
 
 
-@settings(deadline=None)
 @given(scrollback=CAPACITIES, pieces=PIECES)
 def test_a_host_sees_the_newest_bytes(scrollback, pieces):
     with rings(scrollback) as (written, mapped, feed):
@@ -66,7 +65,6 @@ def test_a_host_sees_the_newest_bytes(scrollback, pieces):
         assert written.end == sum(pieces)
 
 
-@settings(deadline=None)
 @given(data=st.data(), scrollback=CAPACITIES, pieces=PIECES)
 def test_any_part_of_it_can_be_read_and_searched(data, scrollback, pieces):
     with rings(scrollback) as (written, mapped, feed):
@@ -82,7 +80,6 @@ def test_any_part_of_it_can_be_read_and_searched(data, scrollback, pieces):
             mapped.detach()
 
 
-@settings(deadline=None)
 @given(scrollback=CAPACITIES, before=st.integers(0, 200_000), reach=st.integers(0, 4096))
 def test_what_may_be_overwritten_just_now_is_not_taken_for_whole(scrollback, before, reach):
     # As while the keeper is in readv(2), or was killed there.

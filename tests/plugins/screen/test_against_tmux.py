@@ -71,8 +71,7 @@ def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes):
 @settings(
     max_examples=int(os.environ.get("SPINNEY_EXAMPLES", "60")),
     derandomize="SPINNEY_EXAMPLES" not in os.environ,  # where tmux differs is not for CI to find
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(COMPARABLE)
 def test_any_output_is_shown_as_tmux_shows_it(panes: Panes, data: bytes):

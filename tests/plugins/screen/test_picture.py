@@ -84,7 +84,7 @@ def test_of_what_comes_too_fast_the_modes_are_kept_and_a_new_screen_is_right():
     assert written.shown() == written.should_be()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(OUTPUT, min_size=1, max_size=4), st.integers(1, 4000))
 def test_any_output_is_shown_however_often_it_was_looked_at(pieces, at_once):
     written = Written()
