@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 import structlog
+from anyio import CancelScope, sleep_forever
 from structlog.testing import LogCapture
 
 from spinney import _ledger, _loading, _markers, _ownership, _running
@@ -68,6 +70,27 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait a hundredth of a second where a second would pass."""
     for module in (_ledger, _markers, _running):
         monkeypatch.setattr(module, "COALESCE", 0.01)
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], Callable[[], Any]]:
+    """Return what gives, for a module, a step that hangs: its time, and no other's, is up then."""
+
+    def of(module: ModuleType) -> Callable[[], Any]:
+        scopes: list[CancelScope] = []
+
+        def without_clock(_: float) -> CancelScope:
+            scopes.append(CancelScope())
+            return scopes[-1]
+
+        async def hang() -> None:
+            scopes[-1].cancel()
+            await sleep_forever()
+
+        monkeypatch.setattr(module, "move_on_after", without_clock)
+        return hang
+
+    return of
 
 
 @pytest.fixture

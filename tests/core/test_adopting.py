@@ -14,9 +14,10 @@ from spinney.errors import SessionNotRunningError, TerminalError
 from spinney.events import ProcessExited, SessionsRestored, SessionStatusChanged, SessionWaiting
 from spinney.model import ExitStatus, Session, Source
 from spinney.ports import Conclusion, Holder
+from waiting import until
 
 from .managers import Witness, manager
-from .world import World, until
+from .world import World
 
 Opens = Callable[..., AbstractAsyncContextManager[SessionManager]]
 

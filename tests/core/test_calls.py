@@ -6,6 +6,7 @@ import pytest
 from anyio import Event, create_task_group, fail_after
 
 from spinney.errors import ManagerClosedError
+from waiting import PATIENCE
 
 from .managers import manager
 from .world import World
@@ -30,7 +31,7 @@ async def test_a_creation_under_way_is_undone_when_the_manager_closes(
             errors.append(error)
 
     world.meanwhile[step] = [hold]
-    with fail_after(10):
+    with fail_after(PATIENCE):
         async with create_task_group() as tasks, manager(world) as opened:
             tasks.start_soon(create)
             await reached.wait()

@@ -608,11 +608,10 @@ async def test_what_cannot_be_undone_is_said_and_its_place_stays_reserved(
 
 
 async def test_an_undo_that_hangs_is_given_up_and_said(
-    world: World, witness: Witness, monkeypatch: pytest.MonkeyPatch
+    world: World, witness: Witness, hanging: Any
 ) -> None:
-    monkeypatch.setattr(_undo, "_PATIENCE", 0.01)
     async with manager(world, witness) as m:
-        world.meanwhile["discard"] = [sleep_forever]
+        world.meanwhile["discard"] = [hanging(_undo)]
         world.faults["spawn"] = [CommandNotFoundError(["agent"], "no such file")]
         with pytest.raises(CommandNotFoundError):
             await m.create_session("one")

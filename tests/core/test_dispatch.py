@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from anyio import CancelScope, create_task_group, fail_after, sleep_forever
 from anyio import Event as Signal
-from anyio import create_task_group, fail_after, move_on_after, sleep_forever
 
 from spinney import hookimpl
 from spinney._dispatch import Hooks
@@ -159,8 +159,13 @@ async def test_a_time_out_of_the_hooks_own_is_told_as_what_it_is(
 
 async def test_a_hook_whose_caller_is_cancelled_does_not_go_on(logged: list[Any]) -> None:
     calls = Calls()
-    with move_on_after(0.01) as scope:
-        await hooks(bad=sleep_forever, last=calls.by("last")).session_created(CREATED)
+
+    async def waits() -> None:
+        scope.cancel()
+        await sleep_forever()
+
+    with CancelScope() as scope:
+        await hooks(bad=waits, last=calls.by("last")).session_created(CREATED)
     assert scope.cancelled_caught
     assert calls == []
     assert logged == []

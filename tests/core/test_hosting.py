@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-from anyio import Event, create_task_group, move_on_after, sleep_forever
+from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from spinney import Capability, Options, ProviderContext, ProviderSpec, Role, hookimpl
@@ -27,6 +27,9 @@ from .managers import configuration
 
 class Shelf:
     """A plugin whose providers are scripted; it keeps what happened to them."""
+
+    stuck: CancelScope
+    """Cancelled when the opening of ``stuck`` has begun."""
 
     def __init__(self) -> None:
         self.happened: list[str] = []
@@ -96,6 +99,7 @@ class Shelf:
     @asynccontextmanager
     async def _stuck(self, _: Any, __: ProviderContext) -> AsyncIterator[str]:
         self.happened.append("stuck")
+        self.stuck.cancel()
         await sleep_forever()
         yield ""
 
@@ -235,10 +239,10 @@ async def test_what_a_provider_says_itself_when_opening_reaches_the_user(shelf: 
 async def test_a_user_cancelled_while_a_provider_opens_leaves_nothing_open(shelf: Shelf) -> None:
     async with opened(shelf, store="stuck") as providers:
         for times in (1, 2):
-            with move_on_after(0.01) as scope:
+            with CancelScope() as shelf.stuck:
                 async with providers.use(Role.STORE):
                     pass
-            assert scope.cancelled_caught
+            assert shelf.stuck.cancelled_caught
             assert shelf.happened == ["stuck"] * times
 
 
@@ -274,8 +278,9 @@ async def test_a_failure_in_the_background_ends_its_users_and_nobody_else(
 
 async def test_an_own_cancellation_of_a_user_is_not_taken_for_a_failure(shelf: Shelf) -> None:
     async with opened(shelf) as providers:
-        with move_on_after(0.01) as scope:
+        with CancelScope() as scope:
             async with providers.use(Role.STORE):
+                scope.cancel()
                 await sleep_forever()
         assert scope.cancelled_caught
 

@@ -27,9 +27,10 @@ from spinney.errors import (
 )
 from spinney.model import Changes, Integrity, Session, SessionStatus, Snapshot
 from spinney.providers import Role
+from waiting import until
 
 from .managers import FakePlugin, configuration
-from .world import World, a_reservation, a_session, until
+from .world import World, a_reservation, a_session
 
 Fault = StoreError("disk full")
 

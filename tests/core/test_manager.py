@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anyio import create_task_group, sleep_forever
+from anyio import create_task_group
 
 from spinney import (
     Holder,
@@ -32,9 +32,10 @@ from spinney.events import SessionChangedElsewhere, SessionStatusChanged
 from spinney.model import now
 from spinney.ports import MarkerState
 from spinney.providers import Capability, Role
+from waiting import until
 
 from .managers import FakePlugin, Witness, configuration, manager
-from .world import World, a_session, as_running, until
+from .world import World, a_session, as_running
 
 
 @pytest.fixture
@@ -361,12 +362,11 @@ async def test_what_cannot_be_stored_when_closing_is_logged(
 
 
 async def test_a_step_of_closing_that_hangs_is_given_up(
-    world: World, logged: list[Any], monkeypatch: pytest.MonkeyPatch
+    world: World, logged: list[Any], hanging: Any
 ) -> None:
-    monkeypatch.setattr(lifespan, "_PATIENCE", 0.05)
     async with manager(world, terminate_grace=0) as m:
         await m.create_session("one")
-        world.meanwhile["terminate"] = [sleep_forever]
+        world.meanwhile["terminate"] = [hanging(lifespan)]
     assert {"event": "closing_step_abandoned", "log_level": "error"}.items() <= logged[0].items()
     assert world.claims == {}
 

@@ -9,9 +9,10 @@ import pytest
 from spinney import Session, SessionStatus
 from spinney.errors import StoreError
 from spinney.ports import MarkerState
+from waiting import until
 
 from .managers import manager
-from .world import World, a_session, until
+from .world import World, a_session
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 from spinney import Capability, SessionManager
 from spinney.errors import RemovalBlockedError, SessionNotRunningError, TerminalError
 from spinney.model import Reservation, Session, Snapshot
+from waiting import until
 
 from .managers import FakePlugin, manager
-from .world import World, until
+from .world import World
 
 Opens = Callable[..., AbstractAsyncContextManager[SessionManager]]
 ABILITIES = [Capability.WATCH, Capability.ADOPT, Capability.RECALL]

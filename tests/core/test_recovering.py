@@ -13,9 +13,10 @@ from spinney.errors import CorruptStoreError, StoreError, WorkspaceError
 from spinney.events import SessionsRecovered, SessionsRestored, StoreCorrupted
 from spinney.model import Details, Integrity
 from spinney.ports import Marker, MarkerState
+from waiting import until
 
 from .managers import Witness, manager
-from .world import World, a_reservation, a_session, until
+from .world import World, a_reservation, a_session
 
 LIVE, CREATING = MarkerState.LIVE, MarkerState.CREATING
 REMOVING, RELEASED = MarkerState.REMOVING, MarkerState.RELEASED

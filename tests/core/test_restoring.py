@@ -18,10 +18,11 @@ from spinney.errors import (
 from spinney.events import SessionsRestored
 from spinney.model import ExitStatus, Integrity
 from spinney.ports import Marker, MarkerState, Presence, SweepReport
+from waiting import until
 
 from .fakes import FakeSpawner
 from .managers import Witness, manager
-from .world import World, a_reservation, a_session, as_running, until
+from .world import World, a_reservation, a_session, as_running
 
 
 @pytest.fixture

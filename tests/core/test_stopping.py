@@ -19,9 +19,10 @@ from spinney.errors import (
 from spinney.events import ProcessExited, SessionStatusChanged
 from spinney.model import ExitStatus, now
 from spinney.providers import Role
+from waiting import until
 
 from .managers import Witness, manager
-from .world import World, a_session, as_running, until
+from .world import World, a_session, as_running
 
 
 @pytest.mark.requirement("R1.3")

@@ -18,10 +18,11 @@ from spinney.events import (
 )
 from spinney.model import Source
 from spinney.ports import Conclusion, Stuck
+from waiting import until
 
 from .fakes import FakeWatch
 from .managers import Witness, manager
-from .world import World, until
+from .world import World
 
 ASKS = Conclusion(SessionStatus.WAITING, Source.SCREEN, 0.5, "Continue?")
 WORKS = Conclusion(SessionStatus.ACTIVE, Source.PROCESS, 0.8)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from anyio import Event, fail_after, sleep
+from anyio import Event
 from anyio.lowlevel import checkpoint
 
 from spinney.errors import CorruptStoreError
@@ -181,10 +181,3 @@ def a_reservation(session: Session, *, creates_branch: bool = True) -> Reservati
         base_oid="0" * 40,
         created_at=session.created_at,
     )
-
-
-async def until(predicate: Callable[[], object]) -> None:
-    """Wait for what nobody tells of."""
-    with fail_after(10):
-        while not predicate():  # noqa: ASYNC110 - it has no event
-            await sleep(0.001)
