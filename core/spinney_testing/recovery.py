@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import anyio
 import pytest
 
-from spinney.model import Session
+from spinney.model import Session, now
 from spinney.ports import Marker, MarkerState, SessionRecovery
 from spinney.providers import Capability
 from spinney_testing._base import Opening
@@ -108,10 +109,11 @@ class RecoveryConformance(RecoveryFaultConformance, suite="recovery"):
     async def test_sessions_come_back_in_the_order_of_their_creation(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
-        first = a_session()
+        # Their ids are in the order in which they are remembered: neither passes for the other.
+        ids, latest = sorted(str(uuid4()) for _ in range(4)), now()
         sessions = [
-            add_worktree(a_session(created_at=first.created_at - timedelta(days=day)))
-            for day in (1, 3, 0, 2)
+            add_worktree(a_session(id=session_id, created_at=latest - timedelta(days=day)))
+            for session_id, day in zip(ids, (1, 3, 0, 2), strict=True)
         ]
         for session in sessions:
             await recovery.remember(session, MarkerState.LIVE)

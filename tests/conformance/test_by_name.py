@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import TO_RUN
+
 pytest_plugins = ["pytester"]
 
 PLAIN = ("-q", "-p", "no:hypothesispytest")  # which takes longer than these tests
@@ -20,7 +22,7 @@ def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     # In the directory that all runs share, this one would clear up after those before it.
     own = f"--basetemp={tmp_path / 'own'}"
     command = [sys.executable, "-m", "pytest", *PLAIN, own, "--pyargs", "spinney_testing", *options]
-    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TO_RUN)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
+from waiting import TO_RUN
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     path
@@ -58,7 +60,7 @@ def _console(example: Example) -> str | None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=TO_RUN,
     )
     if ran.returncode:
         return f"{script}exit code {ran.returncode}\n{ran.stdout}"

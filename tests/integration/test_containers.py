@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import TO_RUN
+
 UNSHARE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 
 HOST = """
@@ -45,7 +47,7 @@ def namespaces() -> None:
 
 def in_container(*command: str) -> str:
     done = subprocess.run(
-        [*UNSHARE, *command], capture_output=True, text=True, timeout=60, check=True
+        [*UNSHARE, *command], capture_output=True, text=True, timeout=TO_RUN, check=True
     )
     return done.stdout
 
@@ -72,7 +74,9 @@ def test_what_ran_when_the_container_stopped_is_idle_and_resumes(
     leaves = leaves[: leaves.index("    STOP")]
     end = "    os._exit(9)" if abruptly else "    print(living)"
     in_namespace = [*UNSHARE, sys.executable, "-c", f"{leaves}{end}\n\nanyio.run(main)"]
-    subprocess.run([*in_namespace, str(workspace)], timeout=60, capture_output=True, check=False)
+    subprocess.run(
+        [*in_namespace, str(workspace)], timeout=TO_RUN, capture_output=True, check=False
+    )
     again = """
 import sys
 from pathlib import Path

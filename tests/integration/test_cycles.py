@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("cycling.py")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.timeout(60 + 2 * CYCLES)
+@pytest.mark.timeout(300 + 5 * CYCLES)
 @pytest.mark.requirement("R7.2")
 @pytest.mark.requirement("R7.3")
 def test_no_byte_is_lost_and_nothing_is_left_of_sessions_that_come_and_go(

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from waiting import TO_RUN
+
 SCRIPT = Path(__file__).with_name("limited.py")
 NAME = ".claude-container-sessions.json"
 REFUSED = {"STORE_FAILED", "GIT_FILE", "COMMIT_OUTCOME_UNKNOWN"}
@@ -41,7 +43,7 @@ def broken(found: str, start_host: Callable[..., Any], workspace: Path) -> Path:
 
 def run(*command: object) -> list[str]:
     words = [*map(str, command)]
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=TO_RUN, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from spinney import ManagerConfig, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError
 from spinney.model import SessionId
 from spinney.ports import Holder
+from waiting import until
 
 COUNTS = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done")
 
@@ -27,14 +27,13 @@ async def config(workspace: Path) -> AsyncIterator[ManagerConfig]:
 
 
 async def until_run_by(manager: SessionManager, session_id: SessionId) -> None:
-    with anyio.fail_after(30):
-        while True:
-            try:
-                manager.terminal(session_id)
-            except SessionNotRunningError:
-                await anyio.sleep(0.01)
-            else:
-                return
+    def runs() -> bool:
+        try:
+            return manager.terminal(session_id) is not None
+        except SessionNotRunningError:
+            return False
+
+    await until(runs)
 
 
 async def test_a_second_host_shows_the_session_while_the_first_runs_it(config):

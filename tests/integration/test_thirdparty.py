@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from waiting import TO_RUN
+
 STRANGERS = Path(__file__).parent.parent / "thirdparty"
 STATE_FILE = ".claude-container-sessions.json"
 
@@ -73,7 +75,7 @@ def run(
             text=True,
             env=env,
             cwd=tmp_path,
-            timeout=100,
+            timeout=TO_RUN,
         )
 
     return run

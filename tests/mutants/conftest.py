@@ -45,7 +45,7 @@ def run(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess
             text=True,
             env=env,
             cwd=tmp_path,
-            timeout=200,
+            timeout=600,  # damaging every bit of a file takes a slow machine minutes
         )
 
     return run

@@ -15,6 +15,8 @@ from spinney_mutants.tables import PROVIDERS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.timeout(660)  # more than the fixture run allows for a run of pytest
+
 CASES: dict[str, tuple[str, str]] = {
     **{f"{m.role}:{m.name}": (m.promise, m.case) for m in PROVIDERS},
     **{f"lifecycle:{plugin.name}": (plugin.promise, "") for plugin in LIFECYCLE},

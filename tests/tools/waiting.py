@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from random import Random
 from typing import TypeVar
 
 import anyio
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds after which something that should come about is taken never to do so."""
+TO_RUN = 240.0
+"""Seconds after which a command that a test runs is taken to hang; less than a test may take."""
 _PAUSE = 0.005
 
 
@@ -40,3 +43,8 @@ def wait_until(condition: Callable[[], T]) -> T:
             raise TimeoutError
         time.sleep(_PAUSE)
     return found
+
+
+def pass_time(chance: Random, longest: float) -> None:
+    """Let a random time pass, of ``longest`` seconds at most, until something is killed, say."""
+    time.sleep(chance.uniform(0, longest))

@@ -22,9 +22,12 @@ from spinney_testing._terminal.processes import Processes
 from spinney_testing._terminal.shells import Spawn, output_of, shown, spawning
 
 MANY = 20
-CHECKPOINTS, MOMENTS = 10, 200
-"""A spawn is cancelled at its first checkpoints, then a millisecond later each time, until it is
-done before: at so many moments at most."""
+CHECKPOINTS, MOMENTS = 10, 90
+"""A spawn is cancelled at its first checkpoints, then later and later, until it is done before: at
+so many moments at most."""
+FIRST, GROWTH = 0.001, 1.1
+"""Seconds after which it is cancelled once its checkpoints are past, and how they grow: moments lie
+close together at the beginning, and yet a spawn that takes a second is walked through in ten."""
 
 
 class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
@@ -127,4 +130,4 @@ async def come(moment: int) -> None:
     for _ in range(min(moment, CHECKPOINTS)):
         await anyio.lowlevel.checkpoint()
     if moment > CHECKPOINTS:
-        await anyio.sleep((moment - CHECKPOINTS) / 1000)
+        await anyio.sleep(FIRST * GROWTH ** (moment - CHECKPOINTS - 1))

@@ -124,7 +124,7 @@ class KeepsAThread(WrappedSpawner):
 class ForgetsWhenCancelled(WrappedSpawner):
     async def spawn(self, request: SpawnRequest) -> Terminal:
         terminal = await self.inner.spawn(request)
-        await anyio.sleep(0.02)
+        await anyio.sleep(1)
         return terminal
 
 

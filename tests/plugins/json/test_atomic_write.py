@@ -15,6 +15,7 @@ import pytest
 from spinney.errors import CommitOutcomeUnknownError, StoreError
 from spinney.model import Changes
 from spinney_json import _files
+from waiting import TO_RUN
 
 Fail = Callable[..., None]
 
@@ -149,7 +150,7 @@ def test_a_file_larger_than_permitted_leaves_the_previous_one(start_actor, state
     first = start_actor("add", "before")
     first.communicate()
     actor = start_actor("outgrow", ready=False)
-    shown, _ = actor.communicate(timeout=60)
+    shown, _ = actor.communicate(timeout=TO_RUN)
     assert shown == "StoreError STORE_FAILED\n"
     assert names(state) == ["before", "small"]
 

@@ -17,6 +17,7 @@ from spinney.errors import CorruptStoreError, StoreError
 from spinney.model import Changes, Integrity
 from spinney_json import _files, _state
 from spinney_json._document import EMPTY
+from waiting import TO_RUN
 
 pytestmark = pytest.mark.requirement("R5.2")
 
@@ -172,7 +173,7 @@ def test_what_is_large_takes_bounded_time_and_memory(workspace, state, write, co
 
     def examined(where: Path) -> tuple[str, float, int]:
         command = [sys.executable, str(script), str(where)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TO_RUN, check=True)
         what, _, seconds, peak = json.loads(done.stdout)
         return what, seconds, peak * MIB
 

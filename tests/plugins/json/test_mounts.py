@@ -17,6 +17,7 @@ from spinney_json import _files, _mounts
 from spinney_json._mounts import Mount, UnsharedLocksError, mount_of
 from spinney_json._places import Places
 from spinney_json.options import JsonOptions
+from waiting import TO_RUN
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts are told by proc(5)")
 
@@ -150,7 +151,7 @@ def test_a_real_network_mount_is_recognised(tmp_path, kind, locks, answer) -> No
     script = Path(__file__).with_name("fuse_mount.py")
     words = [sys.executable, str(script), kind, str(directory)]
     words += [str(tmp_path / "locks")] if locks else []
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=TO_RUN)
     if done.returncode and "permitted" in done.stderr:
         pytest.skip(f"cannot mount: {done.stderr}")
     assert (done.stdout, done.stderr) == (f"{answer}\n", "")

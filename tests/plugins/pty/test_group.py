@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spinney_pty import _group
+from waiting import TO_RUN
 
 HOST = """
 import sys
@@ -74,7 +75,7 @@ def is_gone(pid: str) -> bool:
 def test_what_left_the_session_and_cleared_its_environment_is_ended_too(
     host: list[str], delegated: Path
 ) -> None:
-    output = subprocess.run(host, capture_output=True, text=True, timeout=30, check=True).stdout
+    output = subprocess.run(host, capture_output=True, text=True, timeout=TO_RUN, check=True).stdout
     pid, path = output.split()
     assert f"/{delegated.name}/spinney-" in path
     assert is_gone(pid)
@@ -85,7 +86,7 @@ def test_without_delegation_there_are_no_groups(host: list[str], delegated: Path
     if os.geteuid():
         pytest.skip("only root may write where nothing was delegated")
     os.removexattr(delegated, "trusted.delegate")
-    output = subprocess.run(host, capture_output=True, text=True, timeout=30, check=True).stdout
+    output = subprocess.run(host, capture_output=True, text=True, timeout=TO_RUN, check=True).stdout
     pid, path = output.split()
     fd = os.pidfd_open(int(pid))
     signal.pidfd_send_signal(fd, signal.SIGKILL)
