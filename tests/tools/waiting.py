@@ -48,3 +48,14 @@ def wait_until(condition: Callable[[], T]) -> T:
 def pass_time(chance: Random, longest: float) -> None:
     """Let a random time pass, of ``longest`` seconds at most, until something is killed, say."""
     time.sleep(chance.uniform(0, longest))
+
+
+async def unchanged(look: Callable[[], object], seconds: float) -> None:
+    """Wait until what ``look()`` returns stays the same for so long."""
+
+    async def stays() -> bool:
+        before = look()
+        await anyio.sleep(seconds)
+        return look() == before
+
+    await until(stays)

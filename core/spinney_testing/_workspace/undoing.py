@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import anyio
@@ -18,8 +17,9 @@ from spinney_testing._workspace.opened import (
     session_of,
 )
 
-MOMENTS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
-"""When creations are cancelled, in parts of the time that one takes."""
+FIRST, GROWTH, MOMENTS = 0.002, 1.4, 30
+"""A creation is cancelled at once, then after so many seconds, then so many times later each time
+until it is done before: at so many moments at most."""
 
 
 class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
@@ -28,20 +28,16 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
     async def test_a_creation_cancelled_at_any_moment_leaves_nothing(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
-        started = time.monotonic()
-        await trees.discard(await created(trees, request("feature/one")))
-        duration = time.monotonic() - started
         before = view.branches()
-        for moment in MOMENTS:
+        for moment in (0.0, *(FIRST * GROWTH**number for number in range(MOMENTS))):
             plan = await trees.plan(request("feature/one"))
-            with anyio.move_on_after(moment * duration) as scope:
+            with anyio.move_on_after(moment) as scope:
                 await trees.create(plan)
-            if scope.cancelled_caught:
-                assert not Path(plan.path).exists(), moment
-                assert (view.worktrees(), view.branches()) == ({}, before), moment
-            else:
+            if not scope.cancelled_caught:
                 assert view.worktrees() == {plan.path: "feature/one"}, moment
-                await trees.discard(plan)
+                break
+            assert not Path(plan.path).exists(), moment
+            assert (view.worktrees(), view.branches()) == ({}, before), moment
 
     async def test_discarding_removes_what_was_created(
         self, trees: WorkspaceProvider, view: GitView

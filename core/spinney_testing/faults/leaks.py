@@ -26,7 +26,7 @@ from spinney_testing.faults._rlimits import descriptors_left, largest_file
 
 _WARMING = 20
 """Commits and faults after which a store has all that it needs for the rest of its life."""
-_LOOKS, _MOMENT = 100, 0.01
+_LOOKS, _MOMENT = 500, 0.01
 """How often it is looked whether a store has come to rest, and seconds between two looks."""
 _POOL = 8
 """Threads by which a store's pool may grow: their number depends on the clock."""

@@ -23,6 +23,8 @@ from spinney.providers import ProviderContext
 STATE_FILE = ".claude-container-sessions.json"
 A_MOMENT = 0.02
 """Seconds in which another process may come in between."""
+LONG = 60.0
+"""Seconds after which a process that was to be killed is dead, on any machine."""
 
 
 class Wrapped(WrappedStore):
@@ -50,7 +52,7 @@ class AcknowledgesFirst(Wrapped):
         changes = fn(before := await self.inner.load())
 
         async def write() -> None:
-            await anyio.sleep(A_MOMENT)
+            await anyio.sleep(LONG)
             await self.inner.transact(lambda _: changes)
 
         thread = threading.Thread(target=anyio.run, args=(write,), daemon=True)
@@ -62,7 +64,7 @@ class AcknowledgesFirst(Wrapped):
 class ReadsBeforeTheLock(Wrapped):
     async def transact(self, fn: Transaction) -> Committed:
         found = await self.inner.load()
-        await anyio.sleep(A_MOMENT)
+        await anyio.sleep(10 * A_MOMENT)
         return await self.inner.transact(lambda _: fn(found))
 
 
@@ -189,11 +191,11 @@ class ChecksTheTokenTooEarly(ReplacesWhateverIsThere):
             newest = await self.inner.load()
             return Committed(newest, newest.revision)
         except CorruptStoreError:
-            await anyio.sleep(0.5 * self._turn())
+            await anyio.sleep(2 * (1 + self._turn()))
             return await super().replace_corrupt(token, snapshot)
 
     def _turn(self) -> int:
-        """Return how many came before: each is late by then, and puts the one before aside."""
+        """Return how many came before: all have looked by then, and each puts one aside."""
         for number in count():
             with suppress(FileExistsError), (self.workspace / f".turn-{number}").open("x"):
                 return number

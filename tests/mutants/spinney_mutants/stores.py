@@ -42,7 +42,7 @@ STORES = (
     ),
     _mutant(
         "acknowledges-before-durable",
-        "A commit is acknowledged first, and written soon after.",
+        "A commit is acknowledged first, and written later.",
         "a commit survives the death of its process",
         wraps=wrapped.AcknowledgesFirst,
     ),

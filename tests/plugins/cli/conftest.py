@@ -20,10 +20,10 @@ from spinney.model import Session, SessionStatus, now
 from spinney_cli._app import run
 from spinney_keeper._spawner import open_spawner
 from spinney_keeper.options import KeeperOptions
+from waiting import PATIENCE
 
 Git = Callable[..., str]
 _COMMAND = (sys.executable, "-m", "spinney_cli")
-_PATIENCE = 30
 
 
 @pytest.fixture(autouse=True)
@@ -149,16 +149,16 @@ class Terminal:
         """Wait until the command ends and return its exit code."""
         while self._read():
             pass
-        return self._process.wait(_PATIENCE)
+        return self._process.wait(PATIENCE)
 
     def hang_up(self) -> int:
         """Let the terminal go away; wait until the command ends and return its exit code."""
         os.close(self._fd)
         self._fd = -1
-        return self._process.wait(_PATIENCE)
+        return self._process.wait(PATIENCE)
 
     def _read(self) -> bytes:
-        ready, _, _ = select.select([self._fd], [], [], _PATIENCE)
+        ready, _, _ = select.select([self._fd], [], [], PATIENCE)
         assert ready, f"nothing more is shown after {self.shown!r}"
         try:
             piece = os.read(self._fd, 65536)

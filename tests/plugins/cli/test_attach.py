@@ -26,6 +26,7 @@ from spinney.model import Details, ExitStatus, Session, SessionStatus, now
 from spinney.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
 from spinney_cli._attach import AttachOutcome, attach
 from spinney_cli._tty import NotATerminalError, window_size
+from waiting import PATIENCE
 
 KEY = b"\x1d"
 SESSION = Session(
@@ -196,7 +197,7 @@ async def attached(
 ) -> AsyncIterator[Attached]:
     """Attach; on leaving wait for the attachment to end, and see that all was given back."""
     under_way = Attached(outer, program, session)
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(under_way.run)
             await program.attached.wait()

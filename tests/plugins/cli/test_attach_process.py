@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 30
+from waiting import PATIENCE
+
 # a session leader's first terminal becomes its controlling terminal
 RUN = """
 import os, sys

@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from spinney import ManagerConfig, SessionManager
+from waiting import PATIENCE
 
 from .conftest import Outcome, Terminal
 
@@ -407,7 +408,7 @@ def test_tail_ends_when_nobody_reads_what_it_prints(repository: Path) -> None:
         assert tail.stdout.read(5) == b"ready"
         tail.stdout.close()
         assert tail.stderr.read() == b""
-        assert tail.wait(30) == 128 + signal.SIGPIPE
+        assert tail.wait(PATIENCE) == 128 + signal.SIGPIPE
 
 
 def test_tail_ends_by_a_signal_though_nobody_takes_what_it_prints(
@@ -420,7 +421,7 @@ def test_tail_ends_by_a_signal_though_nobody_takes_what_it_prints(
         assert tail.stdout is not None
         assert os.read(tail.stdout.fileno(), 5) == b"ready"
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(30) == 130
+        assert tail.wait(PATIENCE) == 130
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, "stopped"), (7, "error")])

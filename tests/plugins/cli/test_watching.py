@@ -12,6 +12,8 @@ from unittest.mock import ANY
 
 import pytest
 
+from waiting import TO_RUN
+
 from .conftest import Outcome, Terminal
 
 Spinney = Callable[..., Outcome]
@@ -81,7 +83,7 @@ def test_wait_for_the_exit_tells_how_it_was(
     )
     host.type(b"go\n")
     host.end()
-    assert waiting.wait(60) == code
+    assert waiting.wait(TO_RUN) == code
     waiting.communicate()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from spinney_git._files import GitFileError
 from spinney_git._lock import exclusive, held
+from waiting import until
 
 _HOLDER = """
 import fcntl, os, sys
@@ -120,9 +121,7 @@ async def test_waiting_can_be_cancelled_and_leaves_nothing(path, holder):
     async with exclusive(path):
         pass
     if before:
-        with anyio.fail_after(5):
-            while len(os.listdir("/proc/self/fd")) > before:
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_a_lock_file_that_was_deleted_is_made_anew(path, holder):

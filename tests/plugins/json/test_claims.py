@@ -18,6 +18,7 @@ from spinney.errors import ClaimHeldError, StoreError
 from spinney.model import Changes
 from spinney.ports import Holder
 from spinney_json import _claims, _files
+from waiting import PATIENCE
 
 
 @pytest.fixture
@@ -300,7 +301,7 @@ async def test_a_claim_cancelled_while_it_is_taken_is_released(
 
     def slow(fd: int, note: bytes) -> None:
         reached.set()
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         real(fd, note)
 
     monkeypatch.setattr(_files, "write_note", slow)
@@ -312,7 +313,7 @@ async def test_a_claim_cancelled_while_it_is_taken_is_released(
 
         async with anyio.create_task_group() as group:
             group.start_soon(claim)
-            assert await anyio.to_thread.run_sync(reached.wait, 30)
+            assert await anyio.to_thread.run_sync(reached.wait, PATIENCE)
             group.cancel_scope.cancel()
             go_on.set()
         assert await store.holder(sid) is Holder.FREE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 import anyio
@@ -18,6 +17,7 @@ from spinney_json._entry import UnstorableError
 from spinney_json._jobs import Turn
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
+from waiting import PATIENCE
 
 
 class Gate:
@@ -30,13 +30,23 @@ class Gate:
 
         def rename(source: str, target: str) -> None:
             self.reached.set()
-            assert self._opened.wait(30)
+            assert self._opened.wait(PATIENCE)
             real(source, target)
 
         monkeypatch.setattr(_files, "rename", rename)
 
     async def is_reached(self) -> None:
-        assert await anyio.to_thread.run_sync(self.reached.wait, 30)
+        assert await anyio.to_thread.run_sync(self.reached.wait, PATIENCE)
+
+    def starts_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have no caller lose patience before it is reached."""
+        real = Turn.wait
+
+        async def wait(turn: Turn, within: float) -> None:
+            await self.is_reached()
+            await real(turn, within)
+
+        monkeypatch.setattr(Turn, "wait", wait)
 
     def open(self) -> None:
         self._opened.set()
@@ -148,7 +158,9 @@ async def test_callers_of_one_turn_of_the_loop_are_written_together(open_store, 
     async with open_store() as store:
 
         async def change() -> None:
-            time.sleep(0.05)  # a slow turn, in which a hasty writer would write alone
+            idle = threading.Event()
+            store._writer.submit(idle.set)
+            assert idle.wait(PATIENCE)  # a hasty writer would have written alone by now
             await store.transact(lambda _: Changes(put=(make(),)))
 
         async with anyio.create_task_group() as group:
@@ -201,33 +213,44 @@ async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
     async with open_store(lock_timeout=0.05) as store:
         with pytest.raises(StoreBusyError, match="busy for 0.05 seconds"):
             await store.transact(lambda _: Changes(put=(make("late"),)))
+    holder.communicate("go\n")
+    async with open_store() as store:
         assert (await store.load()).integrity is Integrity.MISSING
-        holder.communicate("go\n")
         await store.transact(nothing)
         assert not state.exists()
 
 
 async def test_the_deadline_holds_for_all_that_wait_when_one_is_cancelled(
-    open_store, start_actor, make
+    open_store, start_actor, make, monkeypatch
 ) -> None:
     start_actor("hold_lock")
     outcomes: list[str] = []
-    async with open_store(lock_timeout=0.5) as store:
+    scopes: dict[str | None, anyio.CancelScope] = {}
+    minders: list[tuple[str | None, Turn]] = []
+    real = Turn._mind_the_time
+
+    async def mind_the_time(turn: Turn, within: float) -> None:
+        minders.append((anyio.get_current_task().name, turn))
+        await real(turn, within)
+
+    monkeypatch.setattr(Turn, "_mind_the_time", mind_the_time)
+    async with open_store(lock_timeout=100 * PATIENCE) as store:
 
         async def change(name: str) -> None:
-            try:
-                await store.transact(lambda _: Changes(put=(make(name),)))
-            except StoreBusyError as error:
-                outcomes.append(f"{name} {error.code}")
+            with anyio.CancelScope() as scopes[name]:
+                try:
+                    await store.transact(lambda _: Changes(put=(make(name),)))
+                except StoreBusyError as error:
+                    outcomes.append(error.code)
 
-        async with anyio.create_task_group() as group, anyio.create_task_group() as first:
-            first.start_soon(change, "first")
-            await anyio.lowlevel.checkpoint()
-            for name in ("second", "third"):
-                group.start_soon(change, name)
+        async with anyio.create_task_group() as group:
+            for name in ("one", "two", "three"):
+                group.start_soon(change, name, name=name)
             await anyio.wait_all_tasks_blocked()
-            first.cancel_scope.cancel()
-    assert sorted(outcomes) == ["second STORE_BUSY", "third STORE_BUSY"]
+            [(minder, turn)] = minders
+            turn._deadline = anyio.current_time()
+            scopes[minder].cancel()
+    assert outcomes == ["STORE_BUSY"] * 2
 
 
 async def test_a_caller_cancelled_while_others_join_holds_nobody_up(open_store, make) -> None:
@@ -270,6 +293,7 @@ async def test_reading_waits_for_no_writer(open_store, start_actor, make) -> Non
         async with open_store(lock_timeout=0.05) as other:
             with pytest.raises(StoreBusyError):
                 await other.transact(nothing)
+        async with open_store() as other:
             assert len((await other.load()).sessions) == 1
 
 
@@ -323,6 +347,7 @@ async def test_a_disk_that_does_not_answer_leaves_the_outcome_open(
     open_store, make, monkeypatch
 ) -> None:
     gate = Gate(monkeypatch)
+    gate.starts_the_clock(monkeypatch)
     async with open_store(lock_timeout=0.05, write_timeout=0.05) as store:
         with pytest.raises(CommitOutcomeUnknownError, match="did not answer"):
             await store.transact(lambda _: Changes(put=(make(),)))
@@ -333,6 +358,7 @@ async def test_a_slow_write_still_answers_after_the_lock_timeout(
     open_store, make, monkeypatch
 ) -> None:
     gate = Gate(monkeypatch)
+    gate.starts_the_clock(monkeypatch)
     revisions: list[int] = []
     async with open_store(lock_timeout=0.05) as store:
 

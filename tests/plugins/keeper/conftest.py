@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
@@ -22,12 +21,11 @@ import pytest
 import spinney_keeper
 from spinney.model import Session
 from spinney.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from spinney_keeper import _starting
+from spinney_keeper import _spawner, _starting
 from spinney_testing._samples import a_session
+from waiting import PATIENCE, wait_until
 
 HOST = Path(__file__).with_name("host.py")
-PATIENCE = 20.0
-"""Seconds after which something that should happen at once is taken never to happen."""
 
 
 class Opener(Protocol):
@@ -94,10 +92,9 @@ class Keepers:
 
     def left(self) -> set[int]:
         """Return what is left, once whatever is just leaving has done so."""
-        deadline = time.monotonic() + PATIENCE / 4
-        while (left := self.living() | self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return left
+        with suppress(TimeoutError):
+            wait_until(lambda: not (self.living() | self.processes()))
+        return self.living() | self.processes()
 
 
 def _read(path: Path) -> bytes:
@@ -116,6 +113,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
         program = start.format(sysconfig.get_path("purelib")) + _starting._PROGRAM
         monkeypatch.setattr(_starting, "_PROGRAM", program)
         monkeypatch.setattr(_starting, "_KEPT", (*_starting._KEPT, *variables))
+
+
+@pytest.fixture(autouse=True)
+def found_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keeper whose socket was removed may take its time to listen anew."""
+    monkeypatch.setattr(_spawner, "_FOUND_AGAIN", PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -278,6 +281,27 @@ def until_gone(pid: int) -> None:
         os.close(fd)
 
 
+def patient(terminal: Any) -> Any:
+    """Have the host wait for the answers of the keeper of ``terminal`` from now on."""
+    terminal._link._answer_within = PATIENCE
+    return terminal
+
+
+def patient_once_woken(terminal: Any) -> Any:
+    """As :func:`patient`, from when the host has woken the keeper."""
+    link = terminal._link
+    wake = link._wake
+
+    def woken() -> object:
+        patient(terminal)
+        for answer in link._answers.values():
+            answer.deadline += PATIENCE
+        return wake()
+
+    link._wake = woken
+    return terminal
+
+
 @pytest.fixture
 def tools() -> type[Tools]:
     return Tools
@@ -291,3 +315,5 @@ class Tools:
     see = staticmethod(see)
     everything = staticmethod(everything)
     until_gone = staticmethod(until_gone)
+    patient = staticmethod(patient)
+    patient_once_woken = staticmethod(patient_once_woken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 
 import anyio
 import pytest
@@ -56,7 +57,7 @@ async def test_who_comes_later_is_told_by_the_keeper_itself(
 async def test_one_that_leaves_later_writes_it_down_if_there_is_room_again(
     small_disk, spawner, other, shell, record, tools, keeper_of
 ):
-    async with other(linger=1) as first:
+    async with other() as first:
         terminal = await shell("read line; exit 9", of=first)
         recorded = record(terminal)
         fill(small_disk)
@@ -65,6 +66,7 @@ async def test_one_that_leaves_later_writes_it_down_if_there_is_room_again(
             await terminal.drained()
         assert not list(small_disk.glob("*.exit"))
         (small_disk / "ballast").unlink()
+    os.kill(keeper_of(terminal), signal.SIGTERM)
     await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
     async with other() as second:
         again = await second.adopt(recorded)

@@ -152,11 +152,16 @@ def without_descriptors(_):
 
 
 async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
-    shell, other, record, keeper_of, tools
+    shell, other, record, keeper_of, tools, monkeypatch
 ):
     terminal = await shell(ECHO)
     os.kill(keeper_of(terminal), signal.SIGSTOP)
-    async with other(answer_timeout=0.2) as host:
+    first = iter([0.1])
+    monkeypatch.setattr(
+        "spinney_keeper._spawner.fail_after",
+        lambda seconds: anyio.fail_after(next(first, seconds)),
+    )
+    async with other(answer_timeout=tools.patience) as host:
         again = await host.adopt(record(terminal))
         await again.write(b"more\n")
         await tools.see(again, b"got more")
@@ -165,8 +170,9 @@ async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
 async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals(
     shell, other, keeper_of, tools, monkeypatch
 ):
-    async with other(answer_timeout=0.2, write_timeout=0.1) as host:
-        stopped, runs = await shell(ECHO, of=host), await shell(ECHO, of=host)
+    async with other(answer_timeout=0.1, write_timeout=0.1) as host:
+        stopped = await shell(ECHO, of=host)
+        runs = tools.patient(await shell(ECHO, of=host))
         os.kill(keeper_of(stopped), signal.SIGSTOP)
         monkeypatch.setattr("spinney_keeper._calling.Process", without_descriptors)
         with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not answer"):
@@ -180,8 +186,8 @@ async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals
 async def test_a_stopped_keeper_is_woken_by_whoever_asks_it_something(
     shell, other, keeper_of, tools, what
 ):
-    async with other(answer_timeout=0.2, write_timeout=0.1) as host:
-        terminal = await shell(ECHO, of=host)
+    async with other(answer_timeout=0.1, write_timeout=0.1) as host:
+        terminal = tools.patient_once_woken(await shell(ECHO, of=host))
         os.kill(keeper_of(terminal), signal.SIGSTOP)
         ask = {
             "write": lambda: terminal.write(b"more\n"),
@@ -253,15 +259,23 @@ HELLO = json.dumps(SAID).encode()
         (says(HELLO), "version"),
         (says_with_descriptors(HELLO.replace(b'"version": 1', b'"version": 99')), "version"),
         (says(b'{"seq": 0, "error": "version", "versions": [99]}'), "refuses: version"),
-        (lambda _: None, "does not answer"),
     ],
 )
 async def test_whatever_answers_in_place_of_a_keeper_is_an_error(
     other, gone, its_path, tools, answer, reason
 ):
     with served(its_path, answer):
-        async with other(answer_timeout=0.2) as host:
-            with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match=reason):
+        async with other(answer_timeout=tools.patience) as host:
+            with pytest.raises(KeeperError, match=reason):
+                await host.adopt(gone)
+
+
+async def test_whatever_does_not_answer_in_place_of_a_keeper_is_an_error(
+    other, gone, its_path, tools
+):
+    with served(its_path, lambda _: None):
+        async with other(answer_timeout=0.1) as host:
+            with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not ans"):
                 await host.adopt(gone)
 
 

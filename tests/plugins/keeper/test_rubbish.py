@@ -16,6 +16,7 @@ from spinney.ports import Size
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._places import name_of
 from spinney_keeper.keeper import wire
+from waiting import PATIENCE
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 
@@ -35,7 +36,7 @@ def connection(terminal, places):
         name = name_of(terminal.session_id, terminal.ref["terminal"])
         connection.connect(f"/proc/self/fd/{directory}/{name}")
         os.close(directory)
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         yield connection
 
 
@@ -56,7 +57,7 @@ async def serves(terminal, tools):
 
 async def rests(pid):
     """Return when process ``pid`` was asleep fifty times out of fifty."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         seen = ""
         while seen[-50:] != "S" * 50:
             await anyio.lowlevel.checkpoint()

@@ -38,7 +38,7 @@ async def test_it_dies_at_once(spawner, request_for, output_of):
 
 
 async def test_it_closes_its_terminal_and_lives_on(shell):
-    terminal = await shell("exec <&- >&- 2>&-; sleep 0.2; exit 5")
+    terminal = await shell("exec <&- >&- 2>&-; sleep 0.1; exit 5")
     assert (await terminal.exited()).code == 5
     await terminal.drained()
 

@@ -9,6 +9,7 @@ import pytest
 
 from spinney.ports import AttachMode
 from spinney_pty import _home, _terminal
+from waiting import PATIENCE
 
 WRITE = "stty raw -echo; head -c {} /dev/zero; "
 
@@ -71,15 +72,15 @@ async def test_a_lossless_viewer_that_reads_does_not_get_it_its_turn_sooner(wait
 
 async def test_it_is_read_at_once_when_its_process_has_ended(waiting, output_of):
     terminal = await waiting(WRITE.format(3000) + "read go; head -c 9000 /dev/zero")
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         await terminal.write(b"\n")
         assert await output_of(terminal) == bytes(12_000)
 
 
 async def test_it_ends_when_told_to(waiting):
     terminal = await waiting("exec yes")
-    with anyio.fail_after(5):
-        assert (await terminal.terminate(5)).signal == 15
+    with anyio.fail_after(PATIENCE):
+        assert (await terminal.terminate(PATIENCE)).signal == 15
 
 
 async def test_it_may_be_closed_and_its_turn_come_later(waiting, gap):
@@ -96,14 +97,15 @@ async def test_a_quiet_one_need_not_wait(waiting, shell, transcript):
     quiet = await shell("read line; echo got $line")
     async with quiet.attach() as view:
         await quiet.write(b"it\n")
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await transcript(view).until(b"got it")
 
 
 async def test_it_has_its_turn_although_all_around_is_cancelled(
     gap, opened, request_for, monkeypatch
 ):
-    monkeypatch.setattr(_terminal, "_HANGUP_GRACE", 5.0)
+    monkeypatch.setattr(_terminal, "_HANGUP_GRACE", PATIENCE)
+    monkeypatch.setattr(_terminal, "_CLOSE_LIMIT", 2 * PATIENCE)
     with anyio.CancelScope() as scope:
         async with opened() as spawner:
             script = f"trap '' HUP; {WRITE.format(1_000_000)}"

@@ -14,6 +14,7 @@ from spinney.ports import AttachMode
 from spinney_pty import _terminal
 from spinney_pty._output import Pumped
 from spinney_unix.processes import all_pids, environ_of
+from waiting import PATIENCE
 
 STUBBORN = "trap '' TERM HUP; "
 
@@ -157,7 +158,8 @@ def _session_of(pid: int) -> int:
 
 
 async def test_what_a_process_left_behind_can_be_ended_after_its_exit(shell, session_id):
-    terminal = await shell("setsid sleep 100 & sleep 0.05; exit 4")
+    job = "setsid sh -c 'touch left; exec sleep 100' &"
+    terminal = await shell(f"{job} while ! [ -e left ]; do sleep 0.01; done; exit 4")
     await terminal.drained()
     assert carriers(session_id)
     assert (await terminal.terminate(1)).code == 4
@@ -204,11 +206,20 @@ async def test_no_zombie_stays_once_a_terminal_is_drained(shell):
 
 
 @pytest.mark.requirement("R7.5")
-async def test_nothing_runs_on_when_the_provider_closes(opened, request_for, session_id):
+async def test_nothing_runs_on_when_the_provider_closes(
+    opened, request_for, session_id, transcript
+):
     async with opened() as spawner:
-        scripts = ["cat", STUBBORN + "cat; cat; cat", "setsid -f sleep 100; cat", "exit 0"]
+        scripts = [
+            "echo ready; cat",
+            STUBBORN + "echo ready; cat; cat; cat",
+            "setsid -f sleep 100; echo ready; cat",
+            "echo ready",
+        ]
         terminals = [await spawner.spawn(request_for("sh", "-c", s)) for s in scripts]
-        await anyio.sleep(0.05)
+        for terminal in terminals:
+            async with terminal.attach() as view:
+                await transcript(view).until(b"ready")
     assert carriers(session_id) == []
     exits = [await terminal.exited() for terminal in terminals]
     assert exits[0].signal == signal.SIGHUP
@@ -257,7 +268,7 @@ async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(spawner, req
 
 
 async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
-    opened, request_for, monkeypatch, caplog
+    opened, request_for, transcript, monkeypatch, caplog
 ):
     async def end_nothing(*_: object) -> None:
         await anyio.sleep_forever()
@@ -265,7 +276,10 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
     monkeypatch.setattr(_terminal, "end_all", end_nothing)
     monkeypatch.setattr(_terminal, "_CLOSE_LIMIT", 0.05)
     async with opened() as spawner:
-        terminal = await spawner.spawn(request_for("sh", "-c", STUBBORN + "while :; do :; done"))
+        script = STUBBORN + "echo ready; while :; do :; done"
+        terminal = await spawner.spawn(request_for("sh", "-c", script))
+        async with terminal.attach() as view:
+            await transcript(view).until(b"ready")
     assert "terminal_not_ended" in caplog.text
     await terminal.drained()
     assert terminal._output.pump(float) is Pumped.HANGUP
@@ -301,6 +315,6 @@ async def test_the_death_of_the_host_hangs_up(request_for, session_id, tmp_path)
         pid = int(host.stdout.readline())
         fd = os.pidfd_open(pid)
         host.kill()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await anyio.wait_readable(fd)
     os.close(fd)

@@ -7,19 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anyio import fail_after, sleep
 
 from spinney.ports import Foreground, Reading, Terminal
+from waiting import until
 
 from .conftest import Shell, Transcript
 
 
 async def seen(terminal: Terminal, fits: Callable[[Foreground], bool]) -> Foreground:
     """Look until what is seen fits: no event tells that a process has entered a system call."""
-    with fail_after(30):
-        while not ((found := await terminal.foreground()) and fits(found)):  # noqa: ASYNC110
-            await sleep(0.01)
-    return found
+
+    async def fitting() -> Foreground | None:
+        found = await terminal.foreground()
+        return found if found and fits(found) else None
+
+    return await until(fitting)
 
 
 async def reads(terminal: Terminal, how: Reading) -> Foreground:

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from spinney.ports import AttachMode, Chunk, Gap, Resize, Size
+from waiting import PATIENCE
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
 BOTH = pytest.mark.parametrize("mode", [LOSSLESS, LOSSY])
@@ -215,7 +216,7 @@ async def test_a_lossless_viewer_that_sleeps_does_not_hinder_the_end(counting, t
         await terminal.write(b"\n")
         async with terminal.attach() as view:
             await transcript(view).until(b"100500")
-        assert (await terminal.terminate(5)).signal == 15
+        assert (await terminal.terminate(PATIENCE)).signal == 15
         items = [item async for item in sleeper]
     seen = b"".join(item.data for item in items if isinstance(item, Chunk))
     assert (b"\r\n" + counted(100000, 999999)).find(seen[-4096:]) > 0

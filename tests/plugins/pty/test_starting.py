@@ -12,6 +12,7 @@ from spinney.errors import SpawnError
 from spinney_pty import _spawner, _starting
 from spinney_unix import births
 from spinney_unix.processes import all_pids, environ_of
+from waiting import PATIENCE
 
 
 def carriers(session_id: str) -> list[int]:
@@ -28,7 +29,7 @@ def slow(monkeypatch):
     def slowly(*arguments: object) -> int:
         pid = launch(*arguments)  # type: ignore[arg-type]
         begun.set()
-        assert go.wait(30)
+        assert go.wait(PATIENCE)
         return pid
 
     monkeypatch.setattr(_starting, "launch", slowly)

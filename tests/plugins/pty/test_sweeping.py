@@ -14,6 +14,7 @@ import pytest
 from spinney.model import Session, SessionStatus
 from spinney_unix import sweeping as _sweep
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
+from waiting import PATIENCE
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def referring(session: Session, pid: int, **changes) -> Session:
 async def test_what_carries_the_session_is_ended(opened, left_behind, session):
     first, second = left_behind("sleep", "100"), left_behind("sleep", "100")
     async with opened() as spawner:
-        report = await spawner.sweep(session, 5)
+        report = await spawner.sweep(session, PATIENCE)
     assert report.found == report.ended == tuple(sorted((first.pid, second.pid)))
     assert report.unknown == ()
     assert (first.wait(), second.wait()) == (-15, -15)
@@ -145,7 +146,7 @@ async def test_what_cleared_its_environment_ends_with_the_leader_it_descends_fro
     leader = left_behind("sh", "-c", NAMELESS + "wait")
     nameless = int(leader.stdout.readline())
     async with opened() as spawner:
-        report = await spawner.sweep(session, 5)
+        report = await spawner.sweep(session, PATIENCE)
     assert report.found == report.ended == tuple(sorted((leader.pid, nameless)))
 
 
@@ -155,7 +156,7 @@ async def test_or_with_the_jobs_of_the_recorded_leader_that_has_ended(opened, le
     jobs = int(leader.stdout.readline()), int(leader.stdout.readline())
     session = referring(session, leader.pid)
     async with opened() as spawner:
-        report = await spawner.sweep(session, 5)
+        report = await spawner.sweep(session, PATIENCE)
     assert report.found == report.ended == tuple(sorted(jobs))
 
 
@@ -195,4 +196,4 @@ async def test_its_own_terminals_are_not_left_behind(shell, spawner, session, ou
 
 
 async def test_where_nothing_is_left_there_is_nothing_to_report(spawner, session):
-    assert await spawner.sweep(session, 5) == _sweep.SweepReport()
+    assert await spawner.sweep(session, PATIENCE) == _sweep.SweepReport()

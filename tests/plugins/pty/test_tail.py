@@ -10,6 +10,7 @@ import pytest
 
 from spinney.ports import AttachMode
 from spinney_pty import _output
+from waiting import PATIENCE
 
 WRITE = "stty -opost; head -c {} /dev/zero | tr '\\0' x"
 
@@ -74,7 +75,7 @@ async def test_a_process_without_its_terminal_may_come_back_to_it(shell, transcr
     terminal = await shell("exec <&- >&- 2>&-; sleep 0.1; echo back >/dev/tty; sleep 100")
     async with terminal.attach() as view:
         await transcript(view).until(b"back\r\n")
-    await terminal.terminate(5)
+    await terminal.terminate(PATIENCE)
 
 
 async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
@@ -102,7 +103,7 @@ async def test_a_descendant_that_goes_on_writing_does_not_keep_it_from_being_dra
     # Ignoring the hangup, it opens the terminal anew: its descriptors were hung up with it.
     late = "(sleep 0.05; while echo late; do :; done >$T 2>/dev/null) &"
     terminal = await shell(f'trap "" HUP; T=$(tty); {late} echo end')
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         await terminal.drained()
     assert (await terminal.exited()).code == 0
     await terminal.terminate(0)

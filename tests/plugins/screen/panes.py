@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ import pytest
 
 from spinney_unix.vt.emulator import GRAPHICS
 from spinney_unix.vt.pen import PLAIN, Pen, select
+from waiting import PATIENCE, wait_until
 
-PATIENCE = 20.0
 _STATE = [
     "cursor_x",
     "cursor_y",
@@ -108,10 +107,10 @@ class Pane:
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until something holds of the pane."""
-        last = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < last, f"not {what}:\n{self.text}"
-            time.sleep(0.02)
+        try:
+            wait_until(holds)
+        except TimeoutError:
+            pytest.fail(f"not {what}:\n{self.text}")
 
     def until_text(self, text: str) -> None:
         self.until(lambda: text in self.text, f"shown: {text}")

@@ -15,8 +15,7 @@ import spinney_pty
 import spinney_status
 from spinney.model import Session, SessionStatus, now
 from spinney.ports import Conclusion, SpawnRequest, StatusDetector, StatusWatch, Stuck, Terminal
-
-_PATIENCE = 60
+from waiting import PATIENCE
 
 
 class Watched:
@@ -31,7 +30,7 @@ class Watched:
         self.findings: AsyncIterator[Conclusion | Stuck] = findings
 
     async def next(self) -> Conclusion | Stuck:
-        with fail_after(_PATIENCE):
+        with fail_after(PATIENCE):
             return await anext(self.findings)
 
     @asynccontextmanager

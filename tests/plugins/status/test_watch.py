@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from spinney.model import SessionStatus, Source
 from spinney.ports import Conclusion, Stuck
 from spinney_status._watch import Watch
 from spinney_status.options import StatusOptions
+from waiting import PATIENCE
 
 from .conftest import Watching
 
 SLOW = {"settle": 0.05, "quiet": 3000.0, "idle": 3000.0}
+UNTIL_MADE = "while ! [ -e made ]; do sleep 0.01; done"
 WAITING = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
 WORKS = Conclusion(SessionStatus.ACTIVE, Source.TOLD, message="All is well")
 
@@ -59,16 +62,18 @@ async def test_what_was_told_amid_output_is_looked_at_again_once_that_has_settle
 
 
 async def test_a_shell_that_marks_its_prompt_says_when_it_waits_and_when_it_works(
-    watching: Watching,
+    watching: Watching, tmp_path: Path
 ) -> None:
     script = (
         r"printf '\033]133;A\007$ \033]133;B\007'; read command;"
-        r"printf '\033]133;C\007'; sleep 0.2; printf '\033]133;D;0\007\033]133;A\007'; sleep 100"
+        rf"printf '\033]133;C\007'; {UNTIL_MADE};"
+        r"printf '\033]133;D;0\007\033]133;A\007'; sleep 100"
     )
     async with watching("sh", "-c", script, **SLOW) as process:
         assert (await process.until("waiting")).source is Source.TOLD
         await process.terminal.write(b"make\n")
         assert (await process.until("active")).source is not Source.TOLD
+        (tmp_path / "made").touch()
         assert (await process.until("waiting")).source is Source.TOLD
 
 
@@ -120,10 +125,13 @@ async def test_a_rule_of_ones_own_comes_first(watching: Watching) -> None:
         assert (await process.until("idle")).source is Source.SCREEN
 
 
-async def test_silence_makes_a_process_idle_and_output_active_again(watching: Watching) -> None:
-    script = "sleep 1; echo on; exec sleep 100"
+async def test_silence_makes_a_process_idle_and_output_active_again(
+    watching: Watching, tmp_path: Path
+) -> None:
+    script = f"{UNTIL_MADE}; echo on; exec sleep 100"
     async with watching("sh", "-c", script, settle=0.05, quiet=0.1, idle=0.2) as process:
         assert (await process.until("idle")).source is Source.TIME
+        (tmp_path / "made").touch()
         await process.until("active")
         await process.until("idle")
 
@@ -151,7 +159,7 @@ async def test_while_a_process_waits_for_the_user_no_timer_runs(watching: Watchi
 
 async def test_the_watch_ends_with_its_terminal(watching: Watching) -> None:
     async with watching("sh", "-c", "echo a; exit 3") as process:
-        with fail_after(60):
+        with fail_after(PATIENCE):
             async for _ in process.findings:
                 pass
         assert (await process.terminal.exited()).code == 3
