@@ -6,6 +6,7 @@ import fcntl
 import functools
 import json
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -241,7 +242,7 @@ class Hangs(SmallStore):
             try:
                 return super().read()
             except OSError:
-                time.sleep(3600)
+                threading.Event().wait()
 
 
 def opening(store: type[SmallStore], workspace: Path) -> Opening:

@@ -73,7 +73,7 @@ def test_work_that_breaks_a_promise_without_any_fault_is_found(workspace: Path) 
 
 def test_a_store_that_hangs_is_found(workspace: Path) -> None:
     opening = small.opening(small.Hangs, workspace)
-    report = at_every_system_call(scenarios.Loading(), opening, kinds=[Fault.EIO], timeout=2.0)
+    report = at_every_system_call(scenarios.Loading(), opening, kinds=[Fault.EIO], timeout=5.0)
     assert "it hung" in str(report)
 
 

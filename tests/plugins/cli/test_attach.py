@@ -26,7 +26,7 @@ from spinney.model import Details, ExitStatus, Session, SessionStatus, now
 from spinney.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
 from spinney_cli._attach import AttachOutcome, attach
 from spinney_cli._tty import NotATerminalError, window_size
-from waiting import PATIENCE
+from waiting import PATIENCE, until
 
 KEY = b"\x1d"
 SESSION = Session(
@@ -406,8 +406,7 @@ async def test_a_stopped_terminal_holds_up_neither_the_detach_key_nor_the_end(
     async with attached(outer, program) as it:
         for _ in range(100):
             program.say(b"x" * 65536)
-        while program.says.statistics().current_buffer_used == 100:
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: program.says.statistics().current_buffer_used < 100)
         outer.type(b"typed")
         await program.until(lambda: program.typed == b"typed")
         os.kill(os.getpid(), signal.SIGQUIT)

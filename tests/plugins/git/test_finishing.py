@@ -18,6 +18,7 @@ from spinney.ports import MarkerState, Presence
 from spinney_git import _creation, _location
 from spinney_git._git import Git, GitError, GitNotFoundError
 from spinney_git._lock import exclusive
+from waiting import until
 
 _HOST = """
 import os, sys, anyio
@@ -226,8 +227,7 @@ async def test_a_git_that_outlived_its_host_is_waited_for(repo, session, tree, t
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(restore)
-        while not restored.is_set() and not _waits_for_a_lock():
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: restored.is_set() or _waits_for_a_lock())
         assert not restored.is_set()
         await anyio.Path(tmp_path / "go").write_text("go on\n")
     (tree / "README").write_text("work")

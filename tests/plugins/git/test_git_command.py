@@ -14,6 +14,7 @@ import pytest
 
 from spinney_git._git import LOCAL_VARIABLES, Git, GitError, GitNotFoundError
 from spinney_git._process import run_process
+from waiting import until
 
 
 def test_the_local_variables_are_those_that_git_names():
@@ -107,8 +108,7 @@ async def test_cancelled_it_ends_also_if_every_thread_waits_for_another(tmp_path
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(partial(run_process, [f"{tmp_path}/slow", "100"], cwd="/", env={}))
-        while len(sleeping()) < 2:
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: len(sleeping()) == 2)
         tasks.cancel_scope.cancel()
     limiter.total_tokens = before
     assert not sleeping()

@@ -15,6 +15,7 @@ from spinney.errors import RemovalBlockedError, WorkAtStakeError
 from spinney.ports import MarkerState
 from spinney_git._files import GitFileError
 from spinney_git._git import Git, GitError
+from waiting import until
 
 
 @pytest.fixture
@@ -226,8 +227,7 @@ async def test_no_marker_is_written_while_that_is_deleted(repo, session, disturb
 
     async def start_to_update():
         tasks.start_soon(update)
-        while not events and not waits_for_a_lock():
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: events or waits_for_a_lock())
 
     rmtree = shutil.rmtree
     monkeypatch.setattr(shutil, "rmtree", delete)

@@ -18,6 +18,7 @@ from spinney.errors import BranchTakenError
 from spinney.model import AtStake
 from spinney_git import _process
 from spinney_git._git import Git, GitError
+from waiting import until
 
 _PROGRAM = """
 import sys, anyio
@@ -178,8 +179,7 @@ async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(discard)
-        while not at_stake and not _waits_for_a_lock():
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: at_stake or _waits_for_a_lock())
         if when == "before":
             await anyio.Path(tmp_path / "orphan").write_text("go on\n")
             await anyio.Path(tmp_path / "orphan").read_text()

@@ -20,6 +20,7 @@ from spinney_keeper._errors import KeeperError
 from spinney_keeper._last_output import parse
 from spinney_keeper._spawner import open_spawner
 from spinney_keeper.options import KeeperOptions
+from waiting import wait_until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -221,8 +222,7 @@ async def test_a_spawn_that_is_cancelled_leaves_nothing(
 
     def start_and_see(*args):
         greeted = start(*args)
-        while not greeted.ring.end:
-            pass
+        wait_until(lambda: greeted.ring.end)
         started.set()
         cancelled.wait(tools.patience)
         return greeted
@@ -255,8 +255,7 @@ async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
     shell, outputs, keepers, monkeypatch
 ):
     def understand_nothing(*_):
-        while not (outputs.is_dir() and list(outputs.glob("????????-*-????????????"))):
-            pass
+        wait_until(lambda: outputs.is_dir() and [*outputs.glob("????????-*-????????????")])
         raise KeeperError("not understood")
 
     monkeypatch.setattr(_greeting, "_understood", understand_nothing)

@@ -11,6 +11,7 @@ import pytest
 
 from spinney_unix import ending as _ending
 from spinney_unix import processes as _processes
+from waiting import wait_until
 
 NOBODY = 2**22 + 1
 """More than any process id can be; see proc_sys_kernel(5), pid_max."""
@@ -27,8 +28,7 @@ def test_a_command_may_have_any_name(tmp_path):
     odd = tmp_path / "a) R 1 (b c"
     odd.symlink_to("/bin/sleep")
     with subprocess.Popen([odd, "100"], start_new_session=True) as process:
-        while "b c" not in Path(f"/proc/{process.pid}/comm").read_text():
-            os.sched_yield()
+        wait_until(lambda: "b c" in Path(f"/proc/{process.pid}/comm").read_text())
         stat = _processes.stat_of(process.pid)
         process.kill()
     assert (stat.parent, stat.session) == (os.getpid(), process.pid)

@@ -12,7 +12,7 @@ from spinney.errors import SpawnError
 from spinney_pty import _spawner, _starting
 from spinney_unix import births
 from spinney_unix.processes import all_pids, environ_of
-from waiting import PATIENCE
+from waiting import PATIENCE, until
 
 
 def carriers(session_id: str) -> list[int]:
@@ -39,14 +39,12 @@ def slow(monkeypatch):
 
 
 async def until_begun(slow) -> None:
-    while not slow.begun.is_set():
-        await anyio.lowlevel.checkpoint()
+    assert await anyio.to_thread.run_sync(slow.begun.wait, PATIENCE)
 
 
 async def until_it_runs(session_id: str) -> None:
     # posix_spawn(3) returns a moment before /proc shows the environment of the new program.
-    while not carriers(session_id):
-        await anyio.lowlevel.checkpoint()
+    await until(lambda: carriers(session_id))
 
 
 async def test_the_event_loop_goes_on_while_a_process_starts(spawner, request_for, slow):
@@ -88,8 +86,7 @@ async def test_no_thread_is_left_after_a_start(spawner, request_for):
     before = set(os.listdir("/proc/self/task"))
     for _ in range(5):
         await (await spawner.spawn(request_for("true"))).drained()
-    while set(os.listdir("/proc/self/task")) - before:
-        await anyio.lowlevel.checkpoint()
+    await until(lambda: not set(os.listdir("/proc/self/task")) - before)
 
 
 async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +14,7 @@ import pytest
 from spinney.model import Session, SessionStatus
 from spinney_unix import sweeping as _sweep
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -49,7 +49,8 @@ def left_behind(session, tmp_path) -> Iterator:
             )
         )
         pid = started[-1].pid
-        _until(lambda: environ_of(pid) not in (None, frozenset({b""})) or has_ended(pid))
+        # An exec does not show all of the new program at once.
+        wait_until(lambda: environ_of(pid) not in (None, frozenset({b""})) or has_ended(pid))
         return started[-1]
 
     yield start
@@ -62,12 +63,6 @@ def left_behind(session, tmp_path) -> Iterator:
 def has_ended(pid: int) -> bool:
     """Tell whether the process has ended, without forgetting it."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    # An exec does not show all of the new program at once.
-    while not holds():
-        os.sched_yield()
 
 
 def referring(session: Session, pid: int, **changes) -> Session:
@@ -128,7 +123,7 @@ async def test_a_process_that_no_longer_shows_its_identity_is_reported(
     opened, left_behind, session
 ):
     nameless = left_behind("env", "-i", "A=B", "sleep", "100")
-    _until(lambda: Path(f"/proc/{nameless.pid}/cmdline").read_bytes().startswith(b"sleep"))
+    wait_until(lambda: Path(f"/proc/{nameless.pid}/cmdline").read_bytes().startswith(b"sleep"))
     async with opened() as spawner:
         report = await spawner.sweep(referring(session, nameless.pid), 0)
     assert report.found == ()
@@ -154,6 +149,7 @@ async def test_what_cleared_its_environment_ends_with_the_leader_it_descends_fro
 async def test_or_with_the_jobs_of_the_recorded_leader_that_has_ended(opened, left_behind, session):
     leader = left_behind("sh", "-c", f"{NAMELESS} sleep 100 & echo $!")
     jobs = int(leader.stdout.readline()), int(leader.stdout.readline())
+    wait_until(lambda: has_ended(leader.pid))
     session = referring(session, leader.pid)
     async with opened() as spawner:
         report = await spawner.sweep(session, PATIENCE)
@@ -168,7 +164,7 @@ async def test_company_alone_proves_nothing(opened, left_behind, session):
         session_id=str(uuid4()),
     )
     carrier = int(stranger.stdout.readline())
-    _until(lambda: f"SPINNEY_SESSION_ID={session.id}".encode() in (environ_of(carrier) or ()))
+    wait_until(lambda: f"SPINNEY_SESSION_ID={session.id}".encode() in (environ_of(carrier) or ()))
     async with opened() as spawner:
         report = await spawner.sweep(session, 0)
     assert report.found == (carrier,)
