@@ -17,5 +17,5 @@ class TestKeeper(SpawnerConformance):
         return spec
 
     test_the_end_of_a_process_is_noticed_in_a_program_that_asyncio_run_starts = deviation(
-        "Its callbacks call anyio, which finds no library where no task runs."
+        "Its callbacks call anyio, which knows no event loop where no task runs."
     )
