@@ -49,6 +49,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks here, because tests of strangers run without the repository's settings."""
+    for mark in (
+        "expensive(why): takes more than a second of CPU, and belongs into the gate all the same",
+        "nightly: runs in `tox -m nightly` only, because it is expensive and rarely fails",
+    ):
+        config.addinivalue_line("markers", mark)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to `tox -m nightly` the fault laboratory, and trio outside of the core's tests."""
