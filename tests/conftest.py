@@ -16,7 +16,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,25 @@ def affordable(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Return the directory in which a distribution's wheel is unpacked, as an installer would."""
+    from hatchling.build import build_wheel  # not installed everywhere
+
+    sites: dict[Path, Path] = {}
+
+    def unpack(source: Path) -> Path:
+        if source not in sites:
+            directory = tmp_path_factory.mktemp(source.name)
+            with chdir(source):
+                wheel = directory / build_wheel(str(directory))
+            sites[source] = directory / "site"
+            zipfile.ZipFile(wheel).extractall(sites[source])
+        return sites[source]
+
+    return unpack
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,12 @@ from waiting import TO_RUN
 STRANGERS = Path(__file__).parent.parent / "thirdparty"
 STATE_FILE = ".claude-container-sessions.json"
 
-HOST = """
-import json, sys
+HOSTS = """
+import json, os, sys
 import anyio
 from spinney import ManagerConfig, SessionManager, SpinneyError
 
-async def main(backend, config, names):
+async def main(config, names):
     created, error = [], None
     try:
         async with SessionManager(ManagerConfig.of(**config)) as manager:
@@ -33,40 +31,44 @@ async def main(backend, config, names):
             found = [session.name for session in manager.get_all_sessions()]
     except SpinneyError as refused:
         found, error = [], [refused.code, str(refused)]
-    print(json.dumps({"created": created, "found": sorted(found), "error": error}))
+    print(json.dumps({"created": created, "found": sorted(found), "error": error}), flush=True)
 
-backend, config, *names = sys.argv[1:]
-anyio.run(main, backend, json.loads(config), names, backend=backend)
+for backend in ("asyncio", "trio"):
+    anyio.run(anyio.sleep, 0, backend=backend)  # loads it
+for line in sys.stdin:
+    installed, env, backend, config, names = json.loads(line)
+    if not (host := os.fork()):
+        sys.path[:0] = installed
+        os.environ.clear()
+        os.environ.update(env)
+        anyio.run(main, config, names, backend=backend)
+        break
+    if os.waitpid(host, 0)[1]:
+        print("null", flush=True)
 """
+"""Answers each line with a host in a process of its own, which has all imports already."""
+PLUGINS = ("-p", "anyio", "-p", "spinney")
+"""The only plugins of pytest that are needed; to load others takes time."""
 
 
 @pytest.fixture(scope="session")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Build each stranger's wheel and unpack it as an installer would, each by itself."""
-    sites = {}
-    for source in sorted(path.parent for path in STRANGERS.glob("*/pyproject.toml")):
-        directory = tmp_path_factory.mktemp(source.name)
-        copy = shutil.copytree(source, directory / "source")
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory]
-        subprocess.run(command, cwd=copy, check=True, capture_output=True)
-        (wheel,) = directory.glob("*.whl")
-        sites[source.name] = directory / "site"
-        zipfile.ZipFile(wheel).extractall(sites[source.name])
-    return sites
+def sites(unpacked: Callable[[Path], Path]) -> Callable[[tuple[str, ...]], list[str]]:
+    """Return where these strangers are installed, each by itself."""
+    return lambda installed: [str(unpacked(STRANGERS / name)) for name in installed]
 
 
 @pytest.fixture
 def run(
-    sites: dict[str, Path], workspace: Path, tmp_path: Path
+    sites: Callable[[tuple[str, ...]], list[str]], workspace: Path, tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run Python with some of the strangers installed, in their order of precedence."""
 
     def run(*arguments: str, installed: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        path = [str(sites[name]) for name in installed]
-        known = os.environ.get("PYTHONPATH")
+        path = [*sites(installed), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([*path, *([known] if known else [])]),
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "SPINNEY_WORKSPACE": str(workspace),
         }
         return subprocess.run(
@@ -81,15 +83,34 @@ def run(
     return run
 
 
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Start what starts hosts."""
+    command = [sys.executable, "-c", HOSTS]
+    elsewhere = tmp_path_factory.mktemp("hosts")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=elsewhere) as hosts:
+        yield hosts
+
+
 @pytest.fixture(params=["asyncio", "trio"])
-def host(request: pytest.FixtureRequest, run: Any, workspace: Path) -> Callable[..., Any]:
+def host(
+    request: pytest.FixtureRequest,
+    hosts: subprocess.Popen[str],
+    sites: Callable[[tuple[str, ...]], list[str]],
+    workspace: Path,
+) -> Callable[..., Any]:
     """Run a host that creates sessions of these names; return what it found."""
 
     def host(*names: str, installed: tuple[str, ...], **config: Any) -> Any:
-        options = json.dumps({"workspace": str(workspace), **config})
-        done = run("-c", HOST, request.param, options, *names, installed=installed)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        options = {"workspace": str(workspace), **config}
+        question = [sites(installed), dict(os.environ), request.param, options, names]
+        assert hosts.stdin is not None
+        assert hosts.stdout is not None
+        print(json.dumps(question), file=hosts.stdin, flush=True)
+        answer = json.loads(hosts.stdout.readline())
+        assert answer is not None, "the host failed; its traceback is in the captured stderr"
+        return answer
 
     return host
 
@@ -219,7 +240,8 @@ def test_two_providers_of_one_name_matter_only_to_who_chooses_it(host: Any) -> N
 def test_a_stranger_runs_the_shipped_suites(run: Any, tmp_path: Path, stranger: str) -> None:
     tests = str(STRANGERS / stranger / "tests")
     quick = ("-m", "not faults")  # those are the stranger's own tox environment
-    arguments = ["-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider", *quick, tests]
+    plain = ("-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider")
     places = (f"--rootdir={tests}", f"--basetemp={tmp_path / 'own'}")
-    done = run("-m", "pytest", *arguments, *places, installed=(stranger,))
+    arguments = (*PLUGINS, *plain, *quick, *places, tests)
+    done = run("-m", "pytest", *arguments, installed=(stranger,))
     assert done.returncode == 0, done.stdout
