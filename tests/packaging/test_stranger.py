@@ -1,4 +1,8 @@
-"""A stranger's distribution, tested in a tox of its own. Run by ``tox -e pkg``."""
+"""A stranger's distribution, tested in a tox of its own.
+
+Nightly, because it installs two environments; ``tests/integration/test_thirdparty.py`` runs the
+same suites each time, without tox.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_a_stranger_proves_its_store_in_a_tox_of_its_own(tmp_path: Path) -> None:
     [wheel] = Path(os.environ["SPINNEY_DIST"]).glob("*.whl")
