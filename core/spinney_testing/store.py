@@ -277,7 +277,7 @@ class StoreConformance(
 
     @promise(without=Capability.WATCH)
     async def test_watching_that_is_not_declared_is_refused(self, store: SessionStore) -> None:
-        with anyio.fail_after(PATIENCE), pytest.raises(UnsupportedCapabilityError) as caught:
+        with anyio.fail_after(PATIENCE / 3), pytest.raises(UnsupportedCapabilityError) as caught:
             await anext(store.watch())
         assert caught.value.capability == Capability.WATCH
 
