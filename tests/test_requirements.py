@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from functools import cache
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
+pytestmark = pytest.mark.expensive("parses all tests")
 SHIPPED_SUITES = TESTS.parent / "core" / "spinney_testing"
 
 
@@ -30,6 +34,7 @@ def _named_in(source: Path) -> dict[str, str]:
     }
 
 
+@cache
 def _named() -> dict[str, str]:
     named: dict[str, str] = {}
     for root in (TESTS, SHIPPED_SUITES):

@@ -33,6 +33,7 @@ def run_here(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     )
 
 
+@pytest.mark.expensive("starts pytest")
 def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) -> None:
     reports = ["--spinney-report", "report.json", "--spinney-report", "reports/report.txt"]
     done = run(tmp_path, "--spinney-provider", "lifecycle:log", *reports)
@@ -66,6 +67,7 @@ def test_all_that_is_installed_is_tested_on_request(
         assert f"::Test_{title}::" in done.stdout.str()
 
 
+@pytest.mark.expensive("starts pytest")
 def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     report = ["--spinney-report", "report.json", "-n", "2"]

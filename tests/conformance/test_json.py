@@ -12,6 +12,7 @@ from spinney.providers import ProviderSpec
 from spinney_testing.store import StoreConformance
 
 
+@pytest.mark.expensive("starts other processes, which import for half a second each")
 class TestJson(StoreConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:

@@ -10,6 +10,7 @@ from spinney_testing import deviation
 from spinney_testing.spawner import SpawnerConformance
 
 
+@pytest.mark.expensive("starts many processes")
 class TestKeeper(SpawnerConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:

@@ -68,6 +68,7 @@ def test_absent_fields_are_left_out() -> None:
     assert session.to_record() == without
 
 
+@pytest.mark.expensive("tries many examples")
 @pytest.mark.requirement("R1.9")
 @given(st.dictionaries(st.text(), JSON), JSON)
 def test_metadata_and_unknown_fields_survive_a_round_trip(

@@ -11,6 +11,8 @@ import pytest
 
 from waiting import TO_RUN
 
+pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
+
 UNSHARE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 
 HOST = """

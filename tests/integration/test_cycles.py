@@ -19,6 +19,7 @@ PROCESSES = 4
 SCRIPT = Path(__file__).with_name("cycling.py")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.timeout(300 + 5 * CYCLES)
 @pytest.mark.requirement("R7.2")

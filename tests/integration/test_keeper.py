@@ -20,6 +20,8 @@ import pytest
 
 from waiting import PATIENCE, pass_time
 
+pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
+
 KILLS = int(os.environ.get("SPINNEY_KILLS", "4"))
 SESSIONS = int(os.environ.get("SPINNEY_SESSIONS", "4"))
 SEED = int(os.environ.get("SPINNEY_SEED", str(time.time_ns() % 1_000_000)))

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
+
 PROCESSES = 4
 CALLS_EACH = 25
 LIMIT = 4

@@ -19,6 +19,7 @@ NAME = ".claude-container-sessions.json"
 REFUSED = {"STORE_FAILED", "GIT_FILE", "COMMIT_OUTCOME_UNKNOWN"}
 
 pytestmark = [
+    pytest.mark.expensive("starts hosts, each a process of its own"),
     pytest.mark.requirement("R5.1"),
     pytest.mark.requirement("R5.2"),
     pytest.mark.parametrize("found", ["corrupt", "missing"]),

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
+
 STATE = ".claude-container-sessions.json"
 WORK = ["sh", "-c", "while [ -e . ]; do sleep 0.1; done"]
 STUBBORN = ["sh", "-c", "trap '' HUP; while [ -e \"$SPINNEY_WORKSPACE/.git\" ]; do sleep 0.1; done"]

@@ -14,6 +14,8 @@ import pytest
 
 from waiting import TO_RUN
 
+pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
+
 STRANGERS = Path(__file__).parent.parent / "thirdparty"
 STATE_FILE = ".claude-container-sessions.json"
 
@@ -236,7 +238,14 @@ def test_two_providers_of_one_name_matter_only_to_who_chooses_it(host: Any) -> N
 
 
 @pytest.mark.requirement("R6.6")
-@pytest.mark.parametrize("stranger", ["sqlite", "counting", "policy"])
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        pytest.param("sqlite", marks=pytest.mark.nightly),
+        pytest.param("counting", marks=pytest.mark.nightly),
+        "policy",
+    ],
+)
 def test_a_stranger_runs_the_shipped_suites(run: Any, tmp_path: Path, stranger: str) -> None:
     tests = str(STRANGERS / stranger / "tests")
     quick = ("-m", "not faults")  # those are the stranger's own tox environment

@@ -20,6 +20,8 @@ import pytest
 
 from waiting import PATIENCE
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 # a session leader's first terminal becomes its controlling terminal
 RUN = """
 import os, sys

@@ -22,6 +22,8 @@ from spinney_cli._demo import host, story
 from spinney_cli._demo.playground import lives
 from spinney_cli._demo.report import Report
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 DEMO = (sys.executable, "-m", "spinney_cli", "demo")
 
 

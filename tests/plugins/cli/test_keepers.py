@@ -19,6 +19,8 @@ from waiting import PATIENCE
 
 from .conftest import Outcome, Terminal
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 Spinney = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 STATE = ".claude-container-sessions.json"

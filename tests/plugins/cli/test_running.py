@@ -11,6 +11,8 @@ import pytest
 
 from .conftest import Git, Outcome, Terminal
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 Spinney = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 WORK = ("--", "sh", "-c", "echo ready; exec sleep 100")

@@ -244,6 +244,7 @@ def test_the_shell_completes_commands(repository: Path, monkeypatch: pytest.Monk
     assert _completions("spinney re") == ["resume", "restart", "report", "rebuild"]
 
 
+@pytest.mark.expensive("starts the command several times")
 def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spinney) -> None:
     spinney("new", "one", "--no-attach")
     ids = [spinney("new", "two", "--branch", b, "--no-attach").out.strip() for b in ("b", "c")]

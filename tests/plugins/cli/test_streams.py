@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 

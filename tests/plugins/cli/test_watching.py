@@ -16,6 +16,8 @@ from waiting import TO_RUN
 
 from .conftest import Outcome, Terminal
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 Spinney = Callable[..., Outcome]
 COMMAND = f"{sys.executable} -m spinney_cli"
 

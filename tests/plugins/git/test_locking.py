@@ -167,6 +167,7 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
             pass
 
 
+@pytest.mark.expensive("starts several processes")
 @pytest.mark.requirement("R2.4")
 async def test_four_processes_create_worktrees_at_once_without_failure(repo):
     processes = [

@@ -337,6 +337,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.expensive("tries many examples")
 @settings(max_examples=40)
 @given(st.dictionaries(st.text("abc"), _JSON), st.sampled_from(MarkerState))
 def test_any_metadata_survives(metadata, state):

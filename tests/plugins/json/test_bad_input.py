@@ -152,6 +152,7 @@ def full(*parts: tuple[str, int]) -> Callable[[Path], None]:
     return lambda path: path.write_text("".join(text * times for text, times in parts)) and None
 
 
+@pytest.mark.expensive("reads large files")
 @pytest.mark.parametrize(
     ("write", "code", "memory"),
     [

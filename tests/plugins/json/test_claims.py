@@ -157,6 +157,7 @@ async def test_the_fence_grows_even_if_its_file_was_lost_or_the_clock_stands(
     assert fences == sorted(set(fences))
 
 
+@pytest.mark.expensive("starts several processes")
 async def test_of_many_that_claim_at_once_exactly_one_gets_it(start_actor, sid) -> None:
     actors = [start_actor("compete", sid) for _ in range(4)]
     for actor in actors:
@@ -166,6 +167,7 @@ async def test_of_many_that_claim_at_once_exactly_one_gets_it(start_actor, sid) 
     assert sorted(results) == ["lost True\n"] * 3 + ["won\n"]
 
 
+@pytest.mark.expensive("starts several processes")
 async def test_probes_never_make_a_claim_fail(open_store, workspace, sid) -> None:
     prober = (
         "import sys\nfrom spinney_json._claims import Claims\n"

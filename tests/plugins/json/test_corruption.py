@@ -51,6 +51,7 @@ def test_every_truncation_is_noticed(example) -> None:
     assert [size for size in range(len(example)) if not noticed(example[:size])] == []
 
 
+@pytest.mark.expensive("flips every bit")
 def test_every_flipped_bit_is_noticed(example) -> None:
     missed = []
     for bit in range(len(example) * 8):

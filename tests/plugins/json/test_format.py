@@ -225,6 +225,7 @@ def typed(tree: Any) -> Any:
     return (isinstance(tree, bool), tree)
 
 
+@pytest.mark.expensive("tries many examples")
 @pytest.mark.requirement("R1.9")
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(

@@ -45,6 +45,7 @@ def session(make: Callable[..., Session]) -> Session:
     return make(ptyPid=7, currentPhase="plan", metadata={"n": 1, "a": {"name": "x"}})
 
 
+@pytest.mark.expensive("tries many examples")
 @settings(max_examples=300)
 @given(first=st.fixed_dictionaries(VALUES), then=st.fixed_dictionaries({}, optional=VALUES))
 def test_a_patched_record_is_what_encoding_anew_gives(first, then) -> None:

@@ -21,6 +21,7 @@ def kept(state: Path) -> list[str]:
     return sorted(path.read_text() for path in state.parent.glob(f"{state.name}.corrupt-*"))
 
 
+@pytest.mark.expensive("starts several processes")
 @pytest.mark.requirement("R5.1")
 @pytest.mark.requirement("R3.7")
 @pytest.mark.parametrize("what", ["corrupt", "missing"])

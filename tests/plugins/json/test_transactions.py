@@ -184,6 +184,7 @@ async def test_callers_that_come_during_a_write_are_written_together(
     assert store.stats.writes == 2
 
 
+@pytest.mark.expensive("starts several processes")
 @pytest.mark.requirement("R3.7")
 @pytest.mark.parametrize("times", [25])
 def test_no_update_of_four_processes_is_lost(start_actor, workspace, make, times) -> None:

@@ -92,6 +92,7 @@ def test_what_may_be_overwritten_just_now_is_not_taken_for_whole(scrollback, bef
         assert mapped.newest() == (oldest, numbered(oldest, before))
 
 
+@pytest.mark.expensive("writes megabytes of output")
 def test_a_reader_in_another_process_sees_no_byte_that_is_not_whole():
     with rings(4096) as (_, mapped, feed):
         writer = os.fork()

@@ -68,6 +68,7 @@ def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes):
     assert panes.written(again(before) + b"x\x1b8qq", ROWS, COLUMNS) == direct
 
 
+@pytest.mark.expensive("tries many examples")
 @settings(
     max_examples=int(os.environ.get("SPINNEY_EXAMPLES", "60")),
     derandomize="SPINNEY_EXAMPLES" not in os.environ,  # where tmux differs is not for CI to find

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ def test_what_is_rendered_shows_the_same_again(data):
     assert rendered(once) == once
 
 
+@pytest.mark.expensive("tries many examples")
 @settings(max_examples=300)
 @given(OUTPUT, OUTPUT)
 def test_output_goes_on_after_what_is_rendered_as_if_nothing_had_happened(before, after):

@@ -77,6 +77,7 @@ def test_what_comes_slowly_is_shown_as_it_is_long_after_the_ring_has_lost_it():
     assert written.shown() == written.should_be()
 
 
+@pytest.mark.expensive("writes megabytes of output")
 def test_of_what_comes_too_fast_the_modes_are_kept_and_a_new_screen_is_right():
     written, fast = Written(), b"\x1b[5;5Hfast\x1b[6;1H" * 50_000
     modes = b"\x1b[?1h\x1b[?2004h\x1b[?1006h\x1b[3;9r"

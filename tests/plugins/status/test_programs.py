@@ -68,6 +68,7 @@ async def settled(process: Watched, status: str) -> str:
         return status
 
 
+@pytest.mark.expensive("runs real programs")
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_a_program_is_given_the_status_that_it_has(

@@ -37,6 +37,7 @@ async def test_a_bell_followed_by_silence_calls_the_user(watching: Watching) -> 
         assert (told.source, told.confidence) == (Source.TOLD, 0.6)
 
 
+@pytest.mark.expensive("writes megabytes of output")
 async def test_a_bell_before_a_flood_calls_nobody(watching: Watching) -> None:
     script = r"printf '\007'; yes working | head -c 30000000; printf '\033]9;end\007'; cat"
     async with watching("sh", "-c", script, **{**SLOW, "settle": 5.0}) as process:
