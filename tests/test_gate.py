@@ -13,11 +13,7 @@ TESTS = Path(__file__).parent
 ROOMS = ("core", "plugins", "integration", "conformance", "faults", "documents", "packaging")
 
 GATE = {"lint", "type", "docs", "pkg", "no-builtins", "lowest", "py313"}
-MEANT_TO_SLEEP = {
-    "faults/small_stores.py": "a store that hangs",
-    "integration/test_keeper.py": "kills at a random moment",
-    "integration/test_sigkill.py": "kills at a random moment",
-}
+A_STORE_THAT_HANGS = "faults/small_stores.py"
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +54,12 @@ def _sleeps(source: Path) -> Iterator[int]:
 
 
 def test_no_test_sleeps_to_wait_for_something() -> None:
-    """Only what polls for a condition does: tests/tools."""
+    """What has no event is polled by ``tests/tools/waiting.py``."""
     found = [
         f"{source.relative_to(TESTS)}:{line}"
         for room in ROOMS
         for source in sorted((TESTS / room).rglob("*.py"))
-        if source.relative_to(TESTS).as_posix() not in MEANT_TO_SLEEP
+        if source != TESTS / A_STORE_THAT_HANGS
         for line in _sleeps(source)
     ]
     assert not found, "\n".join(found)

@@ -44,28 +44,28 @@ Loop = asyncio.AbstractEventLoop
 CallBack = Callable[..., None]
 
 
-def after_a_future(loop: Loop, call_back: CallBack, _: socket.socket) -> None:
+def after_a_future(loop: Loop, callback: CallBack, _: socket.socket) -> None:
     future = loop.create_future()
-    future.add_done_callback(call_back)
+    future.add_done_callback(callback)
     future.set_result(None)
 
 
-def after_a_task(loop: Loop, call_back: CallBack, _: socket.socket) -> None:
-    loop.create_task(asyncio.sleep(0)).add_done_callback(call_back)
+def after_a_task(loop: Loop, callback: CallBack, _: socket.socket) -> None:
+    loop.create_task(asyncio.sleep(0)).add_done_callback(callback)
 
 
-def after_a_signal(loop: Loop, call_back: CallBack, _: socket.socket) -> None:
-    loop.add_signal_handler(signal.SIGUSR1, call_back)
+def after_a_signal(loop: Loop, callback: CallBack, _: socket.socket) -> None:
+    loop.add_signal_handler(signal.SIGUSR1, callback)
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
 SCHEDULES: dict[str, Callable[[Loop, CallBack, socket.socket], object]] = {
-    "call_soon": lambda loop, call_back, _: loop.call_soon(call_back),
-    "call_soon_threadsafe": lambda loop, call_back, _: loop.call_soon_threadsafe(call_back),
-    "call_later": lambda loop, call_back, _: loop.call_later(0, call_back),
-    "call_at": lambda loop, call_back, _: loop.call_at(loop.time(), call_back),
-    "add_reader": lambda loop, call_back, ours: loop.add_reader(ours, call_back),
-    "add_writer": lambda loop, call_back, ours: loop.add_writer(ours, call_back),
+    "call_soon": lambda loop, callback, _: loop.call_soon(callback),
+    "call_soon_threadsafe": lambda loop, callback, _: loop.call_soon_threadsafe(callback),
+    "call_later": lambda loop, callback, _: loop.call_later(0, callback),
+    "call_at": lambda loop, callback, _: loop.call_at(loop.time(), callback),
+    "add_reader": lambda loop, callback, ours: loop.add_reader(ours, callback),
+    "add_writer": lambda loop, callback, ours: loop.add_writer(ours, callback),
     "add_signal_handler": after_a_signal,
     "Future.add_done_callback": after_a_future,
     "Task.add_done_callback": after_a_task,
@@ -86,11 +86,11 @@ def ours() -> Iterator[socket.socket]:
     "anyio_backend", [("asyncio", {"loop_factory": PlainLoop})], ids=["asyncio"]
 )
 @pytest.mark.anyio
-async def test_in_no_call_back_anyio_finds_its_library(way: str, ours: socket.socket) -> None:
+async def test_in_no_callback_anyio_finds_its_library(way: str, ours: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     called = loop.create_future()
 
-    def call_back(*_: object) -> None:
+    def callback(*_: object) -> None:
         loop.remove_reader(ours)
         loop.remove_writer(ours)
         try:
@@ -98,7 +98,7 @@ async def test_in_no_call_back_anyio_finds_its_library(way: str, ours: socket.so
         except BaseException as error:
             called.set_exception(error)
 
-    SCHEDULES[way](loop, call_back, ours)
+    SCHEDULES[way](loop, callback, ours)
     try:
         with pytest.raises(RuntimeError, match=r"(?i)not currently running|unknown async library"):
             await called
@@ -106,7 +106,7 @@ async def test_in_no_call_back_anyio_finds_its_library(way: str, ours: socket.so
         loop.remove_signal_handler(signal.SIGUSR1)
 
 
-def test_a_provider_whose_call_back_calls_anyio_is_found(promises: Any) -> None:
+def test_a_provider_whose_callback_calls_anyio_is_found(promises: Any) -> None:
     found, code = promises(CALLING, "-k", "hooks_return_nothing and asyncio")
     assert found["hooks return nothing"]["outcome"] == "broken"
     assert code == pytest.ExitCode.TESTS_FAILED
