@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for the tables; installed it is only where a mutant is tested
+PLUGINS = ("-p", "anyio", "-p", "spinney", "-p", "timeout")
+"""The only plugins of pytest that are needed; to load others takes time."""
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory in which the mutants' wheel is unpacked, as an installer would."""
-    directory = tmp_path_factory.mktemp("mutants")
-    source = directory / "source"
-    shutil.copytree(HERE / "spinney_mutants", source / "spinney_mutants")
-    shutil.copy(HERE / "pyproject.toml", source)
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    (wheel,) = directory.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(directory / "site")
-    return directory / "site"
-
-
-@pytest.fixture
-def run(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run(
+    unpacked: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., str]:
     """Run pytest in a process of its own, with the mutants installed and no settings of ours."""
+    path = [str(unpacked(HERE)), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        known = os.environ.get("PYTHONPATH")
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(site), known]))}
-        own = f"--basetemp={tmp_path / 'own'}"  # not cleared up after, as what all runs share is
-        plain = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}", own)
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *plain, *arguments],
-            capture_output=True,
-            text=True,
-            env=env,
-            cwd=tmp_path,
-            timeout=600,  # damaging every bit of a file takes a slow machine minutes
-        )
+    def run(*arguments: str) -> str:
+        directory = tmp_path_factory.mktemp("run")
+        own = f"--basetemp={directory / 'own'}"  # not cleared up after, as what all runs share is
+        plain = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={directory}", own)
+        command = [sys.executable, "-m", "pytest", *PLUGINS, *plain, *arguments]
+        printed = directory / "printed"
+        # What a mutant leaves running may hold a pipe open, which would be waited for.
+        with printed.open("w") as out, suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, stdout=out, stderr=out, env=env, cwd=directory, timeout=1800)
+        return printed.read_text()
 
     return run

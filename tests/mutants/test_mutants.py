@@ -1,92 +1,198 @@
-"""Each mutant breaks the promise meant for it, and the original keeps them all."""
+"""Each mutant breaks the promise meant for it, and the original keeps them all.
+
+An original and its mutants have a test class, and are tested in one process, because to start one
+takes longer than most tests. The original comes last there: if it keeps its promises, no mutant has
+left anything that another one is blamed for.
+
+Only what is selected is tested: with ``-k NAME`` one mutant alone. With pytest-xdist, ``--dist
+loadscope`` gives each class to one worker, which starts that process; ``loadgroup`` does not work
+with pytest 9.2 (pytest-dev/pytest-xdist#1386).
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
+import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from spinney_mutants.lifecycle import LIFECYCLE
+from spinney_mutants.stores import (
+    NOTICES_DAMAGE,
+    SURVIVES_CRASHES,
+    SURVIVES_FAULTS,
+    SURVIVES_KILLS,
+)
 from spinney_mutants.tables import PROVIDERS
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = pytest.mark.timeout(3700)  # twice what the fixture run allows for a process
 
-pytestmark = pytest.mark.timeout(660)  # more than the fixture run allows for a run of pytest
+Promises = dict[str, dict[str, Any]]
+"""What is reported of each promise of one subject."""
+Cases = Mapping[str, Collection[tuple[str, str]]]
+"""The promises that are tested of each subject, each with the case that is."""
 
-CASES: dict[str, tuple[str, str]] = {
+BREAKS: dict[str, tuple[str, str]] = {
     **{f"{m.role}:{m.name}": (m.promise, m.case) for m in PROVIDERS},
     **{f"lifecycle:{plugin.name}": (plugin.promise, "") for plugin in LIFECYCLE},
 }
 """The promise that each mutant breaks, and the case that shows it."""
-ORIGINALS: dict[str, list[str]] = {
-    "lifecycle:log": [f"lifecycle:{plugin.name}" for plugin in LIFECYCLE],
-}
-"""The mutants of each provider."""
-for mutant in PROVIDERS:
-    subject = f"{mutant.role}:{mutant.original().name}"
-    ORIGINALS.setdefault(subject, []).append(f"{mutant.role}:{mutant.name}")
-BY_NAME = ("--pyargs", "spinney_testing")
-BY_CLASS = {
-    "a newer version is refused and not touched": (
-        str(Path(__file__).parent / "by_class" / "test_newer_version.py"),
-    )
-}
-"""Promises that a name does not suffice for, and the test class that does."""
+HIDDEN = {mutant.promise for mutant in PROVIDERS if mutant.hides}
+"""What a mutant hides the original declares: these promises do not apply to it."""
+IN_THE_LABORATORY = {SURVIVES_CRASHES, SURVIVES_FAULTS, SURVIVES_KILLS, NOTICES_DAMAGE}
+BY_NAME = "test_installed"
+"""The module of the test classes that a name makes."""
+BY_CLASS = {"a newer version is refused and not touched": "test_newer_version"}
+"""Promises that a name does not suffice for, and the module of the test classes that do."""
+HERE = Path(__file__).parent / "by_class"
+STUCK = 600
+"""Seconds after which a test is taken never to end: no suite waits as long, on no machine."""
 
 
-def chosen(cases: Mapping[str, set[str]]) -> str:
-    """Return an expression for ``-k`` that selects cases of promises, on asyncio."""
-    tests = []
-    for promise, parameters in cases.items():
-        test = "test_" + promise.replace(" ", "_")
-        tests += [f"({test} and {p})" if p else test for p in sorted(parameters)]
-    return f"({' or '.join(tests)}) and not trio"
+def originals_and_mutants() -> dict[str, list[str]]:
+    """Return the mutants of each original."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for mutant in PROVIDERS:
+        found[f"{mutant.role}:{mutant.original().name}"].append(f"{mutant.role}:{mutant.name}")
+    found["lifecycle:log"] = [f"lifecycle:{plugin.name}" for plugin in LIFECYCLE]
+    return found
 
 
-def reported(
-    tmp_path: Path, subject: str, cases: Mapping[str, set[str]], run: Run
-) -> dict[str, Any]:
-    """Run ``cases`` of promises against ``subject``; return what is reported of each promise."""
-    report = tmp_path / "report.json"
-    options = ["--spinney-provider", subject, "--spinney-report", str(report)]
-    tests = BY_CLASS.get(next(iter(cases)), BY_NAME)
-    done = run(*tests, *options, "-k", chosen(cases))
-    assert done.returncode != pytest.ExitCode.NO_TESTS_COLLECTED, f"no such promise: {cases}"
-    assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), done.stdout
-    (found,) = json.loads(report.read_text())
-    assert found["provider"] == subject, done.stdout
-    return {row["promise"]: row for row in found["promises"]}
+def expression(cases: Cases) -> str:
+    """Return an expression for ``-k`` that selects of each subject its own cases, on asyncio."""
+    selected = []
+    for subject, promises in cases.items():
+        title = "Test_" + re.sub(r"\W", "_", subject)
+        for promise, case in promises:
+            test = "test_" + promise.replace(" ", "_")
+            parts = filter(None, [BY_CLASS.get(promise, BY_NAME), title, test, case])
+            selected.append(f"({' and '.join(parts)})")
+    return f"({' or '.join(selected)}) and not trio"
 
 
-@pytest.mark.requirement("R6.6")
-@pytest.mark.parametrize("subject", CASES)
-def test_a_mutant_breaks_the_promise_meant_for_it(subject: str, tmp_path: Path, run: Run) -> None:
-    promise, case = CASES[subject]
-    rows = reported(tmp_path, subject, {promise: {case}}, run)
-    assert rows[promise]["outcome"] == "broken", rows[promise]
-    assert rows[promise]["when"] == "call", rows[promise]
-    assert [name for name, row in rows.items() if row["outcome"] == "broken"] == [promise]
+class Verdicts:
+    """What the suites say of each subject. All are tested at once, when the first is asked for."""
+
+    def __init__(self, cases: Cases, run: Callable[..., str], report: Path) -> None:
+        self._cases = cases
+        self._run = run
+        self._report = report
+        self._known: dict[str, Promises] = {}
+        self._begun = False
+
+    def of(self, subject: str) -> Promises:
+        if not self._begun:
+            self._begun = True
+            self._test(self._cases)
+        if subject not in self._known:  # because another one has ended the process
+            printed = self._test({subject: self._cases[subject]})
+            assert subject in self._known, f"nothing is reported of {subject}:\n{printed}"
+        return self._known[subject]
+
+    def _test(self, cases: Cases) -> str:
+        self._report.unlink(missing_ok=True)
+        tests = ["--pyargs", "spinney_testing"]
+        if any(promise in BY_CLASS for promises in cases.values() for promise, _ in promises):
+            tests += map(str, HERE.glob("test_*.py"))
+        options = [f"--spinney-report={self._report}", f"--timeout={STUCK}"]
+        options += [f"--spinney-provider={subject}" for subject in cases]
+        printed = self._run(*tests, *options, "-k", expression(cases))
+        for found in json.loads(self._report.read_text()) if self._report.exists() else []:
+            rows = {row["promise"]: row for row in found["promises"]}
+            self._known.setdefault(found["provider"], {}).update(rows)
+        return printed
 
 
-@pytest.mark.parametrize("original", ORIGINALS)
-def test_the_original_keeps_every_promise_that_a_mutant_breaks(
-    original: str, tmp_path: Path, run: Run
-) -> None:
-    # What a mutant hides the original declares: that promise does not apply to it.
-    hidden = {mutant.promise for mutant in PROVIDERS if mutant.hides}
-    cases: defaultdict[str, set[str]] = defaultdict(set)
-    for promise, case in (CASES[subject] for subject in ORIGINALS[original]):
-        if promise not in hidden:
-            cases[promise].add(case)
-    outcomes = {}
-    for tests in (BY_NAME, *BY_CLASS.values()):
-        some = {p: c for p, c in cases.items() if BY_CLASS.get(p, BY_NAME) == tests}
-        if some:
-            rows = reported(tmp_path, original, some, run)
-            outcomes |= {promise: rows[promise]["outcome"] for promise in some}
-    assert outcomes.keys() == cases.keys()
-    assert set(outcomes.values()) == {"kept"}, outcomes
+@pytest.fixture(scope="class")
+def verdicts(
+    request: pytest.FixtureRequest,
+    run: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Verdicts:
+    """Return the verdicts on those of a class that were selected."""
+    cases: dict[str, Collection[tuple[str, str]]] = {}
+    for item in request.session.items:
+        if item.cls is request.cls:
+            cases |= item.cls.cases(**item.callspec.params if hasattr(item, "callspec") else {})
+    return Verdicts(cases, run, tmp_path_factory.mktemp("reports") / "report.json")
+
+
+class Mutants:
+    """An original, and mutants of it."""
+
+    original: ClassVar[str]
+    mutants: ClassVar[list[str]]
+
+    def __init_subclass__(cls, original: str, mutants: Iterable[str]) -> None:
+        cls.original, cls.mutants = original, list(mutants)
+
+    @classmethod
+    def cases(cls, mutant: str = "") -> Cases:
+        """Return what is tested of a mutant, or of the original."""
+        if mutant:
+            return {mutant: [BREAKS[mutant]]}
+        kept = {BREAKS[mutant] for mutant in cls.mutants if BREAKS[mutant][0] not in HIDDEN}
+        return {cls.original: kept}
+
+    @pytest.mark.requirement("R6.6")
+    def test_a_mutant_breaks_the_promise_meant_for_it(
+        self, mutant: str, verdicts: Verdicts
+    ) -> None:
+        promise, _ = BREAKS[mutant]
+        rows = verdicts.of(mutant)
+        assert rows[promise]["outcome"] == "broken", rows[promise]
+        assert rows[promise]["when"] == "call", rows[promise]
+        assert "pytest-timeout" not in rows[promise]["why"], "the suite did not find it"
+        assert [name for name, row in rows.items() if row["outcome"] == "broken"] == [promise]
+
+    def test_the_original_keeps_every_promise_that_a_mutant_breaks(
+        self, verdicts: Verdicts
+    ) -> None:
+        rows = verdicts.of(self.original)
+        outcomes = {promise: row["outcome"] for promise, row in rows.items()}
+        assert outcomes.keys() == {promise for promise, _ in self.cases()[self.original]}
+        assert set(outcomes.values()) == {"kept"}, outcomes
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "mutant" in metafunc.fixturenames:
+        metafunc.parametrize("mutant", metafunc.cls.mutants)
+
+
+ORIGINALS = originals_and_mutants()
+LABORATORY = [m for m in ORIGINALS["store:json"] if BREAKS[m][0] in IN_THE_LABORATORY]
+OTHERS = [m for m in ORIGINALS["store:json"] if m not in LABORATORY]
+PTY = ORIGINALS["terminal:pty"]
+HALF = (len(PTY) + 1) // 2
+
+
+class TestStore(Mutants, original="store:json", mutants=OTHERS): ...
+
+
+class TestStoreInTheLaboratory(Mutants, original="store:json", mutants=LABORATORY): ...
+
+
+class TestWorkspace(Mutants, original="workspace:git", mutants=ORIGINALS["workspace:git"]): ...
+
+
+class TestRecovery(Mutants, original="recovery:git", mutants=ORIGINALS["recovery:git"]): ...
+
+
+class TestTerminal(Mutants, original="terminal:pty", mutants=PTY[:HALF]): ...
+
+
+class TestTerminalToo(Mutants, original="terminal:pty", mutants=PTY[HALF:]): ...
+
+
+class TestKeeper(Mutants, original="terminal:keeper", mutants=ORIGINALS["terminal:keeper"]): ...
+
+
+class TestLifecycle(Mutants, original="lifecycle:log", mutants=ORIGINALS["lifecycle:log"]): ...
+
+
+def test_each_mutant_is_tested_once() -> None:
+    tested = [mutant for group in Mutants.__subclasses__() for mutant in group.mutants]
+    assert sorted(tested) == sorted(BREAKS)

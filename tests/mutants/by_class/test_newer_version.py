@@ -1,25 +1,26 @@
-"""The store under test with what its name alone does not say: how a newer file of it looks."""
+"""The store with what its name alone does not say: how a newer file of it looks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from spinney._loading import load_plugins
 from spinney.config import ManagerConfig
 from spinney.providers import ProviderSpec, Role
-from spinney_testing._plugin import chosen
 from spinney_testing.store import StoreConformance
 
 
-class TestStore(StoreConformance):
+class _Base:
+    label: ClassVar[str]
+
     @pytest.fixture
     def provider(self, tmp_path: Path) -> ProviderSpec:
-        (subject,) = chosen
         plugins = load_plugins(ManagerConfig(workspace=tmp_path))
-        return plugins.choose(Role.STORE, subject.removeprefix("store:")).spec
+        return plugins.choose(Role.STORE, self.label.removeprefix("store:")).spec
 
     @pytest.fixture
     def make_newer(self, workspace: Path) -> Callable[[], None]:
@@ -28,3 +29,11 @@ class TestStore(StoreConformance):
             file.write_text(file.read_text().replace('"version": "1.0"', '"version": "1.1"'))
 
         return rewrite
+
+
+class Test_store_json(_Base, StoreConformance):  # noqa: N801 - named as the suites name it
+    label = "store:json"
+
+
+class Test_store_accepts_a_newer_version(_Base, StoreConformance):  # noqa: N801
+    label = "store:accepts-a-newer-version"

@@ -176,6 +176,13 @@ def awaits_nobody(_: Part) -> Part:
     return careless
 
 
+def reap() -> None:
+    """Wait for all children that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def keeps_a_descriptor(_: Part) -> Part:
     def careless(self: Any) -> None:
         self.reaped = self._closed = True

@@ -40,6 +40,8 @@ class Mutant:
     """Capabilities that it has and does not declare."""
     plugin: str = ""
     """The plugin whose provider is broken, if not the usual one of the role."""
+    clears: Callable[[], None] | None = None
+    """Removes what an opening has left in this process: it must not count against the next one."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process by name: what is broken need not be picklable."""
@@ -60,9 +62,13 @@ class Mutant:
     @asynccontextmanager
     async def open(self, options: Any, context: ProviderContext) -> AsyncIterator[Any]:
         """Open the original, broken for as long."""
-        with replaced(self.replaces):
-            async with self.original().factory(options, context) as provider:
-                yield self.wraps(provider, context) if self.wraps else provider
+        try:
+            with replaced(self.replaces):
+                async with self.original().factory(options, context) as provider:
+                    yield self.wraps(provider, context) if self.wraps else provider
+        finally:
+            if self.clears:
+                self.clears()
 
 
 def _named(role: Role, name: str) -> Mutant:

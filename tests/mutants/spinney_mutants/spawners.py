@@ -43,7 +43,7 @@ SPAWNERS = (
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
         "a process carries the identity of its own session alone",
-        replaces={"spinney_unix.commands:environment": careless.prefers_the_host},
+        replaces={"spinney_pty._starting:environment": careless.prefers_the_host},
     ),
     _mutant(
         "waits-for-output",
@@ -179,6 +179,7 @@ SPAWNERS = (
         "Nobody waits for processes that have ended.",
         "processes that ended leave no zombie",
         replaces={"spinney_pty._leader:Leader.reap": careless.awaits_nobody},
+        clears=careless.reap,
     ),
     _mutant(
         "leaks-a-descriptor",
