@@ -84,6 +84,8 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty working directory, whose modules can be imported and are forgotten afterwards."""
     here = tmp_path / "here"
     here.mkdir()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(here)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -97,6 +99,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         "HOME": str(tmp_path),
         "PATH": path,
         "SHELL": "/bin/sh",
+        "TMPDIR": str(temporary),  # a pytest that a document runs leaves its files there
     }.items():
         monkeypatch.setenv(name, value)
     yield here
