@@ -89,6 +89,7 @@ class WritesOneByOne(Wrapped):
     async def transact(self, fn: Transaction) -> Committed:
         committed = await self.inner.transact(lambda newest: replace(fn(newest), put=()))
         for session in fn(committed.snapshot).put:
+            await anyio.sleep(10 * A_MOMENT)  # others read meanwhile
             alone = Changes(put=(session,))
             committed = await self.inner.transact(lambda _, alone=alone: alone)
         return committed
