@@ -212,6 +212,8 @@ class Keeper:
             ),
             output.readable_ring,
         )
+        if host is self._first:
+            self._plan_to_leave()
 
     def _answer(self, host: Host, message: wire.Message) -> wire.Message:
         what = message.get("do")
@@ -365,7 +367,8 @@ class Keeper:
             self._is_kept = True
 
     def _plan_to_leave(self) -> None:
-        if self._output.is_drained:
+        """Leave some time after the end, and not before the host that started us knows of us."""
+        if self._output.is_drained and self._first.greeted:
             linger = 0.0 if self._hurry else float(self._request["linger"])
             self._leave_at = monotonic() + linger
 

@@ -10,7 +10,10 @@ import pytest
 
 from spinney.errors import TerminalClosedError
 from spinney.model import ExitStatus
+from spinney_keeper import _starting
 from spinney_keeper._errors import KeeperLostError
+from spinney_keeper._greeting import greet
+from waiting import wait_until
 
 WAIT = "while :; do sleep 0.01; done"
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
@@ -135,3 +138,16 @@ async def test_after_that_only_how_it_ended_is_kept(
         assert await ended.terminate(0) == ExitStatus(code=7)
         assert await second.adopt(recorded) is None
     assert list(places.iterdir()) == []
+
+
+async def test_a_process_that_ends_before_its_host_knows_its_keeper_is_no_failure(
+    other, shell, places, monkeypatch
+):
+    def greet_late(connection, within):
+        wait_until(lambda: list(places.glob("*.exit")))
+        return greet(connection, within)
+
+    monkeypatch.setattr(_starting, "greet", greet_late)
+    async with other(linger=0) as host:
+        terminal = await shell("exit 7", of=host)
+        assert await terminal.exited() == ExitStatus(code=7)
