@@ -311,6 +311,7 @@ def content(workspace: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files}
 
 
+@pytest.mark.expensive("repairs dozens of sessions")
 @pytest.mark.requirement("R5.1")
 @pytest.mark.requirement("R5.3")
 @pytest.mark.requirement("R5.5")

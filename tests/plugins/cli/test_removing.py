@@ -10,6 +10,8 @@ import pytest
 
 from .conftest import Git, Outcome, Terminal
 
+pytestmark = pytest.mark.expensive("starts the command as a process")
+
 Spinney = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 

@@ -145,6 +145,7 @@ async def test_short_writes_are_continued(open_store, state, make, monkeypatch) 
     assert names(state) == ["one"]
 
 
+@pytest.mark.expensive("writes a large file")
 @pytest.mark.requirement("R3.6")
 def test_a_file_larger_than_permitted_leaves_the_previous_one(start_actor, state) -> None:
     first = start_actor("add", "before")

@@ -53,6 +53,7 @@ def test_where_the_output_is_cut_does_not_matter(data, draw):
     assert rendered(*(data[at : at + 1] for at in range(len(data)))) == rendered(data)
 
 
+@pytest.mark.expensive("tries many examples")
 @settings(max_examples=300)
 @given(OUTPUT | st.binary(max_size=200))
 def test_what_is_rendered_shows_the_same_again(data):
