@@ -19,7 +19,7 @@ FLOOD = f"stty -opost; seq {LINES}"
 MOST_KEPT = 32 << 20
 """Bytes after which the oldest must be gone: a host has many terminals."""
 SLOW, SLOWLY = 0.005, 100
-"""Seconds that a slow viewer takes for each chunk, and for how many: it is far behind by then."""
+"""Seconds that a slow viewer takes for each chunk, and for how many."""
 
 QUIET = 0.3
 """Seconds without output after which a flood is taken to be held up."""
@@ -155,10 +155,12 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
         terminal = await spawn(f"stty -echo; echo ready; read -r _; {FLOOD}")
         await shown(terminal, b"ready")
         seen, slow = bytearray(), 0
-        async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+        async with terminal.attach(mode=AttachMode.LOSSLESS) as view, terminal.attach() as other:
             begin = view.offset + len(view.snapshot)
             await terminal.write(b"\n")
             with anyio.fail_after(PATIENCE):
+                if pause:  # it begins only once it holds the process up, or is far behind
+                    await until_it_stops(other)
                 async for part in view:
                     assert isinstance(part, Chunk), f"{part} in front of a lossless viewer"
                     assert part.offset == begin + len(seen)
