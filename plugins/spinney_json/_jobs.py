@@ -185,9 +185,15 @@ class Worker:
         return await job.outcome(begin_within, end_within, undo=undo)
 
     async def close(self, within: float) -> None:
-        """Let the thread end after what it was given; wait for that at most ``within`` seconds."""
+        """Have the thread end after what it was given; wait for that at most ``within`` seconds.
+
+        The thread ends even if that takes longer and this has returned.
+        """
+        done = Job[None]()
+        self.submit(lambda: do(done, lambda: None))
+        self._queue.put(None)
         with anyio.CancelScope(shield=True), suppress(StoreError):
-            await self.run(lambda: self._queue.put(None), within, within)
+            await done.outcome(within, within)
 
     def _loop(self) -> None:
         while (task := self._queue.get()) is not None:

@@ -77,9 +77,14 @@ class FileLock:
     def __init__(self, path: str) -> None:
         self._path = path
         self._fd = -1
+        self._is_retired = False
 
     def acquire(self) -> None:
-        """Wait for the lock, however long."""
+        """Wait for the lock, however long.
+
+        Raises:
+            FileNotFoundError: the file was deleted and the lock is retired.
+        """
         while True:
             if self._fd < 0:
                 self._fd = opened(self._path)
@@ -87,6 +92,16 @@ class FileLock:
             if _files.is_at(self._fd, self._path):
                 return
             self.close()
+            if self._is_retired:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
+
+    def retire(self) -> None:
+        """Do not create the file again; from any thread.
+
+        A thread that waits for the lock when the store is closed may get it long after the
+        workspace was deleted, and would put a ``.git`` directory back in its place.
+        """
+        self._is_retired = True
 
     def release(self) -> None:
         """Let the next one have it."""

@@ -141,6 +141,10 @@ class StateFile:
                 return Committed(rebuilt, rebuilt.revision)
         raise restless(self._places.file)
 
+    def retire(self) -> None:
+        """Create no lock file any more, whatever was deleted; from any thread."""
+        self._lock.retire()
+
     def close(self) -> None:
         """Close the lock file."""
         self._lock.close()

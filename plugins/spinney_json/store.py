@@ -65,6 +65,7 @@ class JsonStore(SessionStore):
         try:
             yield store
         finally:
+            store._state.retire()
             store._writer.submit(store._state.close)
             await store._reader.close(_CLOSING)
             await store._writer.close(_CLOSING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from typing import Any
 
@@ -219,6 +220,23 @@ async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
         assert (await store.load()).integrity is Integrity.MISSING
         await store.transact(nothing)
         assert not state.exists()
+
+
+async def test_a_store_closed_while_it_waits_for_the_lock_ends_its_thread_and_restores_no_file(
+    open_store, start_actor, workspace, make
+) -> None:
+    holder = start_actor("hold_lock")
+    before = set(threading.enumerate())
+    async with open_store(lock_timeout=0.05) as store:
+        with pytest.raises(StoreBusyError):
+            await store.transact(lambda _: Changes(put=(make("late"),)))
+    threads = set(threading.enumerate()) - before
+    [waiting] = (each for each in threads if each.name == "spinney-json-writer")
+    shutil.rmtree(workspace)
+    holder.kill()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+    assert not workspace.exists()
 
 
 async def test_the_deadline_holds_for_all_that_wait_when_one_is_cancelled(
