@@ -185,15 +185,15 @@ class Worker:
         return await job.outcome(begin_within, end_within, undo=undo)
 
     async def close(self, within: float) -> None:
-        """Have the thread end after what it was given; wait for that at most ``within`` seconds.
+        """Let the thread end after what it was given; wait for that at most ``within`` seconds.
 
-        The thread ends even if that takes longer and this has returned.
+        If it takes longer, the thread ends after this has returned.
         """
-        done = Job[None]()
-        self.submit(lambda: do(done, lambda: None))
-        self._queue.put(None)
-        with anyio.CancelScope(shield=True), suppress(StoreError):
-            await done.outcome(within, within)
+        try:
+            with anyio.CancelScope(shield=True), suppress(StoreError):
+                await self.run(lambda: None, within, within)
+        finally:
+            self._queue.put(None)
 
     def _loop(self) -> None:
         while (task := self._queue.get()) is not None:

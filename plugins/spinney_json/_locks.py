@@ -83,23 +83,23 @@ class FileLock:
         """Wait for the lock, however long.
 
         Raises:
-            FileNotFoundError: the file was deleted and the lock is retired.
+            FileNotFoundError: the file would have to be opened anew, and the lock is retired.
         """
         while True:
             if self._fd < 0:
+                if self._is_retired:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
                 self._fd = opened(self._path)
             _files.lock(self._fd, fcntl.LOCK_EX)
             if _files.is_at(self._fd, self._path):
                 return
             self.close()
-            if self._is_retired:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
 
     def retire(self) -> None:
-        """Do not create the file again; from any thread.
+        """Open no file any more; from any thread.
 
-        A thread that waits for the lock when the store is closed may get it long after the
-        workspace was deleted, and would put a ``.git`` directory back in its place.
+        A thread that waits for the lock when its store is closed may get it long after the
+        workspace was deleted. Opening the lock file creates it, and the ``.git`` that it lies in.
         """
         self._is_retired = True
 

@@ -142,7 +142,7 @@ class StateFile:
         raise restless(self._places.file)
 
     def retire(self) -> None:
-        """Create no lock file any more, whatever was deleted; from any thread."""
+        """Open no lock file any more: the store is being closed. From any thread."""
         self._lock.retire()
 
     def close(self) -> None:

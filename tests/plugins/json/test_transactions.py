@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import shutil
 import threading
 from typing import Any
@@ -16,6 +17,7 @@ from spinney.model import Changes, Integrity, Reservation, Snapshot, now
 from spinney_json import _files
 from spinney_json._entry import UnstorableError
 from spinney_json._jobs import Turn
+from spinney_json._locks import FileLock
 from spinney_json.options import JsonOptions
 from spinney_json.store import JsonStore
 from waiting import PATIENCE
@@ -223,20 +225,39 @@ async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
 
 
 async def test_a_store_closed_while_it_waits_for_the_lock_ends_its_thread_and_restores_no_file(
-    open_store, start_actor, workspace, make
+    open_store, start_actor, workspace, monkeypatch
 ) -> None:
     holder = start_actor("hold_lock")
-    before = set(threading.enumerate())
-    async with open_store(lock_timeout=0.05) as store:
-        with pytest.raises(StoreBusyError):
-            await store.transact(lambda _: Changes(put=(make("late"),)))
-    threads = set(threading.enumerate()) - before
-    [waiting] = (each for each in threads if each.name == "spinney-json-writer")
+    asked = threading.Event()
+    real = _files.lock
+
+    def lock(fd: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX:
+            asked.set()
+        real(fd, operation)
+
+    monkeypatch.setattr(_files, "lock", lock)
+    async with open_store() as store:
+        thread = store._writer._thread
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.transact, nothing)
+            assert await anyio.to_thread.run_sync(asked.wait, PATIENCE)
+            group.cancel_scope.cancel()
+    assert thread.is_alive()
     shutil.rmtree(workspace)
     holder.kill()
-    waiting.join(PATIENCE)
-    assert not waiting.is_alive()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
     assert not workspace.exists()
+
+
+def test_a_retired_lock_that_was_never_held_creates_no_file(workspace) -> None:
+    path = workspace / "elsewhere" / "lock"
+    lock = FileLock(str(path))
+    lock.retire()
+    with pytest.raises(FileNotFoundError):
+        lock.acquire()
+    assert not path.parent.exists()
 
 
 async def test_the_deadline_holds_for_all_that_wait_when_one_is_cancelled(
