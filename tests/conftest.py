@@ -13,7 +13,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import zipfile
@@ -165,25 +164,15 @@ def untouched_logging() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository to be copied, with one commit, and nothing of what the machine is set to."""
-    path = tmp_path_factory.mktemp("template") / "repository"
-    path.mkdir()
-    (path / "README").write_text("hello\n")
-    (path / "src").mkdir()
-    (path / "src" / "main.py").write_text("print('hello')\n")
-    (path / ".gitignore").write_text(".env\n*.pyc\nbuild/\nnode_modules/\n")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    git = ["git", "-C", path, "-c", "user.name=Nobody", "-c", "user.email=nobody@example.org"]
-    for command in (
-        ["init", "--quiet", "--initial-branch=main", "--template="],
-        ["add", "--all"],
-        ["commit", "--quiet", "--message=First"],
-    ):
-        subprocess.run([*git, *command], check=True, env=env)
-    for directory in ("hooks", "info"):  # which the template of git would have brought
-        (path / ".git" / directory).mkdir()
-    return path
+    """A repository with one commit, to be copied."""
+    from spinney_testing._repository import make_repository
+
+    files = {
+        "README": "hello\n",
+        "src/main.py": "print('hello')\n",
+        ".gitignore": ".env\n*.pyc\nbuild/\nnode_modules/\n",
+    }
+    return make_repository(tmp_path_factory.mktemp("template") / "repository", files)
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ def spinney_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from spinney_testing._repository import make_repository
 
-    return make_repository(tmp_path_factory.mktemp("spinney") / "repository")
+    path = tmp_path_factory.mktemp("spinney") / "repository"
+    return make_repository(path, {"tracked.txt": "tracked\n"})
 
 
 class _Reporting:

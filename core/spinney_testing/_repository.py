@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def make_repository(path: Path) -> Path:
-    """Make a git repository with one commit of the file ``tracked.txt``; return its path.
+def make_repository(path: Path, files: Mapping[str, str]) -> Path:
+    """Make a git repository with one commit of ``files``, their texts by name; return its path.
 
-    Nothing that the machine is set to changes what git makes.
+    The git configuration of the machine and of the user does not change what git makes.
     """
-    path.mkdir()
-    (path / "tracked.txt").write_text("tracked\n")
+    for name, text in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
     env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     env.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
     git = ["git", "-C", str(path), "-c", "user.name=t", "-c", "user.email=t@localhost"]
     for command in (
         ["init", "-q", "-b", "main", "--template="],
-        ["add", "tracked.txt"],
+        ["add", "--all"],
         ["commit", "-q", "-m", "first"],
     ):
         subprocess.run([*git, *command], check=True, env=env)

@@ -30,7 +30,7 @@ class StatusConformance(ProviderConformance, suite="status"):
     """
 
     role = Role.STATUS
-    runs_plainly = False  # the terminal that a manager uses by default never ends so
+    runs_plainly = False  # because the default terminal of a manager would hang
 
     @pytest.fixture
     async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:

@@ -34,7 +34,7 @@ sys.addaudithook(_note_program)
 
 @pytest.fixture(autouse=True)
 def fakes_only() -> Iterator[None]:
-    """Let no test of the core start git or a terminal; a fresh interpreter it may."""
+    """Fail a test of the core that starts a program such as git; Python is allowed."""
     started.clear()
     yield
     assert set(started) <= {sys.executable}, "tests of the core use the fakes"
@@ -74,7 +74,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], Callable[[], Any]]:
-    """Return what gives, for a module, a step that hangs: its time, and no other's, is up then."""
+    """Return a function that, for a module, gives a step that hangs; its time limits are replaced.
+
+    The limit of the step is reached as soon as it hangs, and no other limit is reached.
+    """
 
     def of(module: ModuleType) -> Callable[[], Any]:
         scopes: list[CancelScope] = []

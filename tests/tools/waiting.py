@@ -1,7 +1,7 @@
-"""How tests wait for what tells nobody that it has come about.
+"""Waiting in tests for conditions that have no event, by polling.
 
-Whatever has an event is waited for by that. The limit only ends a hang: no test fails because
-the machine is slow, or because a process is not scheduled for some seconds.
+What has an event is waited for by that event. The time limit only ends a hang: no test fails
+because the machine is slow, or because a process is not scheduled for some seconds.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import anyio
 T = TypeVar("T")
 
 PATIENCE = 30.0
-"""Seconds after which something that should come about is taken never to do so."""
+"""Seconds after which a condition is taken never to become true."""
 TO_RUN = 240.0
 """Seconds after which a command that a test runs is taken to hang; less than a test may take."""
 _PAUSE = 0.005
 
 
 async def until(condition: Callable[[], Awaitable[T] | T]) -> T:
-    """Wait until what ``condition()`` returns, or what it awaits, is true; return that."""
+    """Wait until ``condition()``, awaited if need be, returns something true; return that."""
     with anyio.fail_after(PATIENCE):
         while True:
             found = condition()
@@ -36,7 +36,7 @@ async def until(condition: Callable[[], Awaitable[T] | T]) -> T:
 
 
 def wait_until(condition: Callable[[], T]) -> T:
-    """Wait until what ``condition()`` returns is true; return that."""
+    """Wait until ``condition()`` returns something true; return that."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
         if time.monotonic() > end:
@@ -46,12 +46,12 @@ def wait_until(condition: Callable[[], T]) -> T:
 
 
 def pass_time(chance: Random, longest: float) -> None:
-    """Let a random time pass, of ``longest`` seconds at most, until something is killed, say."""
+    """Sleep for a random time of at most ``longest`` seconds, for example before a kill."""
     time.sleep(chance.uniform(0, longest))
 
 
 async def unchanged(look: Callable[[], object], seconds: float) -> None:
-    """Wait until what ``look()`` returns stays the same for so long."""
+    """Wait until ``look()`` returns the same again after ``seconds``."""
 
     async def stays() -> bool:
         before = look()

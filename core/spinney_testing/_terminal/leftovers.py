@@ -23,11 +23,11 @@ from spinney_testing._terminal.shells import Spawn, output_of, shown, spawning
 
 MANY = 20
 CHECKPOINTS, MOMENTS = 10, 90
-"""A spawn is cancelled at its first checkpoints, then later and later, until it is done before: at
-so many moments at most."""
+"""A spawn is cancelled at each of its first checkpoints, then later each time until it completes
+first: at most at so many moments."""
 FIRST, GROWTH = 0.001, 1.1
-"""Seconds after which it is cancelled once its checkpoints are past, and how they grow: moments lie
-close together at the beginning, and yet a spawn that takes a second is walked through in ten."""
+"""Seconds until the first cancellation after those, and the factor from each to the next: moments
+are close together at first, and a spawn of one second takes ten seconds in all."""
 
 
 class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):

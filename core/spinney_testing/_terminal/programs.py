@@ -1,4 +1,4 @@
-"""What every terminal provider must do in programs that nothing of anyio starts."""
+"""What every terminal provider must do in programs that are not started by anyio."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from spinney_testing._terminal.shells import Spawn, output_of, shown
 class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
     """The part of the terminal's suite that is about the program it runs in.
 
-    Another process shows it, which ends as soon as a callback raises: whatever waits for that
-    callback would wait for ever, closing the provider included.
+    The tests run in another process, which ends as soon as a callback raises: whatever waits for
+    that callback would wait for ever, closing the provider included.
     """
 
     @promise(since="1.1")
