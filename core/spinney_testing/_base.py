@@ -30,8 +30,6 @@ class Conformance:
     """Name of the suite, for the report."""
     subject: ClassVar[str] = ""
     """The one fixture that a subclass must define: what is tested."""
-    runs_plainly: ClassVar[bool] = True
-    """Whether callbacks inherit no context on asyncio: see :class:`PlainLoop`."""
     _standard: ClassVar[bool] = True
 
     def __init_subclass__(
@@ -65,9 +63,9 @@ class Conformance:
 
     @pytest.fixture(params=["asyncio", "trio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-        """Run each test on both backends."""
-        plainly = request.param == "asyncio" and self.runs_plainly
-        return request.param, {"loop_factory": PlainLoop} if plainly else {}
+        """Run each test on both backends, on asyncio with a :class:`PlainLoop`."""
+        plain = {"loop_factory": PlainLoop} if request.param == "asyncio" else {}
+        return request.param, plain
 
 
 def _is_standard(cls: type) -> bool:

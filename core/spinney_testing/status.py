@@ -30,7 +30,6 @@ class StatusConformance(ProviderConformance, suite="status"):
     """
 
     role = Role.STATUS
-    runs_plainly = False  # because the default terminal of a manager would hang
 
     @pytest.fixture
     async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:

@@ -58,8 +58,8 @@ class Link:
             tasks: where somebody minds the time while answers are awaited.
             answer_within: seconds that the keeper may take.
             wake: called if it does not; then it may take as long again.
-            heard: called with what the keeper tells by itself.
-            lost: called once if the connection ends.
+            heard: called with what the keeper tells by itself, from a callback of the event loop.
+            lost: called once if the connection ends, in a task.
         """
         self._readiness = readiness
         self._answer_within = answer_within
@@ -227,7 +227,7 @@ class Link:
             except BlockingIOError:
                 return False
             except OSError:
-                self._end()
+                self._end(self._socket)
         return True
 
     def _receive(self) -> None:
@@ -240,7 +240,9 @@ class Link:
         except (OSError, wire.RubbishError):
             said = None
         if said is None:
-            self._end()
+            ended = self._socket
+            self._readiness.unwatch(ended.fileno())
+            self._readiness.hand_over(lambda: self._end(ended))
             return
         seq = said.get("seq")
         if seq is None:
@@ -249,6 +251,7 @@ class Link:
             answer.said = said
             answer.came.ring()
 
-    def _end(self) -> None:
-        self.close()
-        self._lost()
+    def _end(self, connection: socket.socket) -> None:
+        if self.is_open and connection is self._socket:  # else it has ended already
+            self.close()
+            self._lost()

@@ -61,23 +61,27 @@ async def open_spawner(options: KeeperOptions, workspace: Path) -> AsyncIterator
     if not sys.platform.startswith("linux") or stat_of(os.getpid()) is None:
         raise UnsupportedPlatformError("Terminal provider 'keeper'", sys.platform)
     async with create_task_group() as tasks:
-        spawner = KeeperSpawner(options, workspace, tasks)
+        readiness = Readiness(tasks)
+        spawner = KeeperSpawner(options, workspace, tasks, readiness)
         try:
             yield spawner
         finally:
             spawner.close()
+            readiness.close()
 
 
 class KeeperSpawner(TerminalSpawner):
     """Starts each process under a keeper of its own, and adopts what others have started."""
 
-    def __init__(self, options: KeeperOptions, workspace: Path, tasks: TaskGroup) -> None:
-        """Serve ``workspace``, with tasks in ``tasks``."""
+    def __init__(
+        self, options: KeeperOptions, workspace: Path, tasks: TaskGroup, readiness: Readiness
+    ) -> None:
+        """Serve ``workspace``, with tasks in ``tasks``; ``readiness`` watches the keepers."""
         self._options = options
         self._workspace = str(workspace)
         self._places = Places(workspace, options.directory)
         self._tasks = tasks
-        self._readiness = Readiness(tasks)
+        self._readiness = readiness
         self._terminals: set[KeeperTerminal] = set()
         self._started: set[str] = set()
         """Ids of the terminals that came from here; others may be swept though they are open."""

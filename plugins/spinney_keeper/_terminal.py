@@ -305,7 +305,7 @@ class KeeperTerminal(Terminal):
         elif event == "exited":
             self._note_exit(said["exit"])
         elif event == "drained":
-            self._note_drained()
+            self._readiness.hand_over(self._note_drained)
 
     def _note_end(self, said: wire.Message) -> None:
         if said["exit"] is not None:

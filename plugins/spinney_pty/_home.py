@@ -67,7 +67,7 @@ class Home:
         """Call ``go_on`` once those that queued before have had their turn."""
         self._queue.append(go_on)
         if len(self._queue) == 1:
-            self.tasks.start_soon(self._serve)
+            self.readiness.hand_over(lambda: self.tasks.start_soon(self._serve))
 
     async def _serve(self) -> None:
         # Whatever is cancelled around it, a terminal is read until it has been closed.

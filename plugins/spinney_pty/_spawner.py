@@ -35,12 +35,14 @@ async def open_spawner(options: PtyOptions, workspace: str) -> AsyncIterator[Pty
     """
     _check_platform()
     async with create_task_group() as tasks:
-        spawner = PtySpawner(options, workspace, Home(tasks, Readiness(tasks)))
+        readiness = Readiness(tasks)
+        spawner = PtySpawner(options, workspace, Home(tasks, readiness))
         try:
             yield spawner
         finally:
             with CancelScope(shield=True):
                 await spawner.aclose()
+            readiness.close()
 
 
 def _check_platform() -> None:

@@ -274,8 +274,11 @@ class PtyTerminal(Terminal):
 
     def _on_exit(self) -> None:
         status = self._leader.status()
-        if status is None:
-            return
+        if status is not None:
+            self._home.readiness.unwatch(self._leader.fd)
+            self._home.readiness.hand_over(lambda: self._note_exit(status))
+
+    def _note_exit(self, status: ExitStatus) -> None:
         self._stop_watching()
         self._status = status
         self._input.close()

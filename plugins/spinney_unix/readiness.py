@@ -3,11 +3,17 @@
 On asyncio descriptors are watched by ``add_reader``: awaiting ``anyio.wait_readable`` anew for
 every read makes an echo a third slower. On trio it is one task for each watched descriptor. A
 bare future in place of an ``anyio.Event`` makes it a tenth faster once more.
+
+A callback of an asyncio loop runs in no task. Under ``asyncio.run`` or uvicorn anyio raises there
+("not currently running on any asynchronous event loop"), and from 4.14 on its task groups refuse
+to start tasks under any runner. So a callback only reads, and rings bells; all else it hands over
+to a task, see :meth:`Readiness.hand_over`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -26,26 +32,27 @@ def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
 class Latch:
     """Something that happens once; takes no memory for waiting until somebody waits."""
 
-    __slots__ = ("_event", "happened")
+    __slots__ = ("_bell", "happened")
 
     def __init__(self) -> None:
         self.happened = False
-        self._event: Event | None = None
+        self._bell: Bell | None = None
 
     def set(self) -> None:
-        """Let it have happened."""
+        """Let it have happened; also from a callback of the event loop."""
         self.happened = True
-        if self._event is not None:
-            self._event.set()
+        if self._bell is not None:
+            self._bell.ring()
 
     async def wait(self) -> None:
         """Wait until it has happened."""
         if self.happened:
             await lowlevel.checkpoint()
             return
-        if self._event is None:
-            self._event = Event()
-        await self._event.wait()
+        if self._bell is None:
+            self._bell = Bell()
+        while not self.happened:
+            await self._bell.wait()
 
 
 class Bell:
@@ -58,7 +65,7 @@ class Bell:
         self._event: Event | None = None
 
     def ring(self) -> None:
-        """Wake those who wait now."""
+        """Wake those who wait now; also from a callback of the event loop."""
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -85,15 +92,39 @@ class Bell:
 
 
 class Readiness:
-    """Watches descriptors on the running event loop."""
+    """Watches descriptors on the running event loop, until closed."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
         self._loop = _running_asyncio_loop()
         self._scopes: dict[int, CancelScope] = {}
+        self._handed_over: deque[Callable[[], object]] = deque()
+        self._bell = Bell()
+        # Whatever is cancelled around it, what a terminal tells is seen to until it is closed.
+        self._serving = CancelScope(shield=True)
+        tasks.start_soon(self._serve)
+
+    def close(self) -> None:
+        """End; nothing is watched any more, and what is handed over is not called."""
+        self._serving.cancel()
+
+    def hand_over(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called in a task, soon and in order. It must not raise."""
+        self._handed_over.append(call)
+        self._bell.ring()
+
+    async def _serve(self) -> None:
+        with self._serving:
+            while True:
+                while self._handed_over:
+                    self._handed_over.popleft()()
+                await self._bell.wait()
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call ``callback`` whenever ``fd`` is readable. It must not raise."""
+        """Call ``callback`` whenever ``fd`` is readable.
+
+        It must not raise, and call nothing of anyio; see :meth:`hand_over`.
+        """
         if self._loop is not None:
             self._loop.add_reader(fd, callback)
             return

@@ -6,7 +6,6 @@ import pytest
 
 import spinney_keeper
 from spinney.providers import ProviderSpec
-from spinney_testing import deviation
 from spinney_testing.spawner import SpawnerConformance
 
 
@@ -16,7 +15,3 @@ class TestKeeper(SpawnerConformance):
     def provider(self) -> ProviderSpec:
         (spec,) = spinney_keeper.spinney_providers()
         return spec
-
-    test_the_end_of_a_process_is_noticed_in_a_program_that_asyncio_run_starts = deviation(
-        "Its callbacks call anyio, which knows no event loop where no task runs."
-    )

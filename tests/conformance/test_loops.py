@@ -13,11 +13,6 @@ import anyio
 import pytest
 
 from spinney_testing._loops import PlainLoop
-from spinney_testing.recovery import RecoveryConformance
-from spinney_testing.spawner import SpawnerConformance
-from spinney_testing.status import StatusConformance
-from spinney_testing.store import StoreConformance
-from spinney_testing.workspace import WorkspaceConformance
 
 pytest_plugins = ["pytester"]
 
@@ -110,15 +105,3 @@ def test_a_provider_whose_callback_calls_anyio_is_found(promises: Any) -> None:
     found, code = promises(CALLING, "-k", "hooks_return_nothing and asyncio")
     assert found["hooks return nothing"]["outcome"] == "broken"
     assert code == pytest.ExitCode.TESTS_FAILED
-
-
-def test_every_suite_does_but_those_in_which_the_built_in_terminals_would_never_end() -> None:
-    suites = (
-        StoreConformance,
-        WorkspaceConformance,
-        RecoveryConformance,
-        SpawnerConformance,
-        StatusConformance,
-    )
-    plainly = [suite for suite in suites if suite.runs_plainly]
-    assert plainly == [StoreConformance, WorkspaceConformance, RecoveryConformance]

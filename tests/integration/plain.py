@@ -1,7 +1,7 @@
-"""A session seen to its end: ``python plain.py WORKSPACE TERMINAL LIBRARY``.
+"""A session seen to its end: ``python plain.py WORKSPACE TERMINAL PROGRAM``.
 
-The event loop is started by the library itself, ``asyncio`` or ``trio``, not by anyio. Says how the
-session ended and what it wrote; or, as soon as a callback of the loop raises, with what.
+What starts the event loop is ``asyncio``, ``uvloop``, ``uvicorn`` or ``trio``, not anyio. Says how
+the session ended and what it wrote; or, as soon as a callback of the loop raises, with what.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import anyio
 import trio
+import uvicorn
+import uvloop
 
 from spinney import ManagerConfig, SessionManager
 from spinney.ports import Chunk
@@ -44,6 +46,19 @@ async def story(workspace: Path, provider: str) -> None:
             say(status=ended.status, code=ended.details.exit.code, output=output.decode())
 
 
+async def in_a_web_server(workspace: Path, provider: str) -> None:
+    async def application(_: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await on_asyncio(workspace, provider)
+        await send({"type": "lifespan.startup.complete"})
+        server.should_exit = True
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="on", log_level="error"))
+    await server.serve()
+
+
 async def on_asyncio(workspace: Path, provider: str) -> None:
     asyncio.get_running_loop().set_exception_handler(give_up)
     await story(workspace, provider)
@@ -59,8 +74,13 @@ def say(**what: object) -> None:
 
 
 if __name__ == "__main__":
-    _, where, called, library = sys.argv
-    if library == "trio":
-        trio.run(story, Path(where), called)
-    else:
-        asyncio.run(on_asyncio(Path(where), called))
+    _, where, called, program = sys.argv
+    match program:
+        case "trio":
+            trio.run(story, Path(where), called)
+        case "uvicorn":
+            asyncio.run(in_a_web_server(Path(where), called))
+        case "uvloop":
+            uvloop.run(on_asyncio(Path(where), called))
+        case "asyncio":
+            asyncio.run(on_asyncio(Path(where), called))

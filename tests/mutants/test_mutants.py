@@ -97,7 +97,7 @@ class Verdicts:
         tests = ["--pyargs", "spinney_testing"]
         if any(promise in BY_CLASS for promises in cases.values() for promise, _ in promises):
             tests += map(str, HERE.glob("test_*.py"))
-        options = [f"--spinney-report={self._report}", f"--timeout={STUCK}"]
+        options = ["--spinney-strict", f"--spinney-report={self._report}", f"--timeout={STUCK}"]
         options += [f"--spinney-provider={subject}" for subject in cases]
         printed = self._run(*tests, *options, "-k", expression(cases))
         for found in json.loads(self._report.read_text()) if self._report.exists() else []:

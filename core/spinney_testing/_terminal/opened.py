@@ -17,7 +17,6 @@ class OpenSpawnerConformance(ProviderConformance, suite="terminal"):
     """Base of the parts of the terminal's suite."""
 
     role = Role.TERMINAL
-    runs_plainly = False  # because the built-in terminals would hang
 
     @pytest.fixture
     async def spawn(self, opening: Opening, workspace: Path) -> AsyncIterator[Spawn]:

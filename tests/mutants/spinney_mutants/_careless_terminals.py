@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from anyio import Lock, move_on_after
+from anyio import Lock, current_time, move_on_after
 
 from spinney.model import ExitStatus
 from spinney_unix.processes import environ_of
@@ -55,6 +55,14 @@ def takes_them_along(close: Part) -> Part:
 def shows_all_from_the_start(attach: Part) -> Part:
     def careless(self: Any, from_offset: int | None = None, *arguments: Any, **named: Any) -> Any:
         return attach(self, None, *arguments, **named)
+
+    return careless
+
+
+def asks_anyio_for_the_time(on_exit: Part) -> Part:
+    def careless(self: Any) -> None:
+        current_time()
+        on_exit(self)
 
     return careless
 

@@ -40,6 +40,12 @@ SPAWNERS = (
         wraps=wrapped.ForgetsVariables,
     ),
     _mutant(
+        "calls-anyio-in-a-callback",
+        "A callback of the event loop asks anyio for the time, which works under its own runner.",
+        "the end of a process is noticed in a program that asyncio run starts",
+        replaces={f"{_TERMINAL}._on_exit": careless.asks_anyio_for_the_time},
+    ),
+    _mutant(
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
         "a process carries the identity of its own session alone",
