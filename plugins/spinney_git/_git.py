@@ -13,8 +13,6 @@ LOCAL_VARIABLES = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
         "GIT_CONFIG",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_CONFIG_COUNT",
         "GIT_OBJECT_DIRECTORY",
         "GIT_DIR",
         "GIT_WORK_TREE",
@@ -29,7 +27,11 @@ LOCAL_VARIABLES = frozenset(
         "GIT_COMMON_DIR",
     }
 )
-"""What `git rev-parse --local-env-vars` prints: variables that tie git to one repository."""
+"""What `git rev-parse --local-env-vars` prints: variables that tie git to one repository.
+
+Without `GIT_CONFIG_COUNT` and `GIT_CONFIG_PARAMETERS`, which are configuration: containers and CI
+trust a repository by them (`safe.directory`).
+"""
 
 _ALSO_REMOVED = frozenset({"GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
 _USAGE = 129

@@ -19,7 +19,8 @@ from spinney_keeper._greeting import Greeted, RefusedError, greet
 from spinney_keeper._places import Places, name_of
 from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
-from spinney_unix.commands import check, directory, environment, find, is_script, refusals
+from spinney_unix.commands import check, directory, find, is_script, refusals
+from spinney_unix.environment import environment
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; main()"
 _HOME = str(Path(__file__).parent)
@@ -41,7 +42,7 @@ def start(
         CommandNotFoundError, WorkingDirectoryError, SpawnError: see ``TerminalSpawner.spawn``.
             Nothing is left then.
     """
-    env = environment(request, options.term, terminal_id)
+    env = environment(request, options, terminal_id)
     check(request, env)
     with directory(request):
         path = find(request, env.get("PATH", os.defpath))

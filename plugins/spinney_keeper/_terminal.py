@@ -21,8 +21,8 @@ from spinney_keeper._link import Link
 from spinney_keeper._output import Output
 from spinney_keeper.keeper import wire
 from spinney_keeper.keeper.inputs import LINE_LIMIT
-from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import end_all
+from spinney_unix.environment import TERMINAL_ID
 from spinney_unix.foreground import Written, described
 from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
 from spinney_unix.readiness import Bell, Latch, Readiness

@@ -83,9 +83,8 @@ class PtySpawner(TerminalSpawner):
 
     async def _start(self, request: SpawnRequest) -> PtyTerminal:
         terminal_id = uuid4().hex
-        term = self._options.term
         try:
-            thread = Thread(lambda: start(self._spawn, request, term, terminal_id))
+            thread = Thread(lambda: start(self._spawn, request, self._options, terminal_id))
         except RuntimeError as error:
             reason = f"{error}; end some processes, or raise `ulimit -u`"
             raise SpawnError(request.command, reason) from error

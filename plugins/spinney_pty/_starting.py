@@ -17,7 +17,8 @@ from spinney_pty._group import Group
 from spinney_pty._launch import launch
 from spinney_pty._leader import Leader
 from spinney_pty._libc import PosixSpawn
-from spinney_unix.commands import check, environment
+from spinney_unix.commands import check
+from spinney_unix.environment import EnvironmentOptions, environment
 from spinney_unix.processes import stat_of
 
 _IUTF8 = 0x4000
@@ -35,14 +36,16 @@ class Started:
     group: Group | None
 
 
-def start(spawner: PosixSpawn, request: SpawnRequest, term: str, terminal_id: str) -> Started:
+def start(
+    spawner: PosixSpawn, request: SpawnRequest, options: EnvironmentOptions, terminal_id: str
+) -> Started:
     """Open a terminal and start the process of ``request`` in it; blocks until it runs.
 
     Raises:
         CommandNotFoundError, WorkingDirectoryError, SpawnError: see ``TerminalSpawner.spawn``.
             Nothing is left then.
     """
-    env = environment(request, term, terminal_id)
+    env = environment(request, options, terminal_id)
     check(request, env)
     try:
         master, slave = os.openpty()

@@ -27,8 +27,8 @@ from spinney_pty._input import Input
 from spinney_pty._leader import Leader
 from spinney_pty._output import Output, Pumped
 from spinney_pty._windows import Windows
-from spinney_unix.commands import TERMINAL_ID
 from spinney_unix.ending import ask_to_end, end_all, hang_up
+from spinney_unix.environment import TERMINAL_ID
 from spinney_unix.foreground import Written, foreground
 from spinney_unix.processes import Process, environ_of, stat_of
 from spinney_unix.readiness import Latch

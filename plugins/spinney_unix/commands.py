@@ -1,4 +1,4 @@
-"""What exactly to execute for a request: file, environment, working directory."""
+"""What exactly to execute for a request: file and working directory."""
 
 from __future__ import annotations
 
@@ -11,41 +11,10 @@ from pathlib import Path
 from spinney.errors import CommandNotFoundError, SpawnError, WorkingDirectoryError
 from spinney.ports import SpawnRequest
 
-SESSION_ID, WORKSPACE, TERMINAL_ID = (
-    "SPINNEY_SESSION_ID",
-    "SPINNEY_WORKSPACE",
-    "SPINNEY_TERMINAL_ID",
-)
-"""Variables by which a process is known as a session's, and as one terminal's."""
-
-_NOT_INHERITED = frozenset(
-    {"LINES", "COLUMNS", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION"}
-    | {"TMUX", "TMUX_PANE", "STY", "WINDOW", "SSH_TTY", "GPG_TTY", "OLDPWD"}
-)
-"""What a host's environment says of its own terminal or directory: false in a new one."""
-
 _HINTS = {
     errno.E2BIG: "arguments and environment are too long; pass less, or pass it in a file",
     errno.EAGAIN: "the limit of processes is reached; end some, or raise `ulimit -u`",
 }
-
-
-def environment(request: SpawnRequest, term: str, terminal_id: str) -> dict[str, str]:
-    """Return the environment of the process: the host's, the request's, and its identity.
-
-    It may be called in a thread: what the host sets or deletes meanwhile is there or is not.
-    """
-    inherited = {
-        name: value
-        for name in os.environ
-        if name not in _NOT_INHERITED and (value := os.environ.get(name)) is not None
-    }
-    identity = {
-        SESSION_ID: request.session_id,
-        WORKSPACE: request.workspace,
-        TERMINAL_ID: terminal_id,
-    }
-    return inherited | {"TERM": term, "PWD": request.cwd} | dict(request.env) | identity
 
 
 @contextmanager

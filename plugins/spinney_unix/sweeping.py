@@ -8,8 +8,8 @@ from anyio import to_thread
 
 from spinney.model import Session
 from spinney.ports import SweepReport
-from spinney_unix.commands import SESSION_ID, TERMINAL_ID, WORKSPACE
 from spinney_unix.ending import end_all
+from spinney_unix.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
 from spinney_unix.processes import (
     all_pids,
     ancestors,

@@ -14,6 +14,7 @@ import pytest
 from spinney.errors import CommandNotFoundError, SpawnError, WorkingDirectoryError
 from spinney.ports import Size
 from spinney_testing._base import Opening
+from spinney_testing._promises import promise
 from spinney_testing._samples import a_session
 from spinney_testing._terminal.opened import OpenSpawnerConformance
 from spinney_testing._terminal.processes import Processes
@@ -57,6 +58,28 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         )
         await output_of(terminal)
         assert (workspace / "told").read_text() == "inherited by request\n"
+
+    @promise(since="1.1")
+    async def test_nothing_ties_a_process_to_the_repository_or_terminal_of_the_host(
+        self, spawn: Spawn, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # as in a git alias or hook, in a terminal multiplexer and in an agent
+        for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "TMUX", "STY", "CLAUDECODE"):
+            monkeypatch.setenv(name, "of the host")
+        terminal = await spawn("env | grep -c 'of the host' >told")
+        await output_of(terminal)
+        assert (workspace / "told").read_text() == "0\n"
+
+    @promise(since="1.1")
+    async def test_git_configuration_in_the_environment_is_inherited(
+        self, spawn: Spawn, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c"}
+        for name, value in told.items():
+            monkeypatch.setenv(name, value)
+        terminal = await spawn("echo $GIT_CONFIG_COUNT $GIT_CONFIG_KEY_0 $GIT_CONFIG_VALUE_0 >told")
+        await output_of(terminal)
+        assert (workspace / "told").read_text() == "1 a.b c\n"
 
     async def test_a_process_carries_the_identity_of_its_own_session_alone(
         self,

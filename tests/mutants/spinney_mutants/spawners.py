@@ -40,6 +40,18 @@ SPAWNERS = (
         wraps=wrapped.ForgetsVariables,
     ),
     _mutant(
+        "inherits-the-repository",
+        "The process inherits GIT_DIR and the like, so its git works on another worktree.",
+        "nothing ties a process to the repository or terminal of the host",
+        replaces={"spinney_unix.environment:NOT_INHERITED": lambda names: names[:1]},
+    ),
+    _mutant(
+        "inherits-no-git-configuration",
+        "The process inherits nothing of git, not even what makes it trust the repository.",
+        "git configuration in the environment is inherited",
+        replaces={"spinney_unix.environment:NOT_INHERITED": lambda names: (*names, "GIT_*")},
+    ),
+    _mutant(
         "calls-anyio-in-a-callback",
         "A callback of the event loop asks anyio for the time, which works under its own runner.",
         "the end of a process is noticed in a program that asyncio run starts",

@@ -17,9 +17,11 @@ from spinney_git._process import run_process
 from waiting import until
 
 
-def test_the_local_variables_are_those_that_git_names():
+def test_the_local_variables_are_those_that_git_names_without_configuration():
     said = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True)
-    assert set(said.stdout.split()) <= LOCAL_VARIABLES
+    configuration = {"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"}
+    assert set(said.stdout.split()) - configuration <= LOCAL_VARIABLES
+    assert not configuration & LOCAL_VARIABLES
 
 
 @pytest.mark.parametrize(
@@ -27,12 +29,24 @@ def test_the_local_variables_are_those_that_git_names():
 )
 async def test_a_variable_that_redirects_git_does_not(repo, tmp_path, monkeypatch, variable):
     monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("GIT_CONFIG_COUNT", "rubbish")
     plan = await repo.plan()
     await repo.workspace.create(plan)
     monkeypatch.delenv(variable)
-    monkeypatch.delenv("GIT_CONFIG_COUNT")
     assert repo.git("status", "--porcelain", at=plan.path) == ""
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "told"},
+        {"GIT_CONFIG_PARAMETERS": "'a.b'='told'"},
+    ],
+    ids=["count", "parameters"],
+)
+async def test_configuration_in_the_environment_holds(repo, monkeypatch, configuration):
+    for name, value in configuration.items():
+        monkeypatch.setenv(name, value)
+    assert await Git().read(str(repo.path), "config", "a.b") == b"told\n"
 
 
 async def test_its_messages_are_not_translated(repo, monkeypatch):

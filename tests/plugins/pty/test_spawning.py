@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from spinney.ports import Size
-from spinney_unix.commands import environment
+from spinney_unix.environment import EnvironmentOptions, environment
 
 HERE = os.getpid()
 
@@ -79,14 +79,48 @@ def test_what_the_host_deletes_meanwhile_is_not_in_it(request_for, monkeypatch):
             yield from ["DELETED", *super().__iter__()]
 
     monkeypatch.setattr(os, "environ", Deleted(KEPT="kept"))
-    found = environment(request_for("true"), "xterm", "terminal")
+    found = environment(request_for("true"), EnvironmentOptions(), "terminal")
     assert found["KEPT"] == "kept"
     assert "DELETED" not in found
 
 
-async def test_nothing_in_it_describes_the_terminal_of_the_host(shell, output_of, monkeypatch):
-    lies = ["LINES", "COLUMNS", "TERMCAP", "TMUX", "STY", "SSH_TTY", "TERM_PROGRAM", "OLDPWD"]
-    for name in lies:
+def test_nothing_in_it_ties_it_to_the_repository_that_git_ran_the_host_in(request_for, monkeypatch):
+    said = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True)
+    configuration = {"GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"}
+    for name in {*said.stdout.split(), "GIT_NAMESPACE", "GIT_QUARANTINE_PATH", *configuration}:
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("GIT_EDITOR", ":")
+    found = environment(request_for("true"), EnvironmentOptions(), "terminal")
+    assert {name for name, value in found.items() if value == "elsewhere"} == configuration
+    assert "GIT_EDITOR" not in found
+
+
+def test_an_editor_that_the_user_chose_is_in_it(request_for, monkeypatch):
+    monkeypatch.setenv("GIT_EDITOR", "vim")
+    found = environment(request_for("true"), EnvironmentOptions(), "terminal")
+    assert found["GIT_EDITOR"] == "vim"
+
+
+def test_what_is_inherited_can_be_configured(request_for, monkeypatch):
+    for name in ("VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "TMUX", "MY_TOKEN", "MY_NAME"):
+        monkeypatch.setenv(name, "of the host")
+    options = EnvironmentOptions(inherit=("VSCODE_IPC*", "TMUX"), drop=("*_TOKEN", "TMUX"))
+    found = environment(request_for("true", env={"MY_TOKEN": "asked for"}), options, "terminal")
+    told = {name for name, value in found.items() if value == "of the host"}
+    assert told == {"VSCODE_IPC_HOOK_CLI", "MY_NAME"}
+    assert found["MY_TOKEN"] == "asked for"
+
+
+LIES = (
+    *("LINES", "COLUMNS", "TERMCAP", "TMUX", "STY", "SSH_TTY", "TERM_PROGRAM", "OLDPWD"),
+    *("ZELLIJ", "ZELLIJ_PANE_ID", "NVIM", "VSCODE_IPC_HOOK_CLI", "KITTY_WINDOW_ID", "CLAUDECODE"),
+)
+
+
+async def test_nothing_in_it_describes_the_terminal_or_agent_of_the_host(
+    shell, output_of, monkeypatch
+):
+    for name in LIES:
         monkeypatch.setenv(name, "a lie")
     monkeypatch.setenv("TERM", "dumb")
     terminal = await shell("env | grep -c 'a lie'; echo $TERM")
