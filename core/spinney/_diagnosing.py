@@ -97,6 +97,12 @@ def _about_worktrees(parts: Parts, where: dict[SessionId, Location]) -> list[Fin
                 session.id,
                 "mend git's pointers and record the new path",
             )
+        elif location.presence is Presence.REDIRECTED:
+            finding = Finding(
+                "WORKTREE_REDIRECTED",
+                f"{_label(session)} cannot be worked in: {location.reason}",
+                session.id,
+            )
         else:
             finding = Finding(
                 "WORKTREE_UNKNOWN",

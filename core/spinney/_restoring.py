@@ -76,6 +76,8 @@ async def restore(parts: Parts) -> None:
     await reconcile(parts, report)
     await _refresh_markers(parts)
     where = await locations(parts, report)
+    for session_id in _those(where, Presence.REDIRECTED):
+        report.notes.append(f"session {session_id}: {where[session_id].reason}")
     await parts.hooks.sessions_restored(
         SessionsRestored(
             workspace=parts.workspace,

@@ -14,6 +14,7 @@ from spinney.errors import (
     SessionOwnedError,
     SessionRunningError,
     WorktreeMissingError,
+    WorktreeRedirectedError,
 )
 from spinney.model import Session, SessionId
 from spinney.ports import MarkerState, Presence, Size
@@ -103,7 +104,10 @@ async def _ensure_worktree(parts: Parts, session: Session) -> None:
         if location.presence is Presence.MISSING:
             with CancelScope(shield=True):
                 await workspace.restore(session)
-        elif location.presence is not Presence.PRESENT:
+            location = (await workspace.locate([session]))[session.id]
+        if location.presence is Presence.REDIRECTED:
+            raise WorktreeRedirectedError(session.worktree_path, location.reason)
+        if location.presence is not Presence.PRESENT:
             reason = (
                 f"it was moved to {location.path!r}. Repair the workspace first."
                 if location.presence is Presence.MOVED

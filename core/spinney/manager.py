@@ -278,6 +278,7 @@ class SessionManager:
             SessionRunningError: its process runs here, or runs on without a host.
             SessionOwnedError: another living process owns it, or that cannot be excluded.
             WorktreeMissingError: its worktree is gone and so is its branch, or it was moved.
+            WorktreeRedirectedError: its process would change files outside its worktree.
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
         parts = self._parts

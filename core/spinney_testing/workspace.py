@@ -20,12 +20,17 @@ from spinney_testing._files import changed, files_of
 from spinney_testing._workspace.git_view import GitView
 from spinney_testing._workspace.locating import LocatingConformance
 from spinney_testing._workspace.opened import created, request
+from spinney_testing._workspace.redirecting import RedirectingConformance
 from spinney_testing._workspace.undoing import UndoingConformance
 from spinney_testing._workspace.work_at_stake import WorkConformance
 
 
 class WorkspaceConformance(
-    UndoingConformance, WorkConformance, LocatingConformance, suite="workspace"
+    UndoingConformance,
+    WorkConformance,
+    LocatingConformance,
+    RedirectingConformance,
+    suite="workspace",
 ):
     """Tests of a workspace provider. Define the fixture ``provider``.
 

@@ -13,7 +13,12 @@ from pathlib import Path
 
 import anyio
 
-from spinney.errors import BranchTakenError, InvalidWorkspaceError, WorkspaceError
+from spinney.errors import (
+    BranchTakenError,
+    InvalidWorkspaceError,
+    WorkspaceError,
+    WorktreeRedirectedError,
+)
 from spinney.logs import log
 from spinney.ports import WorktreePlan
 from spinney_git._branches import check_free, taken
@@ -25,6 +30,7 @@ from spinney_git._own_branch import create_branch, delete_branch
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository, Worktree
 from spinney_git._together import together
+from spinney_git._top_level import elsewhere
 
 STAMP = "spinney-created"
 """File in the administrative directory: touched when the creation was complete."""
@@ -97,7 +103,12 @@ class Creation:
             raise
 
     async def fill(self, workers: int) -> None:
-        """Write the files, run the hook, and note that the creation is complete."""
+        """Write the files, run the hook, and note that the creation is complete.
+
+        Raises:
+            WorktreeRedirectedError: git in the new worktree would change files elsewhere.
+            WorkspaceError: anything else.
+        """
         plan = self._plan
         worktree = self._repository.worktree_at(plan.path)
         if worktree is None:
@@ -109,6 +120,8 @@ class Creation:
                 await check_out(self._git, self._repository, plan.path, workers)
 
         async def look() -> str | None:
+            if reason := await elsewhere(self._git, self._repository, plan.path):
+                raise WorktreeRedirectedError(plan.path, reason)
             return await find_post_checkout(self._git, plan.path)
 
         _, hook = await together(write, look)
@@ -157,7 +170,8 @@ async def check_out(git: Git, repository: Repository, path: str, workers: int) -
     parallel: list[str] = []
     if workers > 1 and _has_many_files(repository):
         parallel = ["-c", f"checkout.workers={workers}"]
-    await git.run(path, *parallel, "read-tree", "--reset", "-u", "--no-recurse-submodules", "HEAD")
+    read_tree = ("read-tree", "--reset", "-u", "--no-recurse-submodules", "HEAD")
+    await git.run(path, *parallel, *read_tree, in_tree=True)
 
 
 def _has_many_files(repository: Repository) -> bool:

@@ -87,10 +87,11 @@ class Git:
         stdin: bytes = b"",
         ok: Collection[int] = (0,),
         env: Mapping[str, str] | None = None,
+        in_tree: bool = False,
     ) -> bytes:
         """Run a command that changes nothing; it takes no optional lock. See :meth:`run`."""
         quiet = {"GIT_OPTIONAL_LOCKS": "0", **(env or {})}
-        return await self._run(directory, args, stdin, ok, quiet, ())
+        return await self._run(directory, args, stdin, ok, quiet, (), in_tree)
 
     async def run(
         self,
@@ -99,18 +100,29 @@ class Git:
         stdin: bytes = b"",
         ok: Collection[int] = (0,),
         env: Mapping[str, str] | None = None,
+        in_tree: bool = False,
     ) -> bytes:
         """Run ``git -C directory args`` and return what it wrote to its standard output.
 
         Git finds the repository in ``directory`` itself, never above it. It inherits the locks
         that are held. Cancelled, it is terminated and waited for.
 
+        Args:
+            directory: where it runs.
+            args: the command and its arguments.
+            stdin: what it reads.
+            ok: exit codes that are no failure.
+            env: variables that it gets in addition.
+            in_tree: whether it works on the files in ``directory``, whatever ``core.worktree`` and
+                ``core.bare`` say; without ``--git-dir``, which would switch off git's check of
+                the owner.
+
         Raises:
             GitError: the exit code is not one of ``ok``.
             GitNotFoundError: there is no git.
             InvalidWorkspaceError: git does not trust the owner of ``directory``.
         """
-        return await self._run(directory, args, stdin, ok, env or {}, held.get())
+        return await self._run(directory, args, stdin, ok, env or {}, held.get(), in_tree)
 
     async def _run(
         self,
@@ -120,9 +132,11 @@ class Git:
         ok: Collection[int],
         env: Mapping[str, str],
         inherited: tuple[int, ...],
+        in_tree: bool,
     ) -> bytes:
         # No monitor: a stale one hides changes, a new one would keep the locks that it inherits.
-        argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *args)
+        place = _placed(directory) if in_tree else ()
+        argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *place, *args)
         environment = {
             **clean_environment(),
             "LC_ALL": "C",
@@ -143,3 +157,7 @@ class Git:
         if _DUBIOUS in stderr:
             raise InvalidWorkspaceError(directory, stderr.strip())
         raise GitError(argv, code, stderr)
+
+
+def _placed(directory: str) -> tuple[str, ...]:
+    return (f"--work-tree={directory}",)

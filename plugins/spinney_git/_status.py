@@ -89,9 +89,9 @@ async def tree_status(git: Git, path: str, git_dir: str) -> TreeStatus:
         return await _with_index(git, path, f"{git_dir}/index", {})
     async with _temporary_index() as env:
         if await git.read(path, "rev-parse", "--quiet", "--verify", "HEAD", ok=(0, 1)):
-            await git.run(path, "read-tree", "HEAD", env=env)
+            await git.run(path, "read-tree", "HEAD", in_tree=True, env=env)
         status = await _with_index(git, path, env["GIT_INDEX_FILE"], env)
-        deleted = await git.read(path, "ls-files", "-z", "--deleted", env=env)
+        deleted = await git.read(path, "ls-files", "-z", "--deleted", in_tree=True, env=env)
         gone = frozenset(deleted.split(b"\0"))
         status.changed = [name for name in status.changed if name not in gone]
         return status
@@ -116,10 +116,10 @@ async def staged_in(git: Git, git_dir: str, head: str | None) -> list[bytes]:
 
 async def _with_index(git: Git, path: str, index: str, env: Mapping[str, str]) -> TreeStatus:
     async def ask_status() -> bytes:
-        return await git.read(path, *_STATUS, env=env)
+        return await git.read(path, *_STATUS, in_tree=True, env=env)
 
     async def ask_flags() -> bytes:
-        return await git.read(path, "ls-files", "-v", "-s", "-z", env=env)
+        return await git.read(path, "ls-files", "-v", "-s", "-z", in_tree=True, env=env)
 
     output, flags = await together(ask_status, ask_flags)
     status = parse_status(output)
@@ -146,9 +146,10 @@ async def _changed_in_secret(git: Git, path: str, index: str, names: list[bytes]
         shutil.copy2(index, env["GIT_INDEX_FILE"])
         stdin = b"".join(name + b"\0" for name in names)
         for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
-            await git.run(path, "update-index", flag, "-z", "--stdin", stdin=stdin, env=env)
-        await git.run(path, "update-index", "-q", "--refresh", ok=(0, 1), env=env)
-        output = await git.read(path, "diff-files", "-z", "--name-only", env=env)
+            update = ("update-index", flag, "-z", "--stdin")
+            await git.run(path, *update, stdin=stdin, in_tree=True, env=env)
+        await git.run(path, "update-index", "-q", "--refresh", ok=(0, 1), in_tree=True, env=env)
+        output = await git.read(path, "diff-files", "-z", "--name-only", in_tree=True, env=env)
     hidden = set(names)
     return [name for name in output.split(b"\0") if name in hidden]
 

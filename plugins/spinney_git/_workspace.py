@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from spinney.errors import RemovalBlockedError, WorkAtStakeError
 from spinney.model import AtStake, Session, SessionId
-from spinney.ports import Location, WorkspaceProvider, WorktreePlan, WorktreeRequest
+from spinney.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
 from spinney_git import GitWorkspaceOptions, _branches, _discarding, _location
 from spinney_git._creation import Creation
 from spinney_git._git import Git
@@ -19,6 +20,8 @@ from spinney_git._inspection import Inspector
 from spinney_git._lock import exclusive
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository
+from spinney_git._together import together
+from spinney_git._top_level import elsewhere
 
 
 class GitWorkspace(WorkspaceProvider):
@@ -67,9 +70,17 @@ class GitWorkspace(WorkspaceProvider):
 
     async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
         repository = self._repository()
-        return await anyio.to_thread.run_sync(
+        found = await anyio.to_thread.run_sync(
             lambda: {session.id: _location.locate(repository, session) for session in sessions}
         )
+
+        async def judge(session_id: SessionId, path: str) -> None:
+            if reason := await elsewhere(self.git, repository, path):
+                found[session_id] = Location(Presence.REDIRECTED, path, reason)
+
+        present = [each for each in found.items() if each[1].presence is Presence.PRESENT]
+        await together(*(partial(judge, session_id, where.path) for session_id, where in present))
+        return found
 
     async def inspect(self, session: Session) -> AtStake:
         inspector = self._inspector(self._repository())

@@ -169,7 +169,8 @@ class FakeWorkspace(WorkspaceProvider):
             there = path in self.world.worktrees
             presence = Presence.PRESENT if there else Presence.MISSING
             presence = self.world.presence.get(session.id, presence)
-            found[session.id] = Location(presence, path)
+            reason = f"{presence.value} by the configuration"
+            found[session.id] = Location(presence, path, reason)
         return found
 
     async def inspect(self, session: Session) -> AtStake:

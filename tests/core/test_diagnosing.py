@@ -49,6 +49,16 @@ async def test_a_worktree_that_is_gone_is_found_and_told_how_to_get_it_back(
         assert m.get_session(one.id) is not None
 
 
+async def test_a_worktree_that_leads_elsewhere_is_found_with_the_reason(
+    world: World, one: Session
+) -> None:
+    world.presence[one.id] = Presence.REDIRECTED
+    async with manager(world) as m:
+        (finding,) = await m.diagnose()
+        assert (finding.code, finding.session_id) == ("WORKTREE_REDIRECTED", one.id)
+        assert "redirected by the configuration" in finding.message
+
+
 @pytest.mark.requirement("R4.4")
 async def test_a_worktree_that_was_moved_is_found_and_mended(world: World) -> None:
     moved = world.inhabit(a_session("moved"))

@@ -52,6 +52,7 @@ CODES = {
     errors.WorkingDirectoryError: "WORKING_DIRECTORY",
     errors.WorkspaceError: "WORKSPACE_FAILED",
     errors.WorktreeMissingError: "WORKTREE_MISSING",
+    errors.WorktreeRedirectedError: "WORKTREE_REDIRECTED",
     InvalidPluginError: "INVALID_PLUGIN",
     StoreVanishedError: "STORE_VANISHED",
 }

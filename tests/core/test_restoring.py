@@ -195,6 +195,18 @@ async def test_a_worktree_that_vanished_is_told_and_its_session_kept(
         assert event.duration >= 0
 
 
+async def test_at_start_a_worktree_that_leads_elsewhere_is_noted(
+    world: World, witness: Witness
+) -> None:
+    session = world.inhabit(a_session())
+    world.write(session)
+    world.presence[session.id] = Presence.REDIRECTED
+    async with manager(world, witness):
+        assert restored(witness).notes == (
+            f"session {session.id}: redirected by the configuration",
+        )
+
+
 async def test_where_worktrees_cannot_be_looked_for_that_is_noted(
     world: World, witness: Witness
 ) -> None:

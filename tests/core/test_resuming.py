@@ -18,6 +18,7 @@ from spinney.errors import (
     StoreError,
     WorkspaceError,
     WorktreeMissingError,
+    WorktreeRedirectedError,
 )
 from spinney.events import SessionStatusChanged
 from spinney.model import ExitStatus
@@ -101,6 +102,24 @@ async def test_a_worktree_that_is_not_known_to_be_missing_is_not_made_again(
         with pytest.raises(WorktreeMissingError, match=reason):
             await m.resume_session(one.id)
         assert "restore" not in world.calls
+        assert world.claims == {}
+
+
+@pytest.mark.parametrize("vanished", [False, True])
+async def test_a_process_is_not_started_where_it_would_change_files_elsewhere(
+    vanished: bool, world: World, one: Session
+) -> None:
+    async def redirect() -> None:
+        if "restore" in world.calls or not vanished:
+            world.presence[one.id] = Presence.REDIRECTED
+
+    if vanished:
+        world.worktrees.clear()
+    world.meanwhile["locate"] = [redirect] * 3
+    async with manager(world) as m:
+        with pytest.raises(WorktreeRedirectedError, match="by the configuration"):
+            await m.resume_session(one.id)
+        assert "spawn" not in world.calls
         assert world.claims == {}
 
 

@@ -54,6 +54,7 @@ from spinney.errors._workspace import (
     WorkAtStakeError,
     WorkspaceError,
     WorktreeMissingError,
+    WorktreeRedirectedError,
 )
 
 __all__ = [
@@ -98,5 +99,6 @@ __all__ = [
     "WorkingDirectoryError",
     "WorkspaceError",
     "WorktreeMissingError",
+    "WorktreeRedirectedError",
     "nearest",
 ]

@@ -104,6 +104,22 @@ class WorktreeMissingError(WorkspaceError):
         self.reason = reason
 
 
+class WorktreeRedirectedError(WorkspaceError):
+    """Whoever works in the worktree of a session would change files elsewhere.
+
+    Attributes:
+        path: the worktree.
+        reason: where it would, and how to end that.
+    """
+
+    code = "WORKTREE_REDIRECTED"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"Worktree {path!r} cannot be worked in: {reason}")
+        self.path = path
+        self.reason = reason
+
+
 class WorkAtStakeError(SpinneyError):
     """Removing a worktree would destroy work that exists nowhere else."""
 

@@ -43,6 +43,8 @@ class Presence(StrEnum):
     """Gone, or its files were never written completely: :meth:`WorkspaceProvider.restore`."""
     MOVED = "moved"
     """The workspace was moved or is mounted elsewhere: :meth:`WorkspaceProvider.repair`."""
+    REDIRECTED = "redirected"
+    """There, but whoever works in it would change files elsewhere; :attr:`Location.reason`."""
     UNKNOWN = "unknown"
     """Cannot be told; whoever asks must act as if it were present."""
 
@@ -54,6 +56,8 @@ class Location:
     presence: Presence
     path: str
     """Absolute path: where it is, or was last."""
+    reason: str = ""
+    """Why it is redirected and how to end that, for a person."""
 
 
 class WorkspaceProvider(ABC):
@@ -86,6 +90,7 @@ class WorkspaceProvider(ABC):
         Raises:
             BranchTakenError: the branch has come into being since.
             BranchInUseError: the existing branch is checked out elsewhere.
+            WorktreeRedirectedError: whoever works in the new worktree would change files elsewhere.
             WorkspaceError: anything else.
         """
 

@@ -222,3 +222,14 @@ class RestoresOver(Wrapped):
         if Path(session.worktree_path).exists():
             self.git("reset", "-q", "--hard", at=session.worktree_path)
         await self.inner.restore(session)
+
+
+def is_content(_: object) -> object:
+    async def careless(*_: object) -> str:
+        return ""
+
+    return careless
+
+
+def follows_the_settings(_: object) -> object:
+    return lambda _: ()

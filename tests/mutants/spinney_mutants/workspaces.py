@@ -36,6 +36,24 @@ WORKSPACES = (
         wraps=wrapped.FollowsGitDir,
     ),
     _mutant(
+        "creates-where-git-works-elsewhere",
+        "Where git in a new worktree works on another is not looked at.",
+        "where git would work elsewhere no worktree is created",
+        replaces={"spinney_git._creation:elsewhere": wrapped.is_content},
+    ),
+    _mutant(
+        "starts-where-git-works-elsewhere",
+        "A worktree in which git works on another passes for a good one.",
+        "a worktree in which git works elsewhere is located as redirected",
+        replaces={"spinney_git._workspace:elsewhere": wrapped.is_content},
+    ),
+    _mutant(
+        "looks-elsewhere",
+        "What is at stake is what git tells, even if it speaks of another worktree.",
+        "where git works elsewhere the work of the session is at stake",
+        replaces={"spinney_git._git:_placed": wrapped.follows_the_settings},
+    ),
+    _mutant(
         "tracks-the-base",
         "A new branch tracks its base.",
         "a new branch tracks no other",
