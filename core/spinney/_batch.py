@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from anyio import Event
 
-from spinney.model import Changes, Reservation, Session, SessionId, Snapshot
+from spinney.model import Changes, Commit, Reservation, Session, SessionId, Snapshot
 from spinney.ports import Transaction
 
 
@@ -27,8 +27,9 @@ class Pending:
 class Batch:
     """Several changes as one transaction; each sees what those before it did."""
 
-    def __init__(self, pending: Iterable[Pending]) -> None:
+    def __init__(self, pending: Iterable[Pending], commit: Commit) -> None:
         self._pending = tuple(pending)
+        self._commit = commit
         self.changes = Changes()
         self.found: Mapping[SessionId, Session] = MappingProxyType({})
         """The sessions as they were before these changes."""
@@ -58,18 +59,35 @@ class Batch:
             for session_id in item.changes.release:
                 reservations.pop(session_id, None)
             reservations.update((r.id, r) for r in item.changes.reserve)
-        self.changes = total.changes()
+        self.changes = replace(total.changes(), commit=self._commit)
         return self.changes
 
     def again(self, snapshot: Snapshot) -> Changes:
-        """As the first call, but where its outcome is found stored, write just that again."""
-        stored = (
-            all(snapshot.sessions.get(s.id) == s for s in self.changes.put)
-            and all(snapshot.reservations.get(r.id) == r for r in self.changes.reserve)
-            and not self.changes.delete & snapshot.sessions.keys()
-            and not self.changes.release & snapshot.reservations.keys()
+        """As the first call; if that is stored already, write what it left of it once more.
+
+        To write it again makes it durable, which the commit of unknown outcome may not be. What
+        others have changed since stays as they left it.
+        """
+        if snapshot.commits.get(self._commit.host) != self._commit.id:
+            return self(snapshot)
+        made, stored = self.changes, snapshot.sessions
+        ours: dict[SessionId, Session | None] = dict.fromkeys(made.delete)
+        ours.update((session.id, session) for session in made.put)
+        found = dict(stored)
+        for session_id in (id_ for id_, session in ours.items() if stored.get(id_) == session):
+            found.pop(session_id, None)
+            if session_id in self.found:
+                found[session_id] = self.found[session_id]
+        self.found = found
+        return Changes(
+            put=tuple(stored[session.id] for session in made.put if session.id in stored),
+            delete=made.delete - stored.keys(),
+            reserve=tuple(
+                snapshot.reservations[r.id] for r in made.reserve if r.id in snapshot.reservations
+            ),
+            release=made.release - snapshot.reservations.keys(),
+            commit=self._commit,
         )
-        return self.changes if stored else self(snapshot)
 
 
 class _Total:

@@ -12,6 +12,7 @@ from spinney._parts import Parts
 from spinney._reaching import forget
 from spinney._running import Ending, without_process
 from spinney.errors import (
+    CommitOutcomeUnknownError,
     RemovalBlockedError,
     SessionNotFoundError,
     SessionOwnedError,
@@ -129,7 +130,13 @@ async def _inspect(parts: Parts, session: Session, *, force: bool) -> AtStake:
 
 
 async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool) -> None:
-    """Remove the worktree if asked, then the record; back to a living session if that fails."""
+    """Remove the worktree if asked, then the record; back to a living session if that fails.
+
+    Raises:
+        CommitOutcomeUnknownError: of removing the record too; then nothing goes back, because the
+            marker of a living session would let a rebuild bring back what is removed.
+    """
+    is_last = False
     try:
         if cleanup:
             await _bar_entry(parts, session)
@@ -139,9 +146,12 @@ async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool)
         else:
             await parts.markers.release(session)
         await forget(parts, session)
+        is_last = True
         await parts.ledger.drop(session.id)
         parts.ended.pop(session.id, None)
-    except BaseException:
+    except BaseException as error:
+        if is_last and isinstance(error, CommitOutcomeUnknownError):
+            raise
         if cleanup:
             parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None))
         await parts.markers.write(session, MarkerState.LIVE)

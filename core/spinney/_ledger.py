@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
+from uuid import uuid4
 
 from anyio import CancelScope, Event, Lock, create_task_group, sleep
 
@@ -22,8 +23,8 @@ from spinney.errors import (
     StoreError,
 )
 from spinney.logs import log
-from spinney.model import Changes, Integrity, Session, SessionId, Snapshot
-from spinney.ports import Transaction
+from spinney.model import Changes, Commit, Integrity, Session, SessionId, Snapshot
+from spinney.ports import SessionStore, Transaction
 from spinney.providers import Capability, Role
 
 Amendment: TypeAlias = Callable[[Session], Session]
@@ -31,6 +32,9 @@ Amendment: TypeAlias = Callable[[Session], Session]
 
 COALESCE = 1.0
 """Seconds between two flushes of what need not be durable at once."""
+
+_PAUSES = (0.05, 0.2, 1.0)
+"""Seconds before each attempt to learn what became of a commit."""
 
 _DOUBTFUL = (Integrity.FOREIGN, Integrity.MISMATCH)
 
@@ -73,6 +77,7 @@ class Ledger:
         self._owed: dict[tuple[SessionId, str], Amendment] = {}
         self._owing = Event()
         self._closed = False
+        self._host = uuid4().hex
         self.snapshot = Snapshot()
         """The newest state known, without what is still owed to the store."""
 
@@ -253,7 +258,7 @@ class Ledger:
         items = [*batch, *(Pending(_amend_if_there(id_, fn)) for (id_, _), fn in owed.items())]
         try:
             async with self._commit_lock:
-                together = Batch(items)
+                together = Batch(items, Commit(self._host, uuid4().hex))
                 committed = await self._transact(together)
                 verified = any(item.verifies for item in batch)
                 self._absorb(committed, together.found, verified=verified)
@@ -283,11 +288,26 @@ class Ledger:
 
         async with self._providers.use(Role.STORE) as store:
             try:
-                committed = await store.transact(first)
+                return (await store.transact(first)).snapshot
             except CommitOutcomeUnknownError as error:
                 log.warning("commit_outcome_unknown", reason=str(error))
-                committed = await store.transact(batch.again)
-            return committed.snapshot
+                return await self._transact_again(store, batch, error)
+
+    async def _transact_again(
+        self, store: SessionStore, batch: Batch, unknown: CommitOutcomeUnknownError
+    ) -> Snapshot:
+        """Learn what became of a commit, and make it durable or make it at all.
+
+        Raises:
+            CommitOutcomeUnknownError: that cannot be learned now, for whatever reason.
+        """
+        for pause in _PAUSES:
+            await sleep(pause)
+            try:
+                return (await store.transact(batch.again)).snapshot
+            except StoreError as error:
+                log.warning("commit_outcome_still_unknown", reason=str(error))
+        raise unknown
 
     def _check_vanished(self, snapshot: Snapshot) -> None:
         if snapshot.integrity is Integrity.MISSING and self.snapshot.sessions:

@@ -11,6 +11,7 @@ from spinney._parts import Parts
 from spinney._reaching import adopt, forget, sweep
 from spinney._running import Running, command_for, spawn, with_process
 from spinney.errors import (
+    CommitOutcomeUnknownError,
     SessionOwnedError,
     SessionRunningError,
     WorktreeMissingError,
@@ -73,6 +74,11 @@ async def _start(
             Running(parts, session_id, terminal).watch()
             parts.follow()
             await parts.markers.write(session, MarkerState.LIVE)
+    except CommitOutcomeUnknownError:
+        # The process may be recorded durably: it stays, and is this manager's.
+        Running(parts, session_id, terminal).watch()
+        parts.follow()
+        raise
     except BaseException:
         if session_id not in parts.running:
             with CancelScope(shield=True):

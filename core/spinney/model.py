@@ -261,6 +261,29 @@ class Snapshot:
     revision: int = 0
     """Grows with every commit; 0 when nothing was ever stored."""
     integrity: Integrity = Integrity.VERIFIED
+    commits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The id of the last commit of each host, that of the host that came last at the end; of the
+    :data:`HOSTS_REMEMBERED` that came last. By it a host whose commit had an unknown outcome tells
+    whether it is stored: contents may have changed since."""
+
+
+HOSTS_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What tells one commit from all others."""
+
+    host: str
+    """A random id of the manager that makes it."""
+    id: str
+    """A random id of the commit."""
+
+    def added_to(self, commits: Mapping[str, str]) -> Mapping[str, str]:
+        """Return ``commits`` with this one as the last of its host."""
+        others = [(host, id_) for host, id_ in commits.items() if host != self.host]
+        last = [*others, (self.host, self.id)][-HOSTS_REMEMBERED:]
+        return MappingProxyType(dict(last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +298,8 @@ class Changes:
     """Reservations to add or replace."""
     release: frozenset[SessionId] = frozenset()
     """Reservations to remove."""
+    commit: Commit | None = None
+    """Stored with the changes; it is none by itself."""
 
     def __bool__(self) -> bool:
         return bool(self.put or self.delete or self.reserve or self.release)
@@ -292,6 +317,7 @@ class Changes:
             MappingProxyType(reservations),
             snapshot.revision + 1,
             Integrity.VERIFIED,
+            self.commit.added_to(snapshot.commits) if self.commit else snapshot.commits,
         )
 
 

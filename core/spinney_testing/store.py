@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from spinney.errors import UnsupportedCapabilityError
-from spinney.model import Changes, Integrity, Session, Snapshot
-from spinney.ports import SessionStore
+from spinney.model import Changes, Commit, Integrity, Session, Snapshot
+from spinney.ports import SessionStore, Transaction
 from spinney.providers import Capability
 from spinney_testing._base import PATIENCE, Opening
 from spinney_testing._files import changed, copied, files_of
@@ -98,6 +98,22 @@ class StoreConformance(
                 assert committed.revision == (await store.load()).revision
                 revisions.append(committed.revision)
         assert revisions == sorted(set(revisions))
+
+    @promise(since="1.1")
+    async def test_the_last_commit_of_each_host_is_stored_with_its_changes(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        # By it a host whose commit had an unknown outcome tells whether it is stored.
+        def commit(host: str, id_: str) -> Transaction:
+            return lambda _: Changes(put=(session,), commit=Commit(host, id_))
+
+        session = a_session()
+        for host, id_ in (("one", "1"), ("two", "2"), ("one", "3")):
+            told = await store.transact(commit(host, id_))
+        without = await store.transact(lambda _: Changes(put=(a_session(),)))
+        async with opening.open() as another:
+            for snapshot in (told.snapshot, without.snapshot, await another.load()):
+                assert list(snapshot.commits.items()) == [("two", "2"), ("one", "3")]
 
     async def test_empty_changes_write_nothing(self, store: SessionStore) -> None:
         nothing = await store.transact(lambda _: Changes())

@@ -109,6 +109,8 @@ class Document:
         verbatim = [key for key, entry in self.entries.items() if entry.verbatim]
         if verbatim:
             trees["verbatim"] = verbatim
+        if commits := self.snapshot.commits:
+            trees["commits"] = dict(commits)
         trees |= {"reservations": self.reservations} | dict(self.ours)
         for key, tree in trees.items():
             yield _member(key, tree, "    ") + b",\n"
@@ -140,6 +142,7 @@ class Draft:
             MappingProxyType(self._reservations),
             document.snapshot.revision,
             document.snapshot.integrity,
+            document.snapshot.commits,
         )
         """The state by now. Its sessions and reservations follow what is applied later."""
 
@@ -165,8 +168,9 @@ class Draft:
             self._reservations.pop(key, None)
         self._trees.update(trees)
         self._reservations.update((r.id, r) for r in changes.reserve)
-        now = self.snapshot
-        self.snapshot = Snapshot(now.sessions, now.reservations, now.revision + 1, now.integrity)
+        now, commit = self.snapshot, changes.commit
+        commits = commit.added_to(now.commits) if commit else now.commits
+        self.snapshot = replace(now, revision=now.revision + 1, commits=commits)
 
     @property
     def is_changed(self) -> bool:

@@ -98,6 +98,7 @@ class _Ours:
     """Our own part of the file, but for the records."""
 
     revision: int
+    commits: dict[str, str]
     reservations: dict[str, Any]
     verbatim: frozenset[str]
     rest: dict[str, Any]
@@ -109,6 +110,7 @@ class _Ours:
         rest = dict(tree)
         number, revision = rest.pop("format", None), rest.pop("revision", None)
         reservations, verbatim = rest.pop("reservations", {}), rest.pop("verbatim", [])
+        commits = rest.pop("commits", {})
         for key in ("checksum", "records"):
             rest.pop(key, None)
         if type(number) is not int or type(revision) is not int or number < 1 or revision < 0:
@@ -117,7 +119,9 @@ class _Ours:
             raise StoreVersionError(where, f"1.0, format {number}", f"1.0, format {layout.FORMAT}")
         if not isinstance(reservations, dict) or not isinstance(verbatim, list):
             raise DamagedError("its reservations are not an object")
-        return cls(revision, reservations, frozenset(map(str, verbatim)), rest)
+        if not isinstance(commits, dict) or not all(isinstance(v, str) for v in commits.values()):
+            raise DamagedError("its commits are not an object of strings")
+        return cls(revision, commits, reservations, frozenset(map(str, verbatim)), rest)
 
 
 def _assembled(
@@ -139,6 +143,7 @@ def _assembled(
         MappingProxyType(reservations),
         ours.revision,
         integrity,
+        MappingProxyType(ours.commits),
     )
     return Document(snapshot, entries, top, ours.rest, strays, ours.reservations, seal, older)
 

@@ -40,6 +40,12 @@ def fakes_only() -> Iterator[None]:
     assert set(started) <= {sys.executable}, "tests of the core use the fakes"
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learn at once what became of a commit."""
+    monkeypatch.setattr(_ledger, "_PAUSES", (0.0,) * len(_ledger._PAUSES))
+
+
 @pytest.fixture
 def world() -> World:
     return World()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from anyio import CancelScope, Event
@@ -73,8 +74,7 @@ class FakeStore(SessionStore):
             self.world.put(changes.apply(found), by=self)
             self.world.fail("written")
         after = self.world.snapshot
-        told = Snapshot(after.sessions, after.reservations, after.revision, found.integrity)
-        return Committed(told, after.revision)
+        return Committed(replace(after, integrity=found.integrity), after.revision)
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         await self.world.step("replace_corrupt")

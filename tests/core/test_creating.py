@@ -559,7 +559,7 @@ async def test_a_session_of_which_nobody_knows_whether_it_is_stored_is_settled_a
     point: str, world: World, logged: list[Any]
 ) -> None:
     async with manager(world) as m:
-        world.faults[point] = [None, UNKNOWN, UNKNOWN]
+        world.faults[point] = [None, *[UNKNOWN] * 4]
         with pytest.raises(CommitOutcomeUnknownError):
             await m.create_session("one")
         assert world.living() == []
@@ -573,6 +573,25 @@ async def test_a_session_of_which_nobody_knows_whether_it_is_stored_is_settled_a
             assert world.snapshot.reservations == {}
         else:
             assert world.nothing_left()
+
+
+async def test_while_the_store_is_away_nothing_of_a_session_that_may_be_stored_is_undone(
+    world: World, logged: list[Any]
+) -> None:
+    async with manager(world) as m:
+
+        async def go_away() -> None:
+            world.faults["written"] = [UNKNOWN]
+            world.faults["transact"] = [None, *[StoreError("connection refused")] * 10]
+
+        world.meanwhile["spawn"] = [go_away]
+        with pytest.raises(CommitOutcomeUnknownError):
+            await m.create_session("one")
+        (session,) = world.sessions()
+        assert world.worktrees == {session.worktree_path: session.branch}
+        assert session.branch in world.branches
+        assert world.markers[session.id].state is MarkerState.CREATING
+        world.faults.clear()
 
 
 @pytest.mark.requirement("R2.2")

@@ -8,6 +8,7 @@ import pytest
 
 from spinney import AtStake, Session, SessionManager, SessionStatus, SessionVetoed, hookimpl
 from spinney.errors import (
+    CommitOutcomeUnknownError,
     RemovalBlockedError,
     SessionNotFoundError,
     SessionOwnedError,
@@ -389,6 +390,29 @@ async def test_a_session_that_another_program_removed_meanwhile_is_not_found(
             await m.destroy_session(one.id, cleanup=True)
         assert one.worktree_path in world.worktrees
         assert world.claims == {}
+
+
+@pytest.mark.parametrize("cleanup", [False, True])
+@pytest.mark.parametrize("failure", [CommitOutcomeUnknownError("lost"), StoreError("refused")])
+async def test_a_session_whose_record_may_be_gone_is_not_brought_back_by_its_marker(
+    failure: StoreError, cleanup: bool, world: World, one: Session, logged: list[Any]
+) -> None:
+    async with manager(world) as m:
+
+        async def go_away() -> None:
+            world.faults["written"] = [CommitOutcomeUnknownError("lost")]
+            world.faults["transact"] = [None, *[failure] * 3]
+
+        world.meanwhile["remove" if cleanup else "remember released"] = [go_away]
+        with pytest.raises(CommitOutcomeUnknownError, match="lost"):
+            await m.destroy_session(one.id, cleanup=cleanup)
+        assert world.sessions() == []
+        if not cleanup:
+            assert world.markers[one.id].state is MarkerState.RELEASED
+        world.faults.clear()
+    world.vanish()
+    async with manager(world) as m:
+        assert m.get_all_sessions() == ()
 
 
 @pytest.mark.requirement("R5.5")

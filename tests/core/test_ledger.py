@@ -25,7 +25,15 @@ from spinney.errors import (
     SessionNotFoundError,
     StoreError,
 )
-from spinney.model import Changes, Integrity, Session, SessionStatus, Snapshot
+from spinney.model import (
+    HOSTS_REMEMBERED,
+    Changes,
+    Commit,
+    Integrity,
+    Session,
+    SessionStatus,
+    Snapshot,
+)
 from spinney.providers import Role
 from waiting import until
 
@@ -189,7 +197,8 @@ async def test_in_a_group_the_last_change_of_a_session_counts(world: World) -> N
         Changes(delete=frozenset({two.id}), release=frozenset({place.id})),
         Changes(put=(two,)),
     ]
-    batch = Batch(Pending(lambda _, changes=changes: changes) for changes in steps)  # type: ignore[misc]
+    pending = (Pending(lambda _, changes=changes: changes) for changes in steps)  # type: ignore[misc]
+    batch = Batch(pending, Commit("host", "id"))
     total = batch(world.snapshot)
     assert total.put == (two,)
     assert not total.delete
@@ -275,10 +284,61 @@ async def test_an_outcome_that_stays_unknown_is_an_error(
     world: World, one: Session, logged: list[Any]
 ) -> None:
     async with opened(world) as ledger:
-        world.faults["write"] = [CommitOutcomeUnknownError("1"), CommitOutcomeUnknownError("2")]
-        with pytest.raises(CommitOutcomeUnknownError):
+        world.faults["write"] = [CommitOutcomeUnknownError(str(n)) for n in range(4)]
+        with pytest.raises(CommitOutcomeUnknownError, match="0"):
             await ledger.amend(one.id, count)
         assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
+
+
+@pytest.mark.parametrize("failures", [3, 2])
+async def test_while_the_store_is_away_an_unknown_outcome_is_asked_for_a_bounded_number_of_times(
+    failures: int, world: World, one: Session, logged: list[Any]
+) -> None:
+    async with opened(world) as ledger:
+        world.faults["written"] = [CommitOutcomeUnknownError("connection lost")]
+        world.faults["transact"] = [None, *[StoreError("connection refused")] * failures]
+        if failures == 3:
+            with pytest.raises(CommitOutcomeUnknownError, match="connection lost"):
+                await ledger.amend(one.id, count)
+        else:
+            assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
+        assert world.stored(one.id).metadata == {"n": 1}
+
+
+@pytest.mark.parametrize("theirs", ["changed", "deleted"])
+async def test_what_others_made_of_a_commit_of_unknown_outcome_stays(
+    theirs: str, world: World, one: Session, logged: list[Any]
+) -> None:
+    heard = Heard()
+
+    async def change() -> None:
+        newest = world.stored(one.id)
+        world.write(*([] if theirs == "deleted" else [newest.evolve(name="theirs")]))
+
+    async def nothing() -> None:
+        pass
+
+    async with opened(world, heard) as ledger:
+        world.faults["written"] = [CommitOutcomeUnknownError("fsync failed")]
+        world.meanwhile["transact"] = [nothing, change]
+        await ledger.amend(one.id, count)
+        if theirs == "deleted":
+            assert world.sessions() == []
+            assert ledger.get(one.id) is None
+        else:
+            stored = world.stored(one.id)
+            assert (stored.name, stored.metadata) == ("theirs", {"n": 1})
+            assert ledger.get(one.id) == stored
+        assert len(heard.elsewhere) == 1
+
+
+async def test_of_many_hosts_the_last_commits_are_remembered(world: World, one: Session) -> None:
+    snapshot = world.snapshot
+    for number in range(2 * HOSTS_REMEMBERED):
+        change = Changes(put=(one,), commit=Commit(f"host {number % 70}", f"commit {number}"))
+        snapshot = change.apply(snapshot)
+    assert len(snapshot.commits) == HOSTS_REMEMBERED
+    assert list(snapshot.commits.values())[-1] == f"commit {2 * HOSTS_REMEMBERED - 1}"
 
 
 async def test_a_look_up_does_not_touch_the_store(world: World, one: Session) -> None:

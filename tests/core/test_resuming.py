@@ -10,6 +10,7 @@ from anyio import create_task_group
 from spinney import Session, SessionStatus, Size
 from spinney.errors import (
     CommandNotFoundError,
+    CommitOutcomeUnknownError,
     SessionNotFoundError,
     SessionNotRunningError,
     SessionOwnedError,
@@ -103,6 +104,23 @@ async def test_a_worktree_that_is_not_known_to_be_missing_is_not_made_again(
             await m.resume_session(one.id)
         assert "restore" not in world.calls
         assert world.claims == {}
+
+
+@pytest.mark.parametrize("point", ["write", "written"])
+async def test_a_process_that_may_be_recorded_runs_on_in_this_manager(
+    point: str, world: World, one: Session, logged: list[Any]
+) -> None:
+    async with manager(world) as m:
+        world.faults[point] = [CommitOutcomeUnknownError("fsync failed")] * 4
+        with pytest.raises(CommitOutcomeUnknownError):
+            await m.resume_session(one.id)
+        (terminal,) = world.living()
+        assert one.id in world.claims
+        assert m.terminal(one.id) is terminal
+        terminal.end(code=3)
+        ended = await m.wait_ended(one.id)
+        assert ended.details.exit == ExitStatus(code=3)
+        assert world.stored(one.id).status is SessionStatus.ERROR
 
 
 @pytest.mark.parametrize("vanished", [False, True])

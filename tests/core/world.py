@@ -108,7 +108,8 @@ class World:
         """Store these sessions and no others, as another process would."""
         stored = MappingProxyType({session.id: session for session in sessions})
         revision = self.snapshot.revision + 1
-        self.put(Snapshot(stored, self.snapshot.reservations, revision, integrity))
+        commits = self.snapshot.commits
+        self.put(Snapshot(stored, self.snapshot.reservations, revision, integrity, commits))
 
     def put(self, snapshot: Snapshot, by: object = None) -> None:
         """Store ``snapshot``, and tell all who watch but the writer."""
@@ -123,6 +124,7 @@ class World:
             self.snapshot.sessions,
             MappingProxyType({reservation.id: reservation for reservation in reservations}),
             self.snapshot.revision + 1,
+            commits=self.snapshot.commits,
         )
 
     def vanish(self) -> None:

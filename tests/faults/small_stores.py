@@ -37,11 +37,9 @@ class SmallStore(SessionStore):
         with typed(), locked(self.lock):
             found = self.parsed(self.read())
             changes = fn(found)
-            after = changes.apply(found)
             if changes:
-                self.write(encoded(after))
-        snapshot = Snapshot(after.sessions, after.reservations, after.revision, found.integrity)
-        return Committed(snapshot, snapshot.revision)
+                self.write(encoded(changes.apply(found)))
+        return Committed.of(found, changes)
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         with typed(), locked(self.lock):
@@ -288,7 +286,8 @@ def encoded(state: Snapshot) -> bytes:
         {"record": s.to_record(), "details": s.details.model_dump(mode="json", by_alias=True)}
         for s in state.sessions.values()
     ]
-    rest = json.dumps({"revision": state.revision, "sessions": sessions}).encode()
+    tree = {"revision": state.revision, "sessions": sessions, "commits": dict(state.commits)}
+    rest = json.dumps(tree).encode()
     return sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
@@ -299,6 +298,7 @@ def decoded(rest: bytes) -> Snapshot:
             Session.model_validate(s["record"]).evolve(details=Details.model_validate(s["details"]))
             for s in tree["sessions"]
         ]
-        return Snapshot({s.id: s for s in sessions}, {}, tree["revision"], Integrity.VERIFIED)
+        by_id = {s.id: s for s in sessions}
+        return Snapshot(by_id, {}, tree["revision"], Integrity.VERIFIED, tree["commits"])
     except (KeyError, TypeError) as error:
         raise ValueError(str(error)) from error

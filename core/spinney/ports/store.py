@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -25,6 +25,12 @@ class Committed:
     """The state after it. Its ``integrity`` tells what the transaction found, not what it left."""
     revision: int
     """The revision now stored."""
+
+    @classmethod
+    def of(cls, found: Snapshot, changes: Changes) -> Committed:
+        """Return the outcome of a transaction that ``found`` a state and made ``changes``."""
+        after = changes.apply(found)
+        return cls(replace(after, integrity=found.integrity), after.revision)
 
 
 class Holder(StrEnum):
@@ -66,7 +72,8 @@ class SessionStore(ABC):
     async def transact(self, fn: Transaction) -> Committed:
         """Apply ``fn`` to the newest state under the store's own lock, all or nothing.
 
-        What is returned is durable. Empty changes are not written and keep the revision.
+        What is returned is durable. Empty changes are not written and keep the revision. The id
+        of the commit, ``Changes.commit``, is stored with them: ``Snapshot.commits``.
 
         Raises:
             StoreBusyError: the lock could not be had within the bounded wait.

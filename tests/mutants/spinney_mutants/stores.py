@@ -78,6 +78,12 @@ STORES = (
         },
     ),
     _mutant(
+        "forgets-commits",
+        "The id of a commit is not stored with it.",
+        "the last commit of each host is stored with its changes",
+        wraps=wrapped.ForgetsCommits,
+    ),
+    _mutant(
         "no-lock",
         "Writers take no lock.",
         "concurrent processes lose nothing",

@@ -21,6 +21,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS revision (number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, record TEXT, details TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reservation (id TEXT PRIMARY KEY, record TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS host (number INTEGER PRIMARY KEY, host TEXT, id TEXT);
 """
 
 
@@ -129,9 +130,7 @@ class SqliteStore(SessionStore):
             if changes:
                 _write(database, changes.apply(found))
             database.execute("COMMIT")
-        after = changes.apply(found)
-        snapshot = Snapshot(after.sessions, after.reservations, after.revision, found.integrity)
-        return Committed(snapshot, snapshot.revision)
+        return Committed.of(found, changes)
 
     def _replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         with locked(self._lock):
@@ -174,12 +173,14 @@ def _read(database: sqlite3.Connection) -> Snapshot:
         {reservation.id: reservation for reservation in reservations},
         revision,
         Integrity.VERIFIED if revision else Integrity.MISSING,
+        dict(database.execute("SELECT host, id FROM host ORDER BY number")),
     )
 
 
 def _write(database: sqlite3.Connection, state: Snapshot, revision: int | None = None) -> None:
-    for table in ("revision", "session", "reservation"):
+    for table in ("revision", "session", "reservation", "host"):
         database.execute(f"DELETE FROM {table}")
+    database.executemany("INSERT INTO host (host, id) VALUES (?, ?)", list(state.commits.items()))
     database.execute("INSERT INTO revision VALUES (?)", (revision or state.revision,))
     database.executemany(
         "INSERT INTO session VALUES (?, ?, ?)",

@@ -1,0 +1,105 @@
+"""A disk that fails right after a commit: it may be durable, so nothing of it is undone."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spinney import ManagerConfig, SessionManager, SessionStatus
+from spinney.errors import CommitOutcomeUnknownError
+from spinney.model import ExitStatus
+from spinney_json import _files
+
+STATE = ".claude-container-sessions.json"
+COMMAND = ["sh", "-c", "read -r _; exit 3"]
+
+
+class Disk:
+    """The disk under the state file."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._fails = self._is_full = False
+        self._after = 0
+        sync, create = _files.sync_directory, _files.open_new
+
+        def sync_directory(path: str) -> None:
+            self._after -= 1
+            if self._fails and self._after < 0:
+                self._is_full = True
+                raise OSError(errno.EIO, "the disk does not answer")
+            sync(path)
+
+        def open_new(path: str) -> int:
+            if self._is_full:
+                raise OSError(errno.ENOSPC, "no space left")
+            return create(path)
+
+        monkeypatch.setattr(_files, "sync_directory", sync_directory)
+        monkeypatch.setattr(_files, "open_new", open_new)
+
+    def fail(self, *, after: int) -> None:
+        """Let that many commits be made; of the next nothing is known, and no more are possible."""
+        self._fails, self._after = True, after
+
+    def recover(self) -> None:
+        self._fails = self._is_full = False
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+@pytest.fixture
+def opened(workspace: Path) -> Callable[[], SessionManager]:
+    return lambda: SessionManager(ManagerConfig(workspace=workspace))
+
+
+async def test_a_creation_leaves_its_worktree_and_branch(
+    opened: Callable[[], SessionManager], disk: Disk
+) -> None:
+    async with opened() as manager:
+        disk.fail(after=1)
+        with pytest.raises(CommitOutcomeUnknownError):
+            await manager.create_session("login", command=COMMAND)
+        disk.recover()
+    async with opened() as manager:
+        (session,) = manager.get_all_sessions()
+        assert session.status is SessionStatus.IDLE
+        assert Path(session.worktree_path, ".git").exists()
+        assert await manager.diagnose() == ()
+
+
+async def test_a_resumed_session_keeps_its_process(
+    opened: Callable[[], SessionManager], disk: Disk
+) -> None:
+    async with opened() as manager:
+        session = await manager.create_session("login", command=COMMAND, start=False)
+        disk.fail(after=0)
+        with pytest.raises(CommitOutcomeUnknownError):
+            await manager.resume_session(session.id)
+        disk.recover()
+        await manager.terminal(session.id).write(b"\n")
+        ended = await manager.wait_ended(session.id)
+        assert ended.details.exit == ExitStatus(code=3)
+
+
+@pytest.mark.parametrize("cleanup", [False, True])
+async def test_a_destroyed_session_is_not_brought_back(
+    opened: Callable[[], SessionManager], workspace: Path, disk: Disk, cleanup: bool
+) -> None:
+    async with opened() as manager:
+        session = await manager.create_session("login", start=False)
+        disk.fail(after=1 if cleanup else 0)
+        with pytest.raises(CommitOutcomeUnknownError):
+            await manager.destroy_session(session.id, cleanup=cleanup)
+        disk.recover()
+    async with opened() as manager:
+        assert manager.get_all_sessions() == ()
+        assert await manager.diagnose() == ()
+    (workspace / STATE).unlink()
+    async with opened() as manager:
+        assert manager.get_all_sessions() == ()
