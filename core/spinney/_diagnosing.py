@@ -38,6 +38,7 @@ async def diagnose(parts: Parts) -> tuple[Finding, ...]:
         *_about_worktrees(parts, await locations(parts)),
         *await _about_owners(parts),
         *await _about_reservations(parts),
+        *await _about_removals(parts),
         *_about_markers(parts, markers),
         *await _about_strays(parts, markers),
     ]
@@ -81,7 +82,7 @@ def _about_worktrees(parts: Parts, where: dict[SessionId, Location]) -> list[Fin
     findings = []
     for session in parts.ledger.all():
         location = where.get(session.id)
-        if location is None or location.presence is Presence.PRESENT:
+        if location is None or location.presence is Presence.PRESENT or session.details.removing:
             continue
         if location.presence is Presence.MISSING:
             finding = Finding(
@@ -156,6 +157,19 @@ async def _about_reservations(parts: Parts) -> list[Finding]:
         )
         for reservation in parts.ledger.snapshot.reservations.values()
         if await parts.claims.holder(reservation.id) is Holder.FREE
+    ]
+
+
+async def _about_removals(parts: Parts) -> list[Finding]:
+    return [
+        Finding(
+            "REMOVAL_UNFINISHED",
+            f"the removal of {_label(session)} was cut off",
+            session.id,
+            "finish it, or undo it if its worktree is still there",
+        )
+        for session in parts.ledger.all()
+        if session.details.removing and await parts.claims.holder(session.id) is Holder.FREE
     ]
 
 

@@ -199,6 +199,10 @@ class Ledger:
             self._owed[session_id, what] = fn
             self._owing.set()
 
+    def forgive(self, session_id: SessionId, what: str) -> None:
+        """Owe that kind of change no more: what replaces it is written by other means."""
+        self._owed.pop((session_id, what), None)
+
     async def flush(self) -> None:
         """Write what is owed, if anything.
 

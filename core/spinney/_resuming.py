@@ -64,18 +64,20 @@ async def _start(
         await sweep(parts, before)
     await _ensure_worktree(parts, before)
     terminal = await spawn(parts, before.detail(command=command), env, size)
+
+    def started(current: Session) -> Session:
+        return with_process(parts, current.detail(command=command), terminal)
+
     try:
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
-            session = await parts.ledger.amend(
-                session_id,
-                lambda current: with_process(parts, current.detail(command=command), terminal),
-            )
+            session = await parts.ledger.amend(session_id, started)
             Running(parts, session_id, terminal).watch()
             parts.follow()
             await parts.markers.write(session, MarkerState.LIVE)
     except CommitOutcomeUnknownError:
-        # The process may be recorded durably: it stays, and is this manager's.
+        # It may be recorded: the process stays, and is recorded as soon as that is possible.
+        parts.ledger.owe(session_id, "process", started)
         Running(parts, session_id, terminal).watch()
         parts.follow()
         raise

@@ -214,6 +214,7 @@ class Running:
                 return session  # stored late: another process runs in it by now
             return without_process(session, status, exit_status)
 
+        self._parts.ledger.forgive(self._id, "process")
         try:
             session = await self._parts.ledger.amend(self._id, amendment)
             self._parts.markers.write_later(self._id)
@@ -221,7 +222,7 @@ class Running:
             return None
         except Exception as error:
             log.error("exit_not_stored", session_id=self._id, reason=error)
-            self._parts.ledger.owe(self._id, "exit", amendment)
+            self._parts.ledger.owe(self._id, "process", amendment)
             self._parts.uncollected[self._id] = self
             return self._parts.ledger.get(self._id)
         await self.collect()

@@ -49,6 +49,29 @@ async def test_a_worktree_that_is_gone_is_found_and_told_how_to_get_it_back(
         assert m.get_session(one.id) is not None
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_removal_that_was_cut_off_is_found_and_settled(
+    gone: bool, world: World, one: Session
+) -> None:
+    async with manager(world) as m:
+        world.write(one.detail(removing=True))
+        if gone:
+            world.worktrees.clear()
+        (finding,) = await m.diagnose()
+        assert (finding.code, finding.session_id) == ("REMOVAL_UNFINISHED", one.id)
+        assert codes(await m.repair()) == {("REMOVAL_UNFINISHED", one.id, True)}
+        assert (m.get_session(one.id) is None) == gone
+        assert await m.diagnose() == ()
+
+
+async def test_a_removal_that_its_owner_is_about_is_no_finding(world: World, one: Session) -> None:
+    async with manager(world) as m:
+        world.write(one.detail(removing=True))
+        world.worktrees.clear()
+        world.claims[one.id] = 1
+        assert await m.diagnose() == ()
+
+
 async def test_a_worktree_that_leads_elsewhere_is_found_with_the_reason(
     world: World, one: Session
 ) -> None:

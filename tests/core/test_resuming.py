@@ -117,6 +117,10 @@ async def test_a_process_that_may_be_recorded_runs_on_in_this_manager(
         (terminal,) = world.living()
         assert one.id in world.claims
         assert m.terminal(one.id) is terminal
+        world.faults.clear()
+        await m.save_sessions()
+        assert world.stored(one.id).pty_pid == terminal.pid
+        assert world.stored(one.id).status is SessionStatus.ACTIVE
         terminal.end(code=3)
         ended = await m.wait_ended(one.id)
         assert ended.details.exit == ExitStatus(code=3)
