@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from anyio import Event
 
+from spinney._claims import Owned
 from spinney.model import Changes, Commit, Reservation, Session, SessionId, Snapshot
 from spinney.ports import Transaction
 
@@ -17,6 +18,8 @@ class Pending:
     """One caller's change, waiting for its commit."""
 
     fn: Transaction
+    claim: Owned | None = None
+    """The ownership that it needs, if any."""
     verifies: bool = False
     """Whether it checks a doubtful state itself, so that nobody else need do it."""
     decided: Event = field(default_factory=Event)
@@ -48,6 +51,8 @@ class Batch:
         for item in self._pending:
             item.error, item.changes = None, Changes()
             try:
+                if item.claim is not None:
+                    item.claim.check(snapshot)
                 item.changes = item.fn(view)
             except Exception as error:
                 item.error = error

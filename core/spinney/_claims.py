@@ -1,90 +1,138 @@
-"""The claims that this process holds, each in a task of its own."""
+"""The claims that this manager holds, each in a task of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from anyio import CancelScope, Event
 
 from spinney._hosting import Providers
 from spinney._tasks import Tasks
-from spinney.errors import ClaimHeldError, SessionOwnedError, SpinneyError
+from spinney.errors import (
+    ClaimDoubtfulError,
+    ClaimHeldError,
+    ClaimLostError,
+    SessionOwnedError,
+    SpinneyError,
+)
 from spinney.logs import log
-from spinney.model import SessionId
-from spinney.ports import Holder
+from spinney.model import SessionId, Snapshot
+from spinney.ports import Claim, Holder
 from spinney.providers import Role
 
 
-@dataclass(slots=True)
-class _Held:
-    error: SpinneyError | None = None
-    decided: Event = field(default_factory=Event)
-    release: Event = field(default_factory=Event)
-    done: Event = field(default_factory=Event)
+@dataclass(slots=True, eq=False)
+class Owned:
+    """The ownership of a session, from the moment it was claimed until it is given back or lost."""
+
+    session_id: SessionId
+    is_lost: bool = False
+    """Whether the claim has ended by itself, or another one was found to be newer."""
+    _claim: Claim | None = None
+    _error: SpinneyError | None = None
+    _decided: Event = field(default_factory=Event)
+    _release: Event = field(default_factory=Event)
+    _done: Event = field(default_factory=Event)
+
+    def check(self, newest: Snapshot | None = None) -> None:
+        """See that the session is owned still; ``newest`` is what a transaction finds stored.
+
+        May be called in any thread.
+
+        Raises:
+            ClaimLostError: it is not.
+            ClaimDoubtfulError: the store cannot tell now.
+        """
+        claim = self._claim
+        if claim is None or self.is_lost:
+            raise ClaimLostError(self.session_id)
+        if claim.is_doubtful:
+            raise ClaimDoubtfulError(self.session_id)
+        if newest is not None and newest.fences.get(self.session_id, claim.fence) != claim.fence:
+            self.is_lost = True  # before the store has noticed
+            raise ClaimLostError(self.session_id)
+
+    def let_go(self) -> None:
+        """Have the claim end soon; who owned it need not wait."""
+        self._release.set()
 
 
 class Claims:
     """Takes and gives back claims; a task may take one and another give it back."""
 
-    def __init__(self, tasks: Tasks, providers: Providers) -> None:
+    def __init__(self, tasks: Tasks, providers: Providers, lost: Callable[[Owned], None]) -> None:
+        """Hold no claim yet; ``lost`` is called at once when one ends by itself."""
         self._tasks = tasks
         self._providers = providers
-        self._held: dict[SessionId, _Held] = {}
+        self._lost = lost
+        self._owned: dict[SessionId, Owned] = {}
 
-    async def take(self, session_id: SessionId) -> None:
-        """Claim the session for this process.
+    async def take(self, session_id: SessionId) -> Owned:
+        """Claim the session for this manager.
 
         Raises:
             SessionOwnedError: it is claimed already, or that cannot be excluded.
         """
-        if session_id in self._held:
+        if session_id in self._owned:
             raise SessionOwnedError(session_id)
-        held = self._held[session_id] = _Held()
-        task = self._tasks.start(self._hold, session_id, held)
+        owned = self._owned[session_id] = Owned(session_id)
+        task = self._tasks.start(self._hold, owned)
         try:
-            await held.decided.wait()
+            await owned._decided.wait()
         except BaseException:
             await task.cancel()
             raise
-        if held.error is not None:
-            raise held.error
+        if owned._error is not None:
+            raise owned._error
+        return owned
 
-    async def give_back(self, session_id: SessionId) -> None:
-        """Release the claim, if held; it is released on return, even if cancelled."""
-        held = self._held.get(session_id)
-        if held is not None:
-            held.release.set()
-            with CancelScope(shield=True):
-                await held.done.wait()
+    async def give_back(self, owned: Owned) -> None:
+        """Release the claim, if held still; it is released on return, even if cancelled."""
+        owned.let_go()
+        with CancelScope(shield=True):
+            await owned._done.wait()
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Tell whether the session is claimed, by this or any other process."""
-        if session_id in self._held:
+        if session_id in self._owned:
             return Holder.HELD
         async with self._providers.use(Role.STORE) as store:
             return await store.holder(session_id)
 
     async def give_all_back(self) -> None:
         """Release every claim."""
-        for session_id in list(self._held):
-            await self.give_back(session_id)
+        for owned in list(self._owned.values()):
+            await self.give_back(owned)
 
-    async def _hold(self, session_id: SessionId, held: _Held) -> None:
+    async def _hold(self, owned: Owned) -> None:
         try:
-            async with self._providers.use(Role.STORE) as store, store.claim(session_id):
-                held.decided.set()
-                await held.release.wait()
+            await self._hold_until_released(owned)
         except ClaimHeldError as error:
-            held.error = SessionOwnedError(session_id, certain=error.certain)
-            held.error.__cause__ = error
+            owned._error = SessionOwnedError(owned.session_id, certain=error.certain)
+            owned._error.__cause__ = error
         except SpinneyError as error:
-            held.error = error
+            owned._error = error
         except Exception as error:
-            held.error = SpinneyError(f"The claim on session {session_id} failed: {error!r}")
-            held.error.__cause__ = error
+            what = f"The claim on session {owned.session_id} failed: {error!r}"
+            owned._error = SpinneyError(what)
+            owned._error.__cause__ = error
         finally:
-            self._held.pop(session_id, None)
-            held.done.set()
-        if held.error is not None and held.decided.is_set():
-            log.error("claim_lost", session_id=session_id, reason=str(held.error))
-        held.decided.set()
+            del self._owned[owned.session_id]
+            owned._done.set()
+        if owned._claim is not None and (owned.is_lost or not owned._release.is_set()):
+            owned.is_lost = True
+            log.error("claim_lost", session_id=owned.session_id, reason=str(owned._error))
+            self._lost(owned)
+        elif owned._claim is not None and owned._error is not None:
+            reason = str(owned._error)
+            log.error("claim_not_released", session_id=owned.session_id, reason=reason)
+        owned._decided.set()
+
+    async def _hold_until_released(self, owned: Owned) -> None:
+        async with (
+            self._providers.use(Role.STORE) as store,
+            store.claim(owned.session_id) as owned._claim,
+        ):
+            owned._decided.set()
+            await owned._release.wait()

@@ -10,6 +10,7 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from spinney._admitting import Admission, Wish
+from spinney._claims import Owned
 from spinney._parts import Parts
 from spinney._reaching import forget
 from spinney._running import Running, command_for, spawn, with_process
@@ -31,7 +32,7 @@ async def create(parts: Parts, wish: Wish) -> Session:
         session = await creation.run()
     except BaseException as error:
         with CancelScope(shield=True):
-            await creation.undo.run()
+            await creation.take_back()
             await parts.hooks.session_creation_failed(
                 SessionCreationFailed(
                     workspace=parts.workspace,
@@ -62,6 +63,13 @@ class _Creation:
     admission: Admission
     id: SessionId
     undo: Undo = field(default_factory=Undo)
+    claim: Owned | None = None
+
+    async def take_back(self) -> None:
+        """Undo what was done so far, but for what another process may have gone on with."""
+        if self.claim is not None and self.claim.is_lost:
+            self.undo.forget("reservation", "worktree", "marker")
+        await self.undo.run()
 
     async def run(self) -> Session:
         parts, wish, admission = self.parts, self.wish, self.admission
@@ -78,8 +86,8 @@ class _Creation:
                 metadata=dict(wish.metadata or {}),
             )
         )
-        self.undo.push("claim", lambda: parts.claims.give_back(self.id))
-        await parts.claims.take(self.id)
+        self.claim = claim = await parts.claims.take(self.id)
+        self.undo.push("claim", lambda: parts.claims.give_back(claim))
         self.undo.push("reservation", self._release)
         session, plan = await admission.reserve(command)
         self.undo.push("marker", self._forget)
@@ -88,13 +96,14 @@ class _Creation:
         async with parts.providers.use(Role.RECOVERY) as recovery:
             await recovery.remember(session, MarkerState.CREATING)
         terminal: Terminal | None = None
+        claim.check()
         if wish.start:
             terminal = spawned = await spawn(parts, session, wish.env, wish.size)
             self.undo.push("process", lambda: _end(parts, session, spawned))
             session = with_process(parts, session, terminal)
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
-            await self._publish(session, terminal)
+            await self._publish(claim, session, terminal)
         return session
 
     async def _create_worktree(self, plan: WorktreePlan) -> None:
@@ -102,24 +111,24 @@ class _Creation:
         async with self.parts.providers.use(Role.WORKSPACE) as workspace:
             await workspace.create(plan)
 
-    async def _publish(self, session: Session, terminal: Terminal | None) -> None:
+    async def _publish(self, claim: Owned, session: Session, terminal: Terminal | None) -> None:
         parts = self.parts
 
         def transaction(_snapshot: Snapshot) -> Changes:
             return Changes(put=(session,), release=frozenset({session.id}))
 
         try:
-            await parts.ledger.change(transaction)
+            await parts.ledger.change(transaction, claim=claim)
         except CommitOutcomeUnknownError:
             # It may be stored: only the next start can tell, from reservation and marker.
             self.undo.forget("reservation", "worktree", "marker")
             raise
         if terminal is not None:
-            Running(parts, session.id, terminal).watch()
+            Running(parts, claim, terminal).watch()
             parts.follow()
         await parts.markers.write(session, MarkerState.LIVE)
         if terminal is None:
-            await parts.claims.give_back(session.id)
+            await parts.claims.give_back(claim)
 
     async def _forget(self) -> None:
         if self.undo.left_behind:
@@ -131,7 +140,8 @@ class _Creation:
         if self.undo.left_behind:
             return  # what was left behind is settled at the next start, by this reservation
         await self.parts.ledger.change(
-            lambda newest: Changes(release=frozenset({self.id} & newest.reservations.keys()))
+            lambda newest: Changes(release=frozenset({self.id} & newest.reservations.keys())),
+            claim=self.claim,
         )
 
     async def _discard(self, plan: WorktreePlan) -> None:

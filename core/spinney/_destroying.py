@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from anyio import CancelScope
 
+from spinney._claims import Owned
 from spinney._ownership import take_over
 from spinney._parts import Parts
 from spinney._reaching import forget
@@ -28,18 +29,18 @@ async def stop(parts: Parts, session_id: SessionId) -> Session:
     """End the process of a session; see :meth:`spinney.SessionManager.stop_session`."""
     async with parts.alone(session_id):
         before = await parts.ledger.need(session_id)
-        running = parts.running.get(session_id)
+        running = parts.mine(session_id)
         if running is not None:
             await running.end(Ending.STOP)
             return await parts.ledger.need(session_id)
-        before = await take_over(parts, before)
+        before, claim = await take_over(parts, before)
         try:
             session = await parts.ledger.amend(
-                session_id, lambda s: without_process(s, SessionStatus.STOPPED)
+                session_id, lambda s: without_process(s, SessionStatus.STOPPED), claim=claim
             )
         finally:
             with CancelScope(shield=True):
-                await parts.claims.give_back(session_id)
+                await parts.claims.give_back(claim)
     await parts.announce_status(before, session)
     return session
 
@@ -72,7 +73,7 @@ async def destroy(parts: Parts, session_id: SessionId, *, cleanup: bool, force: 
     async with parts.alone(session_id):
         await parts.ledger.refresh()
         session = await parts.ledger.need(session_id)
-        if session_id not in parts.running:
+        if not parts.mine(session_id):
             await _check_askable(parts, session)
         at_stake = AtStake()
         if cleanup:
@@ -86,18 +87,18 @@ async def destroy(parts: Parts, session_id: SessionId, *, cleanup: bool, force: 
                 at_stake=at_stake,
             )
         )
-        session = await take_over(parts, session)
+        session, claim = await take_over(parts, session)
         try:
             session = await parts.ledger.amend(
-                session_id, lambda s: without_process(s, _ended(s.status))
+                session_id, lambda s: without_process(s, _ended(s.status)), claim=claim
             )
             if cleanup:
                 await _inspect(parts, session, force=force)
             with CancelScope(shield=True):
-                await _remove(parts, session, cleanup=cleanup, force=force)
+                await _remove(parts, session, claim, cleanup=cleanup, force=force)
         finally:
             with CancelScope(shield=True):
-                await parts.claims.give_back(session_id)
+                await parts.claims.give_back(claim)
     with CancelScope(shield=True):
         await parts.hooks.session_destroyed(
             SessionDestroyed(
@@ -129,36 +130,41 @@ async def _inspect(parts: Parts, session: Session, *, force: bool) -> AtStake:
     return at_stake
 
 
-async def _remove(parts: Parts, session: Session, *, cleanup: bool, force: bool) -> None:
+async def _remove(
+    parts: Parts, session: Session, claim: Owned, *, cleanup: bool, force: bool
+) -> None:
     """Remove the worktree if asked, then the record; back to a living session if that fails.
 
     Raises:
         CommitOutcomeUnknownError: of removing the record too; then nothing goes back, because the
             marker of a living session would let a rebuild bring back what is removed.
+        ClaimLostError: another process owns the session; then nothing goes back either.
     """
     is_last = False
     try:
         if cleanup:
-            await _bar_entry(parts, session)
+            await _bar_entry(parts, session, claim)
+            claim.check()
             await parts.markers.write(session, MarkerState.REMOVING)
             async with parts.providers.use(Role.WORKSPACE) as workspace:
                 await workspace.remove(session, force=force)
         else:
+            claim.check()
             await parts.markers.release(session)
         await forget(parts, session)
         is_last = True
-        await parts.ledger.drop(session.id)
+        await parts.ledger.drop(session.id, claim=claim)
         parts.ended.pop(session.id, None)
     except BaseException as error:
-        if is_last and isinstance(error, CommitOutcomeUnknownError):
+        if claim.is_lost or (is_last and isinstance(error, CommitOutcomeUnknownError)):
             raise
         if cleanup:
-            parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None))
+            parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None), claim=claim)
         await parts.markers.write(session, MarkerState.LIVE)
         raise
 
 
-async def _bar_entry(parts: Parts, session: Session) -> None:
+async def _bar_entry(parts: Parts, session: Session, claim: Owned) -> None:
     """Say in the store that the worktree goes, so that nobody joins it from now on."""
 
     def transaction(snapshot: Snapshot) -> Changes:
@@ -169,4 +175,4 @@ async def _bar_entry(parts: Parts, session: Session) -> None:
             raise SessionNotFoundError(session.id)
         return Changes(put=(snapshot.sessions[session.id].detail(removing=True),))
 
-    await parts.ledger.change(transaction)
+    await parts.ledger.change(transaction, claim=claim)

@@ -19,6 +19,7 @@ from spinney.events import (
     SessionCreationFailed,
     SessionDestroyed,
     SessionDestroying,
+    SessionLost,
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
@@ -78,6 +79,10 @@ class Hooks:
     async def session_changed_elsewhere(self, event: SessionChangedElsewhere) -> None:
         """Tell every plugin."""
         await self._tell("spinney_session_changed_elsewhere", event)
+
+    async def session_lost(self, event: SessionLost) -> None:
+        """Tell every plugin."""
+        await self._tell("spinney_session_lost", event)
 
     async def session_destroyed(self, event: SessionDestroyed) -> None:
         """Tell every plugin."""

@@ -7,15 +7,18 @@ overwrite. While one commit is on its way the next changes gather, and go as one
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import uuid4
 
 from anyio import CancelScope, Event, Lock, create_task_group, sleep
 
 from spinney._batch import Batch, Pending
+from spinney._claims import Owned
 from spinney._hosting import Providers
 from spinney._iterating import closing
 from spinney.errors import (
+    ClaimLostError,
     CommitOutcomeUnknownError,
     CorruptStoreError,
     ManagerClosedError,
@@ -30,6 +33,9 @@ from spinney.providers import Capability, Role
 Amendment: TypeAlias = Callable[[Session], Session]
 """A pure function of the newest record of one session."""
 
+_Key: TypeAlias = tuple[SessionId, str]
+"""A session, and the kind of change that is owed to it."""
+
 COALESCE = 1.0
 """Seconds between two flushes of what need not be durable at once."""
 
@@ -37,6 +43,19 @@ _PAUSES = (0.05, 0.2, 1.0)
 """Seconds before each attempt to learn what became of a commit."""
 
 _DOUBTFUL = (Integrity.FOREIGN, Integrity.MISMATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """A change of one session that memory has and the store does not have yet."""
+
+    fn: Amendment
+    claim: Owned | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it may never be stored."""
+        return self.claim is not None and self.claim.is_lost
 
 
 class StoreVanishedError(StoreError):
@@ -74,7 +93,9 @@ class Ledger:
         self._pending: list[Pending] = []
         self._wake = Event()
         self._commit_lock = Lock()
-        self._owed: dict[tuple[SessionId, str], Amendment] = {}
+        self._owed: dict[_Key, _Owed] = {}
+        self._refusal: Exception | None = None
+        """Why something that was owed could not be stored with the last commit."""
         self._owing = Event()
         self._closed = False
         self._host = uuid4().hex
@@ -125,22 +146,26 @@ class Ledger:
             self._absorb(snapshot, snapshot.sessions)
             return snapshot
 
-    async def change(self, fn: Transaction, *, verifies: bool = False) -> Snapshot:
+    async def change(
+        self, fn: Transaction, *, claim: Owned | None = None, verifies: bool = False
+    ) -> Snapshot:
         """Apply ``fn`` to the newest state; durable on return. ``fn`` may run more than once.
 
         A caller that is cancelled while waiting does not know whether the change was made.
 
         Args:
             fn: the change.
+            claim: the ownership that it needs, if any.
             verifies: whether ``fn`` itself checks a state that somebody else wrote or damaged.
 
         Raises:
+            ClaimLostError, ClaimDoubtfulError: the session is not, or may not be, owned any more.
             StoreError: it could not be written.
             Exception: whatever ``fn`` raised; nothing was changed then.
         """
         if self._closed:
             raise ManagerClosedError
-        item = Pending(fn, verifies)
+        item = Pending(fn, claim, verifies)
         self._pending.append(item)
         self._wake.set()
         try:
@@ -152,12 +177,14 @@ class Ledger:
             raise item.error
         return self.snapshot
 
-    async def amend(self, session_id: SessionId, fn: Amendment) -> Session:
+    async def amend(
+        self, session_id: SessionId, fn: Amendment, *, claim: Owned | None = None
+    ) -> Session:
         """Change one session; durable on return.
 
         Raises:
             SessionNotFoundError: there is none.
-            StoreError: it could not be written.
+            ClaimLostError, ClaimDoubtfulError, StoreError: see :meth:`change`.
         """
         amended: list[Session] = []
 
@@ -170,38 +197,48 @@ class Ledger:
             amended.append(new)
             return Changes() if new == old else Changes(put=(new,))
 
-        await self.change(transaction)
+        await self.change(transaction, claim=claim)
         return amended[0]
 
-    async def drop(self, session_id: SessionId) -> None:
+    async def drop(self, session_id: SessionId, *, claim: Owned | None = None) -> None:
         """Remove one session; durable on return. It is no error if there is none.
 
         Raises:
-            StoreError: it could not be written.
+            ClaimLostError, ClaimDoubtfulError, StoreError: see :meth:`change`.
         """
 
         def transaction(snapshot: Snapshot) -> Changes:
             return Changes(delete=frozenset({session_id} & snapshot.sessions.keys()))
 
-        await self.change(transaction)
+        await self.change(transaction, claim=claim)
 
-    def owe(self, session_id: SessionId, what: str, fn: Amendment) -> None:
+    def owe(
+        self, session_id: SessionId, what: str, fn: Amendment, *, claim: Owned | None = None
+    ) -> None:
         """Change one session in memory now, and in the store with the next commit or flush.
+
+        It is owed until it is stored, or the session is no longer owned.
 
         Args:
             session_id: the session; nothing happens if there is none.
             what: names the kind of change; a later one of the same kind replaces an earlier.
             fn: the change.
+            claim: the ownership that it needs, if any.
         """
         session = self._sessions.get(session_id)
-        if session is not None:
+        owed = _Owed(fn, claim)
+        if session is not None and not owed.is_lost:
             self._sessions[session_id] = fn(session)
-            self._owed[session_id, what] = fn
+            self._owed[session_id, what] = owed
             self._owing.set()
 
     def forgive(self, session_id: SessionId, what: str) -> None:
         """Owe that kind of change no more: what replaces it is written by other means."""
         self._owed.pop((session_id, what), None)
+
+    def forget(self, claim: Owned) -> None:
+        """Owe nothing any more that needs an ownership which is lost."""
+        self._owed = {key: owed for key, owed in self._owed.items() if owed.claim is not claim}
 
     async def flush(self) -> None:
         """Write what is owed, if anything.
@@ -212,6 +249,8 @@ class Ledger:
         if not self._owed and not self._commit_lock.locked():
             return
         await self.change(lambda _: Changes())
+        if self._refusal is not None:
+            raise self._refusal
 
     async def run(self) -> None:
         """Write until cancelled; a commit that has begun is finished first."""
@@ -259,7 +298,8 @@ class Ledger:
 
     async def _commit(self, batch: list[Pending]) -> None:
         owed, self._owed = self._owed, {}
-        items = [*batch, *(Pending(_amend_if_there(id_, fn)) for (id_, _), fn in owed.items())]
+        due = {key: Pending(_amend_if_there(key[0], o.fn), o.claim) for key, o in owed.items()}
+        items = (*batch, *due.values())
         try:
             async with self._commit_lock:
                 together = Batch(items, Commit(self._host, uuid4().hex))
@@ -267,16 +307,32 @@ class Ledger:
                 verified = any(item.verifies for item in batch)
                 self._absorb(committed, together.found, verified=verified)
         except Exception as error:
-            for item in batch:
+            for item in items:
                 item.error = error
-            self._owed = {**owed, **self._owed}
-            if self._owed:
-                self._owing.set()
-        else:
-            for session_id in {id_ for id_, _ in owed} & self._sessions.keys():
-                self._flushed(self._sessions[session_id])
+        for claim in {item.claim for item in items if isinstance(item.error, ClaimLostError)}:
+            if claim is not None:
+                claim.let_go()
+        self._settle(owed, {key: item.error for key, item in due.items()})
         for item in batch:
             item.decided.set()
+
+    def _settle(self, owed: dict[_Key, _Owed], errors: dict[_Key, Exception | None]) -> None:
+        """Owe on what was not stored, each for its own reason, but for what may never be."""
+        self._refusal = None
+        left: dict[_Key, _Owed] = {}
+        for key, error in errors.items():
+            if error is None:
+                continue
+            if isinstance(error, ClaimLostError) or owed[key].is_lost:
+                log.warning("change_dropped", session_id=key[0], reason=str(error))
+            else:
+                left[key], self._refusal = owed[key], error
+        self._owed = left | self._owed
+        if self._owed:
+            self._owing.set()
+        stored = {key[0] for key, error in errors.items() if error is None}
+        for session_id in stored & self._sessions.keys():
+            self._flushed(self._sessions[session_id])
 
     async def _transact(self, batch: Batch) -> Snapshot:
         try:
@@ -320,9 +376,9 @@ class Ledger:
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._sessions = dict(snapshot.sessions)
-        for (session_id, _), fn in self._owed.items():
+        for (session_id, _), owed in self._owed.items():
             if session_id in self._sessions:
-                self._sessions[session_id] = fn(self._sessions[session_id])
+                self._sessions[session_id] = owed.fn(self._sessions[session_id])
 
     def _absorb(
         self, snapshot: Snapshot, found: Mapping[SessionId, Session], *, verified: bool = False

@@ -9,7 +9,7 @@ from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
 from spinney import _recovering, _restoring
-from spinney._claims import Claims
+from spinney._claims import Claims, Owned
 from spinney._dispatch import Hooks
 from spinney._hosting import Providers
 from spinney._ledger import Ledger
@@ -21,7 +21,7 @@ from spinney._tasks import Tasks
 from spinney._watching import told
 from spinney.config import ManagerConfig
 from spinney.errors import CorruptStoreError, SpinneyError, StoreError
-from spinney.events import SessionChangedElsewhere
+from spinney.events import SessionChangedElsewhere, SessionLost
 from spinney.logs import log
 from spinney.model import Integrity, Session, SessionStatus, Snapshot
 
@@ -61,7 +61,7 @@ class Lifespan:
                 refuse_broken_creating=config.broken_creating_hook == "refuse",
             ),
             ledger=ledger,
-            claims=Claims(tasks, providers),
+            claims=Claims(tasks, providers, self._lose),
             markers=Markers(tasks, providers, ledger),
         )
 
@@ -150,9 +150,24 @@ class Lifespan:
         if ended is not None:
             self._later(ended.collect)
 
+    def _lose(self, claim: Owned) -> None:
+        """Give up a session that another host may own by now; no step waits for anything."""
+        parts = self.parts
+        running = parts.running.get(claim.session_id)
+        if running is not None and running.claim is claim:
+            running.lose()
+        parts.ledger.forget(claim)
+        parts.markers.forget(claim.session_id)
+        session = parts.ledger.get(claim.session_id)
+        if session is not None:
+            self._later(
+                parts.hooks.session_lost, SessionLost(workspace=parts.workspace, session=session)
+            )
+            self._stand_by(session)
+
     def _stand_by(self, session: Session) -> None:
         """Be ready to take over the process of a session that another host runs."""
-        if self._succeeds and session.details.terminal_ref and session.id not in self.parts.running:
+        if self._succeeds and session.details.terminal_ref and not self.parts.mine(session.id):
             self._later(_restoring.succeed, self.parts, session.id)
 
     def _later(
@@ -172,7 +187,7 @@ class Lifespan:
 
     async def _heed(self, before: Session | None, after: Session | None) -> None:
         """Do what another process asks of this one, and tell the plugins what it changed."""
-        running = self.parts.running.get(after.id) if after is not None else None
+        running = self.parts.mine(after.id) if after is not None else None
         if after is not None and after.details.desired is SessionStatus.STOPPED and running:
             try:
                 await running.end(Ending.STOP)

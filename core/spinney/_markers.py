@@ -52,6 +52,10 @@ class Markers:
             self._waiting = True
             self._tasks.start(self._write_soon)
 
+    def forget(self, session_id: SessionId) -> None:
+        """Update the marker of a session no more: another process writes it by now."""
+        self._outdated.discard(session_id)
+
     async def flush(self) -> None:
         """Write now what would be written within the next second."""
         async with self._writing:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from anyio import fail_after, sleep
 
+from spinney._claims import Owned
 from spinney._identity import this_process
 from spinney._parts import Parts
 from spinney._reaching import adopt, forget, sweep
@@ -20,8 +23,10 @@ PATIENCE = 5.0
 _RETRY = 0.05
 
 
-async def take_over(parts: Parts, session: Session) -> Session:
+async def take_over(parts: Parts, session: Session) -> tuple[Session, Owned]:
     """Make this process the owner of ``session``, with no process of it running any more.
+
+    Returns the session as it is then, and its ownership.
 
     An owner elsewhere is asked to stop it, through the store. What a dead one left running is gone
     on with and ended, so that its exit is known, or swept where it does not outlive its host.
@@ -30,37 +35,39 @@ async def take_over(parts: Parts, session: Session) -> Session:
         SessionOwnedError: the owner does not let go in time, or it cannot be told who it is.
         SessionNotFoundError: it was destroyed meanwhile.
     """
-    running = parts.running.get(session.id)
+    running = parts.mine(session.id)
     if running is None:
-        await _claim(parts, session)
-        running = await _left_running(parts, session)
+        claim = await _claim(parts, session)
+        running = await _left_running(parts, session, claim)
     if running is not None:
         await running.end(Ending.STOP, keep_claim=True)
+        claim = running.claim
     try:
         await parts.ledger.refresh()
         session = await parts.ledger.need(session.id)
         if session.pty_pid is not None or session.details.terminal_ref is not None:
+            claim.check()
             await sweep(parts, session)
     except BaseException:
-        await parts.claims.give_back(session.id)
+        await parts.claims.give_back(claim)
         raise
-    return session
+    return session, claim
 
 
-async def _left_running(parts: Parts, session: Session) -> Running | None:
+async def _left_running(parts: Parts, session: Session, claim: Owned) -> Running | None:
     try:
         await parts.ledger.refresh()
-        return await go_on(parts, await parts.ledger.need(session.id))
+        return await go_on(parts, await parts.ledger.need(session.id), claim)
     except TerminalError as error:
         log.warning("session_not_adopted", session_id=session.id, reason=error)
         return None
     except BaseException:
-        await parts.claims.give_back(session.id)
+        await parts.claims.give_back(claim)
         raise
 
 
-async def go_on(parts: Parts, session: Session) -> Running | None:
-    """Run the process that a dead owner left, as this manager's; it must hold the claim.
+async def go_on(parts: Parts, session: Session, claim: Owned) -> Running | None:
+    """Run the process that a dead owner left, as this manager's.
 
     Returns:
         What runs it; None if there is no such process.
@@ -76,39 +83,30 @@ async def go_on(parts: Parts, session: Session) -> Running | None:
         lambda s: s.evolve(pty_pid=terminal.pid).detail(
             owner=this_process(), terminal_ref=dict(terminal.ref)
         ),
+        claim=claim,
     )
-    running = Running(parts, session.id, terminal, session.details.terminal)
+    running = Running(parts, claim, terminal, session.details.terminal)
     running.watch()
     return running
 
 
-async def _claim(parts: Parts, session: Session) -> None:
+async def _claim(parts: Parts, session: Session) -> Owned:
     try:
-        await parts.claims.take(session.id)
+        return await parts.claims.take(session.id)
     except SessionOwnedError as error:
         if not error.certain:
             raise
-    else:
-        return
     parts.follow()
     await parts.ledger.amend(session.id, lambda s: s.detail(desired=SessionStatus.STOPPED))
     try:
         with fail_after(parts.config.terminate_grace + PATIENCE):
             while True:
-                if await _claimed(parts, session):
-                    return
+                with suppress(SessionOwnedError):
+                    return await parts.claims.take(session.id)
                 await sleep(_RETRY)
     except TimeoutError:
         await parts.ledger.amend(session.id, lambda s: s.detail(desired=None))
         raise SessionOwnedError(session.id) from None
-
-
-async def _claimed(parts: Parts, session: Session) -> bool:
-    try:
-        await parts.claims.take(session.id)
-    except SessionOwnedError:
-        return False
-    return True
 
 
 async def strays(parts: Parts) -> dict[SessionId, int]:
@@ -137,12 +135,12 @@ async def end_stray(parts: Parts, session_id: SessionId) -> None:
         last_activity=moment,
         details=Details(terminal=chosen_name(parts.config, Role.TERMINAL)),
     )
-    await parts.claims.take(session_id)
+    claim = await parts.claims.take(session_id)
     try:
         await sweep(parts, session)
         await forget(parts, session)
     finally:
-        await parts.claims.give_back(session_id)
+        await parts.claims.give_back(claim)
 
 
 async def write_marker(parts: Parts, session_id: SessionId) -> None:
@@ -150,11 +148,11 @@ async def write_marker(parts: Parts, session_id: SessionId) -> None:
 
     Without owning the session a durable marker might revive one that is just being destroyed.
     """
-    if session_id in parts.running:
+    if parts.mine(session_id):
         await _write_newest(parts, session_id)
         return
     try:
-        await parts.claims.take(session_id)
+        claim = await parts.claims.take(session_id)
     except SessionOwnedError:
         parts.markers.write_later(session_id)
         return
@@ -162,7 +160,7 @@ async def write_marker(parts: Parts, session_id: SessionId) -> None:
         await parts.ledger.refresh()
         await _write_newest(parts, session_id)
     finally:
-        await parts.claims.give_back(session_id)
+        await parts.claims.give_back(claim)
 
 
 async def _write_newest(parts: Parts, session_id: SessionId) -> None:

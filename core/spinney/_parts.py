@@ -59,6 +59,11 @@ class Parts:
         """Absolute path of the workspace."""
         return str(self.config.workspace)
 
+    def mine(self, session_id: SessionId) -> Running | None:
+        """Return what runs the process of a session, if this manager does and owns it."""
+        running = self.running.get(session_id)
+        return running if running is not None and not running.claim.is_lost else None
+
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process runs here, or ran here last.
 

@@ -33,7 +33,7 @@ async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal
         SessionNotFoundError: there is no such session.
         SessionNotRunningError: it has no process that can be reached from here.
     """
-    if session_id not in parts.running:
+    if not parts.mine(session_id):
         await parts.ledger.refresh()
         session = await parts.ledger.need(session_id)
         terminal = await adopt(parts, session)

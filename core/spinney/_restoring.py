@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
 
+from spinney._claims import Owned
 from spinney._ownership import go_on, write_marker
 from spinney._parts import Parts
 from spinney._reaching import adopt, forget, sweep
@@ -132,7 +133,7 @@ async def reconcile(parts: Parts, report: _Report | None = None) -> None:
     report.notes.extend(await settle_reservations(parts))
     async with create_task_group() as tasks:
         for session in parts.ledger.all():
-            if claims_a_process(session) and session.id not in parts.running:
+            if claims_a_process(session) and not parts.mine(session.id):
                 tasks.start_soon(_reconcile_process, parts, session, report)
     await _settle_removals(parts, report)
 
@@ -152,7 +153,7 @@ async def succeed(parts: Parts, session_id: SessionId) -> None:
     Returns when this manager runs it, when it has ended, or where it does not outlive its host.
     """
     session = parts.ledger.get(session_id)
-    if session is None or session_id in parts.awaited or session_id in parts.running:
+    if session is None or session_id in parts.awaited or parts.mine(session_id):
         return
     parts.awaited.add(session_id)
     try:
@@ -182,7 +183,7 @@ async def _still_elsewhere(parts: Parts, session: Session, attempts: int) -> boo
             return False
         if await parts.claims.holder(session.id) is Holder.FREE:
             await _reconcile_process(parts, current, _Report())
-        if session.id in parts.running:
+        if parts.mine(session.id):
             return False
     return True
 
@@ -200,43 +201,46 @@ async def _reconcile_process(parts: Parts, session: Session, report: _Report) ->
         return Changes(put=(without_process(current, SessionStatus.IDLE),))
 
     try:
-        async with _claimed_if_free(parts, session.id) as holder:
+        async with _claimed_if_free(parts, session.id) as (holder, claim):
             if holder is Holder.UNKNOWN:
                 report.notes.append(f"cannot tell whether session {session.id} is owned")
-            elif holder is Holder.FREE:
+            elif claim is not None:
                 # Looked up anew: another may have started a new process, and left, by now.
                 current = (await parts.ledger.refresh()).sessions.get(session.id)
                 if current is None or not claims_a_process(current):
                     return
-                if not current.details.removing and await go_on(parts, current) is not None:
+                if not current.details.removing and await go_on(parts, current, claim):
                     report.adopted.append(session.id)
                     return
                 swept = await sweep(parts, current)
                 report.swept.extend(swept.ended)
                 report.notes.extend(swept.unknown)
-                await parts.ledger.change(transaction)
+                await parts.ledger.change(transaction, claim=claim)
     except Exception as error:
         report.notes.append(f"session {session.id}: {error}")
         log.warning("session_not_reconciled", session_id=session.id, reason=error)
 
 
 @asynccontextmanager
-async def _claimed_if_free(parts: Parts, session_id: SessionId) -> AsyncIterator[Holder]:
-    """Tell who held the session; if nobody did, this process holds it inside.
+async def _claimed_if_free(
+    parts: Parts, session_id: SessionId
+) -> AsyncIterator[tuple[Holder, Owned | None]]:
+    """Tell who held the session; if nobody did, this process owns it inside, by what is yielded.
 
-    It goes on holding it if it runs the session's process then.
+    It goes on owning it if it runs the session's process then.
     """
+    claim: Owned | None = None
     holder = await parts.claims.holder(session_id)
     if holder is Holder.FREE:
         try:
-            await parts.claims.take(session_id)
+            claim = await parts.claims.take(session_id)
         except SessionOwnedError:
             holder = Holder.HELD
     try:
-        yield holder
+        yield holder, claim
     finally:
-        if holder is Holder.FREE and session_id not in parts.running:
-            await parts.claims.give_back(session_id)
+        if claim is not None and not parts.mine(session_id):
+            await parts.claims.give_back(claim)
 
 
 async def settle_reservations(parts: Parts) -> list[str]:
@@ -247,19 +251,19 @@ async def settle_reservations(parts: Parts) -> list[str]:
     lines: list[str] = []
     for reservation in tuple(parts.ledger.snapshot.reservations.values()):
         try:
-            async with _claimed_if_free(parts, reservation.id) as holder:
-                if holder is not Holder.FREE:
+            async with _claimed_if_free(parts, reservation.id) as (_, claim):
+                if claim is None:
                     continue
                 # Its creator may have ended only now, and well.
                 newest = await parts.ledger.refresh()
                 if reservation.id in newest.reservations:
-                    lines.append(await _settle(parts, reservation))
+                    lines.append(await _settle(parts, reservation, claim))
         except Exception as error:
             log.warning("creation_not_settled", session_id=reservation.id, reason=error)
     return lines
 
 
-async def _settle(parts: Parts, reservation: Reservation) -> str:
+async def _settle(parts: Parts, reservation: Reservation, claim: Owned) -> str:
     marker = next((m for m in await remembered(parts) if m.session.id == reservation.id), None)
     session = _session_of(reservation, marker, chosen_name(parts.config, Role.TERMINAL))
     await sweep(parts, session)
@@ -274,7 +278,7 @@ async def _settle(parts: Parts, reservation: Reservation) -> str:
         put = finished if reservation.id not in newest.sessions else []
         return Changes(put=tuple(put), release=frozenset({reservation.id}))
 
-    await parts.ledger.change(transaction)
+    await parts.ledger.change(transaction, claim=claim)
     if at_stake:
         await parts.markers.write(finished[0], MarkerState.LIVE)
         return f"finished the creation of {session.name} ({session.id}): {at_stake.summary()}"
@@ -313,20 +317,21 @@ async def _discard(parts: Parts, reservation: Reservation) -> AtStake:
 async def _settle_removals(parts: Parts, report: _Report) -> None:
     """Undo the removals that dead processes began; finish those whose worktree is gone already."""
     going = [session.id for session in parts.ledger.all() if session.details.removing]
-    free: list[SessionId] = []
+    claimed: dict[SessionId, Owned] = {}
     with _noting(report, *going):
         async with AsyncExitStack() as claims:
             for session_id in going:
                 with _noting(report, session_id):
-                    claim = _claimed_if_free(parts, session_id)
-                    if await claims.enter_async_context(claim) is Holder.FREE:
-                        free.append(session_id)
-            if free:
-                with _noting(report, *free):
-                    await _settle_claimed(parts, free, report)
+                    if_free = _claimed_if_free(parts, session_id)
+                    _, claim = await claims.enter_async_context(if_free)
+                    if claim is not None:
+                        claimed[session_id] = claim
+            if claimed:
+                with _noting(report, *claimed):
+                    await _settle_claimed(parts, claimed, report)
 
 
-async def _settle_claimed(parts: Parts, claimed: list[SessionId], report: _Report) -> None:
+async def _settle_claimed(parts: Parts, claimed: dict[SessionId, Owned], report: _Report) -> None:
     newest = (await parts.ledger.refresh()).sessions
     going = [newest[id_] for id_ in claimed if id_ in newest and newest[id_].details.removing]
     if not going:
@@ -340,10 +345,12 @@ async def _settle_claimed(parts: Parts, claimed: list[SessionId], report: _Repor
         with _noting(report, session.id):
             if await _is_removed(parts, session, where[session.id]):
                 await forget(parts, session)
-                await parts.ledger.drop(session.id)
+                await parts.ledger.drop(session.id, claim=claimed[session.id])
                 report.notes.append(f"finished the removal of {session.name} ({session.id})")
             else:
-                kept = await parts.ledger.amend(session.id, lambda s: s.detail(removing=None))
+                kept = await parts.ledger.amend(
+                    session.id, lambda s: s.detail(removing=None), claim=claimed[session.id]
+                )
                 undone.append(session.id)
                 await parts.markers.write(kept, MarkerState.LIVE)
                 report.notes.append(f"undid the removal of {session.name} ({session.id})")

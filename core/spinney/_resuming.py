@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from anyio import CancelScope, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from spinney._claims import Owned
 from spinney._parts import Parts
 from spinney._reaching import adopt, forget, sweep
 from spinney._running import Running, command_for, spawn, with_process
@@ -32,16 +33,16 @@ async def resume(
     """Start a process for a session; see :meth:`spinney.SessionManager.resume_session`."""
     async with parts.alone(session_id):
         session = await parts.ledger.need(session_id)
-        if session_id in parts.running:
+        if parts.mine(session_id):
             raise SessionRunningError(session_id)
         argv = command_for(parts, command, session.details.command)
-        await parts.claims.take(session_id)
+        claim = await parts.claims.take(session_id)
         try:
-            before, session = await _start(parts, session_id, argv, env, size)
+            before, session = await _start(parts, claim, argv, env, size)
         except BaseException:
-            if session_id not in parts.running:
+            if not parts.mine(session_id):
                 with CancelScope(shield=True):
-                    await parts.claims.give_back(session_id)
+                    await parts.claims.give_back(claim)
             raise
     await parts.announce_status(before, session)
     return session
@@ -49,11 +50,12 @@ async def resume(
 
 async def _start(
     parts: Parts,
-    session_id: SessionId,
+    claim: Owned,
     command: tuple[str, ...],
     env: Mapping[str, str] | None,
     size: Size,
 ) -> tuple[Session, Session]:
+    session_id = claim.session_id
     await parts.ledger.refresh()
     before = await parts.ledger.need(session_id)
     if before.details.removing:
@@ -63,6 +65,7 @@ async def _start(
             raise SessionRunningError(session_id)
         await sweep(parts, before)
     await _ensure_worktree(parts, before)
+    claim.check()
     terminal = await spawn(parts, before.detail(command=command), env, size)
 
     def started(current: Session) -> Session:
@@ -71,18 +74,18 @@ async def _start(
     try:
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
-            session = await parts.ledger.amend(session_id, started)
-            Running(parts, session_id, terminal).watch()
+            session = await parts.ledger.amend(session_id, started, claim=claim)
+            Running(parts, claim, terminal).watch()
             parts.follow()
             await parts.markers.write(session, MarkerState.LIVE)
     except CommitOutcomeUnknownError:
         # It may be recorded: the process stays, and is recorded as soon as that is possible.
-        parts.ledger.owe(session_id, "process", started)
-        Running(parts, session_id, terminal).watch()
+        parts.ledger.owe(session_id, "process", started, claim=claim)
+        Running(parts, claim, terminal).watch()
         parts.follow()
         raise
     except BaseException:
-        if session_id not in parts.running:
+        if not parts.mine(session_id):
             with CancelScope(shield=True):
                 async with parts.providers.use(Role.TERMINAL):
                     await terminal.terminate(parts.config.terminate_grace)

@@ -10,15 +10,17 @@ from enum import Enum, auto
 
 from anyio import CancelScope, Event, sleep
 
+from spinney._claims import Owned
 from spinney._identity import this_process
 from spinney._iterating import closing
 from spinney._ledger import COALESCE, Amendment
 from spinney._parts import Parts
+from spinney._tasks import Task
 from spinney._watching import Watching, check_detector
-from spinney.errors import SessionNotFoundError, SpawnError
+from spinney.errors import ClaimLostError, SessionNotFoundError, SpawnError
 from spinney.events import ProcessExited
 from spinney.logs import log
-from spinney.model import ExitStatus, Session, SessionId, SessionStatus, Source, now
+from spinney.model import ExitStatus, Session, SessionStatus, Source, now
 from spinney.ports import AttachMode, Conclusion, Size, SpawnRequest, Terminal
 from spinney.providers import Capability, Role, chosen_name
 
@@ -110,34 +112,50 @@ class Running:
     """One running process and the tasks that watch it."""
 
     def __init__(
-        self, parts: Parts, session_id: SessionId, terminal: Terminal, provider: str | None = None
+        self, parts: Parts, claim: Owned, terminal: Terminal, provider: str | None = None
     ) -> None:
         """Take charge of a process.
 
         Args:
             parts: the manager's.
-            session_id: whose process it is.
+            claim: the ownership of its session.
             terminal: the process.
             provider: name of the terminal provider that it comes from; the chosen one by default.
         """
         self._parts = parts
         self._provider = provider or chosen_name(parts.config, Role.TERMINAL)
-        self._id = session_id
+        self._id = claim.session_id
         self._ending = Ending.ITSELF
         self._heirs = 0
         """How many want to go on owning the session."""
         self._gave_back = False
         self._recorded = Event()
-        self._watching = Watching(parts, session_id, terminal)
+        self._watching = Watching(parts, claim, terminal)
+        self._tasks: list[Task] = []
+        self._terminating: set[CancelScope] = set()
+        self.claim = claim
         self.terminal = terminal
 
     def watch(self) -> None:
         """Watch the process from now on, in tasks of the manager's."""
         self._parts.running[self._id] = self
         self._parts.ended.pop(self._id, None)
-        self._parts.tasks.start(self._watch_exit)
-        self._parts.tasks.start(self._watch_output)
-        self._parts.tasks.start(self._watching.run)
+        watches = (self._watch_exit, self._watch_output, self._watching.run)
+        self._tasks = [self._parts.tasks.start(watch) for watch in watches]
+
+    def lose(self) -> None:
+        """Let go of the process, which another host may run by now.
+
+        Nothing is ended, recorded or collected.
+        """
+        if self._parts.running.get(self._id) is self:
+            del self._parts.running[self._id]
+        for scope in self._terminating:
+            scope.cancel()
+        for task in self._tasks:
+            task.end_soon()
+        self.terminal.detach()
+        self._recorded.set()
 
     @property
     def outlives_its_host(self) -> bool:
@@ -153,25 +171,36 @@ class Running:
 
         Args:
             ending: why.
-            keep_claim: whether this process goes on owning the session.
+            keep_claim: whether this process goes on owning the session, by :attr:`claim`.
 
         Raises:
             SessionOwnedError: it was to own it on, and another process was faster.
+            ClaimLostError, ClaimDoubtfulError: it does not own it, or may not: nothing is ended.
         """
+        self.claim.check()
         self._ending = ending
         self._heirs += keep_claim
         try:
-            async with self._parts.providers.use(Role.TERMINAL, self._provider):
-                await self.terminal.terminate(self._parts.config.terminate_grace)
+            await self._terminate()
             await self.ended()
+            self.claim.check()
             if keep_claim and self._gave_back:
-                await self._parts.claims.take(self._id)
+                self.claim = await self._parts.claims.take(self._id)
         except BaseException:
             self._heirs -= keep_claim
             if self._recorded.is_set() and not self._heirs:
                 with CancelScope(shield=True):
-                    await self._parts.claims.give_back(self._id)
+                    await self._parts.claims.give_back(self.claim)
             raise
+
+    async def _terminate(self) -> None:
+        with CancelScope() as scope:
+            self._terminating.add(scope)
+            try:
+                async with self._parts.providers.use(Role.TERMINAL, self._provider):
+                    await self.terminal.terminate(self._parts.config.terminate_grace)
+            finally:
+                self._terminating.discard(scope)
 
     async def ended(self) -> None:
         """Wait until the process has ended and that is recorded."""
@@ -189,7 +218,7 @@ class Running:
         session = await self._record(exit_status)
         if not self._heirs:
             self._gave_back = True
-            await self._parts.claims.give_back(self._id)
+            await self._parts.claims.give_back(self.claim)
         del self._parts.running[self._id]
         self._parts.ended[self._id] = self.terminal
         self._recorded.set()
@@ -216,13 +245,13 @@ class Running:
 
         self._parts.ledger.forgive(self._id, "process")
         try:
-            session = await self._parts.ledger.amend(self._id, amendment)
+            session = await self._parts.ledger.amend(self._id, amendment, claim=self.claim)
             self._parts.markers.write_later(self._id)
-        except SessionNotFoundError:
+        except (SessionNotFoundError, ClaimLostError):
             return None
         except Exception as error:
             log.error("exit_not_stored", session_id=self._id, reason=error)
-            self._parts.ledger.owe(self._id, "process", amendment)
+            self._parts.ledger.owe(self._id, "process", amendment, claim=self.claim)
             self._parts.uncollected[self._id] = self
             return self._parts.ledger.get(self._id)
         await self.collect()
@@ -251,7 +280,9 @@ class Running:
                 closing(attachment) as output,
             ):
                 async for _ in output:
-                    self._parts.ledger.owe(self._id, "activity", _active_at(now()))
+                    self._parts.ledger.owe(
+                        self._id, "activity", _active_at(now()), claim=self.claim
+                    )
                     await sleep(COALESCE)
         except Exception as error:
             log.warning("activity_lost", session_id=self._id, reason=error)

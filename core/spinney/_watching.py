@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from anyio import Lock
 
+from spinney._claims import Owned
 from spinney._iterating import closing
 from spinney._parts import Parts
 from spinney.config import NO_STATUS
-from spinney.errors import SessionNotFoundError
+from spinney.errors import ClaimLostError, SessionNotFoundError
 from spinney.events import SessionStuck, SessionWaiting
 from spinney.logs import log
-from spinney.model import Session, SessionId, SessionStatus, Source
+from spinney.model import Session, SessionStatus, Source
 from spinney.ports import Conclusion, StatusWatch, Stuck, Terminal
 from spinney.providers import Role
 
@@ -30,9 +31,10 @@ async def check_detector(parts: Parts) -> None:
 class Watching:
     """The watch over one process, on behalf of its session."""
 
-    def __init__(self, parts: Parts, session_id: SessionId, terminal: Terminal) -> None:
+    def __init__(self, parts: Parts, claim: Owned, terminal: Terminal) -> None:
         self._parts = parts
-        self._id = session_id
+        self._claim = claim
+        self._id = claim.session_id
         self._terminal = terminal
         self._watch: StatusWatch | None = None
         self._asked: Conclusion | None = None
@@ -85,8 +87,8 @@ class Watching:
             )
 
         try:
-            after = await self._parts.ledger.amend(self._id, amendment)
-        except SessionNotFoundError:
+            after = await self._parts.ledger.amend(self._id, amendment, claim=self._claim)
+        except (SessionNotFoundError, ClaimLostError):
             return
         if after.pty_pid is not None:
             self._parts.markers.write_later(self._id)

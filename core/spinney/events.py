@@ -103,6 +103,14 @@ class SessionDestroying(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLost(Event):
+    """This manager no longer owns a session; another may run its process."""
+
+    session: Session
+    """As last known here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDestroyed(Event):
     """A session was destroyed; its record is durably gone."""
 

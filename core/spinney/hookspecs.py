@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SessionCreationFailed,
         SessionDestroyed,
         SessionDestroying,
+        SessionLost,
         SessionsRecovered,
         SessionsRestored,
         SessionStatusChanged,
@@ -96,6 +97,11 @@ async def spinney_session_stuck(event: SessionStuck) -> None:
 @hookspec
 async def spinney_session_changed_elsewhere(event: SessionChangedElsewhere) -> None:
     """After another process created, changed or destroyed a session."""
+
+
+@hookspec
+async def spinney_session_lost(event: SessionLost) -> None:
+    """After the store has ended this manager's claim on a session; its process runs on."""
 
 
 @hookspec

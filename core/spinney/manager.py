@@ -196,7 +196,7 @@ class SessionManager:
             session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
         )
         self._parts.markers.write_later(session_id)
-        running = self._parts.running.get(session_id)
+        running = self._parts.mine(session_id)
         if running is not None:
             running.tell(Conclusion(status, Source.TOLD, message=message))
         await self._parts.announce_status(before, session)
@@ -344,7 +344,7 @@ class SessionManager:
         Raises:
             SessionNotFoundError: there is no such session.
         """
-        running = self._parts.running.get(session_id)
+        running = self._parts.mine(session_id)
         if running is not None:
             await running.ended()
         return await self._parts.ledger.need(session_id)

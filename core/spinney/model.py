@@ -265,6 +265,11 @@ class Snapshot:
     """The id of the last commit of each host, that of the host that came last at the end; of the
     :data:`HOSTS_REMEMBERED` that came last. By it a host whose commit had an unknown outcome tells
     whether it is stored: contents may have changed since."""
+    fences: Mapping[SessionId, int] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+    """The fence of the newest claim on each session, which a store may look up only when it is
+    asked for; in the state that a transaction is given, and only while it runs."""
 
 
 HOSTS_REMEMBERED = 64

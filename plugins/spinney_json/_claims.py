@@ -5,7 +5,8 @@ refused therefore probes itself: a shared lock is denied by another claim alone,
 denied is the answer, and being granted means trying again.
 
 The lock belongs to the file, not to its name. Should somebody delete the file of a claim in
-force, this process goes on refusing the session, and :meth:`Claims.mend` locks a new file.
+force, this process goes on refusing the session, and :meth:`Claims.mend` locks a new file. If
+another process was faster, the claim is lost.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import os
 import random
 import threading
 import time
-from dataclasses import dataclass
-from urllib.parse import quote
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
 
 from spinney.errors import ClaimHeldError, StoreError
 from spinney.logs import log
@@ -35,6 +38,8 @@ class Held:
     path: str
     fd: int
     fence: int
+    lost: Callable[[], object] = field(default=lambda: None)
+    """Called, in any thread, when another process is found to hold the claim."""
 
 
 _in_force: dict[str, Held] = {}
@@ -50,6 +55,27 @@ def _forget_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
+
+
+class Fences(Mapping[str, int]):
+    """The fence of the newest claim on each session, looked up when asked for."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+
+    def __getitem__(self, session_id: str) -> int:
+        fence = None
+        with suppress(OSError):  # then our own lock is all that is known
+            fence = self._claims.fence(session_id)
+        if fence is None:
+            raise KeyError(session_id)
+        return fence
+
+    def __iter__(self) -> Iterator[str]:
+        return self._claims.known()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Claims:
@@ -110,12 +136,32 @@ class Claims:
             pass
         return Holder.UNKNOWN
 
+    def fence(self, session_id: str) -> int | None:
+        """Return the fence of the newest claim on ``session_id``, ``None`` if there was none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            fd = _files.open_for_reading(self._path(session_id))
+        except FileNotFoundError:
+            return None
+        try:
+            return _locks.as_number(_files.read_note(fd)) or None
+        finally:
+            _files.close(fd)
+
     def mend(self) -> None:
         """Lock a new file for each claim of this store whose file was deleted."""
         for held in list(_in_force.values()):
             with _guard:
                 if _in_force.get(held.path) is held and held.path == self._path(held.session_id):
                     _mend(held)
+
+    def known(self) -> Iterator[str]:
+        """Yield the sessions that were ever claimed."""
+        with suppress(FileNotFoundError):
+            yield from map(unquote, os.listdir(self._directory))
 
     def _path(self, session_id: str) -> str:
         return f"{self._directory}/{quote(session_id, safe='').replace('.', '%2E')}"
@@ -152,7 +198,9 @@ def _mend(held: Held) -> None:
             return
         fd = _locked(held.path)
         if fd is None:
-            log.error("claim_lost", session_id=held.session_id, path=held.path)
+            del _in_force[held.path]
+            _locks.closed(held.fd)
+            held.lost()
             return
         held.fd, old = fd, held.fd
         _locks.closed(old)

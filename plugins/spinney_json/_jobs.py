@@ -31,7 +31,7 @@ class Turn:
     def __init__(self) -> None:
         self.is_over = False
         """Whether all that these callers wait for is decided."""
-        self._call_soon = _thread_safe_call()
+        self._call_soon = thread_safe_call()
         self._event = anyio.Event()
         self._deadline: float | None = None
         self._is_timed = False
@@ -152,7 +152,8 @@ class Job(Generic[T]):
         return cast("T", self._result)
 
 
-def _thread_safe_call() -> Callable[..., object]:
+def thread_safe_call() -> Callable[..., object]:
+    """Return what has something called in the running event loop, from any thread."""
     trio: Any = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
         return cast("Callable[..., object]", trio.lowlevel.current_trio_token().run_sync_soon)

@@ -9,17 +9,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from anyio import CancelScope
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from spinney.errors import CommitOutcomeUnknownError, StoreError, UnsupportedCapabilityError
+from spinney.errors import (
+    ClaimLostError,
+    CommitOutcomeUnknownError,
+    StoreError,
+    UnsupportedCapabilityError,
+)
 from spinney.model import SessionId, Snapshot
 from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
 from spinney_json._atomic import Stats
-from spinney_json._claims import Claims
-from spinney_json._jobs import Job, Turn, Worker, do
+from spinney_json._claims import Claims, Fences
+from spinney_json._jobs import Job, Turn, Worker, do, thread_safe_call
 from spinney_json._mounts import require_shared_locks
 from spinney_json._places import Places
 from spinney_json._state import StateFile
@@ -43,6 +50,7 @@ class JsonStore(SessionStore):
         self._options = options
         self._state = StateFile(places)
         self._claims = Claims(places.claims)
+        self._fences = Fences(self._claims)
         self._gathering: _Gathered | None = None
         self._waiting: deque[_Gathered] = deque()
         self._writer = Worker("spinney-json-writer")
@@ -122,10 +130,20 @@ class JsonStore(SessionStore):
     async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:
         """See :meth:`spinney.ports.SessionStore.claim`."""
         held = await self._read(lambda: self._claims.take(session_id), self._claims.release)
-        try:
-            yield Claim(session_id, held.fence)
-        finally:
-            self._claims.release(held)
+        call_soon = thread_safe_call()
+
+        def end() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and the claim with it
+                call_soon(scope.cancel)
+
+        with CancelScope() as scope:
+            held.lost = end
+            try:
+                yield Claim(session_id, held.fence)
+            finally:
+                self._claims.release(held)
+        if scope.cancelled_caught:
+            raise ClaimLostError(session_id)
 
     async def holder(self, session_id: SessionId) -> Holder:
         """See :meth:`spinney.ports.SessionStore.holder`."""
@@ -179,11 +197,15 @@ class JsonStore(SessionStore):
             for gathered in taken:
                 gathered.turn.announce()
 
+        def fenced(fn: Transaction) -> Transaction:
+            return lambda newest: fn(replace(newest, fences=self._fences))
+
         def commit() -> None:
             self._claims.mend()
             take()
             try:
-                outcomes = self._state.commit([fn for fn, _ in group]) if group else ()
+                fns = [fenced(fn) for fn, _ in group]
+                outcomes = self._state.commit(fns) if group else ()
             except BaseException as error:
                 outcomes = [error] * len(group)
             tell(outcomes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SessionCreated,
         SessionCreationFailed,
         SessionDestroyed,
+        SessionLost,
         SessionsRecovered,
         SessionsRestored,
         SessionStatusChanged,
@@ -102,6 +103,12 @@ async def spinney_session_waiting(event: SessionWaiting) -> None:
 async def spinney_session_stuck(event: SessionStuck) -> None:
     """Log ``session_stuck``."""
     log.warning("session_stuck", **_fields(event.session), silent=round(event.silent, 3))
+
+
+@hookimpl
+async def spinney_session_lost(event: SessionLost) -> None:
+    """Log ``session_lost``."""
+    log.warning("session_lost", **_fields(event.session))
 
 
 @hookimpl

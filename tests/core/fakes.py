@@ -67,7 +67,7 @@ class FakeStore(SessionStore):
         if self.world.corrupt:
             raise self.world.corrupt
         found = self.world.snapshot
-        changes = fn(found)
+        changes = fn(replace(found, fences=self.world.fences))
         if changes:
             self.world.fail("write")
             self.world.writes += 1
@@ -92,14 +92,17 @@ class FakeStore(SessionStore):
             raise ClaimHeldError(session_id)
         fence = self.world.fences[session_id] = self.world.fences.get(session_id, 0) + 1
         self.world.claims[session_id] = fence
+        claim = self.world.issued[session_id] = Claim(session_id, fence)
         try:
-            yield Claim(session_id, fence)
+            with CancelScope() as self.world.contexts[session_id]:
+                yield claim
         finally:
             with CancelScope(shield=True):
                 try:
                     await self.world.step("release")
                 finally:
-                    self.world.claims.pop(session_id, None)
+                    if self.world.claims.get(session_id) == fence:
+                        del self.world.claims[session_id]
 
     async def holder(self, session_id: SessionId) -> Holder:
         await self.world.step("holder")
@@ -242,7 +245,7 @@ class FakeTerminal(Terminal):
         self.output = bytearray()
         self.viewers = 0
         self.changed = Event()
-        self.collected = False
+        self.collected = self.detached = False
         self._departures = 0
         self._ended = Event()
         self._pid = pid
@@ -308,6 +311,9 @@ class FakeTerminal(Terminal):
     async def collect(self) -> None:
         await self.world.step("collect")
         self.collected = True
+
+    def detach(self) -> None:
+        self.detached = True
 
     def depart(self) -> None:
         """Let a host go away."""

@@ -94,6 +94,7 @@ LIFECYCLE_HOOKS = (
     "spinney_session_waiting",
     "spinney_session_stuck",
     "spinney_session_changed_elsewhere",
+    "spinney_session_lost",
     "spinney_session_destroying",
     "spinney_session_destroyed",
     "spinney_sessions_restored",

@@ -348,7 +348,8 @@ async def test_a_store_that_collapsed_lets_go_of_its_claims_and_that_is_said(
         await until(lambda: [e for e in logged if e["event"] == "claim_lost"])
         with pytest.raises(ProviderFailedError):
             await m.load_sessions()
-    assert world.living() == []
+    assert world.claims == {}
+    assert "terminate" not in world.calls
 
 
 async def test_what_cannot_be_stored_when_closing_is_logged(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from anyio import Event
+from anyio import CancelScope, Event
 from anyio.lowlevel import checkpoint
 
 from spinney.errors import CorruptStoreError
@@ -25,7 +25,7 @@ from spinney.model import (
     Snapshot,
     now,
 )
-from spinney.ports import Marker, MarkerState, Presence
+from spinney.ports import Claim, Marker, MarkerState, Presence
 from spinney.providers import Role
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class World:
     corrupt: CorruptStoreError | None = None
     claims: dict[SessionId, int] = field(default_factory=dict)
     fences: dict[SessionId, int] = field(default_factory=dict)
+    issued: dict[SessionId, Claim] = field(default_factory=dict)
+    """The newest claim on each session, as its owner has it."""
+    contexts: dict[SessionId, CancelScope] = field(default_factory=dict)
+    """Cancel one to let the store notice that its claim was taken by another process."""
     unknown_holders: set[SessionId] = field(default_factory=set)
     watchers: list[Watcher] = field(default_factory=list)
     branches: set[str] = field(default_factory=lambda: {"main"})
@@ -126,6 +130,13 @@ class World:
             self.snapshot.revision + 1,
             commits=self.snapshot.commits,
         )
+
+    def take_away(self, session_id: SessionId, *, noticed: bool = True) -> None:
+        """Claim a session for another process, although it is claimed."""
+        self.fences[session_id] += 1
+        self.claims[session_id] = self.fences[session_id]
+        if noticed:
+            self.contexts[session_id].cancel()
 
     def vanish(self) -> None:
         """Remove the stored state, as somebody with ``rm`` would."""

@@ -27,7 +27,9 @@ from spinney.errors._sessions import (
     VetoHookFailedError,
 )
 from spinney.errors._store import (
+    ClaimDoubtfulError,
     ClaimHeldError,
+    ClaimLostError,
     CommitOutcomeUnknownError,
     CorruptStoreError,
     StoreBusyError,
@@ -62,7 +64,9 @@ __all__ = [
     "BranchInUseError",
     "BranchNotFoundError",
     "BranchTakenError",
+    "ClaimDoubtfulError",
     "ClaimHeldError",
+    "ClaimLostError",
     "CommandNotFoundError",
     "CommitOutcomeUnknownError",
     "ConfigurationError",

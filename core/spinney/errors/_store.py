@@ -77,6 +77,32 @@ class CorruptStoreError(StoreError):
         self.earlier = tuple(earlier)
 
 
+class ClaimLostError(StoreError):
+    """This process no longer owns the session; nothing was changed."""
+
+    code = "CLAIM_LOST"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"This host no longer owns session {session_id}: another one may have taken it over. "
+            "Nothing was changed. Load the sessions again to see what became of it."
+        )
+        self.session_id = session_id
+
+
+class ClaimDoubtfulError(StoreError):
+    """It cannot be told now whether this process still owns the session; nothing was changed."""
+
+    code = "CLAIM_DOUBTFUL"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"It cannot be told whether this host still owns session {session_id}: the store does "
+            "not answer. Nothing was changed. Try again when it does."
+        )
+        self.session_id = session_id
+
+
 class ClaimHeldError(StoreError):
     """The claim on a session is held by another living process, or that cannot be excluded."""
 

@@ -42,13 +42,16 @@ class Holder(StrEnum):
     """Cannot be told; whoever asks must act as if it were held."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """Proof of owning a session while its context is open."""
 
     session_id: SessionId
     fence: int
     """Grows with every claim on the same session, across processes."""
+    is_doubtful: bool = False
+    """Whether the store cannot tell now that it is still held. The store sets it, and resets it
+    once it can; a claim that was taken by another is lost instead, and its context ends."""
 
 
 class SessionStore(ABC):
@@ -96,7 +99,8 @@ class SessionStore(ABC):
     def claim(self, session_id: SessionId) -> AbstractAsyncContextManager[Claim]:
         """Own ``session_id`` while the context is open, or until this process dies.
 
-        Entering does not wait.
+        Entering does not wait. The claim is lost if another process holds it: then the store ends
+        the context, by an error. ``Snapshot.fences`` tells a transaction which claim is the newest.
 
         Raises:
             ClaimHeldError: another claim is held, in this or any other process.

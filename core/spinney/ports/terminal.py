@@ -258,6 +258,14 @@ class Terminal(ABC):
         """
         return
 
+    def detach(self) -> None:
+        """Release what this host has of the process, which runs on; its viewers end.
+
+        Called when another host may run the process by now. Does nothing where the process ends
+        with its host.
+        """
+        return
+
     async def departed(self, seen: int = 0) -> int:
         """Wait until more than ``seen`` other hosts have let go of the process; return how many.
 

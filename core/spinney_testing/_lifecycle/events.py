@@ -12,6 +12,7 @@ from spinney.events import (
     SessionCreationFailed,
     SessionDestroyed,
     SessionDestroying,
+    SessionLost,
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
@@ -62,6 +63,9 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
         "spinney_session_changed_elsewhere": tuple(
             SessionChangedElsewhere(workspace=workspace, before=before, after=after)
             for before, after in ((plain, full), (None, plain), (plain, None))
+        ),
+        "spinney_session_lost": tuple(
+            SessionLost(workspace=workspace, session=session) for session in (plain, full)
         ),
         "spinney_session_destroying": (
             SessionDestroying(workspace=workspace, session=plain, cleanup=False, force=False),

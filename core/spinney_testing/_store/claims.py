@@ -8,9 +8,11 @@ import anyio
 import pytest
 
 from spinney.errors import ClaimHeldError
+from spinney.model import Changes, Snapshot
 from spinney.ports import Holder, SessionStore
 from spinney_testing._base import PATIENCE, Opening
 from spinney_testing._process import elsewhere
+from spinney_testing._promises import promise
 from spinney_testing._samples import a_session
 from spinney_testing._store.opened import OpenStoreConformance
 
@@ -89,6 +91,29 @@ class ClaimConformance(OpenStoreConformance, suite="store"):
         async with store.claim(ID) as claim:
             fences.append(claim.fence)
         assert fences == sorted(set(fences))
+
+    @promise(since="1.1")
+    async def test_a_transaction_is_told_the_fence_of_the_newest_claim(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        async def told() -> int | None:
+            fences: list[int | None] = []
+
+            def look(newest: Snapshot) -> Changes:
+                fences[:] = [newest.fences.get(ID)]
+                return Changes(put=(a_session(),))
+
+            await store.transact(look)
+            return fences[0]
+
+        assert await told() is None
+        async with store.claim(ID) as claim:
+            assert await told() == claim.fence
+        async with opening.open() as another, another.claim(ID) as claim:
+            assert await told() == claim.fence
+        async with elsewhere(claims, opening, ID) as other:
+            fence = await other.step()
+            assert await told() == fence
 
     async def test_a_claim_is_freed_by_an_error_within(self, store: SessionStore) -> None:
         with pytest.raises(LookupError):

@@ -47,6 +47,11 @@ class Dawdles(Wrapped):
         return await self.inner.transact(slow)
 
 
+class HidesFences(Wrapped):
+    async def transact(self, fn: Transaction) -> Committed:
+        return await self.inner.transact(lambda newest: fn(replace(newest, fences={})))
+
+
 class ForgetsCommits(Wrapped):
     async def transact(self, fn: Transaction) -> Committed:
         return await self.inner.transact(lambda newest: replace(fn(newest), commit=None))

@@ -234,6 +234,12 @@ STORES = (
         wraps=wrapped.SeesNoHolder,
     ),
     _mutant(
+        "hides-fences",
+        "A transaction does not learn that another process has claimed a session since.",
+        "a transaction is told the fence of the newest claim",
+        wraps=wrapped.HidesFences,
+    ),
+    _mutant(
         "keeps-claims",
         "A claim that ends by an error stays.",
         "a claim is freed by an error within",

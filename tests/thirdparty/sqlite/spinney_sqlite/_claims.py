@@ -45,6 +45,11 @@ class Claims:
             file.flush()
             yield Claim(session_id, fence)
 
+    def fences(self) -> dict[str, int]:
+        """Return the fence of the newest claim on each session."""
+        files = (file for file in self._directory.iterdir() if file.name != "lock")
+        return {file.name: int(file.read_text() or 0) for file in files}
+
     def holder(self, session_id: str) -> Holder:
         """Tell whether the claim on a session is held."""
         path = self._directory / session_id

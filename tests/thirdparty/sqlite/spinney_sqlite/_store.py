@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
@@ -126,7 +127,7 @@ class SqliteStore(SessionStore):
             if given_up.is_set():
                 raise StoreError("Nobody waits for this transaction any more.")
             found = _read(database)
-            changes = fn(found)
+            changes = fn(replace(found, fences=self._claims.fences()))
             if changes:
                 _write(database, changes.apply(found))
             database.execute("COMMIT")
