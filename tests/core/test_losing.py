@@ -172,7 +172,7 @@ async def test_a_removal_that_loses_its_session_takes_nothing_back(
         world.meanwhile["remove" if cleanup else "remember released"] = [taken]
         with pytest.raises(ClaimLostError):
             await m.destroy_session(one.id, cleanup=cleanup)
-        assert world.stored(one.id).details.removing == cleanup
+        assert bool(world.stored(one.id).details.removing) == cleanup
         if not cleanup:
             assert world.markers[one.id].state is MarkerState.RELEASED
 

@@ -18,6 +18,7 @@ from spinney.errors import ClaimHeldError, ClaimLostError, StoreError
 from spinney.model import Changes, Snapshot
 from spinney.ports import Holder
 from spinney_json import _claims, _files
+from spinney_json.store import JsonStore
 from waiting import PATIENCE
 
 
@@ -218,21 +219,26 @@ async def test_a_claim_that_another_process_has_taken_ends_by_itself(
     open_store, start_actor, claims, make, sid
 ) -> None:
     fences: list[int | None] = []
+    own: list[int] = []
 
     def look(newest: Snapshot) -> Changes:
         fences.append(newest.fences.get(sid))
         return Changes(put=(make(),))
 
+    async def own_until_it_is_lost(store: JsonStore) -> None:
+        async with store.claim(sid) as claim:
+            own.append(claim.fence)
+            await store.transact(look)
+            (claims / sid).unlink()
+            start_actor("hold_claim", sid)
+            await store.transact(look)
+            await anyio.sleep_forever()
+
     async with open_store() as store:
         with pytest.raises(ClaimLostError):
-            async with store.claim(sid) as claim:
-                await store.transact(look)
-                (claims / sid).unlink()
-                start_actor("hold_claim", sid)
-                await store.transact(look)
-                await anyio.sleep_forever()
-        assert fences[0] == claim.fence
-        assert fences[1] > claim.fence
+            await own_until_it_is_lost(store)
+        assert fences[0] == own[0]
+        assert fences[1] > own[0]
         assert await store.holder(sid) is Holder.HELD
 
 
