@@ -440,6 +440,47 @@ async def test_what_is_owed_survives_a_failing_commit_and_a_newer_one_of_its_kin
         assert world.stored(one.id).name == "newer"
 
 
+async def test_what_is_owed_and_refused_within_a_commit_that_succeeds_stays_owed(
+    world: World, one: Session
+) -> None:
+    heard = Heard()
+    refusals: list[Exception] = [Fault]
+
+    def late(session: Session) -> Session:
+        if session.metadata == {"n": 1} and refusals:
+            raise refusals.pop()
+        return session.evolve(name="owed")
+
+    async with opened(world, heard) as ledger:
+        ledger.owe(one.id, "name", late)
+        await ledger.amend(one.id, count)
+        assert world.stored(one.id).metadata == {"n": 1}
+        assert heard.flushed == []
+        await ledger.flush()
+        assert world.stored(one.id).name == "owed"
+        assert [session.name for session in heard.flushed] == ["owed"]
+
+
+async def test_a_flush_raises_why_something_that_is_owed_is_refused(
+    world: World, one: Session
+) -> None:
+    refused = False
+
+    def refuse(session: Session) -> Session:
+        if refused:
+            raise Fault
+        return session.evolve(name="owed")
+
+    async with opened(world) as ledger:
+        ledger.owe(one.id, "name", refuse)
+        refused = True
+        with pytest.raises(StoreError, match="disk full"):
+            await ledger.flush()
+        refused = False
+        await ledger.flush()
+        assert world.stored(one.id).name == "owed"
+
+
 async def test_what_is_owed_is_not_lost_from_memory_by_a_refresh(
     world: World, one: Session
 ) -> None:

@@ -17,6 +17,7 @@ from spinney.events import (
     SessionCreated,
     SessionCreationFailed,
     SessionDestroyed,
+    SessionLost,
     SessionsRecovered,
     SessionsRestored,
     SessionStatusChanged,
@@ -145,6 +146,12 @@ async def test_what_another_process_did(
     )
     (line,) = lines()
     assert has(line, "session_changed_elsewhere", "debug", **about(session), change=change)
+
+
+async def test_a_session_that_was_lost(lines: Any, session: Session) -> None:
+    await spinney_log.spinney_session_lost(SessionLost(workspace="/w", session=session))
+    (line,) = lines()
+    assert has(line, "session_lost", "warning", **about(session))
 
 
 async def test_nothing_that_another_process_did(lines: Any) -> None:
