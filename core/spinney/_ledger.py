@@ -71,6 +71,7 @@ class Ledger:
         self,
         providers: Providers,
         *,
+        bind: Callable[[], Awaitable[None]],
         recover: Callable[[StoreError], Awaitable[Snapshot]],
         changed_elsewhere: Callable[[Session | None, Session | None], None],
         flushed: Callable[[Session], None],
@@ -79,12 +80,14 @@ class Ledger:
         """Make an empty ledger.
 
         Args:
+            bind: called before each commit; raises if the store may not be written.
             recover: called when the store turns out corrupt or vanished; repairs it.
             changed_elsewhere: called with a session before and after another process changed it.
             flushed: called with a session whose owed changes became durable.
             distrusted: called with a state that somebody else wrote or damaged.
         """
         self._providers = providers
+        self._bind = bind
         self._recover = recover
         self._changed_elsewhere = changed_elsewhere
         self._flushed = flushed
@@ -302,6 +305,7 @@ class Ledger:
         items = (*batch, *due.values())
         try:
             async with self._commit_lock:
+                await self._bind()
                 together = Batch(items, Commit(self._host, uuid4().hex))
                 committed = await self._transact(together)
                 verified = any(item.verifies for item in batch)

@@ -9,6 +9,7 @@ from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
 from spinney import _recovering, _restoring
+from spinney._binding import bind
 from spinney._claims import Claims, Owned
 from spinney._dispatch import Hooks
 from spinney._hosting import Providers
@@ -46,6 +47,7 @@ class Lifespan:
         self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
         ledger = Ledger(
             providers,
+            bind=lambda: bind(self.parts, write=True),
             recover=self._recover,
             changed_elsewhere=lambda before, after: self._later(self._heed, before, after),
             flushed=self._flushed,

@@ -40,6 +40,8 @@ class Parts:
     claims: Claims
     markers: Markers
     calls: Calls = field(default_factory=Calls)
+    is_bound: bool = False
+    """Whether the workspace is known to be bound to the configured store."""
     running: dict[SessionId, Running] = field(default_factory=dict)
     """The sessions whose process this manager runs."""
     ended: dict[SessionId, Terminal] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from spinney._binding import bind
 from spinney._ownership import write_marker
 from spinney._parts import Parts
 from spinney.errors import CorruptStoreError, SpinneyError, StoreError
@@ -131,6 +132,7 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
         )
     alive, abandoned = await _creators(parts, markers)
     merged = merge(records, markers, abandoned=abandoned)
+    await bind(parts, write=bool(merged.sessions or cause))
     reservations = {session.id: _reservation(session) for session in alive}
     reservations.update(known.reservations)
     snapshot = Snapshot(

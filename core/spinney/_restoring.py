@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
 
+from spinney._binding import bind
 from spinney._claims import Owned
 from spinney._ownership import go_on, write_marker
 from spinney._parts import Parts
@@ -54,7 +55,12 @@ class _Report:
 
 
 async def load(parts: Parts) -> Snapshot:
-    """Load the stored state into the ledger; rebuild it where it is missing or corrupt."""
+    """Load the stored state into the ledger; rebuild it where it is missing or corrupt.
+
+    Raises:
+        StoreMismatchError: the sessions of the workspace are kept in another store.
+    """
+    await bind(parts, write=False)
     try:
         snapshot = await parts.ledger.load()
     except CorruptStoreError as error:
@@ -73,7 +79,8 @@ async def restore(parts: Parts) -> None:
     """Load the sessions; clear what dead owners left; finish or undo what they began."""
     started = time.monotonic()
     report = _Report()
-    await load(parts)
+    if (await load(parts)).sessions:
+        await bind(parts, write=True)
     await reconcile(parts, report)
     await _refresh_markers(parts)
     where = await locations(parts, report)

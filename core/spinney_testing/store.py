@@ -43,6 +43,13 @@ class StoreConformance(
     ) -> None:
         assert await store.load() == Snapshot(integrity=Integrity.MISSING)
 
+    async def test_a_store_is_the_same_one_for_every_host_that_opens_it(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        assert store.identity
+        async with opening.open() as another:
+            assert another.identity == store.identity
+
     @pytest.mark.parametrize("make", [a_session, a_full_session])
     async def test_a_session_comes_back_with_every_field_and_detail(
         self, store: SessionStore, opening: Opening, make: Callable[[], Session]

@@ -17,6 +17,7 @@ from spinney.errors import (
 from spinney.ports import WorkspaceProvider, WorktreePlan
 from spinney_testing._base import Opening
 from spinney_testing._files import changed, files_of
+from spinney_testing._workspace.binding import BindingConformance
 from spinney_testing._workspace.git_view import GitView
 from spinney_testing._workspace.locating import LocatingConformance
 from spinney_testing._workspace.opened import created, request
@@ -30,6 +31,7 @@ class WorkspaceConformance(
     WorkConformance,
     LocatingConformance,
     RedirectingConformance,
+    BindingConformance,
     suite="workspace",
 ):
     """Tests of a workspace provider. Define the fixture ``provider``.

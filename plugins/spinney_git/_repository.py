@@ -76,6 +76,8 @@ class Repository:
     """Path of the workspace as it was given."""
     common: str
     """Real path of the directory that all worktrees share, usually ``.git``."""
+    git_dir: str
+    """Real path of the workspace's own git directory: :attr:`common`, unless it is a worktree."""
     main: str | None
     """Real path of the main worktree; ``None`` if the repository is bare or it is not known."""
 
@@ -92,15 +94,15 @@ class Repository:
         _check_directory(path)
         link = link_target(path)
         if link is None and _is_git_directory(path):
-            return cls(path, os.path.realpath(path), None)
+            return cls(path, os.path.realpath(path), os.path.realpath(path), None)
         git_dir = os.path.realpath(link or f"{path}/.git")
         if not _is_git_directory(git_dir):
             raise InvalidWorkspaceError(path, _not_a_repository(path))
         common = _common_of(git_dir)
         if common == git_dir:
-            return cls(path, common, os.path.realpath(path))
+            return cls(path, common, git_dir, os.path.realpath(path))
         main = os.path.dirname(common) if os.path.basename(common) == ".git" else None
-        return cls(path, common, main)
+        return cls(path, common, git_dir, main)
 
     @property
     def lock(self) -> Path:
@@ -111,6 +113,11 @@ class Repository:
     def markers_lock(self) -> Path:
         """The file whose lock whoever writes a marker, or deletes a directory of one, holds."""
         return Path(self.common, "spinney", "markers.lock")
+
+    @property
+    def stamp(self) -> str:
+        """The file that names the store of the workspace's sessions."""
+        return f"{self.git_dir}/spinney/store"
 
     @property
     def home(self) -> str:

@@ -13,7 +13,7 @@ import anyio
 from spinney.errors import RemovalBlockedError, WorkAtStakeError
 from spinney.model import AtStake, Session, SessionId
 from spinney.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
-from spinney_git import GitWorkspaceOptions, _branches, _discarding, _location
+from spinney_git import GitWorkspaceOptions, _branches, _discarding, _location, _stamp
 from spinney_git._creation import Creation
 from spinney_git._git import Git
 from spinney_git._inspection import Inspector
@@ -33,6 +33,9 @@ class GitWorkspace(WorkspaceProvider):
         self._workspace = workspace
         self._places = anyio.CapacityLimiter(options.concurrency)
         self._workers = options.checkout_workers or os.cpu_count() or 1
+
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        await _stamp.bind(self._repository(), identity, write=write)
 
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
         return await _branches.taken(self.git, self._repository(), branches)

@@ -22,6 +22,8 @@ class Places:
     """The lock that writers take."""
     claims: str
     """Directory of the locks that stand for claims."""
+    identity: str
+    """``json:`` and the path of the state file, relative to the workspace if it lies in that."""
 
     @classmethod
     def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
@@ -34,7 +36,8 @@ class Places:
         the file.
         """
         path = Path(os.path.normpath(workspace / file))
-        home = _git_directory(workspace) if path.is_relative_to(workspace) else None
+        is_inside = path.is_relative_to(workspace)
+        home = _git_directory(workspace) if is_inside else None
         real = Path(os.path.realpath(path))
         if home is not None:
             root, name = home / "spinney", quote(str(path.relative_to(workspace)), safe="")
@@ -42,7 +45,8 @@ class Places:
             root, name = real.parent / ".spinney", real.name
         if locks is not None:
             root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
-        return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"))
+        identity = f"json:{path.relative_to(workspace) if is_inside else path}"
+        return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"), identity)
 
     @property
     def target(self) -> str:

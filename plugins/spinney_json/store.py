@@ -79,6 +79,11 @@ class JsonStore(SessionStore):
             await store._writer.close(_CLOSING)
 
     @property
+    def identity(self) -> str:
+        """The path of the state file: relative to the workspace, if it lies in that."""
+        return self._places.identity
+
+    @property
     def stats(self) -> Stats:
         """What this store has cost so far, counted."""
         return self._state.stats

@@ -13,6 +13,7 @@ from spinney.errors import (
     BranchNotFoundError,
     BranchTakenError,
     ClaimHeldError,
+    StoreMismatchError,
     TerminalClosedError,
     WorkAtStakeError,
 )
@@ -54,6 +55,10 @@ class FakeStore(SessionStore):
 
     def __init__(self, world: World) -> None:
         self.world = world
+
+    @property
+    def identity(self) -> str:
+        return "fake"
 
     async def load(self) -> Snapshot:
         self.world.loads += 1
@@ -128,6 +133,13 @@ class FakeWorkspace(WorkspaceProvider):
 
     def __init__(self, world: World) -> None:
         self.world = world
+
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        self.world.fail("bind")
+        if self.world.bound and self.world.bound != identity:
+            raise StoreMismatchError(WORKSPACE, self.world.bound, identity, "the world")
+        if write:
+            self.world.bound = identity
 
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
         await self.world.step("taken")

@@ -30,10 +30,12 @@ def keeping(world: World) -> Opens:
 
 
 @pytest.fixture
-async def left(keeping: Opens) -> Session:
+async def left(world: World, keeping: Opens) -> Session:
     """A session whose process runs, and whose host is gone."""
     async with keeping() as m:
-        return await m.create_session("one")
+        session = await m.create_session("one")
+    world.watches.clear()
+    return session
 
 
 async def test_the_next_host_goes_on_with_the_process(

@@ -22,6 +22,7 @@ from spinney.errors import (
     ProviderFailedError,
     SessionLimitError,
     SpawnError,
+    SpinneyError,
     StoreError,
     VetoHookFailedError,
     WorkspaceError,
@@ -517,8 +518,6 @@ FAULTS = [
     ("claim", [RuntimeError("a bug in a provider")]),
     ("load", [StoreError("x")]),
     ("taken", [WorkspaceError("x")]),
-    ("open workspace", [WorkspaceError("x")]),
-    ("open workspace", [RuntimeError("a bug in a provider")]),
     ("open terminal", [RuntimeError("a bug in a provider")]),
 ]
 
@@ -539,6 +538,22 @@ async def test_a_step_that_fails_undoes_all_before_it(
         assert event.session_id is not None
         if not step.startswith("open"):
             assert await m.create_session()
+
+
+@pytest.mark.parametrize("fault", [WorkspaceError("x"), RuntimeError("x")])
+async def test_a_workspace_provider_that_cannot_be_opened_fails_each_creation(
+    fault: Exception, world: World, witness: Witness, logged: list[Any]
+) -> None:
+    world.faults["open workspace"] = [fault] * 9
+    async with manager(world, witness) as m:
+        with pytest.raises(SpinneyError, match="x"):
+            await m.create_session()
+        assert world.nothing_left()
+        (event,) = witness.seen(SessionCreationFailed)
+        assert event.left_behind == ()
+    world.faults.clear()
+    async with manager(world, witness) as m:
+        assert await m.create_session()
 
 
 async def test_a_marker_that_cannot_be_written_last_does_not_undo_a_durable_session(

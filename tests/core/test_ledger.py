@@ -82,6 +82,7 @@ async def opened(
         providers = Providers(background, configuration(), plugins)
         ledger = Ledger(
             providers,
+            bind=checkpoint,
             recover=recover,
             changed_elsewhere=lambda before, after: heard.elsewhere.append((before, after)),
             flushed=heard.flushed.append,

@@ -81,6 +81,8 @@ class World:
     """Set one to let the open providers of that role fail in the background."""
     loads: int = 0
     writes: int = 0
+    bound: str | None = None
+    """The store that the workspace is bound to."""
 
     async def step(self, name: str) -> None:
         """Take a step: record it, let others run, fail if told so."""

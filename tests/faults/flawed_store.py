@@ -37,6 +37,10 @@ class FlawedStore(SessionStore):
         self._flaw = flaw
         self._newest: Snapshot | None = None
 
+    @property
+    def identity(self) -> str:
+        return "flawed"
+
     async def load(self) -> Snapshot:
         return await self._do(self._read)
 

@@ -29,6 +29,10 @@ class SmallStore(SessionStore):
         self.temporary = workspace / "sessions.tmp"
         self.lock = workspace / "lock"
 
+    @property
+    def identity(self) -> str:
+        return "small"
+
     async def load(self) -> Snapshot:
         with typed():
             return self.parsed(self.read())

@@ -27,6 +27,10 @@ class CountingStore(SessionStore):
         self._inner = inner
         self.transactions = 0
 
+    @property
+    def identity(self) -> str:
+        return self._inner.identity
+
     async def load(self) -> Snapshot:
         return await self._inner.load()
 

@@ -34,6 +34,7 @@ from spinney.errors._store import (
     CorruptStoreError,
     StoreBusyError,
     StoreError,
+    StoreMismatchError,
     StoreVersionError,
 )
 from spinney.errors._terminal import (
@@ -92,6 +93,7 @@ __all__ = [
     "SpinneyError",
     "StoreBusyError",
     "StoreError",
+    "StoreMismatchError",
     "StoreVersionError",
     "TerminalBusyError",
     "TerminalClosedError",

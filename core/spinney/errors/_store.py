@@ -47,6 +47,30 @@ class StoreVersionError(StoreError):
         self.supported = supported
 
 
+class StoreMismatchError(StoreError):
+    """The sessions of the workspace are kept in another store; nothing was changed.
+
+    Attributes:
+        workspace: path of the workspace.
+        bound: identity of the store that it is bound to, see ``SessionStore.identity``.
+        configured: identity of the store that this manager is configured for.
+        stamp: what binds it, for a person (a path).
+    """
+
+    code = "STORE_MISMATCH"
+
+    def __init__(self, workspace: str, bound: str, configured: str, stamp: str) -> None:
+        super().__init__(
+            f"The sessions of {workspace!r} are kept in the store {bound!r}, but {configured!r} is "
+            f"configured. Configure {bound!r}; or, if it is no longer in use, delete {stamp!r}, "
+            f"and the workspace is bound to {configured!r}."
+        )
+        self.workspace = workspace
+        self.bound = bound
+        self.configured = configured
+        self.stamp = stamp
+
+
 class CorruptStoreError(StoreError):
     """The stored data cannot be believed. Nothing was deleted or overwritten.
 

@@ -61,6 +61,15 @@ class SessionStore(ABC):
     to be opened by a second one with :class:`~spinney.errors.UnsupportedCapabilityError`.
     """
 
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Which store this is, among all that could keep the sessions of the same workspace.
+
+        Its kind and place, such as ``json:.claude-container-sessions.json``: the same for every
+        process that opens it, also after the workspace was moved.
+        """
+
     @abstractmethod
     async def load(self) -> Snapshot:
         """Return the newest stored state; empty, with ``Integrity.MISSING``, if there is none.
@@ -123,6 +132,11 @@ class WrappedStore(SessionStore):
 
     def __init__(self, inner: SessionStore) -> None:
         self.inner = inner
+
+    @property
+    def identity(self) -> str:
+        """The identity of the wrapped store."""
+        return self.inner.identity
 
     async def load(self) -> Snapshot:
         """Load from the wrapped store."""

@@ -67,6 +67,23 @@ class WorkspaceProvider(ABC):
     """
 
     @abstractmethod
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        """See that the sessions of the workspace are kept in the store ``identity`` and no other.
+
+        Two stores of one workspace would each restore the sessions that the worktrees remember,
+        and disagree from then on. The workspace remembers the first store that it is bound to,
+        durably and for every process.
+
+        Args:
+            identity: ``SessionStore.identity``.
+            write: whether to remember it if none is remembered; without, nothing is changed.
+
+        Raises:
+            StoreMismatchError: another one is remembered.
+            WorkspaceError: that cannot be told, or not be written.
+        """
+
+    @abstractmethod
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
         """Return those of ``branches`` that exist, or that cannot exist beside one that does."""
 

@@ -47,6 +47,12 @@ class Dawdles(Wrapped):
         return await self.inner.transact(slow)
 
 
+class IsAnotherEachTime(Wrapped):
+    @property
+    def identity(self) -> str:
+        return f"{self.inner.identity} {id(self)}"
+
+
 class HidesFences(Wrapped):
     async def transact(self, fn: Transaction) -> Committed:
         return await self.inner.transact(lambda newest: fn(replace(newest, fences={})))

@@ -23,6 +23,9 @@ class Wrapped(WorkspaceProvider):
         self.inner = inner
         self.workspace = context.workspace
 
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        await self.inner.bind_store(identity, write=write)
+
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
         return await self.inner.taken(branches)
 
@@ -54,6 +57,16 @@ class Wrapped(WorkspaceProvider):
         """Run git in the workspace or ``at`` another place, whatever comes of it."""
         command = ["git", "-C", str(at or self.workspace), *arguments]
         subprocess.run(command, capture_output=True, check=False)
+
+
+class HasAnyStore(Wrapped):
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        pass
+
+
+class BindsByAsking(Wrapped):
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        await self.inner.bind_store(identity, write=True)
 
 
 class PlansByDoing(Wrapped):

@@ -234,6 +234,12 @@ STORES = (
         wraps=wrapped.SeesNoHolder,
     ),
     _mutant(
+        "is-another-each-time",
+        "A store names itself anew each time that it is opened.",
+        "a store is the same one for every host that opens it",
+        wraps=wrapped.IsAnotherEachTime,
+    ),
+    _mutant(
         "hides-fences",
         "A transaction does not learn that another process has claimed a session since.",
         "a transaction is told the fence of the newest claim",

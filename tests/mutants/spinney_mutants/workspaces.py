@@ -12,6 +12,18 @@ _mutant = partial(Mutant, Role.WORKSPACE)
 
 WORKSPACES = (
     _mutant(
+        "has-any-store",
+        "A workspace does not remember its store.",
+        "a workspace is bound to the first store for every host",
+        wraps=wrapped.HasAnyStore,
+    ),
+    _mutant(
+        "binds-by-asking",
+        "To ask which store a workspace has binds it.",
+        "asking whether a workspace is bound changes nothing",
+        wraps=wrapped.BindsByAsking,
+    ),
+    _mutant(
         "plans-by-doing",
         "Planning creates.",
         "planning changes nothing",

@@ -28,6 +28,11 @@ class CountingStore(SessionStore):
         self._inner = inner
         self._file = file
 
+    @property
+    def identity(self) -> str:
+        """See :attr:`spinney.ports.SessionStore.identity`."""
+        return self._inner.identity
+
     async def load(self) -> Snapshot:
         """See :meth:`spinney.ports.SessionStore.load`."""
         return await self._inner.load()

@@ -35,10 +35,16 @@ class SqliteStore(SessionStore):
 
     def __init__(self, directory: Path, busy_timeout: float) -> None:
         _make(directory)
+        self._name = f"sqlite:{directory.name}"
         self._path = directory / "sessions.db"
         self._lock = directory / "replace.lock"
         self._busy_timeout = busy_timeout
         self._claims = Claims(directory / "claims")
+
+    @property
+    def identity(self) -> str:
+        """See :attr:`spinney.ports.SessionStore.identity`."""
+        return self._name
 
     async def load(self) -> Snapshot:
         """See :meth:`spinney.ports.SessionStore.load`."""
