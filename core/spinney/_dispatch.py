@@ -24,6 +24,7 @@ from spinney.events import (
     SessionsRestored,
     SessionStatusChanged,
     SessionStuck,
+    SessionUpdated,
     SessionWaiting,
     StoreCorrupted,
 )
@@ -67,6 +68,10 @@ class Hooks:
     async def session_status_changed(self, event: SessionStatusChanged) -> None:
         """Tell every plugin."""
         await self._tell("spinney_session_status_changed", event)
+
+    async def session_updated(self, event: SessionUpdated) -> None:
+        """Tell every plugin."""
+        await self._tell("spinney_session_updated", event)
 
     async def session_waiting(self, event: SessionWaiting) -> None:
         """Tell every plugin."""

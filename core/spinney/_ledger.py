@@ -102,6 +102,7 @@ class Ledger:
         self._owing = Event()
         self._closed = False
         self._host = uuid4().hex
+        self._news = Event()
         self.snapshot = Snapshot()
         """The newest state known, without what is still owed to the store."""
 
@@ -112,6 +113,17 @@ class Ledger:
     def all(self) -> tuple[Session, ...]:
         """Return all sessions from memory, in the order of the store."""
         return tuple(self._sessions.values())
+
+    def name_of(self, session_id: SessionId) -> str | None:
+        """Return the name of the session, if no other session has it."""
+        session = self._sessions.get(session_id)
+        if session is None or [s.name for s in self.all()].count(session.name) > 1:
+            return None
+        return session.name
+
+    async def changed(self) -> None:
+        """Wait until something is known anew."""
+        await self._news.wait()
 
     async def need(self, session_id: SessionId) -> Session:
         """Return the session, looking at the store again before saying that there is none.
@@ -383,6 +395,8 @@ class Ledger:
         for (session_id, _), owed in self._owed.items():
             if session_id in self._sessions:
                 self._sessions[session_id] = owed.fn(self._sessions[session_id])
+        self._news.set()
+        self._news = Event()
 
     def _absorb(
         self, snapshot: Snapshot, found: Mapping[SessionId, Session], *, verified: bool = False

@@ -17,6 +17,7 @@ from spinney._ledger import Ledger
 from spinney._loading import PluginRecord, load_plugins
 from spinney._markers import Markers
 from spinney._parts import Parts
+from spinney._reaching import forget_older
 from spinney._running import Ending, Running
 from spinney._tasks import Tasks
 from spinney._watching import told
@@ -49,7 +50,7 @@ class Lifespan:
             providers,
             bind=lambda: bind(self.parts, write=True),
             recover=self._recover,
-            changed_elsewhere=lambda before, after: self._later(self._heed, before, after),
+            changed_elsewhere=self._changed_elsewhere,
             flushed=self._flushed,
             distrusted=lambda snapshot: self._later(self._verify, snapshot),
         )
@@ -112,6 +113,7 @@ class Lifespan:
         with CancelScope(shield=True):
             for step, patience in (
                 (parts.calls.end, grace + _PATIENCE),
+                (self._stand_down, _PATIENCE),
                 (self._end_processes, grace + _PATIENCE),
                 (self._flush, _PATIENCE),
                 (parts.markers.flush, _PATIENCE),
@@ -169,8 +171,16 @@ class Lifespan:
 
     def _stand_by(self, session: Session) -> None:
         """Be ready to take over the process of a session that another host runs."""
-        if self._succeeds and session.details.terminal_ref and not self.parts.mine(session.id):
-            self._later(_restoring.succeed, self.parts, session.id)
+        parts, session_id = self.parts, session.id
+        is_needed = session.details.terminal_ref is not None and not parts.mine(session_id)
+        if self._succeeds and is_needed and session_id not in parts.awaited:
+            parts.awaited[session_id] = parts.tasks.start(_restoring.succeed, parts, session_id)
+
+    async def _stand_down(self) -> None:
+        """Wait no more for the hosts of other sessions to go away."""
+        self._succeeds = False
+        for task in tuple(self.parts.awaited.values()):
+            await task.cancel()
 
     def _later(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
@@ -187,6 +197,10 @@ class Lifespan:
         except SpinneyError as error:
             log.error("state_not_checked", reason=str(error))
 
+    def _changed_elsewhere(self, before: Session | None, after: Session | None) -> None:
+        forget_older(self.parts, before, after)
+        self._later(self._heed, before, after)
+
     async def _heed(self, before: Session | None, after: Session | None) -> None:
         """Do what another process asks of this one, and tell the plugins what it changed."""
         running = self.parts.mine(after.id) if after is not None else None
@@ -201,8 +215,6 @@ class Lifespan:
                 running.tell(conclusion)
         if after is not None:
             self._stand_by(after)
-        elif before is not None:
-            self.parts.ended.pop(before.id, None)
         await self.parts.hooks.session_changed_elsewhere(
             SessionChangedElsewhere(workspace=self.parts.workspace, before=before, after=after)
         )

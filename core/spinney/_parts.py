@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -18,8 +18,8 @@ from spinney._ledger import Ledger
 from spinney._markers import Markers
 from spinney._tasks import Task, Tasks
 from spinney.config import ManagerConfig
-from spinney.errors import SessionNotRunningError
-from spinney.events import SessionStatusChanged
+from spinney.errors import SessionError
+from spinney.events import SessionStatusChanged, SessionUpdated
 from spinney.logs import log
 from spinney.model import Session, SessionId
 from spinney.ports import Terminal
@@ -48,8 +48,8 @@ class Parts:
     """The terminals of those whose process has ended here, for who comes late to look."""
     uncollected: dict[SessionId, Running] = field(default_factory=dict)
     """Whose process has ended, and whose end the store does not have yet."""
-    awaited: set[SessionId] = field(default_factory=set)
-    """The sessions whose process this manager takes over when its host goes away."""
+    awaited: dict[SessionId, Task] = field(default_factory=dict)
+    """What waits to take over the process of a session when its host goes away."""
     admission: Lock = field(default_factory=Lock)
     """Held while a creation chooses its name and reserves its place."""
     _busy: WeakValueDictionary[SessionId, Lock] = field(default_factory=WeakValueDictionary)
@@ -66,17 +66,22 @@ class Parts:
         running = self.running.get(session_id)
         return running if running is not None and not running.claim.is_lost else None
 
-    def terminal(self, session_id: SessionId) -> Terminal:
-        """Return the terminal of a session whose process runs here, or ran here last.
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Make one call of several steps within this context, which closing ends; see ``Calls``."""
+        with self.naming():
+            async with self.calls.one():
+                yield
 
-        Raises:
-            SessionNotRunningError: none did.
-        """
-        running = self.running.get(session_id)
-        terminal = running.terminal if running else self.ended.get(session_id)
-        if terminal is None:
-            raise SessionNotRunningError(session_id)
-        return terminal
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Let an error of the block name its session, if that has a name of its own."""
+        try:
+            yield
+        except SessionError as error:
+            if error.session_id is not None:
+                error.session_name = self.ledger.name_of(error.session_id)
+            raise
 
     def follow(self) -> None:
         """Take over from now on what other processes change, as it happens."""
@@ -102,6 +107,13 @@ class Parts:
                 SessionStatusChanged(
                     workspace=self.workspace, session=session, previous=before.status
                 )
+            )
+
+    async def announce_update(self, before: Session, session: Session) -> None:
+        """Tell the plugins if ``session`` is not as ``before``, its status aside."""
+        if session != before:
+            await self.hooks.session_updated(
+                SessionUpdated(workspace=self.workspace, before=before, session=session)
             )
 
     @asynccontextmanager

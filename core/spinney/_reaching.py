@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from spinney._parts import Parts
-from spinney.errors import ProviderNotFoundError
+from spinney.errors import ProviderNotFoundError, SessionNotRunningError
 from spinney.logs import log
-from spinney.model import Session, SessionId
+from spinney.model import Session, SessionId, Source
 from spinney.ports import SweepReport, Terminal
 from spinney.providers import Capability, Role
 
@@ -21,6 +21,19 @@ async def adopt(parts: Parts, session: Session) -> Terminal | None:
         return await spawner.adopt(session)
 
 
+def terminal(parts: Parts, session_id: SessionId) -> Terminal:
+    """Return the terminal of a session whose process runs here, or ran here last of all.
+
+    Raises:
+        SessionNotRunningError: it does not, and did not.
+    """
+    running = parts.mine(session_id)
+    found = running.terminal if running else parts.ended.get(session_id)
+    if found is None:
+        raise _not_running(session_id, parts.ledger.get(session_id))
+    return found
+
+
 async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal:
     """Return the terminal of a session, wherever its process runs.
 
@@ -33,15 +46,40 @@ async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal
         SessionNotFoundError: there is no such session.
         SessionNotRunningError: it has no process that can be reached from here.
     """
-    if not parts.mine(session_id):
-        await parts.ledger.refresh()
-        session = await parts.ledger.need(session_id)
-        terminal = await adopt(parts, session)
-        if terminal is None and ended:
-            terminal = await _recall(parts, session)
-        if terminal is not None:
-            return terminal
-    return parts.terminal(session_id)
+    running = parts.mine(session_id)
+    if running is not None:
+        return running.terminal
+    await parts.ledger.refresh()
+    session = await parts.ledger.need(session_id)
+    found = await adopt(parts, session)
+    if found is None and ended:
+        found = await _recall(parts, session) or parts.ended.get(session_id)
+    if found is None:
+        raise _not_running(session_id, session)
+    return found
+
+
+def _not_running(session_id: SessionId, session: Session | None) -> SessionNotRunningError:
+    if session is None:
+        return SessionNotRunningError(session_id)
+    return SessionNotRunningError(
+        session_id, elsewhere=session.pty_pid is not None, exit_status=session.details.exit
+    )
+
+
+def forget_older(parts: Parts, before: Session | None, after: Session | None) -> None:
+    """Forget the terminal that ended here, if another host has run the session since."""
+    known = after or before
+    ended = parts.ended.get(known.id) if known is not None else None
+    if known is None or ended is None:
+        return
+    if after is None or after.details.terminal_ref not in (None, ended.ref):
+        del parts.ended[known.id]
+        return
+    evidence = after.evidence
+    has_ended = evidence is not None and evidence.source is Source.PROCESS
+    if has_ended and (before is None or evidence != before.evidence):
+        del parts.ended[known.id]
 
 
 async def _recall(parts: Parts, session: Session) -> Terminal | None:

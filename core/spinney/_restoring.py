@@ -141,7 +141,7 @@ async def reconcile(parts: Parts, report: _Report | None = None) -> None:
     async with create_task_group() as tasks:
         for session in parts.ledger.all():
             if claims_a_process(session) and not parts.mine(session.id):
-                tasks.start_soon(_reconcile_process, parts, session, report)
+                tasks.start_soon(reconcile_process, parts, session, report)
     await _settle_removals(parts, report)
 
 
@@ -159,11 +159,10 @@ async def succeed(parts: Parts, session_id: SessionId) -> None:
 
     Returns when this manager runs it, when it has ended, or where it does not outlive its host.
     """
-    session = parts.ledger.get(session_id)
-    if session is None or session_id in parts.awaited or parts.mine(session_id):
-        return
-    parts.awaited.add(session_id)
     try:
+        session = parts.ledger.get(session_id)
+        if session is None or parts.mine(session_id):
+            return
         terminal = await adopt(parts, session)
         seen, attempts = 0, 1  # the host may have gone before this one was known to the keeper
         while terminal is not None and await _still_elsewhere(parts, session, attempts):
@@ -174,7 +173,7 @@ async def succeed(parts: Parts, session_id: SessionId) -> None:
     except Exception as error:
         log.warning("session_not_succeeded", session_id=session_id, reason=error)
     finally:
-        parts.awaited.discard(session_id)
+        parts.awaited.pop(session_id, None)
 
 
 async def _still_elsewhere(parts: Parts, session: Session, attempts: int) -> bool:
@@ -189,17 +188,18 @@ async def _still_elsewhere(parts: Parts, session: Session, attempts: int) -> boo
         if current is None or current.details.terminal_ref != session.details.terminal_ref:
             return False
         if await parts.claims.holder(session.id) is Holder.FREE:
-            await _reconcile_process(parts, current, _Report())
+            await reconcile_process(parts, current)
         if parts.mine(session.id):
             return False
     return True
 
 
-async def _reconcile_process(parts: Parts, session: Session, report: _Report) -> None:
+async def reconcile_process(parts: Parts, session: Session, report: _Report | None = None) -> None:
     """Go on with the process of a session whose owner is gone, or make the session idle.
 
     What that owner left running, and nobody can go on with, is ended.
     """
+    report = report or _Report()
 
     def transaction(newest: Snapshot) -> Changes:
         current = newest.sessions.get(session.id)

@@ -280,12 +280,18 @@ class Running:
                 closing(attachment) as output,
             ):
                 async for _ in output:
-                    self._parts.ledger.owe(
-                        self._id, "activity", _active_at(now()), claim=self.claim
-                    )
+                    await self._note_activity()
                     await sleep(COALESCE)
         except Exception as error:
             log.warning("activity_lost", session_id=self._id, reason=error)
+
+    async def _note_activity(self) -> None:
+        ledger = self._parts.ledger
+        before = ledger.get(self._id)
+        ledger.owe(self._id, "activity", _active_at(now()), claim=self.claim)
+        session = ledger.get(self._id)
+        if before is not None and session is not None:
+            await self._parts.announce_update(before, session)
 
 
 def _active_at(moment: datetime) -> Amendment:

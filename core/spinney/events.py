@@ -63,6 +63,14 @@ class SessionStatusChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUpdated(Event):
+    """This process changed the name, phase, metadata or last activity of a session."""
+
+    session: Session
+    before: Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionWaiting(Event):
     """A session waits for the user. Told once, by the process that runs it."""
 

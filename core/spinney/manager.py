@@ -17,6 +17,7 @@ from spinney import (
     _recovering,
     _restoring,
     _resuming,
+    _waiting,
     naming,
 )
 from spinney._admitting import Wish
@@ -162,7 +163,7 @@ class SessionManager:
             metadata=metadata,
         )
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             return await _creating.create(parts, wish)
 
     def get_session(self, session_id: SessionId) -> Session | None:
@@ -217,7 +218,11 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             StoreError: it could not be stored.
         """
-        return await self._amend(session_id, last_activity=now())
+        parts = self._parts
+        before = await parts.ledger.need(session_id)
+        session = await self._amend(session_id, last_activity=now())
+        await parts.announce_update(before, session)
+        return session
 
     async def update_session(
         self,
@@ -241,10 +246,13 @@ class SessionManager:
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
             changes["metadata"] = None if metadata is None else dict(metadata)
-        async with self._parts.alone(session_id):
+        parts = self._parts
+        async with parts.alone(session_id):
+            before = await parts.ledger.need(session_id)
             session = await self._amend(session_id, **changes)
             if "name" in changes:
-                await _ownership.write_marker(self._parts, session_id)
+                await _ownership.write_marker(parts, session_id)
+        await parts.announce_update(before, session)
         return session
 
     async def stop_session(self, session_id: SessionId) -> Session:
@@ -258,7 +266,7 @@ class SessionManager:
             StoreError: it could not be stored.
         """
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             return await _destroying.stop(parts, session_id)
 
     async def resume_session(
@@ -282,7 +290,7 @@ class SessionManager:
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             return await _resuming.resume(parts, session_id, command, env, size)
 
     async def destroy_session(
@@ -304,7 +312,7 @@ class SessionManager:
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             await _destroying.destroy(parts, session_id, cleanup=cleanup, force=force)
 
     async def inspect_session(self, session_id: SessionId) -> AtStake:
@@ -317,37 +325,50 @@ class SessionManager:
         return await _destroying.inspect(self._parts, await self._parts.ledger.need(session_id))
 
     def terminal(self, session_id: SessionId) -> Terminal:
-        """Return the terminal of a session whose process this manager runs, or ran last.
+        """Return the terminal of a session whose process this manager runs.
+
+        Also after the process has ended, until another one runs in the session.
 
         Raises:
-            SessionNotRunningError: this manager has run none for it.
+            SessionNotRunningError: this manager does not run it; :meth:`open_terminal` may open
+                that of another host.
         """
-        return self._parts.terminal(session_id)
+        parts = self._parts
+        with parts.naming():
+            return _reaching.terminal(parts, session_id)
 
     async def open_terminal(self, session_id: SessionId, *, ended: bool = False) -> Terminal:
-        """Return the terminal of a session, also where another host runs it, or nobody does.
+        """Return the terminal of a running session, whichever host runs it.
 
-        That needs a terminal provider whose processes outlive their host; several may use it.
-        With ``ended`` also if the process has ended, as far as the provider keeps its output.
+        The terminal of another host's process needs a terminal provider whose processes outlive
+        their host; several hosts may use it.
 
-        Raises:
-            SessionNotFoundError, SessionNotRunningError: there is nothing that can be shown here.
-            TerminalError: it cannot be reached.
-        """
-        return await _reaching.reach(self._parts, session_id, ended=ended)
-
-    async def wait_ended(self, session_id: SessionId) -> Session:
-        """Wait until the process that this manager runs for a session has ended.
-
-        Returns the session as recorded then; at once if no process runs here.
+        Args:
+            session_id: which.
+            ended: also if the process has ended, as far as its output is kept: by the provider, or
+                by this manager if it ran the process.
 
         Raises:
             SessionNotFoundError: there is no such session.
+            SessionNotRunningError: it is not running, or another host alone can show it.
+            TerminalError: it cannot be reached.
         """
-        running = self._parts.mine(session_id)
-        if running is not None:
-            await running.ended()
-        return await self._parts.ledger.need(session_id)
+        parts = self._parts
+        with parts.naming():
+            return await _reaching.reach(parts, session_id, ended=ended)
+
+    async def wait_ended(self, session_id: SessionId) -> Session:
+        """Wait until the process of a session has ended, whichever host runs it.
+
+        If its host dies, this manager goes on with the process, where that outlives its host;
+        otherwise the session is ``idle``. Returns the session as recorded then; at once if it is
+        not running.
+
+        Raises:
+            SessionNotFoundError: there is no such session, or it was destroyed meanwhile.
+            StoreError: the sessions cannot be read.
+        """
+        return await _waiting.wait_ended(self._parts, session_id)
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Tell whether a living process, this one included, owns the session."""
@@ -360,7 +381,7 @@ class SessionManager:
             StoreError: it cannot be read.
         """
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             await parts.ledger.refresh()
             await _restoring.reconcile(parts)
             return parts.ledger.all()
@@ -382,7 +403,7 @@ class SessionManager:
         Returns the sessions that were added or corrected, or would be.
         """
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             return await _recovering.rebuild(parts, dry_run=dry_run)
 
     async def diagnose(self) -> tuple[Finding, ...]:
@@ -392,7 +413,7 @@ class SessionManager:
     async def repair(self) -> tuple[Finding, ...]:
         """Mend what :meth:`diagnose` finds; return the findings, each with whether it is mended."""
         parts = self._parts
-        async with parts.calls.one():
+        async with parts.call():
             return await _diagnosing.repair(parts)
 
     async def _amend(self, session_id: SessionId, **changes: Any) -> Session:

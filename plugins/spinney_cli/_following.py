@@ -46,13 +46,8 @@ async def wait_recorded(
     the session was destroyed meanwhile.
     """
     try:
-        session = await manager.wait_ended(session_id)
         with move_on_after(_PATIENCE):
-            while session.details.terminal_ref == terminal.ref:
-                await manager.load_sessions()  # takes charge of what nobody owns
-                session = await manager.wait_ended(session_id)
-                if session.details.terminal_ref == terminal.ref:
-                    await news.wait(TICK)
+            return await manager.wait_ended(session_id)
     except SessionNotFoundError:
         return None
-    return session
+    return manager.get_session(session_id)

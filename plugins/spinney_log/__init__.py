@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SessionsRestored,
         SessionStatusChanged,
         SessionStuck,
+        SessionUpdated,
         SessionWaiting,
         StoreCorrupted,
     )
@@ -84,6 +85,16 @@ async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
         status=session.status,
         previous=event.previous,
     )
+
+
+@hookimpl
+async def spinney_session_updated(event: SessionUpdated) -> None:
+    """Log ``session_updated`` at level DEBUG, with the names of the fields that changed."""
+    before, after = event.before, event.session
+    changed = [
+        key for key in type(after).model_fields if getattr(before, key) != getattr(after, key)
+    ]
+    log.debug("session_updated", **_fields(after), changed=changed)
 
 
 @hookimpl

@@ -13,7 +13,7 @@ import structlog
 from anyio import CancelScope, sleep_forever
 from structlog.testing import LogCapture
 
-from spinney import _ledger, _loading, _markers, _ownership, _running
+from spinney import _ledger, _loading, _markers, _ownership, _running, _waiting
 
 from .managers import Witness
 from .world import World
@@ -76,6 +76,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait a hundredth of a second where a second would pass."""
     for module in (_ledger, _markers, _running):
         monkeypatch.setattr(module, "COALESCE", 0.01)
+    monkeypatch.setattr(_waiting, "TICK", 0.01)
 
 
 @pytest.fixture

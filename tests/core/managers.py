@@ -53,6 +53,7 @@ class FakePlugin:
                 tasks.start_soon(self._collapse, role)
                 yield PORTS[role](self.world)
                 tasks.cancel_scope.cancel()
+            self.world.calls.append(f"close {role}")
             self.world.fail(f"close {role}")
 
         return factory
@@ -91,6 +92,7 @@ LIFECYCLE_HOOKS = (
     "spinney_session_created",
     "spinney_session_creation_failed",
     "spinney_session_status_changed",
+    "spinney_session_updated",
     "spinney_session_waiting",
     "spinney_session_stuck",
     "spinney_session_changed_elsewhere",

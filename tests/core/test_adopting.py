@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from anyio import sleep_forever
 
 from spinney import Capability, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError, TerminalError
@@ -201,6 +202,63 @@ async def test_any_host_may_open_the_terminal_of_a_session(world: World, keeping
         session = await first.create_session("one")
         assert await second.open_terminal(session.id) is world.terminals[0]
         assert await first.open_terminal(session.id) is world.terminals[0]
+
+
+async def test_closing_ends_what_waits_for_another_host_before_the_terminals_are_closed(
+    world: World, keeping: Opens
+) -> None:
+    async def look() -> None:
+        try:
+            await sleep_forever()
+        finally:
+            world.calls.append("looked")
+
+    async with keeping() as theirs:
+        await theirs.create_session("one")
+        world.meanwhile["adopt"] = [look]
+        async with keeping():
+            await until(lambda: not world.meanwhile["adopt"])
+        assert world.calls.index("looked") < world.calls.index("close terminal")
+
+
+async def test_whose_process_ended_here_is_not_shown_unless_asked_for(world: World) -> None:
+    async with manager(world) as m:
+        session = await m.create_session("one")
+        world.terminals[0].end(code=3)
+        await m.wait_ended(session.id)
+        with pytest.raises(SessionNotRunningError) as caught:
+            await m.open_terminal(session.id)
+        assert caught.value.exit_status == ExitStatus(code=3)
+        assert await m.open_terminal(session.id, ended=True) is world.terminals[0]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_terminal_that_ended_here_is_no_longer_shown_once_another_host_has_run_the_session(
+    ends: bool, world: World
+) -> None:
+    async with manager(world) as ours, manager(world) as theirs:
+        session = await ours.create_session("one")
+        world.terminals[0].end(code=0)
+        await ours.wait_ended(session.id)
+        await theirs.resume_session(session.id)
+        if ends:
+            world.terminals[1].end(code=0)
+            await theirs.wait_ended(session.id)
+        await ours.load_sessions()
+        with pytest.raises(SessionNotRunningError) as caught:
+            ours.terminal(session.id)
+        assert caught.value.elsewhere is not ends
+        with pytest.raises(SessionNotRunningError):
+            await ours.open_terminal(session.id, ended=True)
+
+
+async def test_a_terminal_that_only_another_host_can_show_is_said_to_be_elsewhere(
+    world: World,
+) -> None:
+    async with manager(world) as ours, manager(world) as theirs:
+        session = await theirs.create_session("one")
+        with pytest.raises(SessionNotRunningError, match="not running session 'one', another"):
+            await ours.open_terminal(session.id)
 
 
 async def test_that_of_a_session_without_a_process_cannot_be_opened(

@@ -33,6 +33,7 @@ CODES = {
     errors.ProviderFailedError: "PROVIDER_FAILED",
     errors.ProviderNotFoundError: "PROVIDER_NOT_FOUND",
     errors.RemovalBlockedError: "REMOVAL_BLOCKED",
+    errors.SessionError: "SESSION_FAILED",
     errors.SessionLimitError: "MAX_SESSIONS",
     errors.SessionNotFoundError: "SESSION_NOT_FOUND",
     errors.SessionNotRunningError: "SESSION_NOT_RUNNING",

@@ -43,7 +43,6 @@ async def test_a_lost_session_is_told_of_and_no_longer_runs_here(
         (event,) = witness.seen(SessionLost)
         assert event.session.id == session.id
         assert terminal.detached
-        await m.wait_ended(session.id)  # at once
     assert world.living() == [terminal]
     assert "terminate" not in world.calls
     assert "collect" not in world.calls
@@ -71,7 +70,7 @@ async def test_before_the_loss_is_noticed_a_stale_fence_keeps_changes_out(
         (terminal,) = world.living()
         world.take_away(session.id, noticed=False)
         terminal.end(code=7)
-        await m.wait_ended(session.id)
+        await until(lambda: bool(witness.seen(SessionLost)))
         stored = world.stored(session.id)
         assert (stored.status, stored.details.exit) == (SessionStatus.ACTIVE, None)
 
@@ -84,7 +83,8 @@ async def test_a_stale_fence_fails_its_own_change_only(
         world.take_away(sessions[1].id, noticed=False)
         for terminal in world.living():
             terminal.end(code=0)
-        for session in sessions:
+        await until(lambda: bool(witness.seen(SessionLost)))
+        for session in (sessions[0], sessions[2]):
             await m.wait_ended(session.id)
         stored = [world.stored(session.id).status for session in sessions]
         assert stored == [SessionStatus.STOPPED, SessionStatus.ACTIVE, SessionStatus.STOPPED]
@@ -233,7 +233,7 @@ async def test_an_end_that_came_while_the_ownership_was_in_doubt_is_stored_after
         claim = world.issued[session.id]
         claim.is_doubtful = True
         terminal.end(code=7)
-        await m.wait_ended(session.id)
+        await until(lambda: known(m, session).pty_pid is None)
         assert known(m, session).details.exit == ExitStatus(code=7)
         assert world.stored(session.id).details.exit is None
         with pytest.raises(ClaimDoubtfulError):

@@ -26,9 +26,10 @@ from spinney.errors import (
     ProviderNotFoundError,
     SessionNotFoundError,
     SessionNotRunningError,
+    SessionRunningError,
     StoreError,
 )
-from spinney.events import SessionChangedElsewhere, SessionStatusChanged
+from spinney.events import SessionChangedElsewhere, SessionStatusChanged, SessionUpdated
 from spinney.model import now
 from spinney.ports import MarkerState
 from spinney.providers import Capability, Role
@@ -214,6 +215,41 @@ async def test_a_change_changes_what_is_given_and_nothing_else(world: World, one
 
 
 @pytest.mark.requirement("R1.10")
+async def test_an_error_about_a_session_has_its_name_unless_another_has_the_same(
+    world: World,
+) -> None:
+    async with manager(world) as m:
+        first = await m.create_session("one")
+        with pytest.raises(SessionRunningError) as caught:
+            await m.resume_session(first.id)
+        assert str(caught.value) == "Session 'one' is running already. Stop it first."
+        await m.create_session("one", "another-branch")
+        with pytest.raises(SessionRunningError) as caught:
+            await m.resume_session(first.id)
+        assert str(caught.value) == f"Session {first.id} is running already. Stop it first."
+
+
+async def test_a_change_by_this_manager_is_told(
+    world: World, one: Session, witness: Witness
+) -> None:
+    async with manager(world, witness) as m:
+        changed = await m.update_session(one.id, name="two", metadata={"n": 1})
+        active = await m.update_last_activity(one.id)
+        await m.update_session(one.id, name="two")
+        told = [(event.before, event.session) for event in witness.seen(SessionUpdated)]
+        assert told == [(one, changed), (changed, active)]
+
+
+async def test_output_is_told_as_activity(world: World, witness: Witness, hasty: None) -> None:
+    async with manager(world, witness) as m:
+        session = await m.create_session("one")
+        world.terminals[0].say(b"hello")
+        await until(lambda: witness.seen(SessionUpdated))
+        (event, *_) = witness.seen(SessionUpdated)
+        assert event.session.id == session.id
+        assert event.session.last_activity > event.before.last_activity
+
+
 async def test_a_session_cannot_be_given_an_invalid_name(world: World, one: Session) -> None:
     async with manager(world) as m:
         with pytest.raises(InvalidNameError):

@@ -14,7 +14,7 @@ from spinney.errors._plugins import (
     UnsupportedCapabilityError,
     UnsupportedPlatformError,
 )
-from spinney.errors._root import SpinneyError, nearest
+from spinney.errors._root import SessionError, SpinneyError, nearest
 from spinney.errors._sessions import (
     InvalidNameError,
     ManagerClosedError,
@@ -83,6 +83,7 @@ __all__ = [
     "ProviderFailedError",
     "ProviderNotFoundError",
     "RemovalBlockedError",
+    "SessionError",
     "SessionLimitError",
     "SessionNotFoundError",
     "SessionNotRunningError",

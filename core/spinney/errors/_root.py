@@ -27,3 +27,24 @@ class SpinneyError(Exception):
     """
 
     code: ClassVar[str] = "SPINNEY_ERROR"
+
+
+class SessionError(SpinneyError):
+    """Base of errors about one session, whose message names that.
+
+    Attributes:
+        session_id: the session.
+        session_name: its name, if no other session has the same; the message has it then.
+    """
+
+    code = "SESSION_FAILED"
+
+    def __init__(self, message: str, session_id: str | None) -> None:
+        """Keep the message; ``{session}`` in it stands for the session."""
+        super().__init__(message)
+        self.session_id = session_id
+        self.session_name: str | None = None
+
+    def __str__(self) -> str:
+        named = repr(self.session_name) if self.session_name else str(self.session_id)
+        return str(self.args[0]).replace("{session}", named)

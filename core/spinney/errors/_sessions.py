@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from spinney.errors._root import SpinneyError
+from typing import TYPE_CHECKING
+
+from spinney.errors._root import SessionError, SpinneyError
+
+if TYPE_CHECKING:
+    from spinney.model import ExitStatus
 
 
 class InvalidNameError(SpinneyError):
@@ -37,7 +42,7 @@ class SessionNotFoundError(SpinneyError):
         self.session_id = session_id
 
 
-class SessionOwnedError(SpinneyError):
+class SessionOwnedError(SessionError):
     """Another living process owns the session, or it cannot be told that none does."""
 
     code = "SESSION_OWNED"
@@ -46,29 +51,43 @@ class SessionOwnedError(SpinneyError):
         what = (
             "is owned by another living process" if certain else "may be owned by another process"
         )
-        super().__init__(f"Session {session_id} {what}. Stop it first, then try again.")
-        self.session_id = session_id
+        super().__init__(f"Session {{session}} {what}. Stop it first, then try again.", session_id)
         self.certain = certain
 
 
-class SessionRunningError(SpinneyError):
+class SessionRunningError(SessionError):
     """The operation needs a session without a process, and this one has one."""
 
     code = "SESSION_RUNNING"
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(f"Session {session_id} is running already. Stop it first.")
-        self.session_id = session_id
+        super().__init__("Session {session} is running already. Stop it first.", session_id)
 
 
-class SessionNotRunningError(SpinneyError):
-    """The operation needs the session's terminal, and this process runs none for it."""
+class SessionNotRunningError(SessionError):
+    """The operation needs the terminal of a running session, and there is none, or not here.
+
+    Attributes:
+        elsewhere: whether another host runs the session, in a terminal that it alone can show.
+        exit_status: how the last process of the session ended; ``None`` if that is not known.
+    """
 
     code = "SESSION_NOT_RUNNING"
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"Session {session_id} has no process here. Resume it first.")
-        self.session_id = session_id
+    def __init__(
+        self, session_id: str, *, elsewhere: bool = False, exit_status: ExitStatus | None = None
+    ) -> None:
+        if elsewhere:
+            message = (
+                "This host is not running session {session}, another one is. "
+                "Use it there, or stop it first and resume it here."
+            )
+        else:
+            ended = f": its process ended with {exit_status}" if exit_status is not None else ""
+            message = f"Session {{session}} is not running{ended}. Resume it first."
+        super().__init__(message, session_id)
+        self.elsewhere = elsewhere
+        self.exit_status = exit_status
 
 
 class SessionVetoed(SpinneyError):  # noqa: N818 - raised by plugins as a verdict, not a fault

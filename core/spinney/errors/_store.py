@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spinney.errors._root import SpinneyError
+from spinney.errors._root import SessionError, SpinneyError
 
 if TYPE_CHECKING:
     from spinney.model import Session
@@ -101,33 +101,33 @@ class CorruptStoreError(StoreError):
         self.earlier = tuple(earlier)
 
 
-class ClaimLostError(StoreError):
+class ClaimLostError(StoreError, SessionError):
     """This process no longer owns the session; nothing was changed."""
 
     code = "CLAIM_LOST"
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            f"This host no longer owns session {session_id}: another one may have taken it over. "
-            "Nothing was changed. Load the sessions again to see what became of it."
+            "This host no longer owns session {session}: another one may have taken it over. "
+            "Nothing was changed. Load the sessions again to see what became of it.",
+            session_id,
         )
-        self.session_id = session_id
 
 
-class ClaimDoubtfulError(StoreError):
+class ClaimDoubtfulError(StoreError, SessionError):
     """It cannot be told now whether this process still owns the session; nothing was changed."""
 
     code = "CLAIM_DOUBTFUL"
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            f"It cannot be told whether this host still owns session {session_id}: the store does "
-            "not answer. Nothing was changed. Try again when it does."
+            "It cannot be told whether this host still owns session {session}: the store does "
+            "not answer. Nothing was changed. Try again when it does.",
+            session_id,
         )
-        self.session_id = session_id
 
 
-class ClaimHeldError(StoreError):
+class ClaimHeldError(StoreError, SessionError):
     """The claim on a session is held by another living process, or that cannot be excluded."""
 
     code = "CLAIM_HELD"
@@ -135,7 +135,7 @@ class ClaimHeldError(StoreError):
     def __init__(self, session_id: str, *, certain: bool = True) -> None:
         what = "is held" if certain else "may be held"
         super().__init__(
-            f"The claim on session {session_id} {what} by another process. Stop it there first."
+            f"The claim on session {{session}} {what} by another process. Stop it there first.",
+            session_id,
         )
-        self.session_id = session_id
         self.certain = certain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spinney.errors._root import SpinneyError
+from spinney.errors._root import SessionError, SpinneyError
 
 if TYPE_CHECKING:
     from spinney.model import AtStake
@@ -41,22 +41,22 @@ class InvalidBranchError(SpinneyError):
         self.reason = reason
 
 
-class BranchTakenError(SpinneyError):
+class BranchTakenError(SessionError):
     """A new branch was asked for, and one of that name exists or is being created."""
 
     code = "BRANCH_TAKEN"
 
     def __init__(self, branch: str, session_id: str | None = None) -> None:
-        held = f" by session {session_id}" if session_id else ""
+        held = " by session {session}" if session_id else ""
         super().__init__(
             f"Branch {branch!r} is already taken{held}. "
-            "Choose another name, or ask for the existing branch."
+            "Choose another name, or ask for the existing branch.",
+            session_id,
         )
         self.branch = branch
-        self.session_id = session_id
 
 
-class BranchInUseError(SpinneyError):
+class BranchInUseError(SessionError):
     """An existing branch was asked for that is checked out in another worktree or session."""
 
     code = "BRANCH_IN_USE"
@@ -67,10 +67,10 @@ class BranchInUseError(SpinneyError):
             if session_id
             else "Switch that worktree to another branch, or choose another one."
         )
-        super().__init__(f"Branch {branch!r} is checked out at {path!r}. {hint}")
+        held = " by session {session}" if session_id else ""
+        super().__init__(f"Branch {branch!r} is checked out{held} at {path!r}. {hint}", session_id)
         self.branch = branch
         self.path = path
-        self.session_id = session_id
 
 
 class BranchNotFoundError(SpinneyError):

@@ -17,6 +17,7 @@ from spinney.events import (
     SessionsRestored,
     SessionStatusChanged,
     SessionStuck,
+    SessionUpdated,
     SessionWaiting,
     StoreCorrupted,
 )
@@ -51,6 +52,10 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
                 workspace=workspace, session=session, previous=SessionStatus.ACTIVE
             )
             for session in (plain, full)
+        ),
+        "spinney_session_updated": tuple(
+            SessionUpdated(workspace=workspace, before=before, session=session)
+            for before, session in ((plain, full), (full, plain))
         ),
         "spinney_session_waiting": tuple(
             SessionWaiting(workspace=workspace, session=session, evidence=waiting(message))

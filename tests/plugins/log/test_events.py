@@ -22,6 +22,7 @@ from spinney.events import (
     SessionsRestored,
     SessionStatusChanged,
     SessionStuck,
+    SessionUpdated,
     SessionWaiting,
     StoreCorrupted,
 )
@@ -146,6 +147,17 @@ async def test_what_another_process_did(
     )
     (line,) = lines()
     assert has(line, "session_changed_elsewhere", "debug", **about(session), change=change)
+
+
+async def test_a_session_that_was_updated(lines: Any, session: Session) -> None:
+    before = session.evolve(name="earlier", current_phase="draft")
+    await spinney_log.spinney_session_updated(
+        SessionUpdated(workspace="/w", before=before, session=session)
+    )
+    (line,) = lines()
+    assert has(
+        line, "session_updated", "debug", **about(session), changed=["name", "current_phase"]
+    )
 
 
 async def test_a_session_that_was_lost(lines: Any, session: Session) -> None:
