@@ -7,7 +7,10 @@ from datetime import date
 
 from spinney.errors import InvalidNameError
 
-_NAME = re.compile(r"[a-zA-Z0-9-]{1,50}")
+LONGEST = 50
+"""How many characters the name of a session may have."""
+
+_NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{LONGEST}}}")
 
 
 def check_name(name: str) -> str:

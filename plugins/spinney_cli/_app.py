@@ -101,7 +101,7 @@ def _failed(app: App, error: Exception) -> int:
         if isinstance(cause, ConfigurationError) and app.settings:
             cause = app.settings.blame(cause)
         if isinstance(cause, SpinneyError):
-            _say(app, f"{cause}{_flag(cause)}", cause.code)
+            _say(app, f"{cause}{_how(cause)}", cause.code)
         elif _is_full(cause):
             discard(sys.stdout)
             _say(app, f"Cannot write the output: {cause.strerror}.", "OUTPUT_FAILED")
@@ -121,10 +121,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _flag(error: SpinneyError) -> str:
-    """Return with which flag one follows the advice that ``error`` gives, if there is one."""
-    from spinney.errors import BranchInUseError, BranchTakenError
+def _how(error: SpinneyError) -> str:
+    """Return how one follows the advice that ``error`` gives with this command, if one can."""
+    from spinney.errors import BranchInUseError, BranchTakenError, SessionNotRunningError
 
+    if isinstance(error, SessionNotRunningError):
+        name = error.session_name or str(error.session_id)[:8]
+        return f" `spinney resume {name}` does that; `spinney tail {name}` shows its last output."
     if isinstance(error, BranchTakenError):
         return " The flag for that is `--existing`."
     if isinstance(error, BranchInUseError) and error.session_id:

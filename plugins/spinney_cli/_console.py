@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from select import PIPE_BUF
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from anyio import (
     CancelScope,
@@ -107,31 +107,75 @@ def write_json(value: Any) -> None:
     write(json.dumps(value, indent=2))
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table to standard output: ruled on a terminal, plain columns in a pipe."""
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, less_needed: Sequence[str] = ()
+) -> None:
+    """Write a table to standard output: ruled on a terminal, plain columns in a pipe.
+
+    Args:
+        columns: their heads.
+        rows: their cells.
+        less_needed: columns to leave out, the first first, until no word of the others must be
+            broken; without, what is too wide is folded.
+    """
     console = _console(sys.stdout)
+    table = _fitting(console, columns, rows, less_needed, ruled=console.is_terminal)
     with console.capture() as captured:
-        console.print(_table(columns, rows, ruled=console.is_terminal))
+        console.print(table)
     lines = (line.rstrip() for line in captured.get().splitlines())
     write("\n".join(line for line in lines if line))
 
 
-def drawn_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a table as wide and at most as high as the terminal."""
+def drawn_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], less_needed: Sequence[str]
+) -> list[str]:
+    """Return the lines of a table as wide and at most as high as the terminal.
+
+    See :func:`write_table` for ``less_needed``.
+    """
     console = _console(sys.stdout)
+    table = _fitting(console, columns, rows, less_needed, ruled=True)
     with console.capture() as captured:
-        console.print(_table(columns, rows, ruled=True))
+        console.print(table)
     return captured.get().splitlines()[: console.height]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled: bool) -> Table:
+def _fitting(
+    console: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    less_needed: Sequence[str],
+    *,
+    ruled: bool,
+) -> Table:
+    whole, left = list(rows), list(less_needed)
+    shown = list(range(len(columns)))
+    while True:
+        table = _table(
+            [columns[index] for index in shown],
+            [[row[index] for index in shown] for row in whole],
+            ruled=ruled,
+            overflow="ellipsis" if less_needed else "fold",
+        )
+        if not left or table.__rich_measure__(console, console.options).minimum <= console.width:
+            return table
+        shown.remove(columns.index(left.pop(0)))
+
+
+def _table(
+    columns: Iterable[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    ruled: bool,
+    overflow: Literal["ellipsis", "fold"],
+) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if ruled else None, pad_edge=False)
     for column in columns:
-        table.add_column(Text(column), overflow="fold")
+        table.add_column(Text(column), overflow=overflow)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

@@ -28,10 +28,10 @@ _PATIENCE = 0.5
 
 
 @asynccontextmanager
-async def live_table(columns: Sequence[str]) -> AsyncIterator[Draw]:
+async def live_table(columns: Sequence[str], less_needed: Sequence[str]) -> AsyncIterator[Draw]:
     """Show a table on the terminal of standard output; yields what draws its rows.
 
-    It is gone afterwards.
+    It is gone afterwards. A narrow terminal does not show all columns: see ``write_table``.
 
     Raises:
         Interrupted: the terminal is gone.
@@ -39,7 +39,7 @@ async def live_table(columns: Sequence[str]) -> AsyncIterator[Draw]:
     with output_tty() as terminal, _not_suspended():
 
         async def draw(rows: Iterable[Sequence[str]]) -> None:
-            lines = "\x1b[K\r\n".join(drawn_table(columns, rows))
+            lines = "\x1b[K\r\n".join(drawn_table(columns, rows, less_needed))
             frame = f"\x1b[H{lines}\x1b[K\x1b[J"
             if not await terminal.write(frame.encode(sys.stdout.encoding, "replace")):
                 raise Interrupted(signal.SIGHUP)

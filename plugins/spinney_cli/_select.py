@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spinney.errors import SessionNotFoundError, SpinneyError
+from spinney.errors import InvalidNameError, SessionNotFoundError, SpinneyError
 from spinney.model import Session
+from spinney.naming import check_name
 
+SHORT = 8
+"""How many characters of an id are shown."""
 _SHORTEST_START = 4
 
 
@@ -20,6 +23,21 @@ class AmbiguousSessionError(SpinneyError):
         super().__init__(f"{given!r} may be any of {fitting}. Give the id.")
         self.given = given
         self.session_ids = tuple(session.id for session in sessions)
+
+
+def called(sessions: Iterable[Session], session: Session) -> str:
+    """Return what names ``session`` in a command: its name if no other has it, else its id."""
+    if [each.name for each in sessions].count(session.name) == 1 and is_plain(session.name):
+        return session.name
+    return session.id[:SHORT]
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether ``name`` is a valid one: a session's, edited by hand, may be none."""
+    try:
+        return bool(check_name(name))
+    except InvalidNameError:
+        return False
 
 
 def select(sessions: Iterable[Session], given: str) -> Session:

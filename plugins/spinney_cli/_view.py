@@ -14,8 +14,11 @@ from anyio import move_on_after
 from spinney import Holder, Session, SessionManager, SessionStatus
 from spinney.errors import SessionNotFoundError, SessionNotRunningError, TerminalError
 from spinney.model import now
+from spinney_cli._select import SHORT
 
 COLUMNS = ("NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER")
+LESS_NEEDED = ("OWNER", "ID", "ACTIVITY", "BRANCH")
+"""The columns that a narrow terminal does not show, the first to go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class View:
             session.status,
             session.branch,
             activity,
-            session.id[:8],
+            session.id[:SHORT],
             self.owner(),
         )
 

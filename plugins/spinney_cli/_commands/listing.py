@@ -6,14 +6,12 @@ from collections import Counter
 from dataclasses import asdict
 
 from spinney import installed_plugins
-from spinney.errors import InvalidNameError
-from spinney.naming import check_name
 from spinney_cli._app import App
 from spinney_cli._console import note, write_json, write_table
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened, settings_of
-from spinney_cli._select import select
-from spinney_cli._view import COLUMNS, View, view
+from spinney_cli._select import is_plain, select
+from spinney_cli._view import COLUMNS, LESS_NEEDED, View, view
 
 
 def ls(app: App) -> int:
@@ -22,7 +20,7 @@ def ls(app: App) -> int:
     if app.as_json:
         write_json([each.to_json() for each in views])
     elif views:
-        write_table(COLUMNS, [each.row() for each in views])
+        write_table(COLUMNS, [each.row() for each in views], less_needed=LESS_NEEDED)
     else:
         note("There are no sessions. `spinney new` creates one.")
     return 0
@@ -63,18 +61,11 @@ def suggestions(app: App) -> list[tuple[str, str]]:
             sessions = manager.get_all_sessions()
         times = Counter(session.name for session in sessions)
         return [
-            (each.name if times[each.name] == 1 and _is_plain(each.name) else each.id, each.branch)
+            (each.name if times[each.name] == 1 and is_plain(each.name) else each.id, each.branch)
             for each in sessions
         ]
 
     return drive(look)
-
-
-def _is_plain(name: str) -> bool:
-    try:
-        return bool(check_name(name))
-    except InvalidNameError:
-        return False
 
 
 async def _views(app: App, guard: Guard) -> list[View]:

@@ -11,7 +11,7 @@ from spinney_cli._app import REFUSED, App
 from spinney_cli._console import note, progress, write_json, write_table
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened
-from spinney_cli._view import COLUMNS, View, view
+from spinney_cli._view import COLUMNS, LESS_NEEDED, View, view
 
 
 def rebuild(app: App, *, dry_run: bool) -> int:
@@ -27,7 +27,7 @@ def rebuild(app: App, *, dry_run: bool) -> int:
     if app.as_json:
         write_json([each.to_json() for each in changed])
     elif changed:
-        write_table(COLUMNS, [each.row() for each in changed])
+        write_table(COLUMNS, [each.row() for each in changed], less_needed=LESS_NEEDED)
     else:
         note("Nothing to rebuild: the record holds all that the worktrees remember.")
     return 0

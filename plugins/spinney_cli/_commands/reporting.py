@@ -35,7 +35,9 @@ def report(app: App, status: str, given: str | None, message: str | None) -> int
             session = select(manager.get_all_sessions(), named)
             wanted = SessionStatus(status)
             if wanted in _OF_PROCESSES and session.pty_pid is None:
-                raise SessionNotRunningError(session.id)
+                error = SessionNotRunningError(session.id, exit_status=session.details.exit)
+                error.session_name = session.name
+                raise error
             await manager.update_session_status(session.id, wanted, message=message)
 
     drive(say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from spinney import Session, SessionManager, SessionStatus, Size, SpinneyError
 from spinney.model import ExitStatus
+from spinney.naming import LONGEST, check_name
 from spinney_cli._app import PROCESS_FAILED, REFUSED, App, Interrupted
 from spinney_cli._attach import AttachOutcome, attach, ends_with_its_host, key_name
 from spinney_cli._console import note, progress, write, write_json
@@ -18,7 +20,7 @@ from spinney_cli._following import News, wait_recorded
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened, settings_of
 from spinney_cli._reaching import terminal_of
-from spinney_cli._select import select
+from spinney_cli._select import called, is_plain, select
 from spinney_cli._tty import NotATerminalError, window_size
 from spinney_cli._view import View, view
 
@@ -27,11 +29,12 @@ _Start = Callable[[SessionManager], Awaitable[Session]]
 
 def new(app: App, *, start: bool, detached: bool, **options: Any) -> int:
     """Create a session; attached to it, return once that ends, else at once."""
+    name, branch = _named(options.pop("name"), options.pop("branch"))
 
     async def create(manager: SessionManager) -> Session:
         size = _size()
         with progress("Creating the session"):
-            return await manager.create_session(start=start, size=size, **options)
+            return await manager.create_session(name, branch, start=start, size=size, **options)
 
     if start and not detached:
         return _attached(app, create, fresh=True)
@@ -43,6 +46,22 @@ def new(app: App, *, start: bool, detached: bool, **options: Any) -> int:
         note(f"Created {session.name} on {session.branch} at {session.worktree_path}.")
         write(session.id)
     return 0
+
+
+def _named(name: str | None, branch: str | None) -> tuple[str | None, str | None]:
+    """Return the name and the branch of the session to be.
+
+    A name that can only be a branch's is taken as that, and the session's name is made from it:
+    ``fix/login_form`` gives the session ``fix-login-form``.
+
+    Raises:
+        InvalidNameError: it can be neither.
+    """
+    if not name or is_plain(name):
+        return name, branch
+    if branch is None and any(each in name for each in "/_."):
+        return check_name(re.sub(r"[/_.]+", "-", name)[:LONGEST].strip("-") or name), name
+    return check_name(name), branch
 
 
 def resume(app: App, given: str, *, command: Sequence[str] | None, detached: bool) -> int:
@@ -118,8 +137,15 @@ def stop(app: App, given: str) -> int:
 def _started(app: App, start: _Start, *, detached: bool) -> int:
     if not detached:
         return _attached(app, start, fresh=True)
-    session = _left(app, start).session
-    note(f"{session.name} runs. `spinney attach {session.id[:8]}` shows it.")
+    names: list[str] = []
+
+    async def start_named(manager: SessionManager) -> Session:
+        session = await start(manager)
+        names.append(called(manager.get_all_sessions(), session))
+        return session
+
+    session = _left(app, start_named).session
+    note(f"{session.name} runs. `spinney attach {names[0]}` shows it.")
     return 0
 
 
@@ -155,6 +181,8 @@ class _End:
     """How an attachment ended."""
 
     session: Session
+    name: str
+    """What names it in a command."""
     outcome: AttachOutcome
     destroyed: bool = False
 
@@ -184,16 +212,17 @@ def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = 
             outcome = await attach(
                 terminal, session, detach_key=key, fresh=fresh, read_only=read_only
             )
+            name = called(manager.get_all_sessions(), session)
             if outcome.exit is None:
-                return _End(session, outcome)
+                return _End(session, name, outcome)
             recorded = await wait_recorded(manager, news, session.id, terminal)
-            return _End(recorded or session, outcome, destroyed=recorded is None)
+            return _End(recorded or session, name, outcome, destroyed=recorded is None)
 
     end = drive(accompany)
     if end.outcome.interrupted is not None:
         raise Interrupted(end.outcome.interrupted)
     if end.outcome.exit is None:
-        note(f"Detached from {end.session.name}. {_next(end.session)}")
+        note(f"Detached from {end.session.name}. {_next(end)}")
         return 0
     return _tell_exit(end, end.outcome.exit)
 
@@ -203,15 +232,15 @@ def _tell_exit(end: _End, how: ExitStatus) -> int:
     if end.destroyed:
         note(f"{session.name} ended with {how}, and was destroyed.")
         return 0
-    note(f"{session.name} ended with {how}: {session.status}. {_next(session)}")
+    note(f"{session.name} ended with {how}: {session.status}. {_next(end)}")
     return PROCESS_FAILED if session.status is SessionStatus.ERROR else 0
 
 
-def _next(session: Session) -> str:
-    short = session.id[:8]
+def _next(end: _End) -> str:
+    session = end.session
     if session.pty_pid is not None and not ends_with_its_host(session.details.terminal):
-        return f"`spinney attach {short}` shows its process, which runs on."
-    return f"`spinney resume {short}` starts it again."
+        return f"`spinney attach {end.name}` shows its process, which runs on."
+    return f"`spinney resume {end.name}` starts it again."
 
 
 def _size() -> Size:

@@ -16,7 +16,7 @@ from spinney_cli._following import TICK, News
 from spinney_cli._guard import Guard, drive
 from spinney_cli._live import live_table
 from spinney_cli._opening import opened
-from spinney_cli._select import select
+from spinney_cli._select import called, select
 from spinney_cli._view import View, age, view
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _RECOUNT = 5.0
 """Seconds between two counts of changed files."""
 _COLUMNS = ("NAME", "STATUS", "SINCE", "FROM", "BRANCH", "CHANGED", "MESSAGE")
+_LESS_NEEDED = ("FROM", "CHANGED", "BRANCH", "SINCE", "MESSAGE")
 _EXIT = "exit"
 
 
@@ -48,7 +49,7 @@ def ls(app: App) -> int:
         news = News()
         async with opened(app, guard, plugins={"cli-news": news}) as manager:
             manager.follow_changes()
-            async with live_table(_COLUMNS) as draw:
+            async with live_table(_COLUMNS, _LESS_NEEDED) as draw:
                 counts: dict[SessionId, str] = {}
                 counted = -_RECOUNT
                 while True:
@@ -85,7 +86,7 @@ def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -
                     if session is None:
                         raise SessionEndedError(f"Session {given!r} was destroyed.")
                     seen = await view(manager, session)
-                    if _fits(seen, wanted):
+                    if _fits(seen, wanted, called(manager.get_all_sessions(), session)):
                         return seen
                     await news.wait(TICK)
         return None
@@ -102,7 +103,7 @@ def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -
     return PROCESS_FAILED if failed and not seen.session.pty_pid else 0
 
 
-def _fits(seen: View, wanted: Collection[str]) -> bool:
+def _fits(seen: View, wanted: Collection[str], name: str) -> bool:
     session = seen.session
     running = session.pty_pid is not None
     if session.status in wanted or (_EXIT in wanted and not running):
@@ -111,7 +112,7 @@ def _fits(seen: View, wanted: Collection[str]) -> bool:
         return False
     raise SessionEndedError(
         f"{session.name} is {session.status}: it has no process that could become "
-        f"{' or '.join(sorted(wanted))}. `spinney resume {session.id[:8]}` starts one."
+        f"{' or '.join(sorted(wanted))}. `spinney resume {name}` starts one."
     )
 
 

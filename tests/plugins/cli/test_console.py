@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -50,6 +51,33 @@ def test_a_table_on_a_terminal_is_ruled_and_folded() -> None:
     assert "─" in shown.decode()
     assert max(len(line) for line in shown.decode().splitlines()) < 80
     assert shown.count(b"x") == 60
+
+
+def _narrow(*cells: str) -> list[str]:
+    """Return the lines of a table of one row in which only the first column is needed."""
+    columns = ("NAME", "BRANCH", "ID", "OWNER")
+    call = f"console.write_table({columns}, [{cells}], less_needed=('OWNER', 'ID', 'BRANCH'))"
+    return re.sub(r"\x1b\[\d*m", "", _on_a_terminal(call).decode()).splitlines()
+
+
+def test_what_fits_on_a_narrow_terminal_is_shown() -> None:
+    head, _, row = _narrow("login", "fix/login", "0123abcd", "42")
+    assert head.split() == ["NAME", "BRANCH", "ID", "OWNER"]
+    assert row.split() == ["login", "fix/login", "0123abcd", "42"]
+
+
+def test_a_narrow_terminal_is_not_shown_what_is_less_needed() -> None:
+    head, _, row = _narrow("login-form", "feature/login-form", "0123abcd", "42@elsewhere")
+    assert head.split() == ["NAME", "BRANCH"]
+    assert row.split() == ["login-form", "feature/login-form"]
+
+
+def test_what_is_too_wide_even_alone_is_cut_and_not_continued_on_another_line() -> None:
+    head, _, row = _narrow("login" * 10, "feature/login", "0123abcd", "42")
+    assert head.split() == ["NAME"]
+    assert row.strip().startswith("loginlogin")
+    assert row.endswith("…")
+    assert len(row) <= 40
 
 
 def test_nothing_from_outside_is_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from spinney.errors import SessionNotFoundError
 from spinney.model import Session, SessionStatus, now
-from spinney_cli._select import AmbiguousSessionError, select
+from spinney_cli._select import AmbiguousSessionError, called, select
 
 ONE = "11112222-0000-4000-8000-000000000001"
 TWO = "11113333-0000-4000-8000-000000000002"
@@ -40,6 +40,15 @@ SESSIONS = [_session(ONE, "same"), _session(TWO, "same"), _session(THREE, "1111"
 )
 def test_an_id_a_name_or_the_start_of_an_id_is_found(given: str, meant: str) -> None:
     assert select(SESSIONS, given).id == meant
+
+
+def test_a_session_is_called_by_its_name_if_no_other_has_it() -> None:
+    assert [called(SESSIONS, session) for session in SESSIONS] == [ONE[:8], TWO[:8], "1111"]
+
+
+def test_a_session_whose_name_a_shell_would_take_apart_is_called_by_its_id() -> None:
+    odd = _session(ONE, "a b")
+    assert called([odd], odd) == ONE[:8]
 
 
 @pytest.mark.parametrize("given", ["same", "1111"])

@@ -120,6 +120,42 @@ def test_new_takes_a_branch_and_a_base(spinney: Spinney, repository: Path, git: 
 
 
 @pytest.mark.requirement("R1.11")
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("fix/login_form", "fix-login-form"),
+        ("v1.2", "v1-2"),
+        ("_draft/__x", "draft-x"),
+        ("team/" + "x" * 60, "team-" + "x" * 45),
+    ],
+)
+def test_a_name_that_only_a_branch_can_have_is_taken_as_the_branch(
+    spinney: Spinney, given: str, name: str
+) -> None:
+    created = spinney("new", given, "--no-attach", "--json").json
+    assert (created["branch"], created["name"]) == (given, name)
+
+
+def test_a_name_is_not_taken_as_the_branch_where_one_is_given(spinney: Spinney) -> None:
+    refused = spinney("new", "fix/login", "--branch", "b", "--no-attach")
+    assert refused.err.endswith("[INVALID_NAME]\n")
+
+
+def test_a_name_is_checked_before_anything_is_opened(spinney: Spinney, repository: Path) -> None:
+    (repository / ".claude-container-sessions.json").write_text("not a state file")
+    refused = spinney("new", "no good", "--no-attach")
+    assert refused.err.count("\n") == 1
+    assert refused.err.endswith("[INVALID_NAME]\n")
+    assert (repository / ".claude-container-sessions.json").read_text() == "not a state file"
+
+
+def test_a_session_is_named_as_the_user_knows_it(spinney: Spinney) -> None:
+    spinney("new", "login", "--no-attach", "--", "true")
+    refused = spinney("tail", "login")
+    assert "Session 'login' is not running. Resume it first." in refused.err
+    assert "`spinney resume login`" in refused.err
+
+
 def test_new_shares_an_existing_branch_when_asked_to(spinney: Spinney) -> None:
     first = spinney("new", "one", "--no-attach", "--json").json
     again = ("new", "two", "--branch", "feature/one", "--existing", "--no-attach")
