@@ -85,7 +85,7 @@ async def restore(parts: Parts) -> None:
     await _refresh_markers(parts)
     where = await locations(parts, report)
     for session_id in _those(where, Presence.REDIRECTED):
-        report.notes.append(f"session {session_id}: {where[session_id].reason}")
+        report.notes.append(f"{_called(parts, session_id)}: {where[session_id].reason}")
     await parts.hooks.sessions_restored(
         SessionsRestored(
             workspace=parts.workspace,
@@ -210,7 +210,8 @@ async def reconcile_process(parts: Parts, session: Session, report: _Report | No
     try:
         async with _claimed_if_free(parts, session.id) as (holder, claim):
             if holder is Holder.UNKNOWN:
-                report.notes.append(f"cannot tell whether session {session.id} is owned")
+                called = _called(parts, session.id)
+                report.notes.append(f"it cannot be told whether {called} is owned")
             elif claim is not None:
                 # Looked up anew: another may have started a new process, and left, by now.
                 current = (await parts.ledger.refresh()).sessions.get(session.id)
@@ -224,7 +225,7 @@ async def reconcile_process(parts: Parts, session: Session, report: _Report | No
                 report.notes.extend(swept.unknown)
                 await parts.ledger.change(transaction, claim=claim)
     except Exception as error:
-        report.notes.append(f"session {session.id}: {error}")
+        report.notes.append(f"{_called(parts, session.id)}: {error}")
         log.warning("session_not_reconciled", session_id=session.id, reason=error)
 
 
@@ -325,16 +326,16 @@ async def _settle_removals(parts: Parts, report: _Report) -> None:
     """Undo the removals that dead processes began; finish those whose worktree is gone already."""
     going = [session.id for session in parts.ledger.all() if session.details.removing]
     claimed: dict[SessionId, Owned] = {}
-    with _noting(report, *going):
+    with _noting(parts, report, *going):
         async with AsyncExitStack() as claims:
             for session_id in going:
-                with _noting(report, session_id):
+                with _noting(parts, report, session_id):
                     if_free = _claimed_if_free(parts, session_id)
                     _, claim = await claims.enter_async_context(if_free)
                     if claim is not None:
                         claimed[session_id] = claim
             if claimed:
-                with _noting(report, *claimed):
+                with _noting(parts, report, *claimed):
                     await _settle_claimed(parts, claimed, report)
 
 
@@ -349,7 +350,7 @@ async def _settle_claimed(parts: Parts, claimed: dict[SessionId, Owned], report:
         where = await workspace.locate(going)
     undone: list[SessionId] = []
     for session in going:
-        with _noting(report, session.id):
+        with _noting(parts, report, session.id):
             if await _is_removed(parts, session, where[session.id]):
                 await forget(parts, session)
                 await parts.ledger.drop(session.id, claim=claimed[session.id])
@@ -362,7 +363,7 @@ async def _settle_claimed(parts: Parts, claimed: dict[SessionId, Owned], report:
                 await parts.markers.write(kept, MarkerState.LIVE)
                 report.notes.append(f"undid the removal of {session.name} ({session.id})")
     if undone:
-        with _noting(report, *undone):
+        with _noting(parts, report, *undone):
             async with parts.providers.use(Role.WORKSPACE) as workspace:
                 report.notes.extend(await workspace.repair())  # they may have lost their protection
 
@@ -381,11 +382,16 @@ async def _is_removed(parts: Parts, session: Session, location: Location) -> boo
 
 
 @contextmanager
-def _noting(report: _Report, *session_ids: SessionId) -> Iterator[None]:
+def _noting(parts: Parts, report: _Report, *session_ids: SessionId) -> Iterator[None]:
     """Report an error as the reason why the removals of these sessions are not settled."""
     try:
         yield
     except Exception as error:
         for session_id in session_ids:
-            report.notes.append(f"session {session_id}: {error}")
+            report.notes.append(f"{_called(parts, session_id)}: {error}")
             log.warning("removal_not_settled", session_id=session_id, reason=error)
+
+
+def _called(parts: Parts, session_id: SessionId) -> str:
+    session = parts.ledger.get(session_id)
+    return f"session {session.name} ({session_id})" if session else f"session {session_id}"

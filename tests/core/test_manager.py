@@ -243,8 +243,12 @@ async def test_a_change_by_this_manager_is_told(
 async def test_output_is_told_as_activity(world: World, witness: Witness, hasty: None) -> None:
     async with manager(world, witness) as m:
         session = await m.create_session("one")
-        world.terminals[0].say(b"hello")
-        await until(lambda: witness.seen(SessionUpdated))
+
+        def told() -> bool:
+            world.terminals[0].say(b"hello")
+            return bool(witness.seen(SessionUpdated))
+
+        await until(told)
         (event, *_) = witness.seen(SessionUpdated)
         assert event.session.id == session.id
         assert event.session.last_activity > event.before.last_activity

@@ -109,7 +109,8 @@ async def test_a_session_of_which_nobody_knows_the_owner_is_not_touched_and_note
     world.unknown_holders.add(one.id)
     async with manager(world, witness) as m:
         assert m.get_all_sessions() == (one,)
-        assert restored(witness).notes == (f"cannot tell whether session {one.id} is owned",)
+        note = f"it cannot be told whether session one ({one.id}) is owned"
+        assert restored(witness).notes == (note,)
 
 
 @pytest.mark.requirement("R5.2")
@@ -203,7 +204,7 @@ async def test_at_start_a_worktree_that_leads_elsewhere_is_noted(
     world.presence[session.id] = Presence.REDIRECTED
     async with manager(world, witness):
         assert restored(witness).notes == (
-            f"session {session.id}: redirected by the configuration",
+            f"session {session.name} ({session.id}): redirected by the configuration",
         )
 
 
@@ -395,7 +396,7 @@ async def test_a_removal_that_cannot_be_settled_is_noted_and_the_others_are_sett
     async with manager(world, witness) as m:
         assert m.get_all_sessions() == (one,)
         assert restored(witness).notes == (
-            f"session {one.id}: no git here",
+            f"session {one.name} ({one.id}): no git here",
             f"finished the removal of two ({two.id})",
         )
         assert world.claims == {}
