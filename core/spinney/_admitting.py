@@ -11,7 +11,12 @@ from pydantic import JsonValue
 from spinney import naming
 from spinney._parts import Parts
 from spinney._restoring import settle_reservations
-from spinney.errors import BranchInUseError, BranchTakenError, SessionLimitError
+from spinney.errors import (
+    BranchBlockedError,
+    BranchInUseError,
+    BranchTakenError,
+    SessionLimitError,
+)
 from spinney.model import (
     Changes,
     Details,
@@ -115,6 +120,8 @@ class Admission:
         shared = self._sharing(snapshot, branch)
         try:
             plan = None if shared else await self._plan(branch)
+        except BranchBlockedError:
+            raise  # the next number would be blocked, too
         except BranchTakenError as error:
             if generated and not wish.branch:
                 raise _NameTakenMeanwhileError from error
@@ -159,20 +166,48 @@ class Admission:
         return session, plan
 
     async def _free_name(self, snapshot: Snapshot) -> str:
-        """Return the lowest generated name that is free among sessions and branches."""
+        """Return the lowest generated name that is free among sessions and branches.
+
+        Raises:
+            BranchBlockedError: no branch of such a name can exist.
+            BranchTakenError: none is free among very many.
+        """
         today = datetime.now(UTC).date()
         names, held = _names(snapshot), {holder.branch for holder in _holders(snapshot)}
-        first = 1
-        while True:
+        lowest = ""
+        for first in range(1, _ATTEMPTS * _CANDIDATES, _CANDIDATES):
             numbers = range(first, first + _CANDIDATES)
-            candidates = [naming.generated_name(today, number) for number in numbers]
+            candidates = {
+                naming.branch_of(name): name
+                for number in numbers
+                if (name := naming.generated_name(today, number)) not in names
+            }
             async with self.parts.providers.use(Role.WORKSPACE) as workspace:
-                taken = await workspace.taken([naming.branch_of(name) for name in candidates])
-            taken |= held
-            for name in candidates:
-                if name not in names and naming.branch_of(name) not in taken:
-                    return name
-            first += _CANDIDATES
+                taken = await workspace.taken(tuple(candidates))
+            free = [branch for branch in candidates if branch not in taken | held]
+            lowest = lowest or next(iter(candidates), "")
+            if not free and lowest and await self._is_blocked(lowest):
+                free = [branch for branch in candidates if branch not in held]
+            if free:
+                return candidates[free[0]]
+        raise BranchTakenError(lowest)
+
+    async def _is_blocked(self, branch: str) -> bool:
+        """Tell whether no generated branch can exist: beside ``feature`` all count as taken.
+
+        Raises:
+            BranchBlockedError: that is so, and one of them was to be created.
+        """
+        try:
+            async with self.parts.providers.use(Role.WORKSPACE) as workspace:
+                await workspace.plan(WorktreeRequest(self.id, branch, self.wish.base))
+        except BranchBlockedError:
+            if not self.wish.branch:
+                raise
+            return True
+        except BranchTakenError:
+            pass
+        return False
 
     async def _plan(self, branch: str) -> WorktreePlan:
         request = WorktreeRequest(self.id, branch, self.wish.base, self.wish.existing)

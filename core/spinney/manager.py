@@ -142,8 +142,8 @@ class SessionManager:
         Raises:
             InvalidNameError, InvalidBranchError: the name or the branch cannot be used.
             SessionLimitError: the workspace is full.
-            BranchTakenError, BranchNotFoundError, BranchInUseError, BaseNotFoundError: the
-                branch or its base is not as asked.
+            BranchTakenError, BranchBlockedError, BranchNotFoundError, BranchInUseError,
+                BaseNotFoundError: the branch or its base is not as asked.
             SessionVetoed: a plugin refuses.
             VetoHookFailedError: a plugin broke that might have refused, and the configuration
                 says to refuse then.

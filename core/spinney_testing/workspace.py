@@ -9,6 +9,7 @@ import pytest
 
 from spinney.errors import (
     BaseNotFoundError,
+    BranchBlockedError,
     BranchInUseError,
     BranchNotFoundError,
     BranchTakenError,
@@ -17,6 +18,7 @@ from spinney.errors import (
 from spinney.ports import WorkspaceProvider, WorktreePlan
 from spinney_testing._base import Opening
 from spinney_testing._files import changed, files_of
+from spinney_testing._promises import promise
 from spinney_testing._workspace.binding import BindingConformance
 from spinney_testing._workspace.git_view import GitView
 from spinney_testing._workspace.locating import LocatingConformance
@@ -92,6 +94,20 @@ class WorkspaceConformance(
         with pytest.raises(BranchTakenError) as caught:
             await trees.plan(request("feature/one"))
         assert caught.value.branch == "feature/one"
+
+    @promise(since="1.1")
+    @pytest.mark.parametrize(("exists", "wanted"), [("one", "one/below"), ("one/below", "one")])
+    async def test_a_branch_beside_which_a_new_one_cannot_exist_is_named(
+        self, trees: WorkspaceProvider, view: GitView, exists: str, wanted: str
+    ) -> None:
+        view.git("branch", exists)
+        if not await trees.taken([wanted]):
+            await created(trees, request(wanted))
+            return
+        with pytest.raises(BranchBlockedError) as caught:
+            await created(trees, request(wanted))
+        assert (caught.value.branch, caught.value.blocking) == (wanted, exists)
+        assert (view.worktrees(), view.branches().keys()) == ({}, {"main", exists})
 
     async def test_an_existing_branch_that_does_not_exist_is_refused(
         self, trees: WorkspaceProvider

@@ -123,11 +123,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _how(error: SpinneyError) -> str:
     """Return how one follows the advice that ``error`` gives with this command, if one can."""
-    from spinney.errors import BranchInUseError, BranchTakenError, SessionNotRunningError
+    from spinney.errors import (
+        BranchBlockedError,
+        BranchInUseError,
+        BranchTakenError,
+        SessionNotRunningError,
+    )
 
     if isinstance(error, SessionNotRunningError):
         name = error.session_name or str(error.session_id)[:8]
         return f" `spinney resume {name}` does that; `spinney tail {name}` shows its last output."
+    if isinstance(error, BranchBlockedError):
+        return " The flag for that is `--branch`."
     if isinstance(error, BranchTakenError):
         return " The flag for that is `--existing`."
     if isinstance(error, BranchInUseError) and error.session_id:

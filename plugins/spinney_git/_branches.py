@@ -9,6 +9,7 @@ import anyio
 
 from spinney.errors import (
     BaseNotFoundError,
+    BranchBlockedError,
     BranchInUseError,
     BranchNotFoundError,
     BranchTakenError,
@@ -103,28 +104,47 @@ async def taken(git: Git, repository: Repository, branches: Collection[str]) -> 
     return frozenset(b for b in valid if b in found or not blocking.isdisjoint(_above(b)))
 
 
+async def blocking(git: Git, repository: Repository, branch: str) -> str | None:
+    """Return a branch beside which ``branch`` cannot exist: one above it or below."""
+    above = _above(branch)
+    answers = await _resolve(git, repository.workspace, [HEADS + name for name in above])
+    for name, commit in zip(above, answers, strict=False):
+        if commit:
+            return name
+    below = await git.read(
+        repository.workspace,
+        *("for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", "--", f"{HEADS}{branch}/"),
+    )
+    return below.decode(errors="surrogateescape").strip() or None
+
+
 async def starting_point(git: Git, repository: Repository, request: WorktreeRequest) -> str:
     """Return the commit at which the worktree of ``request`` will start.
 
     No git process unless a base is given, or git's files leave something in doubt; then one.
 
     Raises:
-        InvalidBranchError, BranchTakenError, BranchNotFoundError, BaseNotFoundError,
-        InvalidWorkspaceError: as :meth:`~spinney.ports.WorkspaceProvider.plan` says.
+        InvalidBranchError, BranchTakenError, BranchBlockedError, BranchNotFoundError,
+        BaseNotFoundError, InvalidWorkspaceError: as
+            :meth:`~spinney.ports.WorkspaceProvider.plan` says.
     """
     check_branch(request.branch)
     base = "HEAD" if request.base is None else request.base
     if not base or not base.isprintable():
         raise BaseNotFoundError(base.encode(errors="backslashreplace").decode())
-    names = [base, HEADS + request.branch, *(HEADS + name for name in _above(request.branch))]
+    above = _above(request.branch)
+    names = [base, HEADS + request.branch, *(HEADS + name for name in above)]
     found = read_refs(repository, names) or await _resolve(git, repository.workspace, names)
-    start, branch, *above = found
+    start, branch, *blocking = found
     if request.existing:
         if not branch:
             raise BranchNotFoundError(request.branch)
         return branch
-    if branch or any(above):
+    if branch:
         raise BranchTakenError(request.branch)
+    for name, commit in zip(above, blocking, strict=True):
+        if commit:
+            raise BranchBlockedError(request.branch, name)
     if start:
         return start
     if request.base is not None:

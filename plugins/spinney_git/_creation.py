@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 
 from spinney.errors import (
+    BranchBlockedError,
     BranchTakenError,
     InvalidWorkspaceError,
     WorkspaceError,
@@ -21,7 +22,7 @@ from spinney.errors import (
 )
 from spinney.logs import log
 from spinney.ports import WorktreePlan
-from spinney_git._branches import check_free, taken
+from spinney_git._branches import blocking, check_free, taken
 from spinney_git._files import accessing, read_bytes, replace, touch
 from spinney_git._git import Git, GitError
 from spinney_git._hooks import find_post_checkout, run_post_checkout
@@ -61,7 +62,8 @@ class Creation:
         """Create the branch and the worktree, without files.
 
         Raises:
-            BranchTakenError, BranchInUseError, WorkspaceError: nothing was done.
+            BranchTakenError, BranchBlockedError, BranchInUseError, WorkspaceError: nothing was
+                done.
         """
         plan, repository = self._plan, self._repository
         if plan.base_oid is None:
@@ -98,6 +100,8 @@ class Creation:
         try:
             await create_branch(self._git, self._repository, plan)
         except GitError:
+            if blocked := await blocking(self._git, self._repository, plan.branch):
+                raise BranchBlockedError(plan.branch, blocked) from None
             if await taken(self._git, self._repository, [plan.branch]):
                 raise BranchTakenError(plan.branch) from None
             raise

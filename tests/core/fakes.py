@@ -10,6 +10,7 @@ from typing import Any
 from anyio import CancelScope, Event
 
 from spinney.errors import (
+    BranchBlockedError,
     BranchNotFoundError,
     BranchTakenError,
     ClaimHeldError,
@@ -143,13 +144,30 @@ class FakeWorkspace(WorkspaceProvider):
 
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
         await self.world.step("taken")
-        return frozenset(self.world.branches & set(branches))
+        return frozenset(
+            branch
+            for branch in branches
+            if branch in self.world.branches or self._blocking(branch) is not None
+        )
+
+    def _blocking(self, branch: str) -> str | None:
+        """Return the branch that is the directory of ``branch``, as git has it, or lies in it."""
+        return next(
+            (
+                other
+                for other in sorted(self.world.branches)
+                if f"{branch}/".startswith(f"{other}/") != f"{other}/".startswith(f"{branch}/")
+            ),
+            None,
+        )
 
     async def plan(self, request: WorktreeRequest) -> WorktreePlan:
         await self.world.step("plan")
         exists = request.branch in self.world.branches
         if exists and not request.existing:
             raise BranchTakenError(request.branch)
+        if not request.existing and (blocking := self._blocking(request.branch)):
+            raise BranchBlockedError(request.branch, blocking)
         if request.existing and not exists:
             raise BranchNotFoundError(request.branch)
         path = f"{WORKSPACE}/.worktrees/{request.session_id}"

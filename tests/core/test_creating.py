@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Collection
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from anyio import create_task_group, sleep_forever
 
 from spinney import Holder, SessionManager, SessionVetoed, Size, _admitting, _undo, hookimpl
 from spinney.errors import (
+    BranchBlockedError,
     BranchInUseError,
     BranchNotFoundError,
     BranchTakenError,
@@ -212,6 +214,43 @@ async def test_a_generated_name_may_go_with_a_given_branch(world: World, today: 
     async with manager(world) as m:
         session = await m.create_session(branch="fix/it")
         assert (session.name, session.branch) == (f"{today}-001", "fix/it")
+
+
+@pytest.mark.requirement("R1.2")
+async def test_beside_a_branch_that_blocks_every_generated_one_creating_is_refused(
+    world: World, today: str
+) -> None:
+    world.branches.add("feature")
+    async with manager(world) as m:
+        for name, branch in ((None, f"feature/{today}-001"), ("one", "feature/one")):
+            with pytest.raises(BranchBlockedError) as refused:
+                await m.create_session(name)
+            assert (refused.value.branch, refused.value.blocking) == (branch, "feature")
+    world.branches.discard("feature")
+    assert world.nothing_left()
+
+
+async def test_beside_a_branch_that_blocks_every_generated_one_a_name_goes_with_a_given_branch(
+    world: World, today: str
+) -> None:
+    world.branches.add("feature")
+    async with manager(world) as m:
+        for number, branch in enumerate(("fix/it", "fix/that"), 1):
+            session = await m.create_session(branch=branch)
+            assert (session.name, session.branch) == (f"{today}-{number:03d}", branch)
+
+
+async def test_a_workspace_in_which_every_branch_is_taken_is_not_asked_for_ever(
+    world: World, today: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def all_taken(self: FakeWorkspace, branches: Collection[str]) -> frozenset[str]:
+        return frozenset(branches)
+
+    monkeypatch.setattr(FakeWorkspace, "taken", all_taken)
+    async with manager(world) as m:
+        with pytest.raises(BranchTakenError) as refused:
+            await m.create_session()
+        assert refused.value.branch == f"feature/{today}-001"
 
 
 async def test_an_empty_branch_counts_as_none_given(world: World) -> None:

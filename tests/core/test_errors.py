@@ -12,6 +12,7 @@ from spinney.model import AtStake
 
 CODES = {
     errors.BaseNotFoundError: "BASE_NOT_FOUND",
+    errors.BranchBlockedError: "BRANCH_BLOCKED",
     errors.BranchInUseError: "BRANCH_IN_USE",
     errors.BranchNotFoundError: "BRANCH_NOT_FOUND",
     errors.BranchTakenError: "BRANCH_TAKEN",
@@ -68,6 +69,7 @@ ADVICE = [
     (errors.BranchInUseError("b", "/w", "id"), "Ask to share it, or choose another branch."),
     (errors.BranchNotFoundError("b"), "Create it, or ask for a new branch."),
     (errors.BranchTakenError("b"), "Choose another name, or ask for the existing branch."),
+    (errors.BranchBlockedError("a/b", "a"), "Choose another branch, or rename that one."),
     (errors.BranchTakenError("b", "id"), "taken by session id. Choose another name"),
     (errors.ClaimHeldError("id"), "is held by another process. Stop it there first."),
     (errors.ClaimHeldError("id", certain=False), "may be held by another process."),

@@ -48,6 +48,7 @@ from spinney.errors._terminal import (
 )
 from spinney.errors._workspace import (
     BaseNotFoundError,
+    BranchBlockedError,
     BranchInUseError,
     BranchNotFoundError,
     BranchTakenError,
@@ -62,6 +63,7 @@ from spinney.errors._workspace import (
 
 __all__ = [
     "BaseNotFoundError",
+    "BranchBlockedError",
     "BranchInUseError",
     "BranchNotFoundError",
     "BranchTakenError",

@@ -56,6 +56,29 @@ class BranchTakenError(SessionError):
         self.branch = branch
 
 
+class BranchBlockedError(BranchTakenError):
+    """A new branch was asked for that cannot exist beside one that does.
+
+    Git keeps neither ``feature/login`` beside ``feature`` nor the other way round.
+
+    Attributes:
+        branch: what was asked for.
+        blocking: the branch that exists.
+    """
+
+    code = "BRANCH_BLOCKED"
+
+    def __init__(self, branch: str, blocking: str) -> None:
+        SessionError.__init__(
+            self,
+            f"Branch {branch!r} cannot be created beside branch {blocking!r}, because one name "
+            "is the beginning of the other. Choose another branch, or rename that one.",
+            None,
+        )
+        self.branch = branch
+        self.blocking = blocking
+
+
 class BranchInUseError(SessionError):
     """An existing branch was asked for that is checked out in another worktree or session."""
 

@@ -94,6 +94,7 @@ class WorkspaceProvider(ABC):
         Raises:
             InvalidBranchError: ``branch`` is not a valid branch name.
             BranchTakenError: a new branch was asked for that exists.
+            BranchBlockedError: a new branch was asked for that cannot exist beside one that does.
             BranchNotFoundError: an existing branch was asked for that does not.
             BaseNotFoundError: ``base`` names no commit.
             InvalidWorkspaceError: the workspace cannot hold worktrees.
@@ -106,6 +107,7 @@ class WorkspaceProvider(ABC):
 
         Raises:
             BranchTakenError: the branch has come into being since.
+            BranchBlockedError: it cannot exist beside another one, if the plan did not tell.
             BranchInUseError: the existing branch is checked out elsewhere.
             WorktreeRedirectedError: whoever works in the new worktree would change files elsewhere.
             WorkspaceError: anything else.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from spinney.errors import RemovalBlockedError
+from spinney.errors import BranchBlockedError, BranchTakenError, RemovalBlockedError
 from spinney.model import AtStake, Session
 from spinney.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
 from spinney.providers import ProviderContext
@@ -67,6 +67,14 @@ class HasAnyStore(Wrapped):
 class BindsByAsking(Wrapped):
     async def bind_store(self, identity: str, *, write: bool) -> None:
         await self.inner.bind_store(identity, write=True)
+
+
+class NamesNoBlockingBranch(Wrapped):
+    async def plan(self, request: WorktreeRequest) -> WorktreePlan:
+        try:
+            return await self.inner.plan(request)
+        except BranchBlockedError as error:
+            raise BranchTakenError(error.branch) from None
 
 
 class PlansByDoing(Wrapped):

@@ -30,6 +30,12 @@ WORKSPACES = (
         wraps=wrapped.PlansByDoing,
     ),
     _mutant(
+        "names-no-blocking-branch",
+        "A branch that cannot exist beside another one is said to exist itself.",
+        "a branch beside which a new one cannot exist is named",
+        wraps=wrapped.NamesNoBlockingBranch,
+    ),
+    _mutant(
         "creates-an-empty-shell",
         "A directory with the files is made, which git knows nothing of.",
         "a created worktree holds the files of its branch and no work",

@@ -297,6 +297,16 @@ def test_advice_to_take_or_share_a_branch_names_the_flag(spinney: Spinney) -> No
     assert refused.err.endswith("The flag to share it is `--share`. [BRANCH_IN_USE]\n")
 
 
+@pytest.mark.parametrize("name", [(), ("login",)])
+def test_beside_a_branch_in_the_way_the_advice_names_the_flag_that_helps(
+    spinney: Spinney, git: Git, repository: Path, name: tuple[str, ...]
+) -> None:
+    git(repository, "branch", "feature")
+    refused = spinney("new", *name, "--no-attach")
+    assert refused.err.endswith("The flag for that is `--branch`. [BRANCH_BLOCKED]\n")
+    assert spinney("new", *name, "--branch", "fix", "--no-attach").code == 0
+
+
 @pytest.mark.parametrize("word", ["", "o", "-"])
 def test_the_shell_completes_nothing_of_a_sessions_command(spinney: Spinney, word: str) -> None:
     spinney("new", "one", "--no-attach")

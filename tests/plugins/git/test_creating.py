@@ -9,6 +9,7 @@ import pytest
 
 from spinney.errors import (
     BaseNotFoundError,
+    BranchBlockedError,
     BranchInUseError,
     BranchNotFoundError,
     BranchTakenError,
@@ -72,8 +73,20 @@ async def test_a_new_branch_that_exists_is_refused(repo):
 async def test_a_branch_that_cannot_be_beside_another_is_taken(repo, exists, wanted):
     repo.git("branch", exists)
     assert await repo.workspace.taken([wanted, "free"]) == {wanted}
-    with pytest.raises(BranchTakenError):
+    with pytest.raises(BranchBlockedError) as caught:
         await repo.create(wanted)
+    assert (caught.value.branch, caught.value.blocking) == (wanted, exists)
+    assert repo.branches() == {"main", exists}
+
+
+@pytest.mark.parametrize(("exists", "wanted"), [("feature", "feature/x"), ("a/b/c", "a/b")])
+async def test_a_branch_that_came_to_block_another_since_the_plan_is_named(repo, exists, wanted):
+    plan = await repo.plan(wanted)
+    repo.git("branch", exists)
+    repo.git("pack-refs", "--all")
+    with pytest.raises(BranchBlockedError) as caught:
+        await repo.workspace.create(plan)
+    assert caught.value.blocking == exists
     assert repo.branches() == {"main", exists}
 
 
