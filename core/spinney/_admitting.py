@@ -117,6 +117,7 @@ class Admission:
         name = wish.name or await self._free_name(snapshot)
         branch = wish.branch or naming.branch_of(name)
         self.name, self.branch = name, branch
+        self._check_branch(snapshot, branch)  # before git, which knows of no session
         shared = self._sharing(snapshot, branch)
         try:
             plan = None if shared else await self._plan(branch)

@@ -135,6 +135,9 @@ def _how(error: SpinneyError) -> str:
         return f" `spinney resume {name}` does that; `spinney tail {name}` shows its last output."
     if isinstance(error, BranchBlockedError):
         return " The flag for that is `--branch`."
+    if isinstance(error, BranchTakenError) and error.session_id:
+        name = error.session_name or error.session_id[:8]
+        return f" `spinney attach {name}` shows it; `--existing --share` shares its worktree."
     if isinstance(error, BranchTakenError):
         return " The flag for that is `--existing`."
     if isinstance(error, BranchInUseError) and error.session_id:

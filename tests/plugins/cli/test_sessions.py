@@ -292,7 +292,11 @@ def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spi
 def test_advice_to_take_or_share_a_branch_names_the_flag(spinney: Spinney) -> None:
     spinney("new", "one", "--branch", "b", "--no-attach")
     again = ("new", "two", "--branch", "b", "--no-attach")
-    assert spinney(*again).err.endswith("The flag for that is `--existing`. [BRANCH_TAKEN]\n")
+    refused = spinney(*again)
+    assert "taken by session 'one'" in refused.err
+    assert refused.err.endswith("`--existing --share` shares its worktree. [BRANCH_TAKEN]\n")
+    assert spinney(*again, "--existing", "--share").code == 0
+    spinney("rm", "two")
     refused = spinney(*again, "--existing")
     assert refused.err.endswith("The flag to share it is `--share`. [BRANCH_IN_USE]\n")
 
