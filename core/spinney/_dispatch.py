@@ -1,13 +1,14 @@
 """Typed, isolated and timed calls of lifecycle hooks.
 
 Plugins are awaited one by one, in the order of their names, the host's own last. A failure is
-logged with its plugin's name and goes no further; only a veto does.
+logged with its plugin's name and goes no further; only a veto does. A hook that does not end when
+its time is up is abandoned.
 """
 
 from __future__ import annotations
 
-from anyio import CancelScope, fail_after
-
+from spinney._apart import Apart
+from spinney._failures import described
 from spinney._loading import HookImplementation, Plugins
 from spinney.errors import SessionVetoed, VetoHookFailedError
 from spinney.events import (
@@ -29,6 +30,9 @@ from spinney.events import (
     StoreCorrupted,
 )
 from spinney.logs import log
+
+LONGEST_STEP = 1.0
+"""Seconds for which a hook may block the event loop before that is logged."""
 
 
 class Hooks:
@@ -128,18 +132,32 @@ class Hooks:
         may_veto: bool = False,
     ) -> str | None:
         """Call one implementation; return how it failed, ``None`` if it did not."""
-        scope: CancelScope | None = None
+        apart = Apart(lambda: implementation.call(event), self._timeout)
         try:
-            with fail_after(self._timeout) as scope:
-                await implementation.call(event)
-        except SessionVetoed as veto:
-            if may_veto:
-                raise SessionVetoed(veto.reason, implementation.plugin) from veto
-            failure = f"raised {veto!r}, though this hook may not veto"
-        except (Exception, SystemExit) as error:
-            timed_out = isinstance(error, TimeoutError) and scope and scope.cancelled_caught
-            failure = f"took longer than {self._timeout} s" if timed_out else f"raised {error!r}"
-        else:
-            return None
-        log.error("hook_failed", hook=hook, plugin=implementation.plugin, reason=failure)
+            await apart.run()
+        finally:
+            failure = self._failure_of(apart, may_veto=may_veto)
+            if failure is not None:
+                log.error("hook_failed", hook=hook, plugin=implementation.plugin, reason=failure)
+            if apart.longest_step >= min(LONGEST_STEP, self._timeout):
+                log.warning(
+                    "hook_blocked_event_loop",
+                    hook=hook,
+                    plugin=implementation.plugin,
+                    seconds=round(apart.longest_step, 3),
+                )
+        if may_veto and isinstance(apart.error, SessionVetoed):
+            raise SessionVetoed(apart.error.reason, implementation.plugin) from apart.error
         return failure
+
+    def _failure_of(self, apart: Apart, *, may_veto: bool) -> str | None:
+        late = f"took longer than {self._timeout} s" if apart.is_overdue else ""
+        if apart.is_abandoned:
+            lead = f"{late}, and" if late else ""
+            return f"{lead} does not end when it is cancelled: it is abandoned".lstrip()
+        if isinstance(apart.error, SessionVetoed):
+            veto = described(apart.error)
+            return None if may_veto else f"raised {veto}, though this hook may not veto"
+        if late or apart.error is None:
+            return late or None
+        return f"raised {described(apart.error)}"

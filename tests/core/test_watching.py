@@ -127,7 +127,7 @@ async def test_a_report_that_comes_just_before_a_commit_of_ours_is_not_lost(
 
     world.meanwhile["transact"] = [report]
     await host.update_last_activity(session.id)
-    await until(lambda: watch.told)
+    await until(lambda: watch.told and witness.seen(SessionChangedElsewhere))
     assert world.stored(session.id).status is SessionStatus.WAITING
     changed = witness.seen(SessionChangedElsewhere)
     assert [e.after.status for e in changed if e.after] == [SessionStatus.WAITING]
