@@ -18,14 +18,20 @@ from spinney_testing._files import changed, copied, files_of
 from spinney_testing._process import elsewhere
 from spinney_testing._promises import promise
 from spinney_testing._samples import a_full_session, a_reservation, a_session
+from spinney_testing._store.changing import ChangingConformance
 from spinney_testing._store.claims import ClaimConformance
 from spinney_testing._store.corruption import CorruptionConformance
 from spinney_testing._store.faults import StoreFaultConformance
+from spinney_testing._store.holding import HoldingConformance
+from spinney_testing._store.seeing import SeeingConformance
 from spinney_testing._store.waiting import WaitingConformance
 
 
 class StoreConformance(
+    ChangingConformance,
     ClaimConformance,
+    HoldingConformance,
+    SeeingConformance,
     CorruptionConformance,
     WaitingConformance,
     StoreFaultConformance,

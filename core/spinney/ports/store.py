@@ -122,7 +122,8 @@ class SessionStore(ABC):
     def watch(self) -> AsyncIterator[Snapshot]:
         """Yield the new state whenever another process has changed it; without polling.
 
-        Requires ``Capability.WATCH``.
+        It begins with what has changed since this store was read last, so that nothing is missed
+        between ``load`` and ``watch``. Requires ``Capability.WATCH``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "watch")
 

@@ -6,6 +6,8 @@ from functools import partial
 
 from spinney.providers import Capability, Role
 from spinney_mutants import _careless_files as careless
+from spinney_mutants import _wrapped_changes as changes
+from spinney_mutants import _wrapped_claims as claims
 from spinney_mutants import _wrapped_stores as wrapped
 from spinney_mutants.mutant import Mutant
 
@@ -228,6 +230,30 @@ STORES = (
         wraps=wrapped.ClaimsByPid,
     ),
     _mutant(
+        "claims-per-thread",
+        "What one thread has claimed another thread of the process may claim, too.",
+        "a claim is refused in every other thread",
+        wraps=claims.ClaimsByThread,
+    ),
+    _mutant(
+        "claims-by-record-lock",
+        "A claim ends when any host of its process closes the file that it locks.",
+        "a claim withstands hosts of its process that look at it and leave",
+        wraps=claims.ClaimsByRecordLock,
+    ),
+    _mutant(
+        "passes-claims-on",
+        "A process inherits the claims of the one that started it.",
+        "what a host starts inherits no descriptor of its store",
+        replaces={f"{_FILES}:open_lock": careless.passes_it_on},
+    ),
+    _mutant(
+        "keeps-cancelled-claims",
+        "A claim that is cancelled while a thread takes it stays.",
+        "a claim that is cancelled while it is taken is free",
+        replaces={"spinney_json._jobs:Worker.run": careless.undoes_nothing},
+    ),
+    _mutant(
         "sees-no-holder",
         "Nobody seems to hold a claim.",
         "a claim is held while its context is open",
@@ -256,6 +282,48 @@ STORES = (
         "Every claim has the same number.",
         "the fence grows with every claim",
         wraps=wrapped.CountsNoClaims,
+    ),
+    _mutant(
+        "hides-reservations",
+        "A transaction does not see what other processes have reserved.",
+        "a transaction sees all that another process has stored",
+        wraps=changes.HidesReservations,
+    ),
+    _mutant(
+        "one-table",
+        "To release a reservation deletes the session of the same id.",
+        "a session takes the place of its reservation in one change",
+        wraps=changes.KeepsOneTable,
+    ),
+    _mutant(
+        "compares-records",
+        "A session whose record is the same is not written.",
+        "a change of details alone is stored",
+        wraps=changes.ComparesRecords,
+    ),
+    _mutant(
+        "one-session-a-branch",
+        "A session replaces another one that has the same branch.",
+        "sessions that share name branch and worktree are all stored",
+        wraps=changes.KeepsOneSessionABranch,
+    ),
+    _mutant(
+        "hands-out-its-own-state",
+        "What was loaded changes with what is stored.",
+        "a snapshot stays as it was when later changes are stored",
+        wraps=changes.HandsOutItsOwnState,
+    ),
+    _mutant(
+        "leaves-a-thread",
+        "Each opening has a thread, which stays.",
+        "a closed store leaves no descriptor and no thread",
+        wraps=changes.LeavesAThread,
+    ),
+    _mutant(
+        "misses-the-first-change",
+        "Watching passes over what has changed since the store was read.",
+        "watching begins with what has changed since the store was read",
+        wraps=changes.MissesTheFirstChange,
     ),
     _mutant(
         "misses-changes",
