@@ -21,7 +21,9 @@ from spinney_testing._files import changed, files_of
 from spinney_testing._promises import promise
 from spinney_testing._workspace.binding import BindingConformance
 from spinney_testing._workspace.git_view import GitView
+from spinney_testing._workspace.hidden_work import HiddenWorkConformance
 from spinney_testing._workspace.locating import LocatingConformance
+from spinney_testing._workspace.neighbours import NeighboursConformance
 from spinney_testing._workspace.opened import created, request
 from spinney_testing._workspace.redirecting import RedirectingConformance
 from spinney_testing._workspace.undoing import UndoingConformance
@@ -31,6 +33,8 @@ from spinney_testing._workspace.work_at_stake import WorkConformance
 class WorkspaceConformance(
     UndoingConformance,
     WorkConformance,
+    HiddenWorkConformance,
+    NeighboursConformance,
     LocatingConformance,
     RedirectingConformance,
     BindingConformance,

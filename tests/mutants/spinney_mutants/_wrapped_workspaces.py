@@ -116,7 +116,7 @@ class Unstages(Wrapped):
         self.git("reset", "-q")
 
 
-class _Overlooks(Wrapped):
+class Overlooks(Wrapped):
     """Does not see part of the work, and removes it."""
 
     def seen(self, found: AtStake) -> AtStake:
@@ -130,17 +130,17 @@ class _Overlooks(Wrapped):
         await self.inner.remove(session, force=force or not seen)
 
 
-class ForgetsIgnoredFiles(_Overlooks):
+class ForgetsIgnoredFiles(Overlooks):
     def seen(self, found: AtStake) -> AtStake:
         return replace(found, ignored=())
 
 
-class ForgetsDetachedCommits(_Overlooks):
+class ForgetsDetachedCommits(Overlooks):
     def seen(self, found: AtStake) -> AtStake:
         return replace(found, commits=())
 
 
-class ForgetsOperations(_Overlooks):
+class ForgetsOperations(Overlooks):
     def seen(self, found: AtStake) -> AtStake:
         return replace(found, operation=None, staged=())
 

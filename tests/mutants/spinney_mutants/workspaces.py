@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from spinney.providers import Role
+from spinney_mutants import _hasty_workspaces as hasty
 from spinney_mutants import _wrapped_workspaces as wrapped
 from spinney_mutants.mutant import Mutant
 
@@ -178,5 +179,91 @@ WORKSPACES = (
         "Restoring undoes the work in a worktree that is there.",
         "restoring a worktree that is there changes nothing",
         wraps=wrapped.RestoresOver,
+    ),
+    _mutant(
+        "forgets-submodules",
+        "Commits of submodules that were not pushed do not count as work.",
+        "commits of a submodule that were not pushed are at stake",
+        wraps=hasty.ForgetsSubmodules,
+    ),
+    _mutant(
+        "looks-one-level-deep",
+        "Repositories inside are looked for directly in the worktree alone.",
+        "a worktree of another repository deep inside blocks even force",
+        replaces={"spinney_git._inspection:nested_repositories": hasty.looks_one_level_deep},
+    ),
+    _mutant(
+        "forgets-who-lives-there",
+        "Force removes a worktree in which another session lives.",
+        "another session that lives in it blocks even force",
+        replaces={"spinney_git._inspection:Inspector._forbidden": hasty.forgets_who_lives_there},
+    ),
+    _mutant(
+        "sees-what-the-settings-show",
+        "Untracked files do not count as work where a setting of git hides them.",
+        "untracked files that git is told not to show are at stake",
+        replaces={"spinney_git._status:_STATUS": hasty.leaves_it_to_the_settings},
+    ),
+    _mutant(
+        "believes-the-index",
+        "Files that the index says to assume unchanged do not count as work.",
+        "changes that the index hides are at stake",
+        replaces={"spinney_git._status:_changed_in_secret": hasty.asks_the_index_alone},
+        case="assume",
+    ),
+    _mutant(
+        "knows-merges-alone",
+        "No operation in progress but a merge counts as work.",
+        "every operation in progress is at stake",
+        replaces={"spinney_git._inspection:operation_in": hasty.knows_merges_alone},
+        case="bisect",
+    ),
+    _mutant(
+        "looks-where-the-host-points",
+        "Inspecting follows the variables that the host was started with.",
+        "variables of another repository hide no work",
+        wraps=hasty.LooksWhereTheHostPoints,
+    ),
+    _mutant(
+        "clears-the-path",
+        "Creating deletes what lies at the path of the plan.",
+        "creating keeps what somebody else put at the path",
+        wraps=hasty.ClearsThePath,
+    ),
+    _mutant(
+        "sees-any-directory",
+        "Whatever directory lies at the path passes for the worktree.",
+        "a directory that is no worktree is not located as present",
+        wraps=hasty.SeesAnyDirectory,
+    ),
+    _mutant(
+        "prunes",
+        "Removing a worktree drops every other one that is not there at the moment.",
+        "worktrees that are out of sight for a while are kept",
+        wraps=hasty.Prunes,
+    ),
+    _mutant(
+        "empties-links",
+        "Removing a worktree deletes what its symbolic links lead to.",
+        "removing a worktree keeps what its links lead to",
+        wraps=hasty.EmptiesLinks,
+    ),
+    _mutant(
+        "takes-tags-for-branches",
+        "A tag passes for an existing branch.",
+        "a tag is no branch",
+        wraps=hasty.TakesTagsForBranches,
+    ),
+    _mutant(
+        "begins-where-the-base-is-now",
+        "The base is looked up again after the plan was made.",
+        "a worktree begins at the commit of its plan",
+        wraps=hasty.BeginsWhereTheBaseIsNow,
+    ),
+    _mutant(
+        "leaves-a-thread",
+        "Each opening has a thread, which stays.",
+        "a closed workspace leaves no descriptor and no thread",
+        wraps=hasty.LeavesAThread,
     ),
 )
