@@ -17,8 +17,10 @@ from spinney._loading import Plugins
 from spinney.config import ManagerConfig
 from spinney.errors import SessionVetoed
 from spinney.events import Event
-from spinney_testing._base import Conformance
+from spinney_testing._lifecycle.configuring import configured as configured_plugin
 from spinney_testing._lifecycle.events import sample_events
+from spinney_testing._lifecycle.host import HostConformance
+from spinney_testing._lifecycle.repeating import LONGEST_PAUSE, TRIES, RepeatingConformance
 from spinney_testing._lifecycle.watching import (
     Cancelled,
     logging_now,
@@ -31,12 +33,6 @@ from spinney_testing._lifecycle.watching import (
 LIFECYCLE_HOOKS = tuple(
     name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)
 )
-
-LONGEST_PAUSE = 1.0
-"""Seconds; for how long a hook may keep the event loop from all else."""
-
-TRIES = 3
-"""A pause that does not come again was the machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,9 @@ class Call:
                 return error
 
 
-class LifecyclePluginConformance(Conformance, suite="lifecycle", subject="plugin"):
+class LifecyclePluginConformance(
+    HostConformance, RepeatingConformance, suite="lifecycle", subject="plugin"
+):
     """Tests of a plugin with lifecycle hooks.
 
     Define the fixture ``plugin``, which returns the module or object that implements them. They
@@ -76,7 +74,7 @@ class LifecyclePluginConformance(Conformance, suite="lifecycle", subject="plugin
     @pytest.fixture
     def configured(self, plugin: Any, config: ManagerConfig) -> Plugins:
         """Return the plugin loaded and configured as spinney does it."""
-        return _configured(plugin, config)
+        return configured_plugin(plugin, config)
 
     @pytest.fixture
     def calls(self, configured: Plugins, config: ManagerConfig) -> list[Call]:
@@ -99,7 +97,7 @@ class LifecyclePluginConformance(Conformance, suite="lifecycle", subject="plugin
         self, plugin: Any, config: ManagerConfig
     ) -> None:
         before = logging_now()
-        _configured(plugin, config)
+        configured_plugin(plugin, config)
         assert logging_now() == before
 
     async def test_hooks_leave_logging_to_the_host(self, calls: list[Call]) -> None:
@@ -206,11 +204,3 @@ async def _longest_pause(call: Call) -> float:
     async with watched_loop() as loop:
         await call.answer()
         return loop.longest_pause()
-
-
-def _configured(plugin: Any, config: ManagerConfig) -> Plugins:
-    plugins = Plugins()
-    plugins.add("plugin", plugin)
-    for configure in plugins.implementations("spinney_configure"):
-        configure.call(config)
-    return plugins

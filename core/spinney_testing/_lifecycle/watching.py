@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import locale
 import logging
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Generator
@@ -96,8 +100,16 @@ def logging_now() -> object:
 
 
 def process_now() -> object:
-    """Return what all code of this process shares: directory, environment, signals, umask."""
+    """Return what all code of this process shares: directory, environment, signals, settings."""
     mask = os.umask(0o077)
     os.umask(mask)
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    return os.getcwd(), dict(os.environ), handlers, mask
+    settings = (
+        list(sys.path),
+        socket.getdefaulttimeout(),
+        locale.setlocale(locale.LC_ALL),
+        gc.isenabled(),
+        sys.getrecursionlimit(),
+        (sys.stdin, sys.stdout, sys.stderr, sys.excepthook, threading.excepthook),
+    )
+    return os.getcwd(), dict(os.environ), handlers, mask, settings

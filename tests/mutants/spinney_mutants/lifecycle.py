@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import subprocess
 import threading
+from functools import wraps
+from itertools import count
 from typing import Any, ClassVar
 
 import anyio
 
-from spinney import hookimpl
+from spinney import ManagerConfig, hookimpl
 from spinney.errors import SessionVetoed
 from spinney.events import SessionCreated, SessionCreating
+from spinney.model import AtStake
 
 
 class Plugin:
@@ -125,9 +130,92 @@ class LeaksDescriptors(Plugin):
         os.open(os.devnull, os.O_RDONLY)
 
 
+class VetoesOnce(Plugin):
+    name = "vetoes-once"
+    broken = "A veto holds only the first time."
+    promise = "a veto holds however often it is asked for"
+
+    @hookimpl
+    async def spinney_session_creating(self, event: SessionCreating) -> None:
+        if not vars(self).setdefault("asked", False):
+            vars(self)["asked"] = True
+            raise SessionVetoed("not today")
+
+
+class BlocksNowAndThen(Plugin):
+    name = "blocks-now-and-then"
+    broken = "A hook blocks the event loop at every fiftieth call."
+    promise = "the event loop goes on however often hooks are called"
+    calls = count(1)
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        if next(self.calls) % 50 == 0:
+            threading.Event().wait(1.2)
+
+
+class PatchesTheCore(Plugin):
+    name = "patches-the-core"
+    broken = "A hook replaces a method of one of the core's classes."
+    promise = "the code of the host stays as it is"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        original = AtStake.summary
+
+        @wraps(original)
+        def summary(self: AtStake) -> str:
+            return original(self)
+
+        AtStake.summary = summary
+
+
+class Prints(Plugin):
+    name = "prints"
+    broken = "A hook prints what happened."
+    promise = "hooks write nothing to standard output"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        print("created", event.session.name)
+
+
+class LeavesProcesses(Plugin):
+    name = "leaves-processes"
+    broken = "A hook starts a process and does not wait for its end."
+    promise = "hooks use up no processes"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        subprocess.Popen(["sleep", "2"])
+
+
+class SetsTheTimeout(Plugin):
+    name = "sets-the-timeout"
+    broken = "A hook sets the timeout of every socket of the host."
+    promise = "hooks leave what the process shares as it was"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        socket.setdefaulttimeout((socket.getdefaulttimeout() or 0) + 5)
+
+
+class OpensWhenConfigured(Plugin):
+    name = "opens-when-configured"
+    broken = "A file is opened each time that a manager opens, and stays open."
+    promise = "being configured uses up no threads and no descriptors"
+
+    @hookimpl
+    def spinney_configure(self, config: ManagerConfig) -> None:
+        os.open(os.devnull, os.O_RDONLY)
+
+
 hangs, answers, fails, blocks = Hangs(), Answers(), Fails(), Blocks()
 vetoes_too_late, vetoes_without_reason = VetoesTooLate(), VetoesWithoutReason()
 ignores_cancellation, configures_logging = IgnoresCancellation(), ConfiguresLogging()
 changes_the_environment, leaks_descriptors = ChangesTheEnvironment(), LeaksDescriptors()
+vetoes_once, blocks_now_and_then, prints = VetoesOnce(), BlocksNowAndThen(), Prints()
+patches_the_core, leaves_processes = PatchesTheCore(), LeavesProcesses()
+sets_the_timeout, opens_when_configured = SetsTheTimeout(), OpensWhenConfigured()
 
 LIFECYCLE: tuple[Plugin, ...] = tuple(p for p in list(vars().values()) if isinstance(p, Plugin))
