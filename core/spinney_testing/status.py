@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
-from typing import Any, cast
-
 import anyio
-import pytest
 
-from spinney.config import ManagerConfig
-from spinney.model import SessionStatus, Source
-from spinney.ports import AttachMode, Conclusion, StatusDetector, StatusWatch, Stuck, Terminal
-from spinney.providers import Role
-from spinney_testing._base import PATIENCE, Opening, ProviderConformance
-from spinney_testing._opening import Context
-from spinney_testing._samples import a_session
-from spinney_testing._terminal.shells import Spawn, output_of, shown, spawning
+from spinney.model import SessionStatus
+from spinney.ports import AttachMode, Conclusion, StatusDetector, Stuck
+from spinney_testing._base import PATIENCE
+from spinney_testing._status.opened import ASKED, concluded, watched
+from spinney_testing._status.withstanding import WithstandingConformance
+from spinney_testing._terminal.shells import Spawn, output_of, shown
 
-ASKED = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
 ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
 
 
-class StatusConformance(ProviderConformance, suite="status"):
+class StatusConformance(WithstandingConformance, suite="status"):
     """Tests of a status provider. Define the fixture ``provider``.
 
     The processes are POSIX shells, in the terminal that a manager uses by default.
     """
-
-    role = Role.STATUS
-
-    @pytest.fixture
-    async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:
-        """Return what starts a shell script; it is ended after the test."""
-        terminal = ManagerConfig(workspace=workspace).terminal
-        async with (
-            Context(workspace).open(Role.TERMINAL, terminal) as spawner,
-            spawning(spawner, workspace) as spawn,
-        ):
-            yield spawn
-
-    @pytest.fixture
-    async def detector(self, opening: Opening) -> AsyncIterator[StatusDetector]:
-        """Return the status provider, opened."""
-        async with opening.open() as detector:
-            yield detector
 
     async def test_what_is_told_is_concluded_with_its_message(
         self, detector: StatusDetector, spawn: Spawn
@@ -114,27 +87,3 @@ class StatusConformance(ProviderConformance, suite="status"):
                 await anext(findings)
         await terminal.write(b"input\n")
         assert (await output_of(terminal)).endswith(b"got input\r\n")
-
-
-@asynccontextmanager
-async def watched(
-    detector: StatusDetector, terminal: Terminal
-) -> AsyncIterator[tuple[StatusWatch, AsyncIterator[Conclusion | Stuck]]]:
-    """Watch ``terminal``; give the watch, and its findings."""
-    session = a_session(id=terminal.session_id, status=SessionStatus.ACTIVE, pty_pid=terminal.pid)
-    async with (
-        detector.watch(session, terminal) as watch,
-        aclosing(cast("Any", aiter(watch))) as findings,
-    ):
-        yield watch, findings
-
-
-async def concluded(
-    findings: AsyncIterator[Conclusion | Stuck], status: SessionStatus
-) -> Conclusion:
-    """Return the next conclusion of ``status``."""
-    with anyio.fail_after(PATIENCE):
-        async for finding in findings:
-            if isinstance(finding, Conclusion) and finding.status is status:
-                return finding
-    pytest.fail(f"{status} was never concluded")

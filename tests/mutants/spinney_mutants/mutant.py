@@ -16,6 +16,7 @@ _ORIGINALS = {
     Role.WORKSPACE: "spinney_git",
     Role.RECOVERY: "spinney_git",
     Role.TERMINAL: "spinney_pty",
+    Role.STATUS: "spinney_status",
 }
 """The plugin whose provider is broken, by role."""
 

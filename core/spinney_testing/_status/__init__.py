@@ -1,0 +1,1 @@
+"""The parts of the status provider's suite."""
