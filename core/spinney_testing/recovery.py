@@ -20,10 +20,11 @@ from spinney_testing._files import changed, files_of
 from spinney_testing._process import elsewhere
 from spinney_testing._promises import promise
 from spinney_testing._recovery.faults import RecoveryFaultConformance
+from spinney_testing._recovery.keeping import KeepingConformance
 from spinney_testing._samples import a_full_session, a_session
 
 
-class RecoveryConformance(RecoveryFaultConformance, suite="recovery"):
+class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="recovery"):
     """Tests of a recovery. Define the fixture ``provider``.
 
     Override ``add_worktree`` if its worktrees are not git's.
@@ -193,11 +194,12 @@ class RecoveryConformance(RecoveryFaultConformance, suite="recovery"):
         opening: Opening,
         add_worktree: Callable[[Session], Session],
     ) -> None:
-        session = add_worktree(a_full_session())
-        async with elsewhere(remembers, opening, session) as other:
+        durably, as_update = add_worktree(a_full_session()), add_worktree(a_session())
+        async with elsewhere(remembers, opening, durably, as_update) as other:
             await other.step()
             await other.kill()
-        assert list(await recovery.rebuild()) == [Marker(session, MarkerState.LIVE)]
+        expected = [Marker(session, MarkerState.LIVE) for session in (durably, as_update)]
+        assert list(await recovery.rebuild()) == expected
 
     async def test_a_rebuilt_session_is_where_its_worktree_is_now(
         self,
@@ -221,8 +223,9 @@ async def remembered(recovery: SessionRecovery) -> set[str]:
     return {marker.session.id for marker in markers if marker.complete}
 
 
-async def remembers(opening: Opening, session: Session) -> AsyncIterator[None]:
-    """In another process: remember a session."""
+async def remembers(opening: Opening, durably: Session, as_update: Session) -> AsyncIterator[None]:
+    """In another process: remember two sessions."""
     async with opening.open() as recovery:
-        await recovery.remember(session, MarkerState.LIVE)
+        await recovery.remember(durably, MarkerState.LIVE)
+        await recovery.remember(as_update, MarkerState.LIVE, durable=False)
         yield

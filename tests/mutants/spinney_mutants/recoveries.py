@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint
 
 from spinney.model import Session
 from spinney.ports import Marker, MarkerState, SessionRecovery
@@ -72,6 +79,72 @@ class RemembersInMemory(Wrapped):
         return await self.inner.rebuild()
 
 
+class UpdatesInMemory(RemembersInMemory):
+    """Does the same for updates alone."""
+
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
+        if durable:
+            await self.inner.remember(session, state)
+        else:
+            await super().remember(session, state)
+
+
+class TakesEveryWorktree(Wrapped):
+    """Makes a session of each worktree that lies with those of the sessions."""
+
+    def __init__(self, inner: SessionRecovery, context: ProviderContext) -> None:
+        super().__init__(inner, context)
+        self.workspace = context.workspace
+
+    async def rebuild(self) -> Sequence[Marker]:
+        markers = list(await self.inner.rebuild())
+        known = {marker.session.worktree_path for marker in markers}
+        for path in self.workspace.glob(".worktrees/*"):
+            if str(path) not in known:
+                session = markers[0].session.evolve(id=str(uuid4()), worktree_path=str(path))
+                markers.append(Marker(session, MarkerState.LIVE, complete=False))
+        return markers
+
+
+class MarksInTheWorktree(Wrapped):
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
+        await self.inner.remember(session, state, durable=durable)
+        with suppress(FileNotFoundError):
+            Path(session.worktree_path, ".session").write_text(state)
+
+
+class TidiesUp(Wrapped):
+    async def rebuild(self) -> Sequence[Marker]:
+        markers = await self.inner.rebuild()
+        for marker in markers:
+            if marker.state is MarkerState.RELEASED:
+                await self.inner.forget(marker.session.id)
+        return markers
+
+
+class LeavesOutTheBroken(Wrapped):
+    async def rebuild(self) -> Sequence[Marker]:
+        return [marker for marker in await self.inner.rebuild() if marker.complete]
+
+
+class ForgetsFirst(Wrapped):
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
+        with CancelScope(shield=True):
+            await self.inner.forget(session.id)
+        await checkpoint()
+        await self.inner.remember(session, state, durable=durable)
+
+
+class LeavesAThread(Wrapped):
+    def __init__(self, inner: SessionRecovery, context: ProviderContext) -> None:
+        super().__init__(inner, context)
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def knows_no_other(_: object) -> object:
+    return lambda *_: False
+
+
 RECOVERIES = (
     _mutant(
         "forgets-metadata",
@@ -108,5 +181,53 @@ RECOVERIES = (
         "A marker is written only when somebody asks for it.",
         "what a process remembered survives its death",
         wraps=RemembersInMemory,
+    ),
+    _mutant(
+        "updates-in-memory",
+        "An update is written only when somebody asks for it.",
+        "what a process remembered survives its death",
+        wraps=UpdatesInMemory,
+    ),
+    _mutant(
+        "takes-every-worktree",
+        "A worktree that the user made among those of the sessions passes for one of them.",
+        "a worktree of the user is no session",
+        wraps=TakesEveryWorktree,
+    ),
+    _mutant(
+        "takes-other-checkouts",
+        "The sessions of another checkout of the repository pass for those of this one.",
+        "the sessions of another checkout are not rebuilt",
+        replaces={"spinney_git._rebuild:_is_of_another_workspace": knows_no_other},
+    ),
+    _mutant(
+        "marks-in-the-worktree",
+        "A marker lies among the files of its worktree.",
+        "what is remembered is no work and outlives a clean up",
+        wraps=MarksInTheWorktree,
+    ),
+    _mutant(
+        "tidies-up",
+        "Rebuilding forgets the sessions that were released.",
+        "rebuilding changes nothing",
+        wraps=TidiesUp,
+    ),
+    _mutant(
+        "leaves-out-the-broken",
+        "A marker that cannot be read is left out.",
+        "a marker that cannot be read hides no other",
+        wraps=LeavesOutTheBroken,
+    ),
+    _mutant(
+        "forgets-first",
+        "A marker is removed before the next one is written.",
+        "a marker whose writing is cancelled is the old or the new one",
+        wraps=ForgetsFirst,
+    ),
+    _mutant(
+        "leaves-a-thread",
+        "Each opening has a thread, which stays.",
+        "a closed recovery leaves no descriptor and no thread",
+        wraps=LeavesAThread,
     ),
 )
