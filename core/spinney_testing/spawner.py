@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spinney_testing._terminal.adopting import AdoptingConformance
 from spinney_testing._terminal.ending import EndingConformance
+from spinney_testing._terminal.giving_up import GivingUpConformance
 from spinney_testing._terminal.input import InputConformance
 from spinney_testing._terminal.leftovers import LeftoversConformance
 from spinney_testing._terminal.output import OutputConformance
@@ -18,6 +19,7 @@ class SpawnerConformance(
     InputConformance,
     OutputConformance,
     EndingConformance,
+    GivingUpConformance,
     SweepingConformance,
     AdoptingConformance,
     RecallingConformance,

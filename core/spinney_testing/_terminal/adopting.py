@@ -144,6 +144,21 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
             await terminal.terminate(0)
         assert await spawn.spawner.adopt(recorded(session, terminal)) is None
 
+    @promise(since="1.1", needs=Capability.ADOPT)
+    async def test_what_can_be_adopted_is_listed_whether_or_not_it_is_recorded(
+        self, spawn: Spawn, opening: Opening
+    ) -> None:
+        elsewhere = opening.workspace.with_name("elsewhere")
+        elsewhere.mkdir()
+        terminal = await spawn("read -r _", session=(session := a_session()))
+        async with opening.open() as other, opening.at(elsewhere).open() as stranger:
+            assert await other.kept() == {session.id: terminal.pid}
+            assert await stranger.kept() == {}
+        with anyio.fail_after(PATIENCE):
+            await terminal.terminate(0)
+            await terminal.collect()
+        assert await spawn.spawner.kept() == {}
+
 
 @asynccontextmanager
 async def outliving(opening: Opening) -> AsyncIterator[Session]:

@@ -192,6 +192,26 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         with pytest.raises(SpawnError):
             await spawn.command(*command)
 
+    @promise(since="1.1")
+    async def test_the_command_is_found_where_it_will_run(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
+        # By the PATH of the request, and from its directory, as a shell there would find it.
+        for directory in ("below", "tools"):
+            (workspace / directory).mkdir()
+            tool = workspace / directory / f"{directory}-tool"
+            tool.write_text(f"#!/bin/sh\necho {directory}")
+            tool.chmod(0o755)
+        env = {"PATH": f"{workspace}/tools:{os.environ['PATH']}"}
+        assert await output_of(await spawn.command("tools-tool", env=env)) == b"tools\r\n"
+        relative = await spawn.command("./below-tool", cwd=str(workspace / "below"))
+        assert await output_of(relative) == b"below\r\n"
+
+    @promise(since="1.1")
+    async def test_a_command_that_is_too_long_is_refused(self, spawn: Spawn) -> None:
+        with pytest.raises(SpawnError):
+            await spawn.command("true", *["x" * 100_000] * 100)
+
     async def test_spawning_does_not_wait_for_the_process(
         self, spawn: Spawn, workspace: Path
     ) -> None:

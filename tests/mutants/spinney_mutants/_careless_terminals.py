@@ -7,8 +7,9 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
-from anyio import Lock, current_time, move_on_after
+from anyio import Lock, current_time, get_cancelled_exc_class, move_on_after
 
 from spinney.model import ExitStatus
 from spinney_unix.processes import environ_of
@@ -198,3 +199,64 @@ def keeps_a_descriptor(_: Part) -> Part:
             os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
 
     return careless
+
+
+def shares_the_wait(exited: Part) -> Part:
+    waiting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+    async def careless(self: Any) -> ExitStatus:
+        waiting[self] = waiting.get(self, 0) + 1
+        try:
+            status: ExitStatus = await exited(self)
+        except get_cancelled_exc_class():
+            if waiting[self] > 1:
+                self._status = ExitStatus(signal=signal.SIGHUP)
+                self._exited.set()
+            raise
+        finally:
+            waiting[self] -= 1
+        return status
+
+    return careless
+
+
+def closes_when_cancelled(write: Part) -> Part:
+    async def careless(self: Any, data: bytes) -> None:
+        try:
+            await write(self, data)
+        except get_cancelled_exc_class():
+            self._closed = True
+            raise
+
+    return careless
+
+
+def terminates_once(terminate: Part) -> Part:
+    asked: WeakSet[Any] = WeakSet()
+
+    async def careless(self: Any, grace: float) -> ExitStatus:
+        if self in asked:
+            return ExitStatus(signal=signal.SIGKILL)
+        asked.add(self)
+        status: ExitStatus = await terminate(self, grace)
+        return status
+
+    return careless
+
+
+def keeps_a_descriptor_a_viewer(attach: Part) -> Part:
+    kept: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
+
+    def careless(self: Any, *arguments: Any, **named: Any) -> Any:
+        if self not in kept:
+            kept[self] = []
+            finalize(self, _close_all, kept[self])
+        kept[self].append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        return attach(self, *arguments, **named)
+
+    return careless
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import shutil
 import signal
 import threading
 from dataclasses import replace
@@ -11,7 +13,7 @@ from typing import Any
 
 import anyio
 
-from spinney.errors import SpawnError
+from spinney.errors import CommandNotFoundError, SpawnError
 from spinney.model import Session, SessionId
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from spinney.providers import ProviderContext
@@ -43,10 +45,19 @@ class WrappedKeeper(WrappedSpawner):
     async def forget(self, session_id: SessionId) -> None:
         await self.inner.forget(session_id)
 
+    async def kept(self) -> dict[SessionId, int]:
+        kept: dict[SessionId, int] = await self.inner.kept()
+        return kept
+
 
 class FindsNothing(WrappedKeeper):
     async def adopt(self, session: Session) -> Terminal | None:
         return None
+
+
+class ListsNothing(WrappedKeeper):
+    async def kept(self) -> dict[SessionId, int]:
+        return {}
 
 
 class SweepsInSilence(WrappedKeeper):
@@ -80,6 +91,27 @@ class StartsOver(WrappedKeeper):
 class ForgetsVariables(WrappedSpawner):
     async def spawn(self, request: SpawnRequest) -> Terminal:
         return await self.inner.spawn(replace(request, env={}))
+
+
+class SearchesLikeTheHost(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        command = request.command
+        if command and (found := shutil.which(command[0])):
+            request = replace(request, command=(found, *command[1:]))
+        elif command and "\0" not in command[0]:
+            raise CommandNotFoundError(command, "it is not in the PATH of the host")
+        return await self.inner.spawn(request)
+
+
+class LetsErrorsThrough(WrappedSpawner):
+    async def spawn(self, request: SpawnRequest) -> Terminal:
+        try:
+            return await self.inner.spawn(request)
+        except SpawnError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno == errno.E2BIG:
+                raise cause from None
+            raise
 
 
 class WaitsForOutput(WrappedSpawner):

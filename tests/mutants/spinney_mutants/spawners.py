@@ -223,6 +223,48 @@ SPAWNERS = (
         "a refused spawn leaves nothing",
         wraps=wrapped.LeaksWhenRefusing,
     ),
+    _mutant(
+        "searches-like-the-host",
+        "The command is looked up in the PATH of the host, whatever the request says.",
+        "the command is found where it will run",
+        wraps=wrapped.SearchesLikeTheHost,
+    ),
+    _mutant(
+        "lets-errors-through",
+        "What the system says of a command that cannot be run reaches the caller as it is.",
+        "a command that is too long is refused",
+        wraps=wrapped.LetsErrorsThrough,
+    ),
+    _mutant(
+        "shares-the-wait",
+        "Who stops waiting for the end of a process decides it for all.",
+        "who stops waiting for the end disturbs no other",
+        replaces={f"{_TERMINAL}.exited": careless.shares_the_wait},
+    ),
+    _mutant(
+        "closes-when-cancelled",
+        "A write that is cancelled is the last one.",
+        "a cancelled write holds up no other",
+        replaces={"spinney_pty._input:Input.write": careless.closes_when_cancelled},
+    ),
+    _mutant(
+        "terminates-once",
+        "Terminating that was cancelled passes for done.",
+        "terminating that was cancelled can be done again",
+        replaces={f"{_TERMINAL}.terminate": careless.terminates_once},
+    ),
+    _mutant(
+        "leaks-viewers",
+        "Each viewer leaves a descriptor open.",
+        "viewers that left leave no descriptor",
+        replaces={f"{_TERMINAL}.attach": careless.keeps_a_descriptor_a_viewer},
+    ),
+    _keeper(
+        "lists-nothing",
+        "Processes that nobody has recorded are not listed.",
+        "what can be adopted is listed whether or not it is recorded",
+        wraps=wrapped.ListsNothing,
+    ),
     _keeper(
         "takes-them-along",
         "When the provider is closed its processes end.",
