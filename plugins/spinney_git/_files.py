@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from spinney.errors import WorkspaceError
+from spinney_unix import private
 
 _BLOCK = 65536
 
@@ -63,17 +64,19 @@ def read_bytes(path: str) -> bytes | None:
 
 
 def touch(path: str) -> None:
-    """Create the empty file ``path``, or set its times to now.
+    """Create the empty file ``path``, for its owner alone, or set its times to now.
 
     Raises:
         GitFileError: that failed.
     """
     with accessing(path):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
+        os.close(private.open_file(path, os.O_WRONLY | os.O_TRUNC))
 
 
-def replace(path: str, content: bytes, *, durable: bool = True) -> None:
-    """Replace the file ``path`` by one with ``content``, of the same mode, in one step.
+def replace(path: str, content: bytes, *, durable: bool = True, is_private: bool = False) -> None:
+    """Replace the file ``path`` by one with ``content`` in one step.
+
+    It keeps its mode, or is for its owner alone if it ``is_private``.
 
     The new file lies beside it as ``path.tmp`` meanwhile; a stale one is overwritten. Whoever
     calls holds a lock. Without ``durable`` a power cut may bring the old content back, never a
@@ -85,11 +88,16 @@ def replace(path: str, content: bytes, *, durable: bool = True) -> None:
     """
     temporary = f"{path}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = os.open(temporary, flags, private.FILE if is_private else 0o666)
     try:
         try:
-            with suppress(FileNotFoundError):
-                os.fchmod(descriptor, os.stat(path).st_mode & 0o777)
+            if is_private:
+                private.shut(descriptor, path, private.FILE)
+            else:
+                with suppress(FileNotFoundError):
+                    os.fchmod(descriptor, os.stat(path).st_mode & 0o777)
+                if private.is_root():
+                    private.give(descriptor, os.stat(os.path.dirname(path)))
             view = memoryview(content)
             while view:
                 view = view[os.write(descriptor, view) :]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from spinney.errors import InvalidWorkspaceError, WorkspaceError
 from spinney_git._lock import held
 from spinney_git._process import run_process
+from spinney_unix.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
 
 LOCAL_VARIABLES = frozenset(
     {
@@ -34,6 +35,9 @@ trust a repository by them (`safe.directory`).
 """
 
 _ALSO_REMOVED = frozenset({"GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
+_OF_SESSIONS = frozenset({SESSION_ID, WORKSPACE, TERMINAL_ID})
+"""By these a process is ended with a session. Where a process of one session uses spinney, git
+works for another: a change must not be torn in two, or its background processes be killed."""
 _USAGE = 129
 _DUBIOUS = "detected dubious ownership"
 
@@ -68,8 +72,8 @@ class GitNotFoundError(WorkspaceError):
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without what would redirect git."""
-    removed = LOCAL_VARIABLES | _ALSO_REMOVED
+    """Return this process's environment without what would redirect git or end it."""
+    removed = LOCAL_VARIABLES | _ALSO_REMOVED | _OF_SESSIONS
     return {key: value for key, value in os.environ.items() if key not in removed}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from spinney_git._lock import exclusive
 from spinney_git._marker_file import Remembered, Trust, read_marker_file
 from spinney_git._rebuild import rebuild
 from spinney_git._repository import Repository, link_target
+from spinney_unix import private
 
 _GOING = (MarkerState.REMOVING, MarkerState.RELEASED)
 
@@ -98,7 +99,19 @@ class GitRecovery(SessionRecovery):
 @asynccontextmanager
 async def open_recovery(workspace: Path) -> AsyncIterator[GitRecovery]:
     """Open the recovery provider `git` on ``workspace``."""
+    await anyio.to_thread.run_sync(_shut_markers, workspace)
     yield GitRecovery(workspace)
+
+
+def _shut_markers(workspace: Path) -> None:
+    """Shut the markers that other users may read: older versions made them by the umask."""
+    with suppress(WorkspaceError, OSError):
+        root = f"{Repository.find(workspace).common}/worktrees"
+        for name in os.listdir(root):
+            path = f"{root}/{name}/{markers.NAME}"
+            with suppress(OSError):
+                if os.stat(path).st_mode & 0o077:
+                    private.shut_file(path)
 
 
 def _admin_of(repository: Repository, session: Session) -> str | None:
@@ -130,7 +143,7 @@ def _rewrite(
             if known.trust is Trust.BROKEN:
                 _keep_aside(path)
             content = markers.encode(change(known.sessions))
-            replace_file(path, content, durable=durable)
+            replace_file(path, content, durable=durable, is_private=True)
         except FileNotFoundError:
             # The worktree was removed meanwhile, and its marker with it.
             return
@@ -138,5 +151,6 @@ def _rewrite(
 
 def _keep_aside(path: str) -> None:
     """Keep a broken marker under a name by its content: the same one is kept only once."""
+    private.shut_file(path)
     content = read_bytes(path) or b""
     os.rename(path, f"{path}.broken-{sha256(content).hexdigest()[:8]}")

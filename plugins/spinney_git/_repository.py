@@ -16,6 +16,9 @@ from spinney_git._files import GitFileError, accessing, read_bytes
 WORKTREES = ".worktrees"
 """Directory in the workspace in which the sessions' worktrees lie."""
 
+OWN_DIRECTORY = "spinney"
+"""Name of the directory, in a git directory, of what is ours alone."""
+
 _GITFILE = b"gitdir: "
 
 
@@ -107,12 +110,12 @@ class Repository:
     @property
     def lock(self) -> Path:
         """The file whose lock whoever changes worktrees of this repository holds."""
-        return Path(self.common, "spinney", "worktrees.lock")
+        return Path(self.common, OWN_DIRECTORY, "worktrees.lock")
 
     @property
     def markers_lock(self) -> Path:
         """The file whose lock whoever writes a marker, or deletes a directory of one, holds."""
-        return Path(self.common, "spinney", "markers.lock")
+        return Path(self.common, OWN_DIRECTORY, "markers.lock")
 
     @property
     def stamp(self) -> str:

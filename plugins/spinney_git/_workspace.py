@@ -18,6 +18,7 @@ from spinney_git._creation import Creation
 from spinney_git._git import Git
 from spinney_git._inspection import Inspector
 from spinney_git._lock import exclusive
+from spinney_git._owner import give_to_owner
 from spinney_git._removal import take_away
 from spinney_git._repository import Repository
 from spinney_git._together import together
@@ -53,7 +54,8 @@ class GitWorkspace(WorkspaceProvider):
 
     async def create(self, plan: WorktreePlan) -> None:
         """Four git processes for a new branch, three for an existing one, and the hook."""
-        creation = Creation(self.git, self._repository(), plan)
+        repository = self._repository()
+        creation = Creation(self.git, repository, plan)
         try:
             await creation.begin(self._options.excluded)
             async with self._places:
@@ -61,15 +63,21 @@ class GitWorkspace(WorkspaceProvider):
         except BaseException:
             await creation.undo()
             raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await give_to_owner(repository, plan.path, plan.branch)
 
     async def discard(self, plan: WorktreePlan) -> AtStake:
         async with self._changing() as repository:
             inspector = self._inspector(repository)
-            return await _discarding.discard(self.git, repository, inspector, plan)
+            at_stake = await _discarding.discard(self.git, repository, inspector, plan)
+            await give_to_owner(repository, plan.path, plan.branch)
+            return at_stake
 
     async def restore(self, session: Session) -> None:
         async with self._changing() as repository:
             await _location.restore(self.git, repository, session, self._workers)
+            await give_to_owner(repository, session.worktree_path, session.branch)
 
     async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
         repository = self._repository()

@@ -98,8 +98,7 @@ def _open_temporary(target: str) -> tuple[int, str]:
 
 
 def _fill(fd: int, content: Sequence[bytes], target: str, stats: Stats) -> Identity:
-    with suppress(FileNotFoundError):
-        _files.take_over_access(fd, _files.status(target))
+    _files.take_over_access(fd, target)
     for piece in content:
         _files.write_all(fd, piece)
     mine = _files.identity_of(_files.status_of(fd))

@@ -13,6 +13,8 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
+from spinney_unix import private
+
 
 class Identity(NamedTuple):
     """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
@@ -62,18 +64,16 @@ def open_for_reading(path: str) -> int:
 
 def open_new(path: str) -> int:
     """Create ``path`` for writing with mode 0600; it must not exist, not even as a link."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)
+    return private.open_file(path, os.O_WRONLY | os.O_EXCL)
 
 
 def open_lock(path: str) -> int:
-    """Open the lock file ``path``, creating it and its directories where they are missing."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return os.open(path, flags, 0o666)
+    """Open the lock file ``path``, creating it and its directories where they are missing.
+
+    Other users can open neither it nor its directory.
+    """
+    private.make_directory(os.path.dirname(path), parents=True)
+    return private.open_file(path, os.O_RDWR | os.O_NONBLOCK)
 
 
 def read_all(fd: int, limit: int) -> bytes:
@@ -125,14 +125,20 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
-def take_over_access(fd: int, status: os.stat_result) -> None:
-    """Give ``fd`` the owner, where permitted, and the mode of ``status``."""
+def take_over_access(fd: int, path: str) -> None:
+    """Give ``fd`` the owner, where permitted, and the mode of the file at ``path``, if any."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return
     mine = os.fstat(fd)
     if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
         with suppress(PermissionError):
             os.fchown(fd, status.st_uid, status.st_gid)
     if stat.S_IMODE(os.fstat(fd).st_mode) != stat.S_IMODE(status.st_mode):
         os.fchmod(fd, stat.S_IMODE(status.st_mode))
+    if private.is_root():
+        private.give(fd, os.stat(os.path.dirname(path)))
 
 
 def rename(source: str, target: str) -> None:

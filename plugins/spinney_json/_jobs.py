@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar, cast
 import anyio
 
 from spinney.errors import StoreBusyError, StoreError
+from spinney_unix import holding
 
 T = TypeVar("T")
 
@@ -112,6 +113,7 @@ class Job(Generic[T]):
         *,
         late: type[StoreError] = StoreError,
         undo: Callable[[T], None] | None = None,
+        lock: str | None = None,
     ) -> T:
         """Wait for the result.
 
@@ -123,6 +125,7 @@ class Job(Generic[T]):
             end_within: seconds in which it must end once it has begun.
             late: what is raised if it did not.
             undo: quick, never blocks.
+            lock: path of the lock file that it waits for before it begins.
 
         Raises:
             StoreBusyError: it did not begin in time and will not be done.
@@ -138,10 +141,7 @@ class Job(Generic[T]):
             raise
         if not self.turn.is_over:
             if self.give_up():
-                raise StoreBusyError(
-                    f"Another process kept the store busy for {begin_within:g} seconds; nothing "
-                    "was changed. Try again, or see what holds it with `lsof`."
-                )
+                raise await _busy(begin_within, lock)
             await self.turn.end(end_within)
         if not self.turn.is_over:
             raise late(
@@ -150,6 +150,19 @@ class Job(Generic[T]):
         if self._error is not None:
             raise self._error
         return cast("T", self._result)
+
+
+async def _busy(seconds: float, lock: str | None) -> StoreBusyError:
+    if lock is None:
+        return StoreBusyError(
+            f"The disk kept the store busy for {seconds:g} seconds; nothing was changed. Try again."
+        )
+    holder = await anyio.to_thread.run_sync(holding.described, lock)
+    return StoreBusyError(
+        f"{holder} kept the store busy for {seconds:g} seconds; nothing was changed. Let it "
+        f"finish, or end it; then try again. The lock is {lock!r}.",
+        holder,
+    )
 
 
 def thread_safe_call() -> Callable[..., object]:

@@ -182,7 +182,8 @@ class JsonStore(SessionStore):
 
     async def _decided(self, job: Job[Committed]) -> Committed:
         limits = self._options.lock_timeout, self._options.write_timeout
-        return await job.outcome(*limits, late=CommitOutcomeUnknownError)
+        late, lock = CommitOutcomeUnknownError, self._places.lock
+        return await job.outcome(*limits, late=late, lock=lock)
 
     def _write_waiting(self) -> None:
         taken: list[_Gathered] = []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from spinney.config import Options
 from spinney.errors import ConfigurationError
+from spinney_unix import private
 
 _HANDLER = "spinney.log"
 
@@ -55,7 +58,10 @@ def _handler(options: LogOptions, workspace: Path) -> logging.Handler:
     if options.file is None:
         return logging.StreamHandler()
     try:
-        return logging.FileHandler(workspace / options.file, encoding="utf-8")
+        file = str(workspace / options.file)
+        with suppress(FileExistsError):  # whoever made it may want others to read it
+            os.close(private.open_file(file, os.O_WRONLY | os.O_EXCL))
+        return logging.FileHandler(file, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             "options.plugin.log.file", f"cannot append to it: {error}; choose another file"

@@ -1,4 +1,4 @@
-"""What terminal providers of this machine share: commands, processes, readiness, screens.
+"""What the built-in providers share: private files, locks, commands, processes, readiness, screens.
 
 No plugin: nothing is offered here. Other distributions may use it as they use the ports.
 """

@@ -18,9 +18,18 @@ class StoreError(SpinneyError):
 
 
 class StoreBusyError(StoreError):
-    """The store's lock could not be had within the bounded wait; nothing was changed."""
+    """The store's lock could not be had within the bounded wait; nothing was changed.
+
+    Attributes:
+        holder: what is known of the process that holds the lock, such as
+            ``Process 4242 (spinney)``; empty if nothing is.
+    """
 
     code = "STORE_BUSY"
+
+    def __init__(self, reason: str, holder: str = "") -> None:
+        super().__init__(reason)
+        self.holder = holder
 
 
 class CommitOutcomeUnknownError(StoreError):

@@ -57,6 +57,15 @@ async def test_its_messages_are_not_translated(repo, monkeypatch):
     assert b"GIT_TERMINAL_PROMPT=0\n" in output
 
 
+@pytest.mark.parametrize(
+    "variable", ["SPINNEY_SESSION_ID", "SPINNEY_WORKSPACE", "SPINNEY_TERMINAL_ID"]
+)
+async def test_it_is_not_ended_with_the_session_in_which_its_host_runs(repo, monkeypatch, variable):
+    monkeypatch.setenv(variable, "of another session")
+    output = await Git().run(str(repo.path), "-c", "alias.e=!env", "e")
+    assert f"\n{variable}=".encode() not in b"\n" + output
+
+
 async def test_readings_take_no_optional_locks(repo):
     output = await Git().read(str(repo.path), "-c", "alias.e=!env", "e")
     assert b"GIT_OPTIONAL_LOCKS=0\n" in output

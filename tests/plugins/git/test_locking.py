@@ -12,8 +12,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from spinney_git import _lock
 from spinney_git._files import GitFileError
-from spinney_git._lock import exclusive, held
+from spinney_git._lock import GitLockedError, exclusive, held
 from waiting import until
 
 _HOLDER = """
@@ -165,6 +166,50 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
     with pytest.raises(GitFileError, match="No locks"):
         async with exclusive(path):
             pass
+
+
+async def test_a_lock_that_another_process_keeps_is_an_error_that_names_it(
+    path, holder, monkeypatch
+):
+    monkeypatch.setattr(_lock, "_PATIENCE", 0.01)
+    with pytest.raises(GitLockedError) as caught:
+        async with exclusive(path):
+            pass
+    assert (caught.value.path, caught.value.code) == (str(path), "GIT_LOCKED")
+    if sys.platform == "linux":
+        assert caught.value.holder.startswith(f"Process {holder.pid} (python")
+        assert caught.value.holder in str(caught.value)
+
+
+async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeypatch):
+    looks, enough = [], anyio.Event()
+    real, turns = _lock.holding.holders, 3
+
+    def looked(where: str) -> tuple[int, ...]:
+        looks.append(where)
+        if len(looks) == turns:
+            anyio.from_thread.run_sync(enough.set)
+        return real(where)
+
+    monkeypatch.setattr(_lock, "_PATIENCE", 0.01)
+    monkeypatch.setattr(_lock, "_OWN_TURNS", 1000)
+    monkeypatch.setattr(_lock.holding, "holders", looked)
+
+    async def wait() -> None:
+        async with exclusive(path):
+            pass
+
+    async with anyio.create_task_group() as tasks, exclusive(path):
+        tasks.start_soon(wait)
+        await enough.wait()
+
+
+async def test_and_is_an_error_in_the_end(path, monkeypatch):
+    monkeypatch.setattr(_lock, "_PATIENCE", 0.01)
+    async with exclusive(path):
+        with pytest.raises(GitLockedError):
+            async with exclusive(path):
+                pass
 
 
 @pytest.mark.expensive("starts several processes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import shutil
+import sys
 import threading
 from typing import Any
 
@@ -215,8 +216,11 @@ async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
 ) -> None:
     holder = start_actor("hold_lock")
     async with open_store(lock_timeout=0.05) as store:
-        with pytest.raises(StoreBusyError, match="busy for 0.05 seconds"):
+        with pytest.raises(StoreBusyError, match="busy for 0.05 seconds") as caught:
             await store.transact(lambda _: Changes(put=(make("late"),)))
+    if sys.platform == "linux":
+        assert caught.value.holder.startswith(f"Process {holder.pid} (python")
+        assert caught.value.holder in str(caught.value)
     holder.communicate("go\n")
     async with open_store() as store:
         assert (await store.load()).integrity is Integrity.MISSING

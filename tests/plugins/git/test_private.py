@@ -1,0 +1,108 @@
+"""Other users can neither read the markers nor hold the locks, and root locks no owner out."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from spinney.ports import MarkerState
+from spinney_git._recovery import open_recovery
+
+OWNER = 12345
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def remembered(repo, **fields):
+    plan = await repo.plan()
+    await repo.workspace.create(plan)
+    session = repo.session(plan, **fields)
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    return session
+
+
+@pytest.mark.parametrize("umask", [0, 0o022], ids=oct)
+async def test_markers_and_locks_are_private_whatever_the_umask(repo, umask):
+    before = os.umask(umask)
+    try:
+        session = await remembered(repo)
+    finally:
+        os.umask(before)
+    ours = repo.path / ".git" / "spinney"
+    assert mode(ours) == 0o700
+    assert {mode(path) for path in (*ours.iterdir(), *repo.admin(session).glob("spinney*"))} == {
+        0o600
+    }
+
+
+async def test_the_administrative_directory_of_git_keeps_its_mode(repo):
+    session = await remembered(repo)
+    assert mode(repo.admin(session)) == mode(repo.path / ".git" / "worktrees")
+
+
+async def test_a_marker_that_others_could_read_is_shut_when_it_is_written(repo):
+    session = await remembered(repo)
+    marker = repo.admin(session) / "spinney.json"
+    marker.chmod(0o644)
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    assert mode(marker) == 0o600
+
+
+async def test_and_when_the_provider_is_opened(repo):
+    marker = repo.admin(await remembered(repo)) / "spinney.json"
+    marker.chmod(0o644)
+    async with open_recovery(repo.path):
+        assert mode(marker) == 0o600
+
+
+async def test_a_broken_marker_that_is_kept_aside_is_shut(repo):
+    session = await remembered(repo)
+    marker = repo.admin(session) / "spinney.json"
+    marker.write_text("broken")
+    marker.chmod(0o644)
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    (aside,) = repo.admin(session).glob("spinney.json.broken-*")
+    assert mode(aside) == 0o600
+
+
+async def test_lock_files_and_their_directory_that_others_could_open_are_shut(repo):
+    await remembered(repo)
+    ours = repo.path / ".git" / "spinney"
+    ours.chmod(0o755)
+    for path in ours.iterdir():
+        path.chmod(0o644)
+    plan = await repo.plan("feature/another")
+    await repo.workspace.create(plan)
+    await repo.recovery.remember(repo.session(plan), MarkerState.LIVE)
+    assert [mode(path) for path in (ours, *ours.iterdir())] == [0o700, 0o600, 0o600]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("how", ["created", "refused", "restored"])
+async def test_what_root_makes_in_the_repository_of_another_user_belongs_to_that_user(
+    repo, hook, monkeypatch, how
+):
+    trusted = {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"}
+    for name, value in trusted.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    for path in (repo.path, *repo.path.rglob("*")):
+        os.chown(path, OWNER, OWNER)
+    before = {*repo.path.rglob("*")}
+    hook("mkdir made; touch made/by_the_hook")
+    if how == "refused":
+        monkeypatch.setattr("spinney_git._creation.touch", None)
+        with pytest.raises(TypeError):
+            await repo.create("feature/deep/name")
+    else:
+        session = await repo.create("feature/deep/name")
+        if how == "restored":
+            repo.git("worktree", "unlock", session.worktree_path)
+            repo.git("worktree", "remove", "--force", session.worktree_path)
+            await repo.workspace.restore(session)
+    made = {*repo.path.rglob("*")} - before - {*(repo.path / ".git" / "hooks").rglob("*")}
+    assert made
+    assert {path for path in made if path.lstat().st_uid != OWNER} == set()

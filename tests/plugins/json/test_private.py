@@ -1,0 +1,68 @@
+"""Other users can neither read what is stored nor hold the locks."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from spinney.model import Changes
+
+OWNER = 12345
+
+
+def modes(*roots: Path) -> set[tuple[str, int]]:
+    found = [path for root in roots for path in (root, *root.rglob("*"))]
+    return {("d" if p.is_dir() else "f", stat.S_IMODE(p.stat().st_mode)) for p in found}
+
+
+@pytest.fixture
+def use(open_store, make):
+    """Uses everything that a store makes."""
+
+    async def use() -> None:
+        async with open_store() as store:
+            session = make()
+            async with store.claim(session.id):
+                await store.transact(lambda _: Changes(put=(session,)))
+
+    return use
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)
+async def test_state_locks_and_claims_are_private_whatever_the_umask(
+    use, workspace, state, umask
+) -> None:
+    before = os.umask(umask)
+    try:
+        await use()
+    finally:
+        os.umask(before)
+    assert modes(state, workspace / ".git" / "spinney") == {("f", 0o600), ("d", 0o700)}
+
+
+async def test_locks_and_claims_that_others_could_open_are_shut(
+    use, open_store, workspace, make
+) -> None:
+    await use()
+    ours = workspace / ".git" / "spinney"
+    for path in (ours, *ours.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (claim,) = (ours / "claims").iterdir()
+    async with open_store() as store, store.claim(claim.name):
+        await store.transact(lambda _: Changes(put=(make(),)))
+        assert modes(ours) == {("f", 0o600), ("d", 0o700)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_what_root_makes_in_the_workspace_of_another_user_belongs_to_that_user(
+    use, workspace, state
+) -> None:
+    for path in (workspace, workspace / ".git"):
+        os.chown(path, OWNER, OWNER)
+    for _ in range(2):
+        await use()
+        assert {path.stat().st_uid for path in (state, *workspace.rglob("*"))} == {OWNER}
+        os.chown(state, 0, 0)  # as an older version has left it
