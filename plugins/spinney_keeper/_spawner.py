@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -29,12 +30,13 @@ from pydantic import JsonValue
 from spinney.errors import SpawnError, UnsupportedPlatformError
 from spinney.model import ExitStatus, Session, SessionId
 from spinney.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
-from spinney_keeper._calling import call
+from spinney_keeper._calling import call, end
 from spinney_keeper._ended import EndedTerminal
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, answered, peer_of, say_hello
 from spinney_keeper._last_output import LastOutput, parse
-from spinney_keeper._places import Places, name_of
+from spinney_keeper._living import living
+from spinney_keeper._places import Places, name_of, session_of
 from spinney_keeper._starting import start
 from spinney_keeper._terminal import KeeperTerminal
 from spinney_keeper.keeper import wire
@@ -170,10 +172,12 @@ class KeeperSpawner(TerminalSpawner):
 
     async def kept(self) -> dict[SessionId, int]:
         """Return the sessions with a keeper; see ``TerminalSpawner.kept``."""
-        found: dict[SessionId, int] = {}
-        for name in list(self._places.names()):
+        keepers = await to_thread.run_sync(living, self._places.base)
+        # One that cannot be asked is told by the process id of the keeper itself.
+        found = {session_of(name): int(str(ref["keeper"])) for name, ref in keepers.items()}
+        for name in {*self._places.names(), *keepers}:
             with suppress(KeeperError):
-                greeted = await self._found(name, {})
+                greeted = await self._found(name, keepers.get(name, {}))
                 if greeted is not None:
                     with closing(greeted):
                         found[str(greeted.said["session"])] = int(greeted.said["pid"])
@@ -183,11 +187,20 @@ class KeeperSpawner(TerminalSpawner):
         """End what a dead host left running, and its keepers; see ``TerminalSpawner.sweep``."""
         ours = tuple(self._started)
         report = await sweep(session, self._workspace, grace, ours)
-        for name in list(self._places.names(session.id)):
-            if name.rpartition(".")[2] not in ours:
-                with suppress(KeeperError):  # it stays where the next sweep finds it
-                    await self._dismiss(name)
+        keepers = await to_thread.run_sync(living, self._places.base)
+        names = {*self._places.names(session.id), *keepers}
+        for name in names:
+            if session_of(name) == session.id and name.rpartition(".")[2] not in ours:
+                await self._end(name, keepers.get(name, {}))
         return report
+
+    async def _end(self, name: str, ref: dict[str, Any]) -> None:
+        """End a keeper whose process has been swept, also one that cannot be asked to go."""
+        with suppress(KeeperError, OSError):
+            await self._dismiss(name, ref)
+        with suppress(KeeperError, OSError):  # it stays where the next sweep finds it
+            if await end(ref, self._options.answer_timeout):
+                await to_thread.run_sync(self._places.clear, name)
 
     def close(self) -> None:
         """Detach from every terminal. No spawning afterwards."""
@@ -221,13 +234,13 @@ class KeeperSpawner(TerminalSpawner):
         self._terminals.discard(terminal)
         self._started.discard(terminal.terminal_id)
 
-    async def _dismiss(self, name: str) -> None:
+    async def _dismiss(self, name: str, ref: dict[str, Any]) -> None:
         """Let a keeper go whose process has ended.
 
         Raises:
             KeeperError: it cannot be reached.
         """
-        greeted = await self._found(name, {})
+        greeted = await self._found(name, ref)
         if greeted is not None:
             with closing(greeted):
                 await to_thread.run_sync(_let_go, greeted, self._options.answer_timeout)
@@ -235,22 +248,47 @@ class KeeperSpawner(TerminalSpawner):
 
     async def _found(self, name: str, ref: dict[str, Any]) -> Greeted | None:
         """Return the keeper called ``name``, greeted; ``None`` if there is none."""
+        failure = None
+        try:
+            return await self._reached(name)
+        except _NOBODY:
+            pass
+        except KeeperError as error:
+            why = error.__cause__
+            if isinstance(why, OSError) and why.errno != errno.EPROTOTYPE:  # another kind of socket
+                raise
+            if self._listens(name, ref):
+                raise
+            failure = error
+        # Somebody may have removed its socket, or put something in its place: one that is called
+        # listens anew.
+        if call(ref, signal.SIGUSR1):
+            with move_on_after(_FOUND_AGAIN):
+                while call(ref):  # it may just be leaving
+                    await sleep(_RETRY)
+                    with suppress(KeeperError, *_NOBODY):
+                        return await self._reached(name)
+                return None
+            raise failure or KeeperError(
+                f"The keeper {ref['keeper']} lives, but is not found; see {name}."
+            )
+        if failure is not None:
+            raise failure
+        return None
+
+    def _listens(self, name: str, ref: dict[str, Any]) -> bool:
+        """Tell whether the keeper that ``ref`` names is the one that listens in its place."""
+        with suppress(OSError), closing(self._places.connect(name)) as connection:
+            return peer_of(connection) == ref.get("keeper")
+        return False
+
+    async def _reached(self, name: str) -> Greeted:
         try:
             return await self._greeted(name)
         except _NOBODY:
-            pass
+            raise
         except OSError as error:
             raise KeeperError(f"The keeper {name} cannot be reached: {error}.") from error
-        # Somebody may have removed its socket: one that is called listens anew.
-        if not call(ref, signal.SIGUSR1):
-            return None
-        with move_on_after(_FOUND_AGAIN):
-            while call(ref):  # it may just be leaving
-                await sleep(_RETRY)
-                with suppress(*_NOBODY):
-                    return await self._greeted(name)
-            return None
-        raise KeeperError(f"The keeper {ref['keeper']} lives, but is not found; see {name}.")
 
     async def _greeted(self, name: str) -> Greeted:
         try:

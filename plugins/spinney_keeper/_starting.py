@@ -16,6 +16,7 @@ from spinney.errors import SpawnError, WorkingDirectoryError
 from spinney.ports import SpawnRequest
 from spinney_keeper._errors import KeeperError
 from spinney_keeper._greeting import Greeted, RefusedError, greet
+from spinney_keeper._living import NAME
 from spinney_keeper._places import Places, name_of
 from spinney_keeper.keeper import wire
 from spinney_keeper.options import KeeperOptions
@@ -28,6 +29,8 @@ _WITHIN = 20.0
 """Seconds in which a keeper must have started."""
 _KEPT = ("LD_LIBRARY_PATH",)
 """Variables without which some interpreters do not start."""
+_LOOK = 10.0
+"""Seconds after which a keeper looks again whether it can be found."""
 
 
 def start(
@@ -42,6 +45,7 @@ def start(
         CommandNotFoundError, WorkingDirectoryError, SpawnError: see ``TerminalSpawner.spawn``.
             Nothing is left then.
     """
+    name = name_of(request.session_id, terminal_id)
     env = environment(request, options, terminal_id)
     check(request, env)
     with directory(request):
@@ -51,7 +55,9 @@ def start(
         "session": request.session_id,
         "workspace": request.workspace,
         "terminal": terminal_id,
-        "name": name_of(request.session_id, terminal_id),
+        "name": name,
+        "base": places.base,
+        "look": _LOOK,
         "directory": places.directory,
         "output": places.output(request.session_id),
         "argv": request.command,
@@ -67,7 +73,7 @@ def start(
         "linger": options.linger,
     }
     try:
-        connection = _launched(json.dumps(wanted).encode())
+        connection = _launched(json.dumps(wanted).encode(), name)
     except OSError as error:
         raise SpawnError(request.command, f"its keeper cannot be started: {error}") from error
     try:
@@ -78,8 +84,8 @@ def start(
         raise SpawnError(request.command, f"its keeper did not start: {error}") from error
 
 
-def _launched(request: bytes) -> socket.socket:
-    """Start a keeper; return the connection to it."""
+def _launched(request: bytes, name: str) -> socket.socket:
+    """Start a keeper, called ``name``; return the connection to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with (
@@ -90,7 +96,9 @@ def _launched(request: bytes) -> socket.socket:
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM, _HOME],
-                {name: os.environ[name] for name in _KEPT if name in os.environ},
+                # Not those by which a session's process is known: where a process of another
+                # session starts us, ending that session must not end us.
+                {NAME: name} | {key: os.environ[key] for key in _KEPT if key in os.environ},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, connection, 0),
                     (os.POSIX_SPAWN_DUP2, fd, 1),

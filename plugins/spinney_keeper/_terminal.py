@@ -46,7 +46,7 @@ class KeeperTerminal(Terminal):
         write_within: float,
         again: Callable[[dict[str, JsonValue]], Awaitable[Greeted | None]],
         epitaph: Callable[[], bytes | None],
-        dismiss: Callable[[], Awaitable[None]],
+        dismiss: Callable[[dict[str, JsonValue]], Awaitable[None]],
         gone: Callable[[KeeperTerminal], None],
     ) -> None:
         """Take charge of a keeper that was greeted.
@@ -59,7 +59,7 @@ class KeeperTerminal(Terminal):
             write_within: seconds that its process may take to read.
             again: greets the keeper that a ref names once more, ``None`` if it is gone.
             epitaph: returns what a keeper that is gone has written down.
-            dismiss: lets a keeper go whose process has ended.
+            dismiss: lets the keeper that a ref names go, whose process has ended.
             gone: called once this host has nothing of the keeper any more.
         """
         said = greeted.said
@@ -141,12 +141,14 @@ class KeeperTerminal(Terminal):
         """Send input to the process; see ``Terminal.write``."""
         await lowlevel.checkpoint_if_cancelled()
         self._check_running()
-        said = await self._answer(self._link.write(data, self._write_within))
-        if said["longest"]:
-            raise LineTooLongError(said["longest"], LINE_LIMIT)
-        if said["written"] < len(data):
-            self._check_running()
-            raise TerminalBusyError(said["written"], len(data))
+        for start in range(0, len(data) or 1, wire.MOST_INPUT):
+            part = data[start : start + wire.MOST_INPUT]
+            said = await self._answer(self._link.write(part, self._write_within))
+            if said["longest"]:
+                raise LineTooLongError(said["longest"], LINE_LIMIT)
+            if said["written"] < len(part):
+                self._check_running()
+                raise TerminalBusyError(start + said["written"], len(data))
 
     async def resize(self, viewer: str, size: Size) -> None:
         """Take note of a viewer's window; the option ``size`` says whose size holds."""
@@ -237,7 +239,7 @@ class KeeperTerminal(Terminal):
         Raises:
             KeeperError: it cannot be reached; it stays, and is found by whoever tries again.
         """
-        await self._dismiss()
+        await self._dismiss(self.ref)
 
     @property
     def is_detached(self) -> bool:

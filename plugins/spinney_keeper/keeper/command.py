@@ -80,10 +80,19 @@ class Command:
             "local": termios.tcgetattr(self.master)[3],
         }
 
-    def signal_group(self, number: int) -> None:
-        """Send a signal to the process group of the process."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+    def signal_group(self, *numbers: int) -> None:
+        """Send signals to the process group of the process."""
+        for number in numbers:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+    def signal_session(self, *numbers: int) -> None:
+        """Send signals to every process of its session, also to those in other groups of it."""
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            with suppress(OSError):  # it has ended, or become another user's
+                if int(_fields(pid)[3]) == self.pid:
+                    for number in numbers:
+                        os.kill(pid, number)
 
     def reap(self) -> None:
         """Let its id go."""
@@ -143,6 +152,11 @@ def _reset_signals() -> None:
 
 
 def start_time(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot: proc_pid_stat(5)."""
+    """Return when a process started, in clock ticks since boot."""
+    return _fields(pid)[19].decode()
+
+
+def _fields(pid: int) -> list[bytes]:
+    """Return what proc_pid_stat(5) tells after the name of the command: from the state on."""
     with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[19].decode()
+        return file.read().rpartition(b")")[2].split()

@@ -30,7 +30,11 @@ def open_directory(path: str) -> int:
         UnsafeDirectoryError: it is another user's, or no directory.
         OSError: it cannot be made or opened.
     """
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
+        os.close(open_directory(parent))
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _shut_others_out(fd, path)
@@ -41,11 +45,30 @@ def open_directory(path: str) -> int:
 
 
 def _shut_others_out(fd: int, path: str) -> None:
-    found = os.fstat(fd)
-    if found.st_uid != os.geteuid():
+    give(fd, os.stat(os.path.dirname(path)))
+    if not is_trusted(fd, path):
         raise UnsafeDirectoryError(f"{path!r} belongs to another user")
-    if stat.S_IMODE(found.st_mode) != 0o700:
+    if stat.S_IMODE(os.fstat(fd).st_mode) != 0o700:
         os.fchmod(fd, 0o700)
+
+
+def is_trusted(directory: int, path: str) -> bool:
+    """Tell whether what is in the open ``directory`` at ``path`` comes from us.
+
+    Root trusts the owner of the directory around it, whose repository that is: a container often
+    runs as root, and what it makes there is given to the owner.
+    """
+    owner = os.fstat(directory).st_uid
+    return owner == os.geteuid() or (
+        os.geteuid() == 0 and owner == os.stat(os.path.dirname(path)).st_uid
+    )
+
+
+def give(fd: int, directory: os.stat_result) -> None:
+    """As root, give the open file ``fd`` the owner of the ``directory`` that it is in."""
+    if os.geteuid() == 0 == os.fstat(fd).st_uid != directory.st_uid:
+        with suppress(OSError):  # an owner that this user namespace does not know
+            os.fchown(fd, directory.st_uid, directory.st_gid)
 
 
 def at(directory: int, name: str) -> str:
@@ -54,35 +77,45 @@ def at(directory: int, name: str) -> str:
 
 
 class Home:
-    """The socket of one keeper, the file with the exit status of its command, and its output."""
+    """The socket of one keeper, the file with the exit status of its command, and its output.
 
-    def __init__(self, path: str, name: str, output: str) -> None:
+    Everything is reached through descriptors: the workspace may be moved.
+    """
+
+    def __init__(self, base: str, path: str, name: str, output: str) -> None:
         """Listen as ``name`` in the directory ``path``.
 
         Args:
+            base: the directory without which nobody finds the keeper: of the repository.
             path: where hosts look for keepers.
             name: of the socket.
-            output: path of the file for the end of the output; its directory may be moved.
+            output: path of the file for the end of the output.
 
         Raises:
             UnsafeDirectoryError, OSError: that cannot be.
         """
         if len(name) > _LONGEST:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
-        self._path = path
+        self._base = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._path = self._within(base, path)
         self._name = name
-        self._output_path, self._output = output, os.path.basename(output)
+        self._output_path, self._output = self._within(base, output), os.path.basename(output)
         self._outputs: int | None = None
         with suppress(OSError, UnsafeDirectoryError):
-            self._outputs = open_directory(os.path.dirname(output))
-        self.socket = self._listening()
+            self._outputs = open_directory(os.path.dirname(self._output_path))
+        self._directory, self.socket = self._listening()
 
-    def _listening(self) -> sockets.Socket:
+    def _within(self, base: str, path: str) -> str:
+        inner = path.removeprefix(f"{base}/")
+        return path if inner == path else at(self._base, inner)
+
+    def _listening(self) -> tuple[int, sockets.Socket]:
+        """Return the directory, and the socket that is bound to our name in it."""
         directory = open_directory(self._path)
+        # Everybody may read in /proc/net/unix under which name a socket was bound.
+        bound = f".{os.getpid()}"
         before = os.umask(0o177)
         try:
-            # Everybody may read in /proc/net/unix under which name a socket was bound.
-            bound = f".{os.getpid()}"
             with suppress(FileNotFoundError):
                 os.unlink(bound, dir_fd=directory)
             listening = sockets.listening(at(directory, bound), _BACKLOG)
@@ -90,18 +123,43 @@ class Home:
                 os.rename(bound, self._name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 listening.close()
+                os.unlink(bound, dir_fd=directory)
                 raise
+        except BaseException:
+            os.close(directory)
+            raise
         finally:
             os.umask(before)
-            os.close(directory)
-        return listening
+        self._place = _identity(os.stat(self._name, dir_fd=directory, follow_symlinks=False))
+        return directory, listening
 
     def listen_again(self) -> None:
-        """Be found again, where somebody has removed the socket or its directory."""
+        """Be found again: the socket or its directory was removed, or something is in its place.
+
+        A directory in its place stays, and we are not found.
+        """
         with suppress(OSError, UnsafeDirectoryError):
-            again = self._listening()
+            directory, again = self._listening()
             self.socket.close()
-            self.socket = again
+            os.close(self._directory)
+            self._directory, self.socket = directory, again
+
+    def has_its_place(self) -> bool:
+        """Tell whether hosts find our socket under its name."""
+        try:
+            found = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+            return _identity(found) == self._place and os.path.samestat(
+                os.stat(self._path), os.fstat(self._directory)
+            )
+        except OSError:
+            return False
+
+    def is_gone(self) -> bool:
+        """Tell whether the repository was deleted, so that nobody can ever find us again."""
+        try:
+            return os.fstat(self._base).st_nlink == 0
+        except OSError as error:
+            return error.errno == errno.ESTALE  # deleted on another machine
 
     def note_exit(self, found: dict[str, Any]) -> None:
         """Write down how the command ended, for whoever comes when the keeper is gone.
@@ -109,7 +167,7 @@ class Home:
         Raises:
             OSError: it cannot be written.
         """
-        _replace(os.path.join(self._path, f"{self._name}.exit"), [json.dumps(found).encode()])
+        _replace(f"{self._name}.exit", [json.dumps(found).encode()], self._directory)
 
     def drop_output(self) -> None:
         """Remove what this process or the one before it has written."""
@@ -145,22 +203,27 @@ class Home:
         names = ["", ".exit.tmp", *([".exit"] if collected else [])]
         for name in names:
             with suppress(OSError):
-                os.unlink(os.path.join(self._path, f"{self._name}{name}"))
+                os.unlink(f"{self._name}{name}", dir_fd=self._directory)
 
 
-def _replace(
-    path: str, pieces: list[Any], directory: int | None = None, *, durably: bool = True
-) -> None:
-    """Put a file with ``pieces`` in the place of ``path``, which may be relative to ``directory``.
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _replace(name: str, pieces: list[Any], directory: int, *, durably: bool = True) -> None:
+    """Put a file with ``pieces`` in the place of ``name`` in ``directory``.
 
     Raises:
         OSError: it cannot be written; nothing is left of it.
     """
-    temporary = f"{path}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    temporary = f"{name}.tmp"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600, dir_fd=directory)
     try:
         try:
+            give(fd, os.fstat(directory))
             for piece in pieces:
                 rest = memoryview(piece)
                 while rest:
@@ -169,7 +232,7 @@ def _replace(
                 os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(temporary, path, src_dir_fd=directory, dst_dir_fd=directory)
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=directory)

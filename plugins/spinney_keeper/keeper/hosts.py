@@ -7,6 +7,7 @@ from collections import deque
 from contextlib import suppress
 
 from . import wire
+from .loop import READ, WRITE
 from .sockets import Socket, peer_uid, send_fds
 
 _MOST_UNSENT = 1000
@@ -33,16 +34,27 @@ class Host:
         """Nothing from there on may be overwritten."""
         self.windows: dict[str, tuple[int, int]] = {}
         """Rows and columns of each of its viewers' windows."""
-        self.input = bytearray()
-        """The first packets of a write of which more follows, and its number."""
-        self.input_of = 0
+        self.pending = 0
+        """What its writes cost that the command has not read yet, in bytes."""
         self.is_gone = False
+        self._input = bytearray()
+        """The first packets of a write of which more follows, and its number."""
+        self._input_of = 0
         self._unsent: deque[tuple[str, bytes]] = deque()
 
     @property
     def waits(self) -> bool:
         """Whether something could not be sent yet."""
         return bool(self._unsent)
+
+    @property
+    def events(self) -> int:
+        """What to wait for: nothing more is read from a host that writes faster than the command.
+
+        So it has to wait, in its turn, and the memory of the keeper is not filled.
+        """
+        reading = READ if self.pending < wire.MOST_INPUT else 0
+        return reading | (WRITE if self._unsent else 0)
 
     def receive(self) -> wire.Message | None:
         """Return the next request, ``None`` if there is none now.
@@ -59,6 +71,20 @@ class Host:
             pass
         self.is_gone = True
         return None
+
+    def gather(self, message: wire.Message) -> bytes | None:
+        """Return the data of a write once its last packet has come, ``None`` before.
+
+        What is more than a write may have is cut off, but for what shows that.
+        """
+        if self._input_of != message["seq"]:  # what another began and gave up is not written
+            self._input_of, self._input = message["seq"], bytearray()
+        if len(self._input) <= wire.MOST_INPUT:
+            self._input += message["data"]
+        if message["more"]:
+            return None
+        data, self._input = bytes(self._input), bytearray()
+        return data
 
     def _receive(self) -> int:
         try:

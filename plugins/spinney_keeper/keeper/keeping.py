@@ -14,7 +14,7 @@ from .command import Command, start_time
 from .home import Home
 from .hosts import Host, is_ours
 from .inputs import Inputs
-from .loop import READ, WRITE, Loop
+from .loop import READ, Loop
 from .output import Output
 from .sockets import Socket, accept, socketpair
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _DEAF = 0.1
 """Seconds for which nobody is let in where that takes more than there is: mostly descriptors."""
+_GRACE = 5.0
+"""Seconds that the command has to end by itself once its repository is gone."""
+_EACH = 512
+"""Bytes that a write costs beyond its data."""
 
 
 class Keeper:
@@ -47,7 +51,8 @@ class Keeper:
         self._told_drained = False
         self._leave_at: float | None = None
         self._listen_at: float | None = None
-        self._hurry = False
+        self._look_at = monotonic() + float(request["look"])
+        self._hurry = self._is_orphaned = False
         self._is_over = False
         self._collected = False
         self._is_noted = self._is_kept = False
@@ -59,10 +64,11 @@ class Keeper:
     def run(self) -> None:
         """Go on until somebody has taken note of how the command ended."""
         while not self._is_over:
-            self._loop.turn(
-                (self._inputs.deadline, self._output.drained_at, self._leave_at, self._listen_at)
-            )
+            ours = self._leave_at, self._listen_at, self._look_at
+            self._loop.turn((self._inputs.deadline, self._output.drained_at, *ours))
             now = monotonic()
+            if self._look_at <= now:
+                self._look(now)
             if self._listen_at is not None and self._listen_at <= now:
                 self._listen()
             if self._inputs.deadline is not None and self._inputs.deadline <= now:
@@ -107,14 +113,29 @@ class Keeper:
     def _signalled(self) -> None:
         for number in self._signals.recv(64):
             if number == signal.SIGUSR1:  # a host does not find us
-                self._loop.forget(self._home.socket.fileno())
-                self._home.listen_again()
-                self._listen()
+                self._listen_again()
             else:  # the machine goes down: there is nobody to wait for
                 self._hurry = True
-                self._command.signal_group(signal.SIGHUP)
-                self._command.signal_group(signal.SIGCONT)
+                self._command.signal_group(signal.SIGHUP, signal.SIGCONT)
                 self._plan_to_leave()
+
+    def _look(self, now: float) -> None:
+        """See whether hosts can find us; end where none ever can."""
+        self._look_at = now + float(self._request["look"])
+        if self._home.is_gone():
+            first, then = (signal.SIGHUP, signal.SIGCONT), (signal.SIGKILL,)
+            self._command.signal_session(*(then if self._is_orphaned else first))
+            self._is_orphaned = self._hurry = True
+            self._look_at = min(self._look_at, now + _GRACE)
+            self._output.release()  # the viewers of a host that goes on may hold it up
+            self._plan_to_leave()
+        elif not self._home.has_its_place():
+            self._listen_again()
+
+    def _listen_again(self) -> None:
+        self._loop.forget(self._home.socket.fileno())
+        self._home.listen_again()
+        self._listen()
 
     def _listen(self) -> None:
         self._listen_at = None
@@ -166,8 +187,7 @@ class Keeper:
 
     def _attend(self, host: Host) -> None:
         if not host.is_gone:
-            events = READ | WRITE if host.waits else READ
-            self._loop.watch(host.socket.fileno(), events, partial(self._serve, host))
+            self._loop.watch(host.socket.fileno(), host.events, partial(self._serve, host))
 
     def _obey(self, host: Host, message: wire.Message) -> None:
         try:
@@ -248,21 +268,21 @@ class Keeper:
         return {}
 
     def _add_input(self, host: Host, message: wire.Message) -> None:
-        seq = message["seq"]
+        seq, data = message["seq"], host.gather(message)
+        if data is None:
+            return
+        if self._exit is not None or len(data) > wire.MOST_INPUT:
+            host.send(wire.message(seq=seq, error="large" if self._exit is None else "closed"))
+            return
+        cost = len(data) + _EACH
 
         def tell(count: int, longest: int) -> None:
+            host.pending -= cost
             self._written.append((host, wire.written(seq, count, longest)))
 
-        if host.input_of != seq:  # what another began and gave up is not written
-            host.input_of, host.input = seq, bytearray()
-        host.input += message["data"]
-        if message["more"]:
-            return
-        data, host.input = bytes(host.input), bytearray()
-        if self._exit is not None:
-            host.send(wire.message(seq=seq, error="closed"))
-            return
+        host.pending += cost
         self._inputs.add(data, tell)
+        self._attend(host)
         self._watch_master()
 
     def _tell_written(self) -> None:
@@ -271,8 +291,7 @@ class Keeper:
             host, packet = self._written.pop()
             if not host.is_gone:
                 host.send(packet)
-                if host.waits:
-                    self._attend(host)
+                self._attend(host)
 
     def _write(self) -> None:
         self._inputs.go_on()
@@ -334,6 +353,7 @@ class Keeper:
 
     def _drained(self) -> None:
         self._told_drained = True
+        self._look(monotonic())
         self._note_exit()
         self._keep_output()  # first: once it is told, the end may be recorded, and asked for
         self._plan_to_leave()

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from . import wire
 from .command import Command, NotStartedError
+from .groups import leave_that_of_a_session
 from .home import Home, UnsafeDirectoryError
 from .keeping import Keeper
 from .sockets import Socket
@@ -28,8 +29,9 @@ def main() -> None:
         file.seek(0)
         request = json.load(file)
     _let_go_of_the_host()
+    leave_that_of_a_session()
     try:
-        home = Home(request["directory"], request["name"], request["output"])
+        home = Home(*(request[part] for part in ("base", "directory", "name", "output")))
     except (OSError, UnsafeDirectoryError) as error:
         _refuse(connection, error="directory", message=str(error))
         return

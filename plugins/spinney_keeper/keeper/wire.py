@@ -21,6 +21,8 @@ LARGEST = 64 * 1024
 """Bytes of a packet at most."""
 INPUT = 32 * 1024
 """Bytes of input in one packet at most; more follows in others with the same number."""
+MOST_INPUT = 8 * 1024 * 1024
+"""Bytes of one write at most; and of those of one host that wait, until no more is read from it."""
 
 _WRITE, _WRITTEN, _HOLD = b"W", b"w", b"H"
 _INPUT = struct.Struct("<xI?")

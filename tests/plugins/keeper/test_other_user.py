@@ -148,3 +148,23 @@ async def test_names_of_sessions_are_not_in_what_everybody_may_read_of_processes
         assert str(terminal.ref["terminal"]) not in text
     with open("/proc/net/unix") as sockets:
         assert [line for line in sockets if str(terminal.ref["terminal"]) in line] == []
+
+
+async def test_what_a_keeper_of_root_makes_in_another_users_repository_belongs_to_that_user(
+    shell, other, tmp_path, tools
+):
+    git = tmp_path / ".git"
+    git.mkdir()
+    for path in (tmp_path, git):
+        os.chown(path, NOBODY, NOBODY)
+    for _ in range(2):  # the second time in directories that are that user's already
+        async with other() as host:
+            await tools.everything(await shell("echo words", of=host))
+        made = [path for path in git.rglob("*") if not path.is_socket()]
+        assert {path.name for path in made if path.parent.name == "spinney"} == {
+            "keepers",
+            "outputs",
+        }
+        assert {path.stat().st_uid for path in made} == {NOBODY}
+        assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+        assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}

@@ -1,0 +1,191 @@
+"""A keeper sees to it that hosts find it, and ends where none ever can."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spinney_keeper import _starting
+from spinney_keeper._living import living
+from spinney_keeper._places import Places, name_of
+from spinney_testing._samples import a_session
+from waiting import until
+
+ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
+HOST = Path(__file__).with_name("host.py")
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    """The directory without which no host finds a keeper, at which it looks very often here."""
+    monkeypatch.setattr(_starting, "_LOOK", 0.02)
+    path = tmp_path / ".git"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def places(repository):
+    return repository / "spinney" / "keepers"
+
+
+def path_of(places, terminal):
+    return places / name_of(terminal.session_id, terminal.ref["terminal"])
+
+
+def is_found(workspace, name):
+    try:
+        Places(workspace, None).connect(name).close()
+    except OSError:
+        return False
+    return True
+
+
+def without_socket(path):
+    path.unlink()
+
+
+def without_directory(path):
+    shutil.rmtree(path.parent)
+
+
+def with_another_directory(path):
+    path.parent.rename(path.parent.with_name("aside"))
+    path.parent.mkdir()
+
+
+def with_a_file(path):
+    path.unlink()
+    path.write_text("something else")
+
+
+def with_a_stale_socket(path):
+    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
+        directory = os.open(path.parent, os.O_PATH)
+        stale.bind(f"/proc/self/fd/{directory}/{path.name}")
+        os.close(directory)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [without_socket, without_directory, with_another_directory, with_a_file, with_a_stale_socket],
+)
+async def test_it_listens_again_by_itself(shell, places, tmp_path, change):
+    terminal = await shell(ECHO)
+    path = path_of(places, terminal)
+    change(path)
+    await until(lambda: is_found(tmp_path, path.name))
+    assert places.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 100", "trap '' HUP; echo ready; sleep 100; sleep 100", "set -m; sleep 100 & sleep 100"],
+    ids=["that ends when it is hung up", "that ignores that", "with jobs in other groups"],
+)
+async def test_it_ends_with_its_process_when_the_repository_is_deleted(
+    shell, repository, keepers, script
+):
+    await shell(script)
+    shutil.rmtree(repository)
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+
+
+async def test_it_ends_when_the_repository_is_deleted_after_the_process_has_ended(
+    shell, repository, keepers, tools
+):
+    terminal = await shell("exit 3")
+    with anyio.fail_after(tools.patience):
+        await terminal.drained()
+    assert keepers.living()
+    shutil.rmtree(repository)
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+
+
+async def test_it_leaves_nothing_in_a_repository_that_is_made_in_that_place(
+    shell, repository, keepers
+):
+    await shell("sleep 100")
+    shutil.rmtree(repository)
+    for name in ("keepers", "outputs"):
+        (repository / "spinney" / name).mkdir(parents=True)
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+    assert [path for path in repository.rglob("*") if not path.is_dir()] == []
+
+
+async def test_it_goes_on_where_the_repository_was_moved_to(shell, repository, places, tools):
+    terminal = await shell(ECHO)
+    moved = repository.rename(repository.with_name("moved"))
+    path = moved / path_of(places, terminal).relative_to(repository)
+    path.unlink()
+    await until(path.is_socket)
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")
+    moved.rename(repository)
+
+
+def taken_by_a_directory(path, terminal):
+    path.unlink()
+    path.mkdir()
+
+
+def stopped(path, terminal):
+    os.kill(int(str(terminal.ref["keeper"])), signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("change", [taken_by_a_directory, stopped])
+async def test_one_that_cannot_be_asked_is_among_those_that_are_kept_and_is_swept(
+    shell, other, session, places, keepers, monkeypatch, change
+):
+    monkeypatch.setattr("spinney_keeper._spawner._FOUND_AGAIN", 0.1)
+    terminal = await shell(ECHO)
+    change(path_of(places, terminal), terminal)
+    async with other(answer_timeout=0.1) as host:
+        kept = await host.kept()
+    assert kept.keys() == {session.id}
+    async with other() as host:
+        await host.sweep(session, 0)
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+
+
+async def test_one_of_a_copy_of_the_workspace_is_not_among_them(shell, opened, tmp_path):
+    await shell(ECHO)
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / ".git", copy / ".git", ignore=lambda *_: ["keepers"])
+    assert list(Places(copy, None).names()) == []
+    assert living(str(copy / ".git")) == {}
+    assert len(living(str(tmp_path / ".git"))) == 1
+
+
+async def test_ending_its_process_lets_it_go_though_something_is_in_its_place(
+    shell, places, keepers, monkeypatch
+):
+    monkeypatch.setattr(_starting, "_LOOK", 1000.0)
+    terminal = await shell("sleep 100")
+    with_a_file(path_of(places, terminal))
+    await terminal.terminate(0)
+    assert await anyio.to_thread.run_sync(keepers.left) == set()
+
+
+async def test_one_that_a_process_of_another_session_started_outlives_that_session(
+    shell, other, session, tmp_path, tools
+):
+    inner = a_session()
+    script = f"exec {sys.executable} {HOST} {tmp_path} {inner.id} 'echo ready; sleep 100'"
+    outer = await shell(script)
+    await tools.see(outer, b"keeperStart")
+    async with other() as host:
+        started = (await host.kept())[inner.id]
+        await outer.terminate(0)
+        await host.sweep(session, 0)
+        assert (await host.kept()) == {inner.id: started}
+        os.kill(started, 0)
+        await host.sweep(inner, 0)
