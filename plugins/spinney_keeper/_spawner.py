@@ -257,7 +257,7 @@ class KeeperSpawner(TerminalSpawner):
             why = error.__cause__
             if isinstance(why, OSError) and why.errno != errno.EPROTOTYPE:  # another kind of socket
                 raise
-            if self._listens(name, ref):
+            if not call(ref) or self._listens(name, ref):
                 raise
             failure = error
         # Somebody may have removed its socket, or put something in its place: one that is called
