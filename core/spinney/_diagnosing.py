@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spinney._ownership import end_stray, strays, write_marker
+from spinney._ownership import end_stray, strays, unrecorded, write_marker
 from spinney._parts import Parts
 from spinney._reaching import adopt
 from spinney._recovering import merge, rebuild, remembered
@@ -175,7 +175,7 @@ async def _about_removals(parts: Parts) -> list[Finding]:
 
 async def _about_strays(parts: Parts, markers: Sequence[Marker]) -> list[Finding]:
     remembered_ids = {marker.session.id for marker in markers}
-    return [
+    findings = [
         Finding(
             "PROCESS_STRAY",
             f"process {pid} runs for session {session_id}, of which there is no record",
@@ -185,6 +185,12 @@ async def _about_strays(parts: Parts, markers: Sequence[Marker]) -> list[Finding
         for session_id, pid in (await strays(parts)).items()
         if session_id not in remembered_ids
     ]
+    for session_id, pid in (await unrecorded(parts)).items():
+        session = await parts.ledger.need(session_id)
+        what = f"process {pid} runs for {_label(session)}, whose record names none: look at it"
+        message = f"{what}, and end it with `kill {pid}`, before the session is resumed"
+        findings.append(Finding("PROCESS_UNRECORDED", message, session_id))
+    return findings
 
 
 def _about_markers(parts: Parts, markers: Sequence[Marker]) -> list[Finding]:

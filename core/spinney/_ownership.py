@@ -14,7 +14,7 @@ from spinney._running import Ending, Running
 from spinney.errors import SessionOwnedError, TerminalError
 from spinney.logs import log
 from spinney.model import Details, Session, SessionId, SessionStatus, now
-from spinney.ports import MarkerState
+from spinney.ports import Holder, MarkerState
 from spinney.providers import Capability, Role, chosen_name
 
 PATIENCE = 5.0
@@ -111,15 +111,37 @@ async def _claim(parts: Parts, session: Session) -> Owned:
 
 async def strays(parts: Parts) -> dict[SessionId, int]:
     """Return the process id of each session that has one to adopt, and that nothing records."""
+    kept = await _kept(parts)
+    snapshot = parts.ledger.snapshot
+    known = snapshot.sessions.keys() | snapshot.reservations.keys()
+    return {session_id: pid for session_id, pid in kept.items() if session_id not in known}
+
+
+async def unrecorded(parts: Parts) -> dict[SessionId, int]:
+    """Return the process id of each session that has one to adopt, though its record names none."""
+
+    async def look() -> set[tuple[SessionId, int]]:
+        return {
+            (session_id, pid)
+            for session_id, pid in (await _kept(parts)).items()
+            if (session := parts.ledger.get(session_id))
+            and session.details.terminal_ref is None
+            and await parts.claims.holder(session_id) is Holder.FREE
+        }
+
+    found = await look()
+    # Once more: of a process that has just ended the record may be there before the keeper leaves.
+    return dict(found & await look()) if found else {}
+
+
+async def _kept(parts: Parts) -> dict[SessionId, int]:
     name = chosen_name(parts.config, Role.TERMINAL)
     if not parts.providers.can(Role.TERMINAL, name, Capability.ADOPT):
         return {}
     async with parts.providers.use(Role.TERMINAL) as spawner:
         kept = await spawner.kept()
     await parts.ledger.refresh()  # afterwards: what was started since then is recorded by now
-    snapshot = parts.ledger.snapshot
-    known = snapshot.sessions.keys() | snapshot.reservations.keys()
-    return {session_id: pid for session_id, pid in kept.items() if session_id not in known}
+    return kept
 
 
 async def end_stray(parts: Parts, session_id: SessionId) -> None:

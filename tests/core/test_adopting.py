@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from anyio import sleep_forever
+from anyio import lowlevel, sleep_forever
 
 from spinney import Capability, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError, TerminalError
@@ -300,6 +300,37 @@ async def test_a_process_that_no_record_names_is_told_and_ended_on_request_alone
         (repaired,) = await m.repair()
         assert repaired.repaired
     assert world.claims == {}
+
+
+async def test_a_process_that_the_record_of_its_session_does_not_name_is_told_and_left_alone(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    stale = left.evolve(pty_pid=None, status=SessionStatus.IDLE).detail(terminal_ref=None)
+    world.markers.clear()
+    world.write(stale)
+    (terminal,) = world.terminals
+    async with keeping() as m:
+        for found in (await m.diagnose(), await m.repair()):
+            (finding,) = found
+            assert (finding.code, finding.session_id) == ("PROCESS_UNRECORDED", left.id)
+            assert str(terminal.pid) in finding.message
+        assert terminal.status is None
+
+
+async def test_one_whose_keeper_is_just_leaving_is_not(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    stale = left.evolve(pty_pid=None, status=SessionStatus.IDLE).detail(terminal_ref=None)
+    world.markers.clear()
+    world.write(stale)
+    (terminal,) = world.terminals
+
+    async def leave() -> None:
+        terminal.end(code=0)
+
+    async with keeping() as m:
+        world.meanwhile["kept"] = [lowlevel.checkpoint, lowlevel.checkpoint, leave]
+        assert await m.diagnose() == ()
 
 
 async def test_a_process_that_is_just_being_started_is_no_stray(
