@@ -4,7 +4,8 @@ A plugin is a module or object found through the entry-point group ``spinney.plu
 implements any of these functions, marked with :data:`hookimpl`. Lifecycle hooks are coroutine
 functions and are awaited one by one: plugins in the order of their names, the host's own last.
 Each has a bounded time; one that raises or hangs is logged with its plugin's name and goes no
-further, and one that does not end when it is cancelled is abandoned. Only the two marked *may veto* may raise :class:`~spinney.errors.SessionVetoed`.
+further, and one that does not end when it is cancelled is abandoned. Only the two marked *may
+veto* may raise :class:`~spinney.errors.SessionVetoed`.
 """
 
 from __future__ import annotations

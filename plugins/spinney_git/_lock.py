@@ -20,6 +20,8 @@ from spinney_unix import holding, private
 
 _PATIENCE = 60.0
 """Seconds that a wait may take."""
+_GRACE = 0.5
+"""Seconds within which a lock that is free is had."""
 _OWN_TURNS = 10
 """So many times as long while this very process holds the lock: its tasks take turns."""
 
@@ -136,6 +138,10 @@ async def _in_time(receiver: socket.socket, path: Path) -> None:
             return
         if os.getpid() not in await anyio.to_thread.run_sync(holding.holders, str(path)):
             break
+    with anyio.move_on_after(_GRACE) as waiting:
+        await anyio.wait_readable(receiver)  # it may have been released before that look
+    if not waiting.cancelled_caught:
+        return
     holder = await anyio.to_thread.run_sync(holding.described, str(path))
     raise GitLockedError(str(path), holder)
 

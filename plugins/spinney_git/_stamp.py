@@ -18,6 +18,7 @@ from spinney.errors import StoreMismatchError
 from spinney_git._files import accessing, read_bytes, replace
 from spinney_git._lock import exclusive
 from spinney_git._repository import Repository
+from spinney_unix import private
 
 
 class Stamp(BaseModel):
@@ -75,8 +76,9 @@ def _read(file: str) -> Stamp | None:
 
 def _write(repository: Repository, store: str) -> None:
     with accessing(repository.stamp):
-        os.makedirs(os.path.dirname(repository.stamp), mode=0o700, exist_ok=True)
-        replace(repository.stamp, _renewed(repository, store).model_dump_json().encode())
+        private.make_directory(os.path.dirname(repository.stamp))
+        content = _renewed(repository, store).model_dump_json().encode()
+        replace(repository.stamp, content, is_private=True)
 
 
 def _renewed(repository: Repository, store: str) -> Stamp:
