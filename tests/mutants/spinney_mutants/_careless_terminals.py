@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, finalize
+from weakref import WeakKeyDictionary, WeakSet
 
 from anyio import Lock, current_time, get_cancelled_exc_class, move_on_after
 
@@ -244,19 +244,18 @@ def terminates_once(terminate: Part) -> Part:
     return careless
 
 
-def keeps_a_descriptor_a_viewer(attach: Part) -> Part:
-    kept: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
+_of_viewers: list[int] = []
 
+
+def keeps_a_descriptor_a_viewer(attach: Part) -> Part:
     def careless(self: Any, *arguments: Any, **named: Any) -> Any:
-        if self not in kept:
-            kept[self] = []
-            finalize(self, _close_all, kept[self])
-        kept[self].append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        _of_viewers.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         return attach(self, *arguments, **named)
 
     return careless
 
 
-def _close_all(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+def close_what_viewers_left() -> None:
+    """Close what they opened, as a provider does that looks at the end only."""
+    while _of_viewers:
+        os.close(_of_viewers.pop())

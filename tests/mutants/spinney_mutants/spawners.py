@@ -258,6 +258,7 @@ SPAWNERS = (
         "Each viewer leaves a descriptor open.",
         "viewers that left leave no descriptor",
         replaces={f"{_TERMINAL}.attach": careless.keeps_a_descriptor_a_viewer},
+        clears=careless.close_what_viewers_left,
     ),
     _keeper(
         "lists-nothing",
