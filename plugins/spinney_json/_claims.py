@@ -7,6 +7,13 @@ denied is the answer, and being granted means trying again.
 The lock belongs to the file, not to its name. Should somebody delete the file of a claim in
 force, this process goes on refusing the session, and :meth:`Claims.mend` locks a new file. If
 another process was faster, the claim is lost.
+
+The file of a session that is removed is removed with it, by whoever can exclude that a claim is in
+force: its holder, or a prober to whom a shared lock was granted. All others look, once they have
+locked a file, whether it still is at its path. The number must not start anew with the next file,
+since a session may come back, for example from its marker: one more file keeps the highest number
+of all that were removed. Its lock is held while one is removed, so no two remove files at once,
+the second of them a new one.
 """
 
 from __future__ import annotations
@@ -18,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from urllib.parse import quote, unquote
 
 from spinney.errors import ClaimHeldError, StoreError
@@ -26,6 +34,10 @@ from spinney.ports import Holder
 from spinney_json import _files, _locks
 
 _TRIES = 50
+_NEWEST = ".newest"
+"""Name of the file with the highest fence of those removed; no session's, for it has a dot."""
+_MOST_TIDIED = 1000
+"""Files that are removed at once, at most."""
 _PAUSE = 0.002
 """Seconds, at most and times the number of the try, until a claim that met a probe tries again."""
 
@@ -98,7 +110,7 @@ class Claims:
             fd = _locked(path)
             if fd is None:
                 raise ClaimHeldError(session_id)
-            held = Held(session_id, path, fd, _next_fence(fd))
+            held = Held(session_id, path, fd, self._next_fence(fd))
         except TimeoutError as error:
             raise ClaimHeldError(session_id, certain=False) from error
         except OSError as error:
@@ -108,12 +120,27 @@ class Claims:
         _in_force[path] = held
         return held
 
-    def release(self, held: Held) -> None:
-        """End a claim."""
+    def release(self, held: Held, *, is_over: bool = False) -> None:
+        """End a claim; of a session that ``is_over`` the file is removed. Waits for nothing."""
         with _guard:
             if _in_force.get(held.path) is held:
                 del _in_force[held.path]
+                if is_over:
+                    self._remove(held.path, held.fd, held.fence)
                 _locks.closed(held.fd)
+
+    def tidy(self, is_over: Callable[[str], bool]) -> None:
+        """Remove the files of sessions that are over and were not released, after a crash."""
+        for session_id in islice(filter(is_over, self.known()), _MOST_TIDIED):
+            path = self._path(session_id)
+            with suppress(OSError):
+                fd = _files.open_for_reading(path)
+                try:
+                    # Shared, as a probe: whoever claims the session meanwhile tries again.
+                    if _locks.try_lock(fd, shared=True):
+                        self._remove(path, fd, _locks.as_number(_files.read_note(fd)))
+                finally:
+                    _locks.unlock_and_close(fd)
 
     def holder(self, session_id: str) -> Holder:
         """Tell whether ``session_id`` is claimed."""
@@ -139,29 +166,72 @@ class Claims:
     def fence(self, session_id: str) -> int | None:
         """Return the fence of the newest claim on ``session_id``, ``None`` if there was none.
 
+        If its file was removed, it is at least as high.
+
         Raises:
             OSError: it cannot be read.
         """
-        try:
-            fd = _files.open_for_reading(self._path(session_id))
-        except FileNotFoundError:
-            return None
-        try:
-            return _locks.as_number(_files.read_note(fd)) or None
-        finally:
-            _files.close(fd)
+        return _noted(self._path(session_id)) or self._newest_removed() or None
 
     def mend(self) -> None:
         """Lock a new file for each claim of this store whose file was deleted."""
         for held in list(_in_force.values()):
             with _guard:
                 if _in_force.get(held.path) is held and held.path == self._path(held.session_id):
-                    _mend(held)
+                    self._mend(held)
 
     def known(self) -> Iterator[str]:
-        """Yield the sessions that were ever claimed."""
+        """Yield the sessions that were claimed and are not known to be over."""
         with suppress(FileNotFoundError):
-            yield from map(unquote, os.listdir(self._directory))
+            yield from (unquote(name) for name in os.listdir(self._directory) if "." not in name)
+
+    def _mend(self, held: Held) -> None:
+        try:
+            if _files.is_at(held.fd, held.path):
+                return
+            fd = _locked(held.path)
+            if fd is not None and self._last_fence(fd) > held.fence:
+                # Another process has claimed it, and released it again or removed its file.
+                _locks.closed(fd)
+                fd = None
+            if fd is None:
+                del _in_force[held.path]
+                _locks.closed(held.fd)
+                held.lost()
+                return
+            held.fd, old = fd, held.fd
+            _locks.closed(old)
+            _files.write_note(fd, b"%d\n" % held.fence)
+        except OSError as error:
+            log.warning("claim_not_mended", session_id=held.session_id, reason=str(error))
+
+    def _next_fence(self, fd: int) -> int:
+        # At least the time in microseconds: it grows even over a lost file, and needs no fsync.
+        try:
+            fence = max(self._last_fence(fd) + 1, time.time_ns() // 1000)
+            _files.write_note(fd, b"%d\n" % fence)
+        except OSError:
+            _locks.closed(fd)
+            raise
+        return fence
+
+    def _last_fence(self, fd: int) -> int:
+        return max(_locks.as_number(_files.read_note(fd)), self._newest_removed())
+
+    def _newest_removed(self) -> int:
+        return _noted(f"{self._directory}/{_NEWEST}")
+
+    def _remove(self, path: str, fd: int, fence: int) -> None:
+        """Remove the locked file ``fd`` of a claim, which stays if that cannot be done now."""
+        with suppress(OSError):
+            newest = _files.open_lock(f"{self._directory}/{_NEWEST}")
+            try:
+                if _locks.try_lock(newest) and _files.is_at(fd, path):
+                    if fence > _locks.as_number(_files.read_note(newest)):
+                        _files.write_note(newest, f"{fence:020d}\n".encode())
+                    _files.unlink(path)
+            finally:
+                _locks.unlock_and_close(newest)
 
     def _path(self, session_id: str) -> str:
         return f"{self._directory}/{quote(session_id, safe='').replace('.', '%2E')}"
@@ -192,29 +262,13 @@ def _locked(path: str) -> int | None:
     raise TimeoutError(f"{path} is probed all the time")
 
 
-def _mend(held: Held) -> None:
+def _noted(path: str) -> int:
+    """Return the number in the file at ``path``, 0 if there is none."""
     try:
-        if _files.is_at(held.fd, held.path):
-            return
-        fd = _locked(held.path)
-        if fd is None:
-            del _in_force[held.path]
-            _locks.closed(held.fd)
-            held.lost()
-            return
-        held.fd, old = fd, held.fd
-        _locks.closed(old)
-        _files.write_note(fd, b"%d\n" % held.fence)
-    except OSError as error:
-        log.warning("claim_not_mended", session_id=held.session_id, reason=str(error))
-
-
-def _next_fence(fd: int) -> int:
-    # At least the time in microseconds: it grows even over a lost file, and needs no fsync.
+        fd = _files.open_for_reading(path)
+    except FileNotFoundError:
+        return 0
     try:
-        fence = max(_locks.as_number(_files.read_note(fd)) + 1, time.time_ns() // 1000)
-        _files.write_note(fd, b"%d\n" % fence)
-    except OSError:
-        _locks.closed(fd)
-        raise
-    return fence
+        return _locks.as_number(_files.read_note(fd))
+    finally:
+        _files.close(fd)

@@ -85,6 +85,16 @@ class StateFile:
                     self._known = Known(document, identity, self.generation)
                     return self._known
 
+    def lacks(self, session_id: str) -> bool:
+        """Tell whether what was read or written last holds neither the session nor a place for it.
+
+        ``False`` if nothing was.
+        """
+        if (known := self._known) is None:
+            return False
+        snapshot = known.document.snapshot
+        return session_id not in snapshot.sessions and session_id not in snapshot.reservations
+
     def locked(self, work: Callable[[], T]) -> T:
         """Do ``work`` while no other process writes, however long it takes to get there.
 

@@ -51,6 +51,7 @@ class JsonStore(SessionStore):
         self._state = StateFile(places)
         self._claims = Claims(places.claims)
         self._fences = Fences(self._claims)
+        self._is_tidied = False
         self._gathering: _Gathered | None = None
         self._waiting: deque[_Gathered] = deque()
         self._writer = Worker("spinney-json-writer")
@@ -146,7 +147,7 @@ class JsonStore(SessionStore):
             try:
                 yield Claim(session_id, held.fence)
             finally:
-                self._claims.release(held)
+                self._claims.release(held, is_over=self._state.lacks(session_id))
         if scope.cancelled_caught:
             raise ClaimLostError(session_id)
 
@@ -207,8 +208,8 @@ class JsonStore(SessionStore):
             return lambda newest: fn(replace(newest, fences=self._fences))
 
         def commit() -> None:
+            take()  # first: one that is found lost cancels who waits for what has not begun
             self._claims.mend()
-            take()
             try:
                 fns = [fenced(fn) for fn, _ in group]
                 outcomes = self._state.commit(fns) if group else ()
@@ -224,6 +225,10 @@ class JsonStore(SessionStore):
             if not taken:  # the lock itself failed
                 take()
                 tell([error] * len(group))
+            return
+        if not self._is_tidied:
+            self._is_tidied = True
+            self._claims.tidy(self._state.lacks)
 
 
 class _Gathered:

@@ -15,16 +15,21 @@ import anyio
 import pytest
 
 from spinney.errors import ClaimHeldError, ClaimLostError, StoreError
-from spinney.model import Changes, Snapshot
+from spinney.model import Changes, Session, Snapshot
 from spinney.ports import Holder
 from spinney_json import _claims, _files
 from spinney_json.store import JsonStore
-from waiting import PATIENCE
+from waiting import PATIENCE, until
 
 
 @pytest.fixture
 def sid() -> str:
     return str(uuid4())
+
+
+def names(claims: Path) -> list[str]:
+    """The sessions that have a file of a claim."""
+    return sorted(path.name for path in claims.iterdir() if "." not in path.name)
 
 
 @pytest.fixture
@@ -240,6 +245,127 @@ async def test_a_claim_that_another_process_has_taken_ends_by_itself(
         assert fences[0] == own[0]
         assert fences[1] > own[0]
         assert await store.holder(sid) is Holder.HELD
+
+
+@pytest.fixture
+def destroy(open_store):
+    """Removes a session, as its owner; returns the fence of the claim."""
+
+    async def destroy(session: Session, store: JsonStore) -> int:
+        async with store.claim(session.id) as claim:
+            await store.transact(lambda _: Changes(put=(session,)))
+            await store.transact(lambda _: Changes(delete=frozenset({session.id})))
+        return claim.fence
+
+    return destroy
+
+
+async def test_the_file_of_a_claim_goes_with_its_session(open_store, claims, make, destroy) -> None:
+    stays, goes = make("stays"), make("goes")
+    async with open_store() as store:
+        async with store.claim(stays.id):
+            await store.transact(lambda _: Changes(put=(stays,)))
+        await destroy(goes, store)
+        assert names(claims) == [stays.id]
+        assert await store.holder(goes.id) is Holder.FREE
+
+
+async def test_that_of_a_creation_that_failed_goes_too(open_store, claims, sid, make) -> None:
+    async with open_store() as store:
+        await store.load()
+        async with store.claim(sid):
+            await store.transact(lambda _: Changes(put=(make(),)))
+        assert names(claims) == []
+
+
+async def test_the_fence_of_a_session_that_comes_back_grows_though_the_clock_went_back(
+    open_store, make, destroy, monkeypatch
+) -> None:
+    session = make()
+    async with open_store() as store, open_store() as other:
+        fence = await destroy(session, store)
+        monkeypatch.setattr(_claims.time, "time_ns", lambda: 0)
+        for each in (other, store):
+            async with each.claim(session.id) as claim:
+                assert claim.fence > fence
+                fence = claim.fence
+                await each.transact(lambda _: Changes(put=(session,)))
+
+
+async def test_what_a_crash_left_of_sessions_that_are_over_is_removed_with_the_first_change(
+    open_store, claims, make, start_actor
+) -> None:
+    stored, claimed, left = make("one"), str(uuid4()), str(uuid4())
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(stored,)))
+        for each in (stored.id, left):
+            (claims / each).parent.mkdir(exist_ok=True)
+            (claims / each).write_text("7\n")
+    start_actor("hold_claim", claimed)
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(stored.evolve(name="two"),)))
+        await until(lambda: names(claims) == sorted([stored.id, claimed]))
+        assert await store.holder(claimed) is Holder.HELD
+
+
+async def test_an_owner_whose_session_another_has_removed_meanwhile_does_not_get_it_back(
+    open_store, claims, make, start_actor
+) -> None:
+    session = make()
+    fences: list[int] = []
+
+    def look(newest: Snapshot) -> Changes:
+        fences.append(newest.fences[session.id])
+        return Changes(put=(make("other"),))
+
+    async def own_until_it_is_lost(store: JsonStore) -> None:
+        async with store.claim(session.id) as claim:
+            fences.append(claim.fence)
+            (claims / session.id).unlink()
+            start_actor("remove", session.id).communicate("go\n")
+            assert names(claims) == []
+            await store.transact(look)
+            await anyio.sleep_forever()
+
+    async with open_store() as store:
+        await store.transact(lambda _: Changes(put=(session,)))
+        with pytest.raises(ClaimLostError):
+            await own_until_it_is_lost(store)
+        own, newest = fences
+        assert newest > own
+        assert await store.holder(session.id) is Holder.FREE
+
+
+async def test_one_that_was_claimed_and_released_meanwhile_is_not_mended(
+    open_store, claims, sid, make, start_actor
+) -> None:
+    async def own_until_it_is_lost(store: JsonStore) -> None:
+        async with store.claim(sid):
+            (claims / sid).unlink()
+            start_actor("hold_claim", sid).communicate("end\n")
+            newer = (claims / sid).read_text()
+            await store.transact(lambda _: Changes(put=(make(),)))
+            assert (claims / sid).read_text() == newer
+            await anyio.sleep_forever()
+
+    async with open_store() as store:
+        with pytest.raises(ClaimLostError):
+            await own_until_it_is_lost(store)
+
+
+@pytest.mark.expensive("starts several processes")
+async def test_while_files_are_removed_a_claim_is_exclusive_and_its_fence_grows(
+    start_actor, sid, tmp_path
+) -> None:
+    fences = tmp_path / "fences"
+    actors = [start_actor("claim_and_remove", sid, str(fences), "50") for _ in range(3)]
+    for actor in actors:
+        actor.stdin.write("go\n")
+        actor.stdin.flush()
+    assert [actor.communicate()[0] for actor in actors] == ["done\n"] * 3
+    found = [int(line) for line in fences.read_text().split()]
+    assert found == sorted(set(found))
+    assert len(found) == 3 * 50
 
 
 async def test_a_claim_that_cannot_be_mended_is_reported(
