@@ -5,12 +5,10 @@ from __future__ import annotations
 import resource
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import anyio
-import anyio.lowlevel
 
 from spinney.errors import ClaimHeldError, CorruptStoreError, StoreError
 from spinney.model import Changes, Integrity, Session, SessionStatus, Snapshot, now
@@ -64,23 +62,6 @@ async def remove(store: JsonStore, session_id: str) -> None:
     until_told()
     async with store.claim(session_id):
         await store.transact(lambda _: Changes(delete=frozenset({session_id})))
-
-
-async def claim_and_remove(store: JsonStore, session_id: str, fences: str, times: str) -> None:
-    """Claim a session that is not stored again and again; write down each fence while owning it."""
-    await store.load()
-    ready()
-    until_told()
-    for _ in range(int(times)):
-        while True:
-            with suppress(ClaimHeldError):
-                async with store.claim(session_id) as claim:
-                    with open(f"{fences}.owned", "x"), open(fences, "a") as file:
-                        file.write(f"{claim.fence}\n")
-                    Path(f"{fences}.owned").unlink()
-                break
-            await anyio.lowlevel.checkpoint()
-    print("done", flush=True)
 
 
 async def compete(store: JsonStore, session_id: str) -> None:
@@ -151,10 +132,7 @@ async def outgrow(store: JsonStore) -> None:
 
 ACTIONS = {
     action.__name__: action
-    for action in (
-        *(hold_lock, hold_claim, remove, claim_and_remove, compete),
-        *(increment, add, repair, outgrow),
-    )
+    for action in (hold_lock, hold_claim, remove, compete, increment, add, repair, outgrow)
 }
 
 

@@ -353,19 +353,34 @@ async def test_one_that_was_claimed_and_released_meanwhile_is_not_mended(
             await own_until_it_is_lost(store)
 
 
-@pytest.mark.expensive("starts several processes")
-async def test_while_files_are_removed_a_claim_is_exclusive_and_its_fence_grows(
-    start_actor, sid, tmp_path
+async def test_a_claim_whose_file_is_removed_while_it_is_taken_gets_the_next_one(
+    open_store, claims, sid, monkeypatch
 ) -> None:
-    fences = tmp_path / "fences"
-    actors = [start_actor("claim_and_remove", sid, str(fences), "50") for _ in range(3)]
-    for actor in actors:
-        actor.stdin.write("go\n")
-        actor.stdin.flush()
-    assert [actor.communicate()[0] for actor in actors] == ["done\n"] * 3
-    found = [int(line) for line in fences.read_text().split()]
-    assert found == sorted(set(found))
-    assert len(found) == 3 * 50
+    real, removed = _claims._locks.opened, []
+
+    def opened(path: str) -> int:
+        fd = real(path)
+        if not removed:  # the owner before releases it, and removes the file, just now
+            removed.append(path)
+            os.unlink(path)
+        return fd
+
+    async with open_store() as store, open_store() as other:
+        monkeypatch.setattr(_claims._locks, "opened", opened)
+        async with store.claim(sid):
+            assert names(claims) == [sid]
+            assert await other.holder(sid) is Holder.HELD
+
+
+async def test_a_file_that_took_the_place_of_a_removed_one_is_left_alone(
+    open_store, claims, sid, make
+) -> None:
+    async with open_store() as store:
+        await store.load()
+        async with store.claim(sid):
+            (claims / sid).unlink()
+            (claims / sid).write_text("another's")
+        assert (claims / sid).read_text() == "another's"
 
 
 async def test_a_claim_that_cannot_be_mended_is_reported(
