@@ -11,7 +11,7 @@ from anyio import current_effective_deadline, get_cancelled_exc_class
 from spinney.errors import SpinneyError
 
 
-def is_interrupt(error: BaseException | None) -> bool:
+def is_interrupt(error: BaseException) -> bool:
     """Tell whether the user interrupts the program, which is never a plugin's failure."""
     return any(isinstance(each, KeyboardInterrupt) for each in _leaves(error))
 
@@ -27,16 +27,17 @@ def is_from_outside(error: BaseException) -> bool:
     return any(isinstance(each, cancelled) for each in _leaves(error)) and _is_cancelled()
 
 
-def typed(error: BaseException) -> SpinneyError | None:
-    """Return the first error of spinney's in ``error``, which may be a group."""
-    return next((each for each in _leaves(error) if isinstance(each, SpinneyError)), None)
+def unwrapped(error: BaseException) -> BaseException:
+    """Return what a group is about: the first error of spinney's in it, else its only error."""
+    leaves = list(_leaves(error))
+    ours = (each for each in leaves if isinstance(each, SpinneyError))
+    return next(ours, leaves[0] if len(leaves) == 1 else error)
 
 
-def described(error: BaseException | None) -> str:
-    """Return the ``repr`` of ``error``, of the only member if it is a group; never raises."""
-    first, *others = _leaves(error)
+def described(error: BaseException) -> str:
+    """Return the ``repr`` of what ``error`` is about; never raises."""
     try:
-        return repr(error if others else first)
+        return repr(unwrapped(error))
     except Exception:
         return type(error).__name__
 
@@ -46,7 +47,7 @@ def on_asyncio() -> bool:
     return issubclass(get_cancelled_exc_class(), asyncio.CancelledError)
 
 
-def _leaves(error: BaseException | None) -> Iterator[BaseException | None]:
+def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from _leaves(each)

@@ -17,6 +17,7 @@ from typing import Any
 import pluggy
 
 from spinney import hookspecs
+from spinney._failures import described, is_interrupt
 from spinney.config import ManagerConfig
 from spinney.errors import ConfigurationError, PluginError, SpinneyError, nearest
 from spinney.providers import Offer, ProviderSpec, Role, choose
@@ -80,10 +81,18 @@ class Plugins:
         self.offers: list[Offer] = []
 
     def discover(self) -> None:
-        """Load every installed plugin that is not blocked, in the order of their names."""
+        """Load every installed plugin that is not blocked, in the order of their names.
+
+        Raises:
+            PluginError: the installed distributions cannot be read.
+        """
+        try:
+            installed = entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+        except OSError as error:
+            what = f"The installed plugins cannot be listed: {error}. Fix that, then try again."
+            raise PluginError(what) from error
         found = sorted(
-            entry_points(group=hookspecs.ENTRY_POINT_GROUP),
-            key=lambda entry: (entry.name, entry.dist.name if entry.dist else ""),
+            installed, key=lambda entry: (entry.name, entry.dist.name if entry.dist else "")
         )
         times = Counter(entry.name for entry in found)
         for entry in found:
@@ -129,10 +138,10 @@ class Plugins:
         for implementation in self.implementations("spinney_configure"):
             try:
                 implementation.call(config)
-            except SpinneyError:
-                raise
-            except Exception as error:
-                self._fail(implementation.plugin, f"spinney_configure failed: {error!r}")
+            except BaseException as error:
+                if is_interrupt(error) or isinstance(error, SpinneyError):
+                    raise
+                self._fail(implementation.plugin, f"spinney_configure failed: {described(error)}")
 
     def implementations(self, hook: str) -> list[HookImplementation]:
         """Return the implementations of ``hook`` in the order in which they are called."""
@@ -199,12 +208,16 @@ class Plugins:
     def _register(
         self, plugin: object, label: str, name: str, distribution: str
     ) -> tuple[str, ...]:
-        check_plugin(plugin)
         try:
+            check_plugin(plugin)
             self._manager.register(plugin, label)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
             raise InvalidPluginError(str(error)) from error
+        except BaseException as error:  # an attribute may be computed by the plugin's own code
+            if is_interrupt(error) or isinstance(error, PluginError):
+                raise
+            raise InvalidPluginError(f"it cannot be inspected: {described(error)}") from error
         self._labels[label] = name, distribution
         try:
             specs = self._provider_specs(label)
@@ -234,8 +247,11 @@ class Plugins:
                 continue
             try:
                 specs.extend(implementation.call())
-            except Exception as error:
-                raise InvalidPluginError(f"spinney_providers failed: {error!r}") from error
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                reason = f"spinney_providers failed: {described(error)}"
+                raise InvalidPluginError(reason) from error
         for spec in specs:
             if not isinstance(spec, ProviderSpec):
                 raise InvalidPluginError(
@@ -298,8 +314,10 @@ def _check_implementation(name: str, function: Any) -> None:
 def _import(entry: EntryPoint) -> object:
     try:
         return entry.load()
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"import failed: {error!r}") from error
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise PluginError(f"import failed: {described(error)}") from error
 
 
 def _adapted(function: Callable[..., Any], takes_argument: bool) -> Callable[..., Any]:

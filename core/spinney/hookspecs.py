@@ -4,8 +4,8 @@ A plugin is a module or object found through the entry-point group ``spinney.plu
 implements any of these functions, marked with :data:`hookimpl`. Lifecycle hooks are coroutine
 functions and are awaited one by one: plugins in the order of their names, the host's own last.
 Each has a bounded time; one that raises or hangs is logged with its plugin's name and goes no
-further, and one that does not end when it is cancelled is abandoned. Only the two marked *may
-veto* may raise :class:`~spinney.errors.SessionVetoed`.
+further, and one that does not end when it is cancelled is abandoned. Only the two marked *may veto*
+may raise :class:`~spinney.errors.SessionVetoed`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         SessionsRestored,
         SessionStatusChanged,
         SessionStuck,
-        SessionUpdated,
         SessionWaiting,
         StoreCorrupted,
     )
@@ -84,14 +83,6 @@ async def spinney_session_creation_failed(event: SessionCreationFailed) -> None:
 @hookspec
 async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
     """After this process changed the status of a session."""
-
-
-@hookspec
-async def spinney_session_updated(event: SessionUpdated) -> None:
-    """After this process changed the name, phase, metadata or last activity of a session.
-
-    Output changes the last activity; that is told once a second at most.
-    """
 
 
 @hookspec

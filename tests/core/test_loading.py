@@ -10,8 +10,18 @@ from typing import Any
 
 import pytest
 
-from spinney import ManagerConfig, Options, PluginRecord, PluginState, ProviderSpec, Role, hookimpl
+from spinney import (
+    ManagerConfig,
+    Options,
+    PluginRecord,
+    PluginState,
+    ProviderSpec,
+    Role,
+    _loading,
+    hookimpl,
+)
 from spinney import installed_plugins as installed
+from spinney._failures import is_interrupt
 from spinney._loading import InvalidPluginError, Plugins, check_plugin, load_plugins
 from spinney.errors import (
     ConfigurationError,
@@ -99,6 +109,11 @@ def test_a_blocked_plugin_is_not_even_imported(install: Install) -> None:
         ("raise RuntimeError('broken')", "RuntimeError('broken')"),
         ("def (", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit(3)"),
+        ("raise GeneratorExit", "GeneratorExit()"),
+        ("import asyncio; raise asyncio.CancelledError", "CancelledError()"),
+        ("class Skipped(BaseException): pass\nraise Skipped", "Skipped()"),
+        ("raise BaseExceptionGroup('all of it', [SystemExit(3), SystemExit(4)])", "all of it"),
+        ("class E(Exception):\n def __repr__(self): raise self\nraise E", "import failed: E"),
     ],
 )
 def test_a_plugin_that_breaks_when_imported_is_listed_with_its_reason(
@@ -272,7 +287,9 @@ def test_an_invalid_plugin_is_listed_with_its_reason(install: Install) -> None:
         ("return ['json']", "returned 'json', which is no ProviderSpec"),
         ("return None", "spinney_providers failed: TypeError"),
         ("raise RuntimeError('broken')", "spinney_providers failed: RuntimeError('broken')"),
+        ("raise SystemExit(3)", "spinney_providers failed: SystemExit(3)"),
         ("yield 3", "returned 3"),
+        ("yield from (); raise SystemExit(4)", "spinney_providers failed: SystemExit(4)"),
     ],
 )
 def test_a_plugin_that_offers_junk_is_listed_and_its_hooks_are_not_called(
@@ -376,7 +393,7 @@ class Thrifty:
     class Model(Options):
         size: int = 1
 
-    def __init__(self, failure: Exception | None = None) -> None:
+    def __init__(self, failure: BaseException | None = None) -> None:
         self.options: Thrifty.Model | None = None
         self.failure = failure
 
@@ -438,11 +455,61 @@ def test_what_a_plugin_says_it_cannot_do_is_said_at_once() -> None:
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_plugin_that_breaks_on_its_options_is_listed_and_offers_nothing() -> None:
-    plugins = _configured(Thrifty(RuntimeError("broken")), {})
+@pytest.mark.parametrize("failure", [RuntimeError("broken"), SystemExit(3), GeneratorExit()])
+def test_a_plugin_that_breaks_on_its_options_is_listed_and_offers_nothing(
+    failure: BaseException,
+) -> None:
+    plugins = _configured(Thrifty(failure), {})
     (record,) = (r for r in plugins.records if r.name == "thrifty")
     assert (record.state, record.providers) == (PluginState.FAILED, ())
-    assert record.reason == "spinney_configure failed: RuntimeError('broken')"
+    assert record.reason == f"spinney_configure failed: {failure!r}"
     assert plugins.implementations("spinney_configure") == []
     with pytest.raises(ProviderNotFoundError, match="spinney_configure failed"):
         plugins.choose(Role.STORE, "thrifty")
+
+
+def test_a_plugin_whose_attributes_cannot_be_had_is_listed_with_its_reason(
+    install: Install,
+) -> None:
+    install(
+        "acme-spinney",
+        "acme",
+        "class Plugin:\n"
+        "    @property\n"
+        "    def spinney_session_created(self): raise SystemExit(3)\n"
+        "import sys\n"
+        "sys.modules[__name__] = Plugin()\n",
+    )
+    (record,) = records().values()
+    assert record.state is PluginState.FAILED
+    assert record.reason == "it cannot be inspected: SystemExit(3)"
+
+
+INTERRUPT = "raise KeyboardInterrupt"
+INTERRUPTED = {
+    "import": INTERRUPT,
+    "providers": f"@hookimpl\ndef spinney_providers(): {INTERRUPT}",
+    "configure": f"@hookimpl\ndef spinney_configure(config): {INTERRUPT}",
+    "a group": "raise BaseExceptionGroup('', [SystemExit(3), KeyboardInterrupt()])",
+}
+
+
+@pytest.mark.parametrize("source", INTERRUPTED.values(), ids=INTERRUPTED)
+def test_the_user_interrupts_the_host_also_while_plugins_are_loaded(
+    source: str, install: Install
+) -> None:
+    install("acme-spinney", "acme", f"from spinney import hookimpl\n{source}")
+    with pytest.raises(BaseException) as interrupted:  # noqa: PT011 - may be in a group
+        load_plugins(configuration()).configure(configuration())
+    assert is_interrupt(interrupted.value)
+
+
+def test_plugins_that_cannot_be_listed_are_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable(**_: str) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(_loading, "entry_points", unreadable)
+    with pytest.raises(PluginError, match="cannot be listed: .* Too many open files"):
+        load_plugins(configuration())
