@@ -137,12 +137,11 @@ class Admission:
             created_at=moment,
             last_activity=moment,
             current_phase=wish.current_phase,
-            metadata=dict(wish.metadata) if wish.metadata is not None else None,
             details=Details(
                 command=command,
                 terminal=chosen_name(parts.config, Role.TERMINAL) if wish.start else None,
             ),
-        )
+        ).evolve(metadata=wish.metadata)  # the store refuses what is no JSON
         reservation = Reservation(
             id=self.id,
             name=name,

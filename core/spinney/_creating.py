@@ -83,7 +83,7 @@ class _Creation:
                 base=wish.base,
                 existing=wish.existing,
                 command=command,
-                metadata=dict(wish.metadata or {}),
+                metadata=wish.metadata or {},
             )
         )
         self.claim = claim = await parts.claims.take(self.id)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from spinney._frozen import frozen
 from spinney.errors import ConfigurationError
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -76,7 +77,9 @@ class ManagerConfig(BaseModel):
     """Whether a creation goes on when a hook that may veto it breaks or hangs."""
     blocked_plugins: frozenset[str] = frozenset()
     """Names of plugins that are not even imported."""
-    options: Mapping[str, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
+    options: Annotated[Mapping[str, Mapping[str, Mapping[str, Any]]], AfterValidator(frozen)] = (
+        Field(default_factory=lambda: frozen({}))
+    )
     """Options of providers and plugins: ``{"store": {"json": {…}}, "plugin": {"log": {…}}}``.
     The first key is a role, or ``plugin`` for a plugin's own."""
 

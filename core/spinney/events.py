@@ -1,4 +1,8 @@
-"""Lifecycle events: what a lifecycle hook is given. Frozen; new fields come with defaults."""
+"""Lifecycle events: what a lifecycle hook is given. New fields come with defaults.
+
+Events are frozen, and so is what they hold: no hook can change what the next one is given, or what
+the manager knows. To change metadata, make a copy of it with ``copy.deepcopy()``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from spinney._frozen import frozen
 from spinney.model import AtStake, Evidence, ExitStatus, Session, SessionId, SessionStatus
 
 
@@ -30,6 +35,10 @@ class SessionCreating(Event):
     existing: bool = False
     command: tuple[str, ...] = ()
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Freeze the metadata: the session is created with the same."""
+        object.__setattr__(self, "metadata", frozen(self.metadata))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

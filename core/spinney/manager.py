@@ -22,6 +22,7 @@ from spinney import (
 )
 from spinney._admitting import Wish
 from spinney._diagnosing import Finding
+from spinney._frozen import frozen
 from spinney._lifespan import Lifespan
 from spinney._loading import PluginRecord
 from spinney._parts import Parts
@@ -160,7 +161,7 @@ class SessionManager:
             env=env,
             size=size,
             current_phase=current_phase,
-            metadata=metadata,
+            metadata=frozen(metadata),
         )
         parts = self._parts
         async with parts.call():
@@ -245,7 +246,7 @@ class SessionManager:
         if not isinstance(current_phase, _Unset):
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
-            changes["metadata"] = None if metadata is None else dict(metadata)
+            changes["metadata"] = frozen(metadata)
         parts = self._parts
         async with parts.alone(session_id):
             before = await parts.ledger.need(session_id)

@@ -1,8 +1,8 @@
 """The session record and the value objects around it.
 
-A :class:`Session` is immutable; a change makes a new one. Python names are snake_case, the JSON
-is camelCase. Fields that are not known here survive a round trip, for other programs and later
-versions write there too.
+A :class:`Session` is immutable, its metadata included; a change makes a new one. Python names are
+snake_case, the JSON is camelCase. Fields that are not known here survive a round trip, because
+other programs and later versions write there too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import (
     AwareDatetime,
@@ -24,6 +24,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic.functional_validators import AfterValidator
+
+from spinney._frozen import FrozenDict, frozen
 
 SessionId: TypeAlias = str
 """A UUID v4 in its canonical text form; the identity of a session."""
@@ -70,6 +72,8 @@ def now() -> datetime:
 
 
 class _Record(BaseModel):
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(frozen)]] = Field(init=False)
+
     model_config = ConfigDict(
         frozen=True,
         extra="allow",
@@ -77,6 +81,16 @@ class _Record(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
     )
+
+    @property
+    def model_extra(self) -> dict[str, Any] | None:
+        """The fields that are not known here; they cannot be changed."""
+        return FrozenDict(self.__pydantic_extra__ or {})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with the changes of ``update``, whose values are valid already."""
+        changes = {name: frozen(item) for name, item in (update or {}).items()}
+        return super().model_copy(update=changes, deep=deep)
 
 
 class ExitStatus(_Record):
@@ -138,7 +152,7 @@ class Details(_Record):
     """The command last started, as an argument vector."""
     terminal: str | None = None
     """Name of the terminal provider that runs or ran the process."""
-    terminal_ref: dict[str, JsonValue] | None = None
+    terminal_ref: Annotated[dict[str, JsonValue], AfterValidator(frozen)] | None = None
     """Opaque to all but that provider: how it finds its process again."""
     desired: SessionStatus | None = None
     """What somebody who does not own the session asks its owner to bring about."""
@@ -166,7 +180,7 @@ class Session(_Record):
     created_at: Timestamp
     last_activity: Timestamp
     current_phase: str | None = None
-    metadata: dict[str, JsonValue] | None = None
+    metadata: Annotated[Mapping[str, JsonValue], AfterValidator(frozen)] | None = None
     details: Details = Field(default_factory=Details, exclude=True, repr=False)
     """Ours alone; never part of the record that other programs read."""
 
@@ -219,7 +233,7 @@ class Session(_Record):
             "branch": self.branch,
             "worktreePath": self.worktree_path,
             **{key: value for key, value in optional.items() if value is not None},
-            **(self.model_extra or {}),
+            **(self.__pydantic_extra__ or {}),
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_anything_else_is_encoded_anew(session, change) -> None:
 
 
 def test_what_was_changed_in_place_is_stored(session) -> None:
-    session = session.detail(terminal_ref={"pid": 1})
+    session = deepcopy(session.detail(terminal_ref={"pid": 1}))
     entry = Entry.of(session)
     assert session.metadata is not None
     assert session.details.terminal_ref is not None
