@@ -14,6 +14,7 @@ from typing import Any, Literal, overload
 
 from anyio import CancelScope, Event, Lock
 
+from spinney._failures import described, is_from_outside, unwrapped
 from spinney._loading import Plugins
 from spinney._tasks import Tasks
 from spinney.config import ManagerConfig
@@ -35,17 +36,17 @@ class _Hosted:
 
     offer: Offer
     port: Any = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
     users: set[CancelScope] = field(default_factory=set)
     opened: Event = field(default_factory=Event)
     """Set once it is open, or failed to open."""
     stop: Event = field(default_factory=Event)
     done: Event = field(default_factory=Event)
 
-    def error(self) -> ProviderFailedError:
+    def error(self, cause: BaseException, *, ended: bool) -> ProviderFailedError:
         spec = self.offer.spec
-        error = ProviderFailedError(spec.role, spec.name, repr(self.failure))
-        error.__cause__ = self.failure
+        error = ProviderFailedError(spec.role, spec.name, described(cause), ended=ended)
+        error.__cause__ = cause
         return error
 
 
@@ -97,7 +98,10 @@ class Providers:
     def use(self, role: Role, name: str | None = None) -> AbstractAsyncContextManager[Any]:
         """Use the chosen provider of ``role``, or the one called ``name``.
 
-        What runs inside is ended by :class:`ProviderFailedError` if the provider fails.
+        What runs inside calls the provider, and does nothing else that may fail. It is ended by
+        :class:`ProviderFailedError` if the provider fails. Whatever a call raises becomes an error
+        of spinney's, also if it was in a group; only what ends the task from outside stays as it
+        is.
         """
         return self._use(role, name or chosen_name(self.config, role))
 
@@ -117,10 +121,19 @@ class Providers:
             hosted.users.add(scope)
             try:
                 yield hosted.port
+            except SpinneyError:
+                raise
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                cause = unwrapped(error)
+                if isinstance(cause, SpinneyError):
+                    raise cause from cause.__cause__
+                raise hosted.error(cause, ended=False) from cause
             finally:
                 hosted.users.discard(scope)
-        if scope.cancelled_caught:
-            raise hosted.error()
+        if scope.cancelled_caught and hosted.failure is not None:
+            raise hosted.error(hosted.failure, ended=True)
 
     async def _opened(self, role: Role, name: str) -> _Hosted:
         hosted = self._open.get((role, name))
@@ -142,7 +155,7 @@ class Providers:
         if hosted.failure is not None:
             if hosted.port is None and isinstance(hosted.failure, SpinneyError):
                 raise hosted.failure
-            raise hosted.error()
+            raise hosted.error(hosted.failure, ended=True)
         return hosted
 
     async def _host(self, hosted: _Hosted) -> None:
@@ -151,13 +164,15 @@ class Providers:
                 hosted.port = port
                 hosted.opened.set()
                 await hosted.stop.wait()
-        except Exception as error:
-            hosted.failure = error
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            hosted.failure = unwrapped(error)
             for scope in hosted.users:
                 scope.cancel()
             if hosted.port is not None:
-                spec = hosted.offer.spec
-                log.error("provider_failed", role=spec.role, name=spec.name, reason=repr(error))
+                spec, reason = hosted.offer.spec, described(error)
+                log.error("provider_failed", role=spec.role, name=spec.name, reason=reason)
         finally:
             hosted.opened.set()
             hosted.done.set()

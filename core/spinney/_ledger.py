@@ -381,7 +381,7 @@ class Ledger:
             await sleep(pause)
             try:
                 return (await store.transact(batch.again)).snapshot
-            except StoreError as error:
+            except Exception as error:
                 log.warning("commit_outcome_still_unknown", reason=str(error))
         raise unknown
 

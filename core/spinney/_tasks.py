@@ -12,6 +12,7 @@ from typing import Any, TypeVarTuple
 from anyio import CancelScope, Event
 from anyio.abc import TaskGroup
 
+from spinney._failures import described, is_from_outside
 from spinney.logs import log
 
 _Args = TypeVarTuple("_Args")
@@ -78,7 +79,9 @@ class Tasks:
     async def _run(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             await task.run(function, *args)
-        except Exception as error:
-            log.error("task_failed", task=function.__qualname__, reason=error)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            log.error("task_failed", task=function.__qualname__, reason=described(error))
         finally:
             self._running.discard(task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -34,6 +34,8 @@ class Shelf:
     def __init__(self) -> None:
         self.happened: list[str] = []
         self.collapse = Event()
+        self.opening: Callable[[], Awaitable[None]] = checkpoint
+        self.closing: Callable[[], Awaitable[None]] = checkpoint
 
     @hookimpl
     def spinney_providers(self) -> Iterable[ProviderSpec]:
@@ -52,6 +54,7 @@ class Shelf:
                 Role.STORE, "feeble", self._feeble, capabilities=frozenset({Capability.WATCH})
             ),
             ProviderSpec(Role.STORE, "sore-loser", self._sore_loser),
+            ProviderSpec(Role.STORE, "scripted", self._scripted),
         ]
 
     class Sized(Options):
@@ -118,6 +121,12 @@ class Shelf:
     async def _sore_loser(self, _: Any, __: ProviderContext) -> AsyncIterator[str]:
         yield "sore"
         raise RuntimeError("does not close")
+
+    @asynccontextmanager
+    async def _scripted(self, _: Any, __: ProviderContext) -> AsyncIterator[str]:
+        await self.opening()
+        yield "scripted"
+        await self.closing()
 
 
 @pytest.fixture
@@ -285,13 +294,101 @@ async def test_an_own_cancellation_of_a_user_is_not_taken_for_a_failure(shelf: S
         assert scope.cancelled_caught
 
 
-async def test_an_error_of_the_user_is_the_users(shelf: Shelf) -> None:
+async def leak_a_cancellation() -> None:
+    leaked: BaseException | None = None
+    with CancelScope() as scope:
+        scope.cancel()
+        try:
+            await checkpoint()
+        except BaseException as error:
+            leaked = error
+    assert leaked is not None
+    raise leaked
+
+
+def no_descriptors() -> OSError:
+    return OSError(24, "Too many open files")
+
+
+def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
+    async def call() -> None:
+        raise error
+
+    return call
+
+
+UNTYPED = {
+    "an error of the system": (raising(no_descriptors()), "Too many open files"),
+    "a group": (raising(ExceptionGroup("", [no_descriptors()])), "OSError(24"),
+    "SystemExit": (raising(SystemExit(3)), "SystemExit(3)"),
+    "a group of others": (raising(BaseExceptionGroup("", [SystemExit(3)])), "SystemExit(3)"),
+    "a cancellation of its own": (leak_a_cancellation, "Cancelled"),
+}
+
+
+@pytest.mark.requirement("R1.12")
+@pytest.mark.parametrize(("call", "told"), UNTYPED.values(), ids=UNTYPED)
+async def test_whatever_a_call_of_a_provider_raises_is_told_as_its_failure(
+    call: Callable[[], Awaitable[None]], told: str, shelf: Shelf
+) -> None:
     async with opened(shelf) as providers:
-        with pytest.raises(KeyError):
+        with pytest.raises(ProviderFailedError) as failed:
             async with providers.use(Role.STORE):
-                raise KeyError
+                await call()
+        assert (failed.value.role, failed.value.name) == ("store", "plain")
+        assert not failed.value.ended
+        assert told in failed.value.reason
         async with providers.use(Role.STORE):
             pass
+
+
+@pytest.mark.requirement("R1.12")
+async def test_an_error_of_ours_in_a_group_is_told_by_itself(shelf: Shelf) -> None:
+    cause = no_descriptors()
+    ours = StoreError("no disk")
+    ours.__cause__ = cause
+    async with opened(shelf) as providers:
+        with pytest.raises(StoreError, match="no disk") as failed:
+            async with providers.use(Role.STORE):
+                raise ExceptionGroup("", [ValueError(), ExceptionGroup("", [ours])])
+        assert failed.value is ours
+        assert failed.value.__cause__ is cause
+
+
+async def test_an_interrupt_during_a_call_of_a_provider_is_the_users(shelf: Shelf) -> None:
+    async with opened(shelf) as providers:
+        with pytest.raises(KeyboardInterrupt):
+            async with providers.use(Role.STORE):
+                raise KeyboardInterrupt
+
+
+@pytest.mark.requirement("R6.3")
+@pytest.mark.parametrize(("call", "told"), UNTYPED.values(), ids=UNTYPED)
+async def test_whatever_a_provider_raises_when_it_is_opened_is_told_as_its_failure(
+    call: Callable[[], Awaitable[None]], told: str, shelf: Shelf
+) -> None:
+    shelf.opening = call
+    async with opened(shelf, store="scripted") as providers:
+        with pytest.raises(ProviderFailedError) as failed:
+            async with providers.use(Role.STORE):
+                pass
+        assert told in failed.value.reason
+        assert failed.value.ended
+        async with providers.use(Role.WORKSPACE):
+            pass
+
+
+@pytest.mark.requirement("R6.3")
+@pytest.mark.parametrize(("call", "told"), UNTYPED.values(), ids=UNTYPED)
+async def test_whatever_a_provider_raises_when_it_is_closed_is_logged(
+    call: Callable[[], Awaitable[None]], told: str, shelf: Shelf, logged: list[Any]
+) -> None:
+    shelf.closing = call
+    async with opened(shelf, store="scripted") as providers, providers.use(Role.STORE):
+        pass
+    (entry,) = logged
+    assert (entry["event"], entry["name"]) == ("provider_failed", "scripted")
+    assert told in entry["reason"]
 
 
 async def test_a_provider_that_fails_to_close_is_logged_and_the_others_are_closed(

@@ -10,7 +10,12 @@ from types import MappingProxyType
 import pytest
 
 from spinney import Capability, SessionManager
-from spinney.errors import RemovalBlockedError, SessionNotRunningError, TerminalError
+from spinney.errors import (
+    ProviderFailedError,
+    RemovalBlockedError,
+    SessionNotRunningError,
+    TerminalError,
+)
 from spinney.model import Reservation, Session, Snapshot
 from waiting import until
 
@@ -142,7 +147,7 @@ async def test_a_creation_that_is_undone_leaves_nothing_to_recall(
 ) -> None:
     fill_the_disk_once_a_process_runs(world)
     async with recalling() as m:
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(ProviderFailedError, match="full"):
             await m.create_session("one")
     (terminal,) = world.terminals
     assert world.forgotten == {terminal.session_id}
@@ -180,7 +185,7 @@ async def test_a_start_that_cannot_be_recorded_leaves_nothing_to_recall(
 ) -> None:
     fill_the_disk_once_a_process_runs(world)
     async with recalling() as m:
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(ProviderFailedError, match="full"):
             await m.resume_session(over.id)
     assert world.forgotten == {over.id}
 

@@ -248,7 +248,6 @@ async def test_a_worktree_that_is_being_removed_cannot_be_entered(
         ("spawn", CommandNotFoundError(["agent"], "x")),
         ("transact", StoreError("x")),
         ("write", StoreError("x")),
-        ("spawn", RuntimeError("x")),
     ],
 )
 async def test_a_step_that_fails_leaves_the_session_as_before(

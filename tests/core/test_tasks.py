@@ -37,9 +37,12 @@ async def test_a_cancellation_of_the_host_does_not_reach_a_task() -> None:
 
 
 @pytest.mark.requirement("R6.3")
-async def test_what_a_task_raises_is_logged_and_goes_no_further(logged: list[Any]) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit("broken")], ids=repr)
+async def test_what_a_task_raises_is_logged_and_goes_no_further(
+    error: BaseException, logged: list[Any]
+) -> None:
     async def break_down() -> None:
-        raise RuntimeError("broken")
+        raise error
 
     async with opened() as tasks:
         await tasks.start(break_down).cancel()

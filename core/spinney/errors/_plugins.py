@@ -80,15 +80,18 @@ class ProviderCycleError(PluginError):
 
 
 class ProviderFailedError(PluginError):
-    """A provider could not be opened, or failed in the background."""
+    """A provider could not be opened, failed in the background, or raised what is no error of ours.
+
+    Attributes:
+        ended: whether the provider has ended; if not, only one call of it has failed.
+    """
 
     code = "PROVIDER_FAILED"
 
-    def __init__(self, role: str, name: str, reason: str) -> None:
-        super().__init__(
-            f"The {role} provider {name!r} failed: {reason}. "
-            "Mend that, then open the session manager again."
-        )
+    def __init__(self, role: str, name: str, reason: str, *, ended: bool = True) -> None:
+        again = "open the session manager again" if ended else "try again"
+        super().__init__(f"The {role} provider {name!r} failed: {reason}. Fix that, then {again}.")
+        self.ended = ended
         self.role = role
         self.name = name
         self.reason = reason
