@@ -18,8 +18,9 @@ from spinney.config import ManagerConfig
 from spinney.errors import SessionVetoed
 from spinney.events import Event
 from spinney_testing._lifecycle.configuring import configured as configured_plugin
-from spinney_testing._lifecycle.events import sample_events
+from spinney_testing._lifecycle.events import sample_events, told_of
 from spinney_testing._lifecycle.host import HostConformance
+from spinney_testing._lifecycle.isolating import IsolatingConformance
 from spinney_testing._lifecycle.repeating import LONGEST_PAUSE, TRIES, RepeatingConformance
 from spinney_testing._lifecycle.watching import (
     Cancelled,
@@ -58,7 +59,11 @@ class Call:
 
 
 class LifecyclePluginConformance(
-    HostConformance, RepeatingConformance, suite="lifecycle", subject="plugin"
+    HostConformance,
+    RepeatingConformance,
+    IsolatingConformance,
+    suite="lifecycle",
+    subject="plugin",
 ):
     """Tests of a plugin with lifecycle hooks.
 
@@ -160,9 +165,9 @@ class LifecyclePluginConformance(
 
     async def test_events_stay_as_they_are_for_the_next_plugin(self, calls: list[Call]) -> None:
         for call in calls:
-            before = repr(call.event)
+            before = told_of(call.event)
             await call.answer()
-            assert repr(call.event) == before, f"{call.hook} changes its event"
+            assert told_of(call.event) == before, f"{call.hook} changes its event"
 
     async def test_the_event_loop_goes_on_during_hooks(self, calls: list[Call]) -> None:
         for call in calls:

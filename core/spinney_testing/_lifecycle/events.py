@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from spinney.errors import SessionLimitError
 from spinney.events import (
     Event,
@@ -21,7 +23,7 @@ from spinney.events import (
     SessionWaiting,
     StoreCorrupted,
 )
-from spinney.model import AtStake, Evidence, ExitStatus, SessionStatus, Source, now
+from spinney.model import AtStake, Evidence, ExitStatus, Session, SessionStatus, Source, now
 from spinney_testing._samples import ODD_TEXTS, a_full_session, a_session
 
 
@@ -34,7 +36,11 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
             SessionCreating(workspace=workspace, name="sample", branch="feature/sample"),
             SessionCreating(workspace=workspace, name=None, branch=None),
             SessionCreating(
-                workspace=workspace, name=odd, branch=odd, command=(odd,), metadata={odd: odd}
+                workspace=workspace,
+                name=odd,
+                branch=odd,
+                command=(odd,),
+                metadata={odd: odd, "nested": {"list": [odd]}},
             ),
         ),
         "spinney_session_created": tuple(
@@ -108,6 +114,14 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
         ),
     }
     return samples[hook]
+
+
+def told_of(event: Event) -> str:
+    """Return all that ``event`` tells, also what the ``repr`` of a session leaves out."""
+    values = [getattr(event, each.name) for each in fields(event)]
+    held = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]
+    details = [repr(each.details) for each in held if isinstance(each, Session)]
+    return f"{event!r} {details}"
 
 
 def waiting(message: str | None) -> Evidence:

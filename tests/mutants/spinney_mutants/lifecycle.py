@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 import threading
+from contextlib import suppress
 from functools import wraps
 from itertools import count
 from typing import Any, ClassVar
 
 import anyio
+import anyio.lowlevel
 
 from spinney import ManagerConfig, hookimpl
 from spinney.errors import SessionVetoed
@@ -210,6 +212,76 @@ class OpensWhenConfigured(Plugin):
         os.open(os.devnull, os.O_RDONLY)
 
 
+class LeaksThreads(Plugin):
+    name = "leaks-threads"
+    broken = "Each call of a hook starts a thread, and does not wait for its end."
+    promise = "hooks use up no threads and no descriptors"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        threading.Thread(target=threading.Event().wait, args=[5], daemon=True).start()
+
+
+class LeaksACancellation(Plugin):
+    name = "leaks-a-cancellation"
+    broken = "A hook awaits what it has cancelled itself."
+    promise = "hooks raise neither a cancellation nor an exit"
+
+    @hookimpl
+    async def spinney_session_creating(self, event: SessionCreating) -> None:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                await anyio.lowlevel.checkpoint()
+            except BaseException as error:
+                leaked = error
+        raise leaked
+
+
+class EndsTheHost(Plugin):
+    name = "ends-the-host"
+    broken = "A hook ends the program when it is displeased."
+    promise = "hooks raise neither a cancellation nor an exit"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        raise SystemExit(3)
+
+
+class ExitsWhenConfigured(Plugin):
+    name = "exits-when-configured"
+    broken = "A plugin ends the program when its own settings are missing."
+    promise = "a plugin is loaded and configured without an error"
+
+    @hookimpl
+    def spinney_configure(self, config: ManagerConfig) -> None:
+        if "exits-when-configured" not in config.options.get("plugin", {}):
+            raise SystemExit("no settings")
+
+
+class SwallowsCancellation(Plugin):
+    name = "swallows-cancellation"
+    broken = "A hook tries again whatever happens, a cancellation included."
+    promise = "a cancelled hook ends where it waits"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        for _ in range(10):
+            with suppress(BaseException):
+                await anyio.sleep(0.001)
+
+
+class ChangesTheSession(Plugin):
+    name = "changes-the-session"
+    broken = "A hook changes details of the session behind its back."
+    promise = "events stay as they are for the next plugin"
+
+    @hookimpl
+    async def spinney_session_created(self, event: SessionCreated) -> None:
+        details = event.session.details.__dict__
+        details["command"] = (*(details["command"] or ()), "--verbose")
+
+
 hangs, answers, fails, blocks = Hangs(), Answers(), Fails(), Blocks()
 vetoes_too_late, vetoes_without_reason = VetoesTooLate(), VetoesWithoutReason()
 ignores_cancellation, configures_logging = IgnoresCancellation(), ConfiguresLogging()
@@ -217,5 +289,8 @@ changes_the_environment, leaks_descriptors = ChangesTheEnvironment(), LeaksDescr
 vetoes_once, blocks_now_and_then, prints = VetoesOnce(), BlocksNowAndThen(), Prints()
 patches_the_core, leaves_processes = PatchesTheCore(), LeavesProcesses()
 sets_the_timeout, opens_when_configured = SetsTheTimeout(), OpensWhenConfigured()
+leaks_threads, leaks_a_cancellation = LeaksThreads(), LeaksACancellation()
+ends_the_host, exits_when_configured = EndsTheHost(), ExitsWhenConfigured()
+swallows_cancellation, changes_the_session = SwallowsCancellation(), ChangesTheSession()
 
 LIFECYCLE: tuple[Plugin, ...] = tuple(p for p in list(vars().values()) if isinstance(p, Plugin))
