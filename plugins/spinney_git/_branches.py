@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-import anyio
-
 from spinney.errors import (
     BaseNotFoundError,
     BranchBlockedError,
@@ -21,6 +19,7 @@ from spinney_git._files import read_bytes
 from spinney_git._git import Git
 from spinney_git._refs import HEADS, read_refs
 from spinney_git._repository import Repository
+from spinney_git._together import together
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|\Z)|\A[-./]|[./]\Z")
 _LONGEST_COMPONENT = 250
@@ -97,10 +96,7 @@ async def taken(git: Git, repository: Repository, branches: Collection[str]) -> 
         blocking.update(name for name, oid in zip(above, answers, strict=True) if oid)
 
     if valid:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(look_below)
-            if above:
-                tasks.start_soon(look_above)
+        await together(look_below, *([look_above] if above else []))
     return frozenset(b for b in valid if b in found or not blocking.isdisjoint(_above(b)))
 
 

@@ -63,6 +63,16 @@ def read_bytes(path: str) -> bytes | None:
     return content
 
 
+def names_in(path: str) -> list[str]:
+    """Return the names of what is in the directory ``path``, sorted.
+
+    Raises:
+        GitFileError: they cannot be read.
+    """
+    with accessing(path):
+        return sorted(os.listdir(path))
+
+
 def touch(path: str) -> None:
     """Create the empty file ``path``, for its owner alone, or set its times to now.
 

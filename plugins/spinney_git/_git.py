@@ -71,6 +71,23 @@ class GitNotFoundError(WorkspaceError):
         super().__init__("The command `git` cannot be run. Install git, or put it on the PATH.")
 
 
+class GitNotStartedError(WorkspaceError):
+    """The system did not start a git command.
+
+    Attributes:
+        reason: what the system says.
+    """
+
+    code = "GIT_NOT_STARTED"
+
+    def __init__(self, error: OSError) -> None:
+        self.reason = error.strerror or str(error)
+        super().__init__(
+            f"The command `git` cannot be started: {self.reason}. "
+            "End some sessions, or raise the limit (`ulimit -n`, `ulimit -u`), then try again."
+        )
+
+
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what would redirect git or end it."""
     removed = LOCAL_VARIABLES | _ALSO_REMOVED | _OF_SESSIONS
@@ -124,6 +141,7 @@ class Git:
         Raises:
             GitError: the exit code is not one of ``ok``.
             GitNotFoundError: there is no git.
+            GitNotStartedError: the system does not start it: no descriptors, processes, memory.
             InvalidWorkspaceError: git does not trust the owner of ``directory``.
         """
         return await self._run(directory, args, stdin, ok, env or {}, held.get(), in_tree)
@@ -155,6 +173,8 @@ class Git:
             )
         except (FileNotFoundError, PermissionError) as error:
             raise GitNotFoundError from error
+        except OSError as error:
+            raise GitNotStartedError(error) from error
         if code in ok:
             return output
         stderr = errors.decode(errors="backslashreplace")

@@ -12,6 +12,7 @@ from spinney.model import AtStake, SessionId
 from spinney.ports import MarkerState
 from spinney_git._commits import operation_in, unpushed_commits, unreachable_commits
 from spinney_git._creation import lock_reason
+from spinney_git._files import names_in
 from spinney_git._git import Git, GitError
 from spinney_git._marker_file import read_marker_file
 from spinney_git._nested import Nested, module_directories, nested_repositories
@@ -67,10 +68,10 @@ class Inspector:
             return Findings(_blocked("it is not a worktree of this repository"))
         # Before git runs there: without its link it would be another repository, or none.
         if not worktree.is_linked():
-            if not os.listdir(path):
+            if not names_in(path):
                 return await self._inspect_missing(session_id, worktree)
             return Findings(_blocked("its .git file does not lead here; repair it"), worktree)
-        if os.listdir(path) == [".git"] and not os.path.exists(f"{worktree.admin}/index"):
+        if names_in(path) == [".git"] and not os.path.exists(f"{worktree.admin}/index"):
             return await self._inspect_missing(session_id, worktree)
         return await self._inspect_present(session_id, path, worktree)
 

@@ -11,7 +11,7 @@ from spinney.model import Session
 from spinney.ports import Location, MarkerState, Presence
 from spinney_git._branches import check_free
 from spinney_git._creation import check_out, lock_reason, no_longer_filling
-from spinney_git._files import GitFileError, accessing, read_bytes, replace
+from spinney_git._files import GitFileError, accessing, names_in, read_bytes, replace
 from spinney_git._git import Git
 from spinney_git._marker_file import read_marker_file
 from spinney_git._refs import HEADS
@@ -91,10 +91,11 @@ async def repair(git: Git, repository: Repository) -> Iterator[str]:
 
 def _directories(repository: Repository) -> list[str]:
     home = os.path.realpath(repository.home)
-    try:
-        names = sorted(os.listdir(home))
-    except FileNotFoundError:
-        return []
+    with accessing(home):
+        try:
+            names = sorted(os.listdir(home))
+        except FileNotFoundError:
+            return []
     return [path for name in names if os.path.isdir(path := f"{home}/{name}")]
 
 
@@ -102,7 +103,7 @@ def _relink(repository: Repository, path: str) -> Iterator[str]:
     target = link_target(path)
     if target is None:
         worktree = repository.worktree_at(path)
-        if worktree and worktree.path and not os.path.lexists(f"{path}/.git") and os.listdir(path):
+        if worktree and worktree.path and not os.path.lexists(f"{path}/.git") and names_in(path):
             _write_link(path, worktree.admin)
             yield f"linked {path!r} to its repository again"
         return
@@ -253,7 +254,7 @@ async def _create_again(
         raise WorktreeMissingError(path, f"its branch {session.branch!r} is gone, too")
     check_free(repository, session.branch, path)
     if worktree:
-        if os.path.isdir(path) and os.listdir(path) == [".git"]:
+        if os.path.isdir(path) and names_in(path) == [".git"]:
             # Its HEAD names nothing: with the link there, git refuses to remove it.
             _remove_stale(f"{path}/.git")
         await take_away(git, repository, worktree, path, force=False)

@@ -78,7 +78,7 @@ def _remove_unfinished_directory(worktree: Worktree, path: str) -> None:
 
     Git refuses to remove either.
     """
-    with suppress(FileNotFoundError, NotADirectoryError):
+    with accessing(path), suppress(FileNotFoundError, NotADirectoryError):
         content = os.listdir(path)
         half_made = not all(os.path.exists(f"{worktree.admin}/{f}") for f in ("HEAD", "commondir"))
         if content == [".git"] and half_made and worktree.is_linked():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import termios
+from contextlib import suppress
 from dataclasses import dataclass
 
 from spinney.errors import SpawnError
@@ -56,11 +57,13 @@ def start(
         slave_path = os.ttyname(slave)
         _prepare(request, master, slave)
         pid = launch(spawner, request, env, slave_path)
-        stat = stat_of(pid)
         try:
             leader = Leader(pid)
         except OSError as error:
             raise SpawnError(request.command, f"{error}; close some sessions") from error
+        stat = None
+        with suppress(OSError):
+            stat = stat_of(pid)
         group = Group.with_process(pid, terminal_id)
         return Started(leader, master, slave_path, stat.start_time if stat else None, group)
     except BaseException:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from anyio import current_time, move_on_after, to_thread, wait_readable
 
+from spinney.errors import TerminalError
 from spinney_unix.processes import Process, all_pids, ignores, matching
 
 _ROUNDS = 10
@@ -45,6 +46,9 @@ async def end_all(
 
     Returns:
         The ids of all processes found, and of those among them that are still there.
+
+    Raises:
+        TerminalError: there are no descriptors left to look for them.
     """
     found: set[int] = set()
     deadline = current_time() + grace
@@ -71,9 +75,24 @@ async def end_all(
 
 
 async def _living(belongs: Callable[[int], bool]) -> list[Process]:
-    # A scan reads a file or two of every process: in a thread, or an event loop waits for it.
-    candidates = await to_thread.run_sync(lambda: list(filter(belongs, all_pids())))
-    return matching(belongs, candidates)
+    with searching():
+        # A scan reads a file or two of every process: in a thread, or an event loop waits for it.
+        candidates = await to_thread.run_sync(lambda: list(filter(belongs, all_pids())))
+        return matching(belongs, candidates)
+
+
+@contextmanager
+def searching() -> Iterator[None]:
+    """Look for processes inside.
+
+    Raises:
+        TerminalError: that is not possible, so that one may have been missed.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"The processes of the session cannot be looked for: {error}."
+        raise TerminalError(f"{what} Close some files, or raise `ulimit -n`.") from error
 
 
 async def _until_gone(processes: Sequence[Process], patience: float) -> None:

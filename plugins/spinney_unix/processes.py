@@ -5,6 +5,7 @@ See proc_pid_stat(5), proc_pid_environ(5), pidfd_open(2).
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 _PROC = "/proc"
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of this process or system: they tell nothing of the process that was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ def _bytes(name: str) -> bytes | None:
         # Unbuffered and without pathlib: spawning reads here while an event loop waits.
         with open(f"{_PROC}/{name}", "rb", buffering=0) as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno in _LIMITS:
+            raise
         return None
 
 
@@ -43,7 +48,11 @@ def _text(name: str) -> str | None:
 
 
 def stat_of(pid: int) -> Stat | None:
-    """Return what the kernel tells of ``pid``; ``None`` if it is gone."""
+    """Return what the kernel tells of ``pid``; ``None`` if it is gone.
+
+    Raises:
+        OSError: there are no descriptors left, so that it cannot be told.
+    """
     if (text := _text(f"{pid}/stat")) is None:
         return None
     # The name of the command comes second, in parentheses, and may itself contain anything.
@@ -55,6 +64,9 @@ def environ_of(pid: int) -> frozenset[bytes] | None:
     """Return the ``NAME=value`` entries that ``pid`` was started with.
 
     ``None`` if they cannot be read: it is gone, or another user's.
+
+    Raises:
+        OSError: there are no descriptors left, so that it cannot be told.
     """
     data = _bytes(f"{pid}/environ")
     return None if data is None else frozenset(data.split(b"\0"))
@@ -62,7 +74,11 @@ def environ_of(pid: int) -> frozenset[bytes] | None:
 
 def ignores(pid: int, number: int) -> bool:
     """Tell whether ``pid`` ignores a signal; ``False`` if that cannot be told."""
-    if (status := _text(f"{pid}/status")) is None:
+    try:
+        status = _text(f"{pid}/status")
+    except OSError:
+        return False
+    if status is None:
         return False
     mask = status.partition("SigIgn:")[2].split(maxsplit=1)[0]
     return bool(int(mask, 16) >> (number - 1) & 1)
@@ -135,13 +151,23 @@ def matching(belongs: Callable[[int], bool], pids: Iterable[int]) -> list[Proces
 
     ``belongs`` is asked once the handle is held: what it says is of the very process that
     signals will reach. The caller closes the handles.
+
+    Raises:
+        OSError: there are no descriptors left, so that one that lives may be missing.
     """
-    found = []
-    for pid in pids:
-        with suppress(OSError):
-            process = Process(pid)
-            if process.alive and belongs(pid):
-                found.append(process)
-            else:
-                process.close()
+    found: list[Process] = []
+    try:
+        for pid in pids:
+            try:
+                found.append(Process(pid))
+            except OSError as error:
+                if error.errno in _LIMITS:
+                    raise
+                continue
+            if not (found[-1].alive and belongs(pid)):
+                found.pop().close()
+    except BaseException:
+        for process in found:
+            process.close()
+        raise
     return found

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from spinney.model import Session
 from spinney.ports import SweepReport
-from spinney_unix.ending import end_all
+from spinney_unix.ending import end_all, searching
 from spinney_unix.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
 from spinney_unix.processes import (
     all_pids,
@@ -32,9 +32,10 @@ async def sweep(
         grace: seconds between SIGTERM and SIGKILL.
         ours: terminal ids of our own living terminals, which are left alone.
     """
-    carriers = _Carriers(session, workspace, ours)
-    found, left = await end_all(carriers.belongs, grace)
-    unknown = await to_thread.run_sync(carriers.doubtful)
+    with searching():
+        carriers = _Carriers(session, workspace, ours)
+        found, left = await end_all(carriers.belongs, grace)
+        unknown = await to_thread.run_sync(carriers.doubtful)
     return SweepReport(
         found=tuple(sorted(found)), ended=tuple(sorted(found - left)), unknown=unknown
     )

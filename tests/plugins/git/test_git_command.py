@@ -12,8 +12,17 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney_git._git import LOCAL_VARIABLES, Git, GitError, GitNotFoundError
+from spinney.errors import WorkspaceError
+from spinney.ports import WorktreeRequest
+from spinney_git._git import (
+    LOCAL_VARIABLES,
+    Git,
+    GitError,
+    GitNotFoundError,
+    GitNotStartedError,
+)
 from spinney_git._process import run_process
+from spinney_testing.faults._rlimits import descriptors_left
 from waiting import until
 
 
@@ -150,3 +159,39 @@ async def test_the_providers_open(repo):
         spec = specs[role]
         async with spec.factory(spec.config(), Context()) as provider:
             assert provider
+
+
+async def test_without_descriptors_git_is_not_started_and_that_is_said(repo):
+    with descriptors_left(1), pytest.raises(GitNotStartedError, match="Too many open files") as no:
+        await Git().read(str(repo.path), "version")
+    assert (no.value.code, no.value.reason) == ("GIT_NOT_STARTED", "Too many open files")
+    assert "then try again" in str(no.value)
+
+
+OPERATIONS = {
+    "taken": lambda repo, _: repo.workspace.taken(["feature/one"]),
+    "plan": lambda repo, _: repo.workspace.plan(WorktreeRequest("id", "feature/two", "HEAD~0")),
+    "create": lambda repo, _: repo.workspace.create(repo.another),
+    "inspect": lambda repo, session: repo.workspace.inspect(session),
+    "remove": lambda repo, session: repo.workspace.remove(session, force=True),
+    "restore": lambda repo, session: repo.workspace.restore(session),
+    "repair": lambda repo, _: repo.workspace.repair(),
+    "rebuild": lambda repo, _: repo.recovery.rebuild(),
+}
+
+
+@pytest.mark.requirement("R1.12")
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+async def test_at_the_limit_of_descriptors_each_operation_raises_an_error_of_ours(repo, operation):
+    session = await repo.create()
+    repo.another = await repo.plan("feature/another")
+    for left in range(4):  # more would be enough for some, and all are told the same
+        with descriptors_left(left), suppress(WorkspaceError):
+            await operation(repo, session)
+
+
+@pytest.mark.requirement("R1.12")
+async def test_what_runs_git_twice_at_once_says_that_there_is_none(repo, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(GitNotFoundError):
+        await repo.workspace.taken(["feature/one"])

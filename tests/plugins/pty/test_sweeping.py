@@ -11,9 +11,11 @@ from uuid import uuid4
 
 import pytest
 
+from spinney.errors import TerminalError
 from spinney.model import Session, SessionStatus
+from spinney_testing.faults._rlimits import descriptors_left
 from spinney_unix import sweeping as _sweep
-from spinney_unix.processes import boot_id, environ_of, pid_namespace, stat_of
+from spinney_unix.processes import boot_id, environ_of, matching, pid_namespace, stat_of
 from waiting import PATIENCE, wait_until
 
 
@@ -193,3 +195,30 @@ async def test_its_own_terminals_are_not_left_behind(shell, spawner, session, ou
 
 async def test_where_nothing_is_left_there_is_nothing_to_report(spawner, session):
     assert await spawner.sweep(session, PATIENCE) == _sweep.SweepReport()
+
+
+@pytest.mark.requirement("R4.3")
+async def test_without_descriptors_no_process_passes_for_gone(opened, left_behind, session):
+    process = left_behind("sleep", "100")
+    # None, or one that the thread's listing of /proc, or the handle of the process, takes.
+    async with opened() as spawner:
+        for left in range(2):
+            with descriptors_left(left), pytest.raises(TerminalError, match="Too many open files"):
+                await spawner.sweep(session, 5)
+        assert not has_ended(process.pid)
+        report = await spawner.sweep(session, 5)
+    assert process.pid in report.ended
+
+
+def test_without_descriptors_nothing_is_said_of_a_process(left_behind):
+    process = left_behind("sleep", "100")
+    with descriptors_left(0):
+        for look in (stat_of, environ_of):
+            with pytest.raises(OSError, match="Too many open files"):
+                look(process.pid)
+        with pytest.raises(OSError, match="Too many open files"):
+            matching(lambda _: True, [process.pid])
+    before = len(os.listdir("/dev/fd"))
+    with descriptors_left(2), pytest.raises(OSError, match="Too many open files"):
+        matching(lambda _: True, [process.pid] * 3)
+    assert len(os.listdir("/dev/fd")) == before
