@@ -83,6 +83,7 @@ ADVICE = [
     (errors.ManagerClosedError(), "Use it inside `async with`."),
     (errors.ProviderCycleError(["store:a", "store:a"]), "Let one of them open another provider."),
     (errors.ProviderFailedError("store", "x", "why"), "then open the session manager again."),
+    (errors.ProviderFailedError("store", "x", "why", ended=False), "Fix that, then try again."),
     (errors.ProviderNotFoundError("store", "x", []), "available: none. Install the plugin"),
     (errors.ProviderNotFoundError("store", "jsn", ["json"]), "Did you mean 'json'?"),
     (errors.RemovalBlockedError("/w", ["it is main"]), "it is main. Resolve that first."),
