@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SessionsRestored,
         SessionStatusChanged,
         SessionStuck,
+        SessionUpdated,
         SessionWaiting,
         StoreCorrupted,
     )
@@ -83,6 +84,14 @@ async def spinney_session_creation_failed(event: SessionCreationFailed) -> None:
 @hookspec
 async def spinney_session_status_changed(event: SessionStatusChanged) -> None:
     """After this process changed the status of a session."""
+
+
+@hookspec
+async def spinney_session_updated(event: SessionUpdated) -> None:
+    """After this process changed the name, phase, metadata or last activity of a session.
+
+    Output changes the last activity; that is told once a second at most.
+    """
 
 
 @hookspec
