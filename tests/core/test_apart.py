@@ -193,8 +193,10 @@ async def test_a_hook_that_does_not_end_in_time_is_abandoned_and_named(
     await hooks(MOMENT, bad=getattr(stubborn, kind), last=calls.by("last")).session_created(CREATED)
     assert not stubborn.has_ended
     assert calls == ["last"]
-    assert [(entry["event"], entry["plugin"]) for entry in logged] == [("hook_failed", "bad")]
-    assert logged[0]["reason"].startswith("took longer than 0.01 s, and does not end when")
+    # On a busy machine a step of the hook may last longer than its time, which is logged, too.
+    (failure,) = (entry for entry in logged if entry["event"] == "hook_failed")
+    assert failure["plugin"] == "bad"
+    assert failure["reason"].startswith("took longer than 0.01 s, and does not end when")
 
 
 async def test_a_hook_that_may_veto_and_is_abandoned_has_not_answered(
