@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from anyio import CancelScope, sleep
 from anyio.abc import TaskGroup
 
+from spinney_pty._stops import Stops
 from spinney_unix.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Home:
 
     tasks: TaskGroup
     readiness: Readiness
+    stops: Stops = field(default_factory=Stops)
     terminals: set[PtyTerminal] = field(default_factory=set)
     """Those whose process has not been reaped."""
     is_crowded: bool = False

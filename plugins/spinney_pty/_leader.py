@@ -56,6 +56,20 @@ class Leader:
             return ExitStatus(code=ended.si_status)
         return ExitStatus(signal=ended.si_status)
 
+    def continue_if_stopped(self) -> bool:
+        """Continue its process group if it has stopped; return whether it had.
+
+        Not if it may not use the terminal: it would only stop again.
+        """
+        if self._closed:
+            return False
+        with suppress(ChildProcessError):
+            found = os.waitid(os.P_PIDFD, self.fd, os.WSTOPPED | os.WNOHANG)
+            if found is not None and found.si_status not in (signal.SIGTTIN, signal.SIGTTOU):
+                self.signal_group(signal.SIGCONT)
+                return True
+        return False
+
     def signal_group(self, number: int) -> None:
         """Send a signal to its process group. Only before :meth:`reap`.
 

@@ -36,12 +36,15 @@ async def open_spawner(options: PtyOptions, workspace: str) -> AsyncIterator[Pty
     _check_platform()
     async with create_task_group() as tasks:
         readiness = Readiness(tasks)
-        spawner = PtySpawner(options, workspace, Home(tasks, readiness))
+        home = Home(tasks, readiness)
+        tasks.start_soon(home.stops.watch, home.terminals)
+        spawner = PtySpawner(options, workspace, home)
         try:
             yield spawner
         finally:
             with CancelScope(shield=True):
                 await spawner.aclose()
+            home.stops.close()
             readiness.close()
 
 

@@ -109,6 +109,7 @@ class PtyTerminal(Terminal):
         home.readiness.watch(master, self._on_readable)
         home.readiness.watch(leader.fd, self._on_exit)
         home.terminals.add(self)
+        home.stops.stir()
 
     @property
     def session_id(self) -> SessionId:
@@ -140,6 +141,7 @@ class PtyTerminal(Terminal):
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
         self._written = Written(self._written.total + len(data), self._output.ring.end)
+        self._home.stops.stir()
         await self._input.write(data)
 
     async def resize(self, viewer: str, size: Size) -> None:
@@ -174,6 +176,11 @@ class PtyTerminal(Terminal):
         """Send a signal to the process group of the process; see ``Terminal.signal``."""
         self._check_running()
         self._leader.signal_group(number)
+        self._home.stops.stir()
+
+    def continue_if_stopped(self) -> bool:
+        """Continue the process if it has stopped itself; return whether it had."""
+        return self._leader.continue_if_stopped()
 
     async def exited(self) -> ExitStatus:
         """Wait for the process to end."""
@@ -234,6 +241,7 @@ class PtyTerminal(Terminal):
             raise TerminalClosedError("The process has ended; resume its session first.")
 
     def _on_readable(self) -> None:
+        self._home.stops.stir()
         pumped = self._output.pump(self._turn)
         if pumped is Pumped.BLOCKED:
             self._home.readiness.unwatch(self._output.master)

@@ -294,7 +294,8 @@ class TerminalSpawner(ABC):
         """Start a process as leader of its own session with its own controlling terminal.
 
         Its environment carries ``SPINNEY_SESSION_ID`` and ``SPINNEY_WORKSPACE``. Cancelled or
-        failing, it leaves no process behind.
+        failing, it leaves no process behind. A process that stops (SIGSTOP) is continued with its
+        process group: it leads its session, so there is no shell that could continue it.
 
         Raises:
             CommandNotFoundError: the command does not exist or may not be executed.

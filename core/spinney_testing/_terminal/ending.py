@@ -11,6 +11,7 @@ import pytest
 
 from spinney.model import ExitStatus
 from spinney_testing._base import PATIENCE
+from spinney_testing._promises import promise
 from spinney_testing._samples import a_session
 from spinney_testing._terminal.opened import OpenSpawnerConformance
 from spinney_testing._terminal.processes import Processes
@@ -78,6 +79,16 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
             assert scope.cancelled_caught, "it runs on without its terminal"
             go_on.touch()
             assert await terminal.exited() == ExitStatus(code=7)
+
+    @promise(since="1.1")
+    @pytest.mark.parametrize("stop", ["kill -STOP $$", "kill -STOP 0", "(kill -STOP 0); exit 3"])
+    async def test_a_process_that_stops_itself_is_continued(self, spawn: Spawn, stop: str) -> None:
+        at_once = await spawn(f"{stop}; exit 3")
+        when_typed_into = await spawn(f"read -r line; {stop}; exit 3")
+        await when_typed_into.write(b"\n")
+        with anyio.fail_after(PATIENCE):
+            for terminal in (at_once, when_typed_into):
+                assert await terminal.exited() == ExitStatus(code=3)
 
     async def test_a_process_that_is_said_to_have_exited_runs_no_more(
         self, spawn: Spawn, processes: Processes

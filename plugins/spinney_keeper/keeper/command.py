@@ -69,6 +69,16 @@ class Command:
             return None
         return {"code" if found.si_code == os.CLD_EXITED else "signal": found.si_status}
 
+    def continue_if_stopped(self) -> None:
+        """Continue its process group if it has stopped itself: nobody has a shell to do so.
+
+        As tmux does; those that may not use the terminal would only stop again.
+        """
+        with suppress(ChildProcessError):
+            found = os.waitid(os.P_PIDFD, self.pidfd, os.WSTOPPED | os.WNOHANG)
+            if found is not None and found.si_status not in (signal.SIGTTIN, signal.SIGTTOU):
+                self.signal_group(signal.SIGCONT)
+
     def foreground(self) -> dict[str, int]:
         """Return the process group that has the terminal, and its local modes: termios(3).
 

@@ -103,16 +103,19 @@ class Keeper:
         reading, writing = socketpair()
         for end in (reading, writing):
             end.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
         self._wake = writing
         self._loop.watch(reading.fileno(), READ, self._signalled)
+        self._command.continue_if_stopped()  # it may have stopped before signals were watched
         return reading
 
     def _signalled(self) -> None:
         for number in self._signals.recv(64):
-            if number == signal.SIGUSR1:  # a host does not find us
+            if number == signal.SIGCHLD:
+                self._command.continue_if_stopped()
+            elif number == signal.SIGUSR1:  # a host does not find us
                 self._listen_again()
             else:  # the machine goes down: there is nobody to wait for
                 self._hurry = True

@@ -154,6 +154,13 @@ def signals_the_leader(_: Part) -> Part:
     return lambda self, number: os.kill(self.pid, number)
 
 
+def kills_instead_of_continuing(signal_group: Part) -> Part:
+    def careless(self: Any, number: int) -> None:
+        signal_group(self, signal.SIGKILL if number == signal.SIGCONT else number)
+
+    return careless
+
+
 def gives_no_grace(terminate: Part) -> Part:
     return lambda self, grace: terminate(self, 0)
 

@@ -58,6 +58,12 @@ SPAWNERS = (
         replaces={f"{_TERMINAL}._on_exit": careless.asks_anyio_for_the_time},
     ),
     _mutant(
+        "ends-the-stopped",
+        "A process that stops itself is killed.",
+        "a process that stops itself is continued",
+        replaces={"spinney_pty._leader:Leader.signal_group": careless.kills_instead_of_continuing},
+    ),
+    _mutant(
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
         "a process carries the identity of its own session alone",

@@ -54,6 +54,18 @@ async def test_signals_of_a_terminal_do_nothing_to_a_keeper(shell, tools, keeper
     await tools.see(terminal, b"got more")
 
 
+async def test_a_process_that_stops_while_no_host_is_there_is_continued(
+    start_host, spawner, keepers, tmp_path
+):
+    host = start_host("echo ready; while ! [ -e stop ]; do sleep 0.01; done; kill -STOP $$; exit 4")
+    host.process.kill()
+    host.gone()
+    (tmp_path / "stop").touch()
+    await anyio.to_thread.run_sync(wait_until, lambda: not keepers.processes())
+    terminal = await spawner.adopt(host.session)
+    assert await terminal.exited() == ExitStatus(code=4)
+
+
 async def test_told_to_end_it_hangs_up_and_leaves_how_that_went(
     shell, other, record, places, keeper_of, tools
 ):

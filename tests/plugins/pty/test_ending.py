@@ -110,7 +110,9 @@ async def test_without_grace_it_is_killed_at_once(running):
 
 @pytest.mark.requirement("R2.7")
 async def test_a_stopped_process_is_woken_to_end(running):
-    terminal = await running("trap 'exit 5' TERM; echo ready; kill -STOP $$; exit 0")
+    # Not the leader, which would be continued at once.
+    job = "trap 'exit 5' TERM; echo ready; kill -STOP \\$\\$; exit 0"
+    terminal = await running(f'trap : TERM; sh -c "{job}" & wait; wait $!')
     assert (await terminal.terminate(30)).code == 5
 
 

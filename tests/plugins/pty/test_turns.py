@@ -21,7 +21,9 @@ async def home(monkeypatch):
     monkeypatch.setattr(_home, "_SPAN", -1.0)
     monkeypatch.setattr(_home, "_SHARE", LONG)
     async with anyio.create_task_group() as tasks:
-        yield _home.Home(tasks, Readiness(tasks))
+        readiness = Readiness(tasks)
+        yield _home.Home(tasks, readiness)
+        readiness.close()
 
 
 def share(home: _home.Home, busy: int) -> float:

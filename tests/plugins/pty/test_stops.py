@@ -1,0 +1,68 @@
+"""When leaders are looked at, whether they have stopped."""
+
+from __future__ import annotations
+
+from math import inf
+
+import anyio
+import pytest
+
+from spinney_pty import _stops
+from spinney_pty._stops import Stops
+from waiting import until
+
+
+class Leader:
+    """Counts how often it is looked at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.stops = 0
+
+    def continue_if_stopped(self) -> bool:
+        self.looks += 1
+        self.stops -= 1
+        return self.stops >= 0
+
+
+@pytest.fixture
+async def stops(monkeypatch):
+    """Looks once after each event, and never again while all are silent."""
+    monkeypatch.setattr(_stops, "_PAUSES", (0.0, inf))
+    stops = Stops()
+    yield stops
+    stops.close()
+
+
+@pytest.fixture
+async def leaders(stops):
+    leaders: list[Leader] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stops.watch, leaders)
+        yield leaders
+        stops.close()
+
+
+async def test_after_a_silence_a_leader_is_looked_at_again_soon(stops, leaders):
+    leaders.append(leader := Leader())
+    for looks in (1, 2, 3):
+        stops.stir()
+        await until(lambda looks=looks: leader.looks >= looks)
+
+
+async def test_a_leader_that_has_stopped_is_looked_at_again_soon(stops, leaders):
+    leaders.append(leader := Leader())
+    leader.stops = 3
+    stops.stir()
+    await until(lambda: leader.looks == 4)
+
+
+async def test_whatever_is_cancelled_around_it_leaders_are_looked_at_until_it_is_closed(stops):
+    leader = Leader()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stops.watch, [leader])
+        tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            stops.stir()
+            await until(lambda: leader.looks)
+        stops.close()
