@@ -107,7 +107,10 @@ class StateFile:
             if is_unsupported(error):
                 where = os.path.dirname(self._places.lock)
                 raise UnsharedLocksError(where, "its file system has no locks") from error
-            raise StoreError(f"Cannot lock {self._places.lock!r}: {error}.") from error
+            why = f"Cannot lock {self._places.lock!r}: {error}."
+            if isinstance(error, PermissionError):
+                why += " Another user's spinney made it: give it to the owner of the workspace."
+            raise StoreError(why) from error
         try:
             return work()
         finally:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from spinney.errors import StoreError
 from spinney.model import Changes
+from spinney_json import _files
 
 OWNER = 12345
 
@@ -66,3 +69,17 @@ async def test_what_root_makes_in_the_workspace_of_another_user_belongs_to_that_
         await use()
         assert {path.stat().st_uid for path in (state, *workspace.rglob("*"))} == {OWNER}
         os.chown(state, 0, 0)  # as an older version has left it
+
+
+async def test_a_lock_that_another_user_has_made_is_an_error_that_says_so(
+    open_store, make, monkeypatch
+) -> None:
+    def refuse(path: str) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(_files, "open_lock", refuse)
+    async with open_store() as store:
+        with pytest.raises(
+            StoreError, match="Another user's spinney made it: give it to the owner"
+        ):
+            await store.transact(lambda _: Changes(put=(make(),)))
