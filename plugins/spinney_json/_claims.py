@@ -131,7 +131,10 @@ class Claims:
 
     def tidy(self, is_over: Callable[[str], bool]) -> None:
         """Remove the files of sessions that are over and were not released, after a crash."""
-        for session_id in islice(filter(is_over, self.known()), _MOST_TIDIED):
+        left: list[str] = []
+        with suppress(OSError):
+            left = list(islice(filter(is_over, self.known()), _MOST_TIDIED))
+        for session_id in left:
             path = self._path(session_id)
             with suppress(OSError):
                 fd = _files.open_for_reading(path)

@@ -46,7 +46,10 @@ def _flock(line: str) -> tuple[int, str]:
 
 
 def _with_locked_descriptors(file: os.stat_result) -> Iterator[int]:
-    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+    names: list[str] = []
+    with suppress(OSError):  # no /proc, or no descriptors left
+        names = os.listdir("/proc")
+    for name in filter(str.isdigit, names):
         with suppress(OSError):  # ended, or another user's
             for fd in os.listdir(f"/proc/{name}/fd"):
                 if os.path.samestat(os.stat(f"/proc/{name}/fd/{fd}"), file) and any(

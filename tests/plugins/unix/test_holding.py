@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -84,3 +85,12 @@ def test_of_a_lock_that_is_free_or_no_file_nothing_is_known(path, tmp_path):
 def test_arguments_of_the_command_are_not_told(path, hold):
     hold()
     assert path not in described(path)
+
+
+def test_without_descriptors_nothing_is_known(path, monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("builtins.open", refused)
+    monkeypatch.setattr(os, "listdir", refused)
+    assert described(path) == "Another process"
