@@ -18,7 +18,7 @@ from spinney import _apart, _dispatch, hookimpl
 from spinney._apart import Apart
 from spinney.errors import SessionVetoed, VetoHookFailedError
 from spinney.events import SessionCreated
-from waiting import until
+from waiting import PATIENCE, until
 
 from .managers import manager
 from .test_dispatch import CREATED, CREATING, Calls, hooks
@@ -230,6 +230,27 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_a_hook_that_goes_on(
     ]
 
 
+async def test_a_caller_that_is_cancelled_waits_until_a_hook_has_cleaned_up(
+    monkeypatch: pytest.MonkeyPatch, logged: list[Any]
+) -> None:
+    monkeypatch.setattr(_apart, "GRACE", PATIENCE)
+    cleaned: list[str] = []
+
+    async def hook() -> None:
+        scope.cancel()
+        try:
+            await sleep_forever()
+        finally:
+            with CancelScope(shield=True):
+                for _ in range(10):
+                    await checkpoint()
+            cleaned.append("up")
+
+    with CancelScope() as scope:
+        await hooks(good=hook).session_created(CREATED)
+    assert (cleaned, logged) == (["up"], [])
+
+
 async def test_a_manager_closes_though_a_hook_was_abandoned(
     world: World, stubborn: Stubborn, logged: list[Any]
 ) -> None:
@@ -268,6 +289,17 @@ async def test_a_hook_that_returns_after_its_time_has_not_answered(logged: list[
 
     with pytest.raises(VetoHookFailedError, match=r"took longer than 0\.01 s"):
         await hooks(MOMENT, refuse=True, bad=late).session_creating(CREATING)
+
+
+async def test_a_hook_that_fails_after_its_time_took_too_long(logged: list[Any]) -> None:
+    async def late() -> None:
+        try:
+            await sleep_forever()
+        finally:
+            raise RuntimeError("interrupted")
+
+    await hooks(MOMENT, bad=late).session_created(CREATED)
+    assert [entry["reason"] for entry in logged] == ["took longer than 0.01 s"]
 
 
 async def test_a_veto_after_the_time_is_a_veto() -> None:

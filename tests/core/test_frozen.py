@@ -205,6 +205,25 @@ async def test_what_a_caller_passed_in_and_changes_later_changes_nothing(world: 
 
 
 @pytest.mark.requirement("R1.8")
+async def test_what_a_caller_changes_while_the_call_is_on_its_way_changes_nothing(
+    world: World,
+) -> None:
+    mine: dict[str, Any] = {"labels": ["mine"]}
+
+    async def change() -> None:
+        mine["labels"].append("meanwhile")
+
+    async with manager(world) as m:
+        world.meanwhile["claim"] = [change]
+        session = await m.create_session("one", metadata=mine)
+        assert session.metadata == {"labels": ["mine"]}
+        world.meanwhile["transact"] = [change]
+        session = await m.update_session(session.id, metadata=mine)
+        assert session.metadata == {"labels": ["mine", "meanwhile"]}
+    assert len(mine["labels"]) == 3
+
+
+@pytest.mark.requirement("R1.8")
 async def test_what_a_caller_is_given_can_be_copied_changed_and_passed_back(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one", metadata={"labels": ["mine"]})

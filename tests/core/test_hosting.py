@@ -355,6 +355,17 @@ async def test_an_error_of_ours_in_a_group_is_told_by_itself(shelf: Shelf) -> No
         assert failed.value.__cause__ is cause
 
 
+@pytest.mark.requirement("R1.12")
+async def test_an_error_of_ours_that_opening_raises_in_a_group_is_told_by_itself(
+    shelf: Shelf,
+) -> None:
+    shelf.opening = raising(ExceptionGroup("", [StoreError("no disk")]))
+    async with opened(shelf, store="scripted") as providers:
+        with pytest.raises(StoreError, match="no disk"):
+            async with providers.use(Role.STORE):
+                pass
+
+
 async def test_an_interrupt_during_a_call_of_a_provider_is_the_users(shelf: Shelf) -> None:
     async with opened(shelf) as providers:
         with pytest.raises(KeyboardInterrupt):
