@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from anyio import move_on_after
+
 from spinney._parts import Parts
 from spinney.errors import ProviderNotFoundError, SessionNotRunningError
 from spinney.logs import log
@@ -32,6 +34,14 @@ def terminal(parts: Parts, session_id: SessionId) -> Terminal:
     if found is None:
         raise _not_running(session_id, parts.ledger.get(session_id))
     return found
+
+
+async def has_ended(terminal: Terminal) -> bool:
+    """Tell whether the process of ``terminal`` is known to have ended; waits for nothing."""
+    with move_on_after(0):
+        await terminal.exited()
+        return True
+    return False
 
 
 async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal:

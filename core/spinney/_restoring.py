@@ -13,7 +13,7 @@ from spinney._binding import bind
 from spinney._claims import Owned
 from spinney._ownership import go_on, write_marker
 from spinney._parts import Parts
-from spinney._reaching import adopt, forget, sweep
+from spinney._reaching import adopt, forget, has_ended, sweep
 from spinney._recovering import protect, recover, remembered, verify
 from spinney._running import without_process
 from spinney.errors import (
@@ -217,8 +217,11 @@ async def reconcile_process(parts: Parts, session: Session, report: _Report | No
                 current = (await parts.ledger.refresh()).sessions.get(session.id)
                 if current is None or not claims_a_process(current):
                     return
-                if not current.details.removing and await go_on(parts, current, claim):
+                running = None if current.details.removing else await go_on(parts, current, claim)
+                if running is not None:
                     report.adopted.append(session.id)
+                    if await has_ended(running.terminal):
+                        await running.ended()  # or it would pass for running until that is stored
                     return
                 swept = await sweep(parts, current)
                 report.swept.extend(swept.ended)

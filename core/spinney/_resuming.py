@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from anyio import CancelScope, move_on_after
+from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from spinney._claims import Owned
 from spinney._parts import Parts
-from spinney._reaching import adopt, forget, sweep
+from spinney._reaching import adopt, forget, has_ended, sweep
 from spinney._running import Running, command_for, spawn, with_process
 from spinney.errors import (
     CommitOutcomeUnknownError,
@@ -101,12 +101,7 @@ async def _start(
 async def _lives(parts: Parts, session: Session) -> bool:
     """Tell whether a process runs on that its host has left, for the next one to adopt."""
     terminal = await adopt(parts, session)
-    if terminal is None:
-        return False
-    with move_on_after(0):
-        await terminal.exited()
-        return False
-    return True
+    return terminal is not None and not await has_ended(terminal)
 
 
 async def _ensure_worktree(parts: Parts, session: Session) -> None:

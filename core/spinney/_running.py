@@ -268,9 +268,11 @@ class Running:
     def _status_after(self, exit_status: ExitStatus | None) -> SessionStatus:
         if self._ending is Ending.HOST or exit_status is None:
             return SessionStatus.IDLE
-        if self._ending is Ending.STOP or exit_status.code == 0:
+        if self._ending is Ending.STOP:
             return SessionStatus.STOPPED
-        return SessionStatus.ERROR
+        if self.terminal.was_shut_down:
+            return SessionStatus.IDLE
+        return SessionStatus.STOPPED if exit_status.code == 0 else SessionStatus.ERROR
 
     async def _watch_output(self) -> None:
         try:

@@ -104,6 +104,8 @@ async def _without_host(manager: SessionManager, session: Session) -> Session:
         with move_on_after(0):
             ended = await terminal.exited()
             status = SessionStatus.STOPPED if ended.code == 0 else SessionStatus.ERROR
+            if terminal.was_shut_down:
+                status = SessionStatus.IDLE
             return session.evolve(status=status, pty_pid=None).detail(exit=ended)
     except (SessionNotRunningError, SessionNotFoundError):
         return session.evolve(status=SessionStatus.IDLE, pty_pid=None)

@@ -26,6 +26,8 @@ class EndedTerminal(Terminal):
         ref: dict[str, JsonValue],
         status: ExitStatus,
         last: LastOutput | None = None,
+        *,
+        was_shut_down: bool = False,
         clear: Callable[[], None] = lambda: None,
     ) -> None:
         """Tell of a process.
@@ -35,11 +37,13 @@ class EndedTerminal(Terminal):
             ref: as it was recorded.
             status: how it ended.
             last: what its keeper has written down of the output.
+            was_shut_down: whether its keeper was told to end before it did.
             clear: removes what its keeper has written down of the end.
         """
         self._session_id = session_id
         self._ref = ref
         self._status = status
+        self._was_shut_down = was_shut_down
         self._clear = clear
         ring = last.ring if last else LastRing(0, b"")
         self._output = Output(ring, last.sizes if last else [Resize(0, Size())], lambda _: None)
@@ -60,6 +64,11 @@ class EndedTerminal(Terminal):
     def ref(self) -> dict[str, JsonValue]:
         """As it was recorded."""
         return dict(self._ref)
+
+    @property
+    def was_shut_down(self) -> bool:
+        """Whether the keeper was told to end before its process did."""
+        return self._was_shut_down
 
     @asynccontextmanager
     async def attach(

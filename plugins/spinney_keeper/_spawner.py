@@ -135,11 +135,11 @@ class KeeperSpawner(TerminalSpawner):
         name = name_of(session.id, terminal_id)
         greeted = await self._found(name, ref)
         if greeted is not None:
-            said = greeted.said
+            who = greeted.said
             if self._closed:
                 greeted.close()
                 raise KeeperError("The terminal provider was closed.")
-            if (said["session"], said["terminal"]) != (session.id, terminal_id):
+            if (who["session"], who["terminal"]) != (session.id, terminal_id):
                 greeted.close()
                 raise KeeperError(f"The keeper at {name} keeps another session's process.")
             return self._terminal(greeted, name)
@@ -147,13 +147,21 @@ class KeeperSpawner(TerminalSpawner):
         if noted is None:
             return None
         try:
-            status = ExitStatus(**wire.parse(noted)["exit"])
+            said = wire.parse(noted)
+            status = ExitStatus(**said["exit"])
         except (wire.RubbishError, KeyError, TypeError, ValueError):
             return None
         last = await self._last_output(session.id)
         if last and last.terminal_id != terminal_id:
             last = None
-        return EndedTerminal(session.id, ref, status, last, partial(self._places.clear, name))
+        return EndedTerminal(
+            session.id,
+            ref,
+            status,
+            last,
+            was_shut_down=said.get("shutDown") is True,
+            clear=partial(self._places.clear, name),
+        )
 
     async def recall(self, session: Session) -> Terminal | None:
         """Return the last process of ``session``, as it ended; see ``TerminalSpawner.recall``."""

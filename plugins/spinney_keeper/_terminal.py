@@ -74,7 +74,7 @@ class KeeperTerminal(Terminal):
         self._epitaph, self._dismiss, self._gone = epitaph, dismiss, gone
         self._exited, self._drained = Latch(), Latch()
         self._status: ExitStatus | None = None
-        self._lost = False
+        self._lost = self._was_shut_down = False
         self._ending: Lock | None = None
         self._departures, self._departure = 0, Bell()
         sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
@@ -114,6 +114,11 @@ class KeeperTerminal(Terminal):
             "bootId": boot_id(),
             "pidNamespace": pid_namespace(),
         }
+
+    @property
+    def was_shut_down(self) -> bool:
+        """Whether the keeper was told to end before its process did."""
+        return self._was_shut_down
 
     @asynccontextmanager
     async def attach(
@@ -305,18 +310,19 @@ class KeeperTerminal(Terminal):
             self._departures += 1
             self._departure.ring()
         elif event == "exited":
-            self._note_exit(said["exit"])
+            self._note_exit(said)
         elif event == "drained":
             self._readiness.hand_over(self._note_drained)
 
     def _note_end(self, said: wire.Message) -> None:
         if said["exit"] is not None:
-            self._note_exit(said["exit"])
+            self._note_exit(said)
         if said["drained"]:
             self._note_drained()
 
-    def _note_exit(self, found: dict[str, int]) -> None:
-        self._status = ExitStatus(**found)
+    def _note_exit(self, said: wire.Message) -> None:
+        self._status = ExitStatus(**said["exit"])
+        self._was_shut_down = said.get("shutDown") is True
         self._exited.set()
 
     def _note_drained(self) -> None:
@@ -365,7 +371,7 @@ class KeeperTerminal(Terminal):
     def _note_killed(self) -> None:
         if self._status is None:
             with suppress(Exception):
-                self._note_exit(wire.parse(self._epitaph() or b"")["exit"])
+                self._note_exit(wire.parse(self._epitaph() or b""))
         self._lost = self._status is None
         self._note_drained()
         self._exited.set()

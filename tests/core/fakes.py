@@ -275,7 +275,7 @@ class FakeTerminal(Terminal):
         self.output = bytearray()
         self.viewers = 0
         self.changed = Event()
-        self.collected = self.detached = False
+        self.collected = self.detached = self.shut_down = False
         self._departures = 0
         self._ended = Event()
         self._pid = pid
@@ -291,6 +291,10 @@ class FakeTerminal(Terminal):
     @property
     def ref(self) -> dict[str, Any]:
         return {"pid": self._pid}
+
+    @property
+    def was_shut_down(self) -> bool:
+        return self.shut_down
 
     def say(self, data: bytes) -> None:
         """Write output."""
@@ -331,8 +335,8 @@ class FakeTerminal(Terminal):
         return await self.exited()
 
     async def exited(self) -> ExitStatus:
-        await self._ended.wait()
-        assert self.status is not None
+        while self.status is None:
+            await self._ended.wait()
         return self.status
 
     async def drained(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from anyio import lowlevel, sleep_forever
+from anyio import lowlevel, sleep, sleep_forever
 
 from spinney import Capability, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError, TerminalError
@@ -17,6 +17,7 @@ from spinney.model import ExitStatus, Session, Source
 from spinney.ports import Conclusion, Holder
 from waiting import until
 
+from .fakes import FakeTerminal
 from .managers import Witness, manager
 from .world import World
 
@@ -84,6 +85,22 @@ async def test_how_an_adopted_process_ends_is_recorded_and_then_collected(
         assert world.stored(left.id) == session
         await until(lambda: witness.seen(ProcessExited))
     assert terminal.collected
+
+
+async def test_a_process_that_ended_without_a_host_is_known_to_have_ended_after_the_start(
+    world: World, keeping: Opens, left: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drained(self: FakeTerminal) -> None:
+        await sleep(0.05)  # the last output takes a moment to arrive
+
+    monkeypatch.setattr(FakeTerminal, "drained", drained)
+    world.terminals[0].end(signal=15)
+    async with keeping() as m:
+        session = m.get_session(left.id)
+        assert session is not None
+        assert (session.status, session.pty_pid) == (SessionStatus.ERROR, None)
+        resumed = await m.resume_session(left.id)
+        assert resumed.status is SessionStatus.ACTIVE
 
 
 async def test_an_end_is_collected_once_it_is_stored(world: World, keeping: Opens) -> None:

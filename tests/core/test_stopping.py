@@ -59,8 +59,28 @@ async def test_how_a_process_ends_by_itself_is_its_sessions_status(
         assert witness.seen(ProcessExited)[0].exit == ExitStatus(code=code, signal=signal)
 
 
+@pytest.mark.parametrize("code", [0, 1])
+async def test_a_process_that_a_shutdown_has_ended_makes_its_session_idle(
+    code: int, world: World
+) -> None:
+    async with manager(world) as m:
+        session = await m.create_session("one")
+        world.terminals[0].shut_down = True
+        world.terminals[0].end(code)
+        ended = await m.wait_ended(session.id)
+        assert (ended.status, ended.details.exit) == (SessionStatus.IDLE, ExitStatus(code=code))
+
+
 @pytest.mark.requirement("R1.3")
-async def test_a_stop_on_request_is_stopped_whatever_the_process_says(world: World) -> None:
+async def test_a_stop_on_request_during_a_shutdown_is_stopped(world: World) -> None:
+    async with manager(world) as m:
+        session = await m.create_session("one")
+        world.terminals[0].shut_down = True
+        assert (await m.stop_session(session.id)).status is SessionStatus.STOPPED
+
+
+@pytest.mark.requirement("R1.3")
+async def test_a_stop_on_request_is_is_stopped_whatever_the_process_says(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
         stopped = await m.stop_session(session.id)

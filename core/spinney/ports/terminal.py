@@ -177,6 +177,15 @@ class Terminal(ABC):
     def ref(self) -> dict[str, JsonValue]:
         """What this provider needs to find the process again; opaque to everybody else."""
 
+    @property
+    def was_shut_down(self) -> bool:
+        """Whether the process has ended because the machine or container goes down.
+
+        However it ended then, its session is to be resumed. ``False`` as long as the end is not
+        known here, and where the provider cannot tell.
+        """
+        return False
+
     @abstractmethod
     def attach(
         self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from spinney_cli._select import called, is_plain, select
 from spinney_cli._tty import NotATerminalError, window_size
 from spinney_cli._view import View, view
 
+_TYPED = (signal.SIGINT, signal.SIGQUIT)
+"""Signals by which a user ends a process: Ctrl-C and Ctrl-\\."""
 _Start = Callable[[SessionManager], Awaitable[Session]]
 
 
@@ -88,15 +91,20 @@ def restart(app: App, given: str, *, command: Sequence[str] | None, detached: bo
 
 
 def resume_all(app: App) -> int:
-    """Start the recorded command of each idle session; one that fails keeps no other."""
+    """Start the recorded command of each session that was cut off; one that fails keeps no other.
+
+    One that is idle, or whose process was killed though nobody had asked for that.
+    """
     _check_outlives(app)
 
     async def start(guard: Guard) -> bool:
         well = True
         async with opened(app, guard) as manager:
-            for session in sorted(manager.get_all_sessions(), key=lambda each: each.created_at):
-                if session.status is not SessionStatus.IDLE or session.pty_pid is not None:
-                    continue
+            sessions = sorted(manager.get_all_sessions(), key=lambda each: each.created_at)
+            cut_off = [session for session in sessions if _is_cut_off(session)]
+            if not cut_off:
+                note("Nothing to start: no session is idle, and none was killed. See `spinney ls`.")
+            for session in cut_off:
                 try:
                     with progress(f"Starting {session.name}"):
                         await manager.resume_session(session.id, size=_size())
@@ -107,6 +115,16 @@ def resume_all(app: App) -> int:
         return well
 
     return 0 if drive(start) else REFUSED
+
+
+def _is_cut_off(session: Session) -> bool:
+    if session.pty_pid is not None:
+        return False
+    how = session.details.exit
+    killed = how is not None and how.signal is not None and how.signal not in _TYPED
+    return session.status is SessionStatus.IDLE or (
+        session.status is SessionStatus.ERROR and killed
+    )
 
 
 def attach_to(app: App, given: str, *, read_only: bool) -> int:

@@ -52,7 +52,7 @@ class Keeper:
         self._leave_at: float | None = None
         self._listen_at: float | None = None
         self._look_at = monotonic() + float(request["look"])
-        self._hurry = self._is_orphaned = False
+        self._hurry = self._is_orphaned = self._was_shut_down = False
         self._is_over = False
         self._collected = False
         self._is_noted = self._is_kept = False
@@ -112,7 +112,11 @@ class Keeper:
         return reading
 
     def _signalled(self) -> None:
-        for number in self._signals.recv(64):
+        try:
+            numbers = self._signals.recv(64)
+        except BlockingIOError:  # they were seen to when the command ended, in the same turn
+            return
+        for number in numbers:
             if number == signal.SIGCHLD:
                 self._command.continue_if_stopped()
             elif number == signal.SIGUSR1:  # a host does not find us
@@ -231,6 +235,7 @@ class Keeper:
                 capacity=output.ring.capacity,
                 sizes=output.sizes,
                 exit=self._exit,
+                shutDown=self._was_shut_down,
                 drained=self._told_drained,
             ),
             output.readable_ring,
@@ -349,8 +354,10 @@ class Keeper:
         if status is None:
             return
         self._loop.forget(self._command.pidfd)
-        self._exit = status
-        self._tell_all(event="exited", exit=status)  # before the answers to those who write
+        self._signalled()  # a shutdown signals all at once, and the command is often the quickest
+        self._exit, self._was_shut_down = status, self._hurry
+        # before the answers to those who write
+        self._tell_all(event="exited", exit=status, shutDown=self._was_shut_down)
         self._inputs.close()
         self._output.begin_to_drain()
 
@@ -369,7 +376,8 @@ class Keeper:
     def _note_exit(self) -> None:
         """Write down how the command ended; if that fails, once more before we leave."""
         with suppress(OSError):
-            self._home.note_exit({"exit": self._exit, "end": self._output.ring.end})
+            ended = {"exit": self._exit, "shutDown": self._was_shut_down}
+            self._home.note_exit({**ended, "end": self._output.ring.end})
             self._is_noted = True
 
     def _keep_output(self) -> None:

@@ -15,7 +15,8 @@ import anyio
 import pytest
 
 from spinney import ManagerConfig, SessionManager
-from waiting import PATIENCE
+from spinney_unix.processes import stat_of
+from waiting import PATIENCE, wait_until
 
 from .conftest import Outcome, Terminal
 
@@ -291,6 +292,42 @@ def test_resume_all_starts_what_is_idle_and_nothing_else(spinney: Spinney, left:
         "one",
         "two",
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_resume_all_starts_what_was_killed_though_nobody_asked_for_that(
+    spinney: Spinney, number: signal.Signals
+) -> None:
+    spinney("new", "one", "--detach", "--", "sleep", "1000")
+    os.kill(_pid(spinney), number)
+    spinney("wait", "one", "--timeout", "60")
+    resumed = spinney("resume", "--all")
+    assert (resumed.code, resumed.err) == (0, "spinney: one runs.\n")
+
+
+def test_resume_all_starts_what_ended_in_order_because_the_machine_went_down(
+    spinney: Spinney,
+) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", "trap 'exit 0' HUP TERM; read line")
+    shown = spinney("show", "one", "--json").json
+    keeper = stat_of(shown["ptyPid"]).parent
+    os.kill(keeper, signal.SIGTERM)
+    wait_until(lambda: not _lives(keeper))
+    assert spinney("show", "one", "--json").json["status"] == "idle"
+    assert spinney("resume", "--all").err == "spinney: one runs.\n"
+
+
+@pytest.mark.parametrize("end", ["exit 1", "exit 0", "kill -INT $$", "kill -QUIT $$"])
+def test_resume_all_leaves_what_ended_by_itself_or_by_a_key_and_says_so(
+    spinney: Spinney, end: str
+) -> None:
+    spinney("new", "one", "--detach", "--", "sh", "-c", f"trap - INT QUIT; read line; {end}")
+    spinney("send", "one", "")
+    spinney("wait", "one", "--timeout", "60")
+    resumed = spinney("resume", "--all")
+    assert resumed.code == 0
+    assert resumed.err.startswith("spinney: Nothing to start:")
+    assert "ptyPid" not in spinney("show", "one", "--json").json
 
 
 def test_resume_all_goes_on_where_one_cannot_be_started(spinney: Spinney) -> None:

@@ -74,12 +74,15 @@ async def test_told_to_end_it_hangs_up_and_leaves_how_that_went(
     recorded = record(terminal)
     os.kill(keeper_of(terminal), signal.SIGTERM)
     with anyio.fail_after(tools.patience):
+        assert not terminal.was_shut_down
         assert await terminal.exited() == ExitStatus(code=4)
+        assert terminal.was_shut_down
     assert b"tidied" in await tools.everything(terminal)
     await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
     async with other() as host:
         ended = await host.adopt(recorded)
         assert await ended.exited() == ExitStatus(code=4)
+        assert ended.was_shut_down
         assert (ended.pid, ended.ref, ended.session_id) == (
             terminal.pid, terminal.ref, recorded.id
         )  # fmt: skip
@@ -88,6 +91,21 @@ async def test_told_to_end_it_hangs_up_and_leaves_how_that_went(
         await ended.collect()
         assert await host.adopt(recorded) is None
     assert list(places.iterdir()) == []
+
+
+async def test_told_to_end_after_its_process_it_was_not_shut_down(
+    shell, other, record, keeper_of, tools
+):
+    terminal = await shell("exit 4")
+    recorded = record(terminal)
+    await tools.everything(terminal)
+    assert not terminal.was_shut_down
+    os.kill(keeper_of(terminal), signal.SIGTERM)
+    await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
+    async with other() as host:
+        ended = await host.adopt(recorded)
+        assert not ended.was_shut_down
+        await ended.collect()
 
 
 async def test_killed_it_is_lost_and_its_process_does_not_run_on(shell, keeper_of, tools, keepers):
