@@ -6,7 +6,6 @@ the error; see the functions below.
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 import shutil
@@ -32,8 +31,6 @@ async def attempt(workspace: Path) -> bool:
     except SpinneyError as error:
         print(error, file=sys.stderr)
         print(error.code, flush=True)
-    except OSError as error:  # from looking for plugins, before anything is opened
-        print(errno.errorcode[error.errno or 0], flush=True)
     return False
 
 
