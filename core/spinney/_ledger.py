@@ -7,8 +7,6 @@ overwrite. While one commit is on its way the next changes gather, and go as one
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
 from uuid import uuid4
 
 from anyio import CancelScope, Event, Lock, create_task_group, sleep
@@ -17,6 +15,7 @@ from spinney._batch import Batch, Pending
 from spinney._claims import Owned
 from spinney._hosting import Providers
 from spinney._iterating import closing
+from spinney._owing import Amendment, Owing
 from spinney.errors import (
     ClaimLostError,
     CommitOutcomeUnknownError,
@@ -30,12 +29,6 @@ from spinney.model import Changes, Commit, Integrity, Session, SessionId, Snapsh
 from spinney.ports import SessionStore, Transaction
 from spinney.providers import Capability, Role
 
-Amendment: TypeAlias = Callable[[Session], Session]
-"""A pure function of the newest record of one session."""
-
-_Key: TypeAlias = tuple[SessionId, str]
-"""A session, and the kind of change that is owed to it."""
-
 COALESCE = 1.0
 """Seconds between two flushes of what need not be durable at once."""
 
@@ -43,19 +36,6 @@ _PAUSES = (0.05, 0.2, 1.0)
 """Seconds before each attempt to learn what became of a commit."""
 
 _DOUBTFUL = (Integrity.FOREIGN, Integrity.MISMATCH)
-
-
-@dataclass(frozen=True, slots=True)
-class _Owed:
-    """A change of one session that memory has and the store does not have yet."""
-
-    fn: Amendment
-    claim: Owned | None
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it may never be stored."""
-        return self.claim is not None and self.claim.is_lost
 
 
 class StoreVanishedError(StoreError):
@@ -96,10 +76,7 @@ class Ledger:
         self._pending: list[Pending] = []
         self._wake = Event()
         self._commit_lock = Lock()
-        self._owed: dict[_Key, _Owed] = {}
-        self._refusal: Exception | None = None
-        """Why something that was owed could not be stored with the last commit."""
-        self._owing = Event()
+        self._owing = Owing()
         self._closed = False
         self._host = uuid4().hex
         self._news = Event()
@@ -241,19 +218,16 @@ class Ledger:
             claim: the ownership that it needs, if any.
         """
         session = self._sessions.get(session_id)
-        owed = _Owed(fn, claim)
-        if session is not None and not owed.is_lost:
+        if session is not None and self._owing.add((session_id, what), fn, claim):
             self._sessions[session_id] = fn(session)
-            self._owed[session_id, what] = owed
-            self._owing.set()
 
     def forgive(self, session_id: SessionId, what: str) -> None:
         """Owe that kind of change no more: what replaces it is written by other means."""
-        self._owed.pop((session_id, what), None)
+        self._owing.forgive((session_id, what))
 
     def forget(self, claim: Owned) -> None:
         """Owe nothing any more that needs an ownership which is lost."""
-        self._owed = {key: owed for key, owed in self._owed.items() if owed.claim is not claim}
+        self._owing.forget(claim)
 
     async def flush(self) -> None:
         """Write what is owed, if anything.
@@ -261,11 +235,11 @@ class Ledger:
         Raises:
             StoreError: it could not be written; it is still owed.
         """
-        if not self._owed and not self._commit_lock.locked():
+        if not self._owing and not self._commit_lock.locked():
             return
         await self.change(lambda _: Changes())
-        if self._refusal is not None:
-            raise self._refusal
+        if self._owing.refusal is not None:
+            raise self._owing.refusal
 
     async def run(self) -> None:
         """Write until cancelled; a commit that has begun is finished first."""
@@ -304,7 +278,6 @@ class Ledger:
     async def _flush_owed(self) -> None:
         while True:
             await self._owing.wait()
-            self._owing = Event()
             await sleep(COALESCE)
             try:
                 await self.flush()
@@ -312,8 +285,7 @@ class Ledger:
                 log.warning("flush_failed", reason=str(error))
 
     async def _commit(self, batch: list[Pending]) -> None:
-        owed, self._owed = self._owed, {}
-        due = {key: Pending(_amend_if_there(key[0], o.fn), o.claim) for key, o in owed.items()}
+        due = self._owing.due()
         items = (*batch, *due.values())
         try:
             async with self._commit_lock:
@@ -328,27 +300,13 @@ class Ledger:
         for claim in {item.claim for item in items if isinstance(item.error, ClaimLostError)}:
             if claim is not None:
                 claim.let_go()
-        self._settle(owed, {key: item.error for key, item in due.items()})
-        for item in batch:
-            item.decided.set()
-
-    def _settle(self, owed: dict[_Key, _Owed], errors: dict[_Key, Exception | None]) -> None:
-        """Owe on what was not stored, each for its own reason, but for what may never be."""
-        self._refusal = None
-        left: dict[_Key, _Owed] = {}
-        for key, error in errors.items():
-            if error is None:
-                continue
-            if isinstance(error, ClaimLostError) or owed[key].is_lost:
-                log.warning("change_dropped", session_id=key[0], reason=str(error))
-            else:
-                left[key], self._refusal = owed[key], error
-        self._owed = left | self._owed
-        if self._owed:
-            self._owing.set()
-        stored = {key[0] for key, error in errors.items() if error is None}
+        stored = self._owing.settle(due)
+        if self._owing.refusal is not None:
+            self._take(self.snapshot)  # with what is owed on
         for session_id in stored & self._sessions.keys():
             self._flushed(self._sessions[session_id])
+        for item in batch:
+            item.decided.set()
 
     async def _transact(self, batch: Batch) -> Snapshot:
         try:
@@ -392,9 +350,7 @@ class Ledger:
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._sessions = dict(snapshot.sessions)
-        for (session_id, _), owed in self._owed.items():
-            if session_id in self._sessions:
-                self._sessions[session_id] = owed.fn(self._sessions[session_id])
+        self._owing.apply(self._sessions)
         self._news.set()
         self._news = Event()
 
@@ -420,14 +376,3 @@ def _same(one: Snapshot, other: Snapshot) -> bool:
         other.integrity,
         other.sessions,
     )
-
-
-def _amend_if_there(session_id: SessionId, fn: Amendment) -> Transaction:
-    def transaction(snapshot: Snapshot) -> Changes:
-        old = snapshot.sessions.get(session_id)
-        if old is None:
-            return Changes()
-        new = fn(old)
-        return Changes() if new == old else Changes(put=(new,))
-
-    return transaction

@@ -13,7 +13,8 @@ from anyio import CancelScope, Event, sleep
 from spinney._claims import Owned
 from spinney._identity import this_process
 from spinney._iterating import closing
-from spinney._ledger import COALESCE, Amendment
+from spinney._ledger import COALESCE
+from spinney._owing import Amendment
 from spinney._parts import Parts
 from spinney._tasks import Task
 from spinney._watching import Watching, check_detector

@@ -9,10 +9,10 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from spinney import (
+    _changing,
     _creating,
     _destroying,
     _diagnosing,
-    _ownership,
     _reaching,
     _recovering,
     _restoring,
@@ -28,8 +28,8 @@ from spinney._loading import PluginRecord
 from spinney._parts import Parts
 from spinney.config import ManagerConfig
 from spinney.errors import ManagerClosedError
-from spinney.model import AtStake, Session, SessionId, SessionStatus, Source, now
-from spinney.ports import Conclusion, Holder, Size, Terminal
+from spinney.model import AtStake, Session, SessionId, SessionStatus, now
+from spinney.ports import Holder, Size, Terminal
 
 
 class _Unset:
@@ -193,16 +193,7 @@ class SessionManager:
             StoreError: it could not be stored.
         """
         status = SessionStatus(status)
-        before = await self._parts.ledger.need(session_id)
-        session = await self._parts.ledger.amend(
-            session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
-        )
-        self._parts.markers.write_later(session_id)
-        running = self._parts.mine(session_id)
-        if running is not None:
-            running.tell(Conclusion(status, Source.TOLD, message=message))
-        await self._parts.announce_status(before, session)
-        return session
+        return await _changing.tell_status(self._parts, session_id, status, message)
 
     def follow_changes(self) -> None:
         """Take over from now on what other processes change, as it happens.
@@ -219,11 +210,7 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             StoreError: it could not be stored.
         """
-        parts = self._parts
-        before = await parts.ledger.need(session_id)
-        session = await self._amend(session_id, last_activity=now())
-        await parts.announce_update(before, session)
-        return session
+        return await _changing.update(self._parts, session_id, last_activity=now())
 
     async def update_session(
         self,
@@ -247,14 +234,7 @@ class SessionManager:
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
             changes["metadata"] = frozen(metadata)
-        parts = self._parts
-        async with parts.alone(session_id):
-            before = await parts.ledger.need(session_id)
-            session = await self._amend(session_id, **changes)
-            if "name" in changes:
-                await _ownership.write_marker(parts, session_id)
-        await parts.announce_update(before, session)
-        return session
+        return await _changing.update(self._parts, session_id, **changes)
 
     async def stop_session(self, session_id: SessionId) -> Session:
         """End the process of a session; it becomes ``stopped``.
@@ -416,8 +396,3 @@ class SessionManager:
         parts = self._parts
         async with parts.call():
             return await _diagnosing.repair(parts)
-
-    async def _amend(self, session_id: SessionId, **changes: Any) -> Session:
-        session = await self._parts.ledger.amend(session_id, lambda s: s.evolve(**changes))
-        self._parts.markers.write_later(session_id)
-        return session

@@ -2,7 +2,7 @@
 
 One JSON object, readable by people::
 
-    {"workspace": "…a random id…", "path": "/work/app", "inode": 1234, "store": "json:…"}
+    {"workspace": "…a random id…", "path": "/srv/app", "inode": 1234, "store": "json:…"}
 """
 
 from __future__ import annotations

@@ -13,11 +13,13 @@ from anyio.lowlevel import checkpoint
 
 from spinney import Capability
 from spinney._batch import Batch, Pending
+from spinney._claims import Owned
 from spinney._hosting import Providers
 from spinney._ledger import Ledger, StoreVanishedError
 from spinney._loading import Plugins
 from spinney._tasks import Tasks
 from spinney.errors import (
+    ClaimDoubtfulError,
     CommitOutcomeUnknownError,
     CorruptStoreError,
     ManagerClosedError,
@@ -34,6 +36,7 @@ from spinney.model import (
     SessionStatus,
     Snapshot,
 )
+from spinney.ports import Claim
 from spinney.providers import Role
 from waiting import until
 
@@ -465,19 +468,16 @@ async def test_what_is_owed_and_refused_within_a_commit_that_succeeds_stays_owed
 async def test_a_flush_raises_why_something_that_is_owed_is_refused(
     world: World, one: Session
 ) -> None:
-    refused = False
-
-    def refuse(session: Session) -> Session:
-        if refused:
-            raise Fault
-        return session.evolve(name="owed")
-
+    claim = Claim(one.id, 1, is_doubtful=True)
     async with opened(world) as ledger:
-        ledger.owe(one.id, "name", refuse)
-        refused = True
-        with pytest.raises(StoreError, match="disk full"):
+        owned = Owned(one.id, _claim=claim)
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
+        with pytest.raises(ClaimDoubtfulError):
             await ledger.flush()
-        refused = False
+        found = ledger.get(one.id)
+        assert found is not None
+        assert (found.name, world.stored(one.id).name) == ("owed", "one")
+        claim.is_doubtful = False
         await ledger.flush()
         assert world.stored(one.id).name == "owed"
 

@@ -238,6 +238,7 @@ async def test_an_end_that_came_while_the_ownership_was_in_doubt_is_stored_after
         assert world.stored(session.id).details.exit is None
         with pytest.raises(ClaimDoubtfulError):
             await m.save_sessions()
+        assert known(m, session).details.exit == ExitStatus(code=7)
         claim.is_doubtful = False
         await m.save_sessions()
         assert world.stored(session.id).details.exit == ExitStatus(code=7)
