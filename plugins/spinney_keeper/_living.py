@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from pydantic import JsonValue
 
+from spinney_keeper._errors import KeeperError
 from spinney_unix.processes import all_pids, boot_id, environ_of, pid_namespace, stat_of
 
 NAME = "SPINNEY_KEEPER"
@@ -19,6 +20,9 @@ def living(base: str) -> dict[str, dict[str, JsonValue]]:
 
     Reads of every process. They are told by the directory that they hold open: one of a workspace
     that was moved is found, one of a copy is not.
+
+    Raises:
+        KeeperError: the processes cannot be looked at.
     """
     try:
         place = os.stat(base)
@@ -34,7 +38,11 @@ def living(base: str) -> dict[str, dict[str, JsonValue]]:
 
 def _keepers() -> Iterator[tuple[str, int]]:
     prefix = f"{NAME}=".encode()
-    for pid in all_pids():
+    try:
+        pids = all_pids()
+    except OSError as error:
+        raise KeeperError(f"Cannot look for keepers: {error}. Try again.") from error
+    for pid in pids:
         for entry in environ_of(pid) or ():
             if entry.startswith(prefix):
                 yield os.fsdecode(entry.removeprefix(prefix)), pid

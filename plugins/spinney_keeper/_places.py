@@ -46,7 +46,7 @@ class Places:
 
     def names(self, session_id: str = "") -> Iterator[str]:
         """Yield the names of the keepers that a session has, or had; by default of all."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             entries = os.listdir(self.directory)
             # A temporary file may be one that a keeper is just writing.
             found = {entry.removesuffix(".tmp").removesuffix(_EXIT) for entry in entries}

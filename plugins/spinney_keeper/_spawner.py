@@ -181,14 +181,16 @@ class KeeperSpawner(TerminalSpawner):
     async def kept(self) -> dict[SessionId, int]:
         """Return the sessions with a keeper; see ``TerminalSpawner.kept``."""
         keepers = await to_thread.run_sync(living, self._places.base)
-        # One that cannot be asked is told by the process id of the keeper itself.
-        found = {session_of(name): int(str(ref["keeper"])) for name, ref in keepers.items()}
+        found: dict[SessionId, int] = {}
         for name in {*self._places.names(), *keepers}:
+            ref, greeted = keepers.get(name, {}), None
             with suppress(KeeperError):
-                greeted = await self._found(name, keepers.get(name, {}))
-                if greeted is not None:
-                    with closing(greeted):
-                        found[str(greeted.said["session"])] = int(greeted.said["pid"])
+                greeted = await self._found(name, ref)
+            if greeted is not None:
+                with closing(greeted):
+                    found[str(greeted.said["session"])] = int(greeted.said["pid"])
+            elif call(ref):  # it cannot be asked for its process
+                found[session_of(name)] = int(str(ref["keeper"]))
         return found
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:

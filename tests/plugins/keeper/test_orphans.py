@@ -137,11 +137,16 @@ def taken_by_a_directory(path, terminal):
     path.mkdir()
 
 
+def without_a_place(path, terminal):
+    shutil.rmtree(path.parent)
+    path.parent.write_text("")
+
+
 def stopped(path, terminal):
     os.kill(int(str(terminal.ref["keeper"])), signal.SIGSTOP)
 
 
-@pytest.mark.parametrize("change", [taken_by_a_directory, stopped])
+@pytest.mark.parametrize("change", [taken_by_a_directory, without_a_place, stopped])
 async def test_one_that_cannot_be_asked_is_among_those_that_are_kept_and_is_swept(
     shell, other, session, places, keepers, monkeypatch, change
 ):
@@ -165,13 +170,15 @@ async def test_one_of_a_copy_of_the_workspace_is_not_among_them(shell, opened, t
     assert len(living(str(tmp_path / ".git"))) == 1
 
 
-async def test_ending_its_process_lets_it_go_though_something_is_in_its_place(
-    shell, places, keepers, monkeypatch
+async def test_collecting_lets_it_go_though_something_is_in_its_place(
+    shell, places, keepers, monkeypatch, tools
 ):
     monkeypatch.setattr(_starting, "_LOOK", 1000.0)
-    terminal = await shell("sleep 100")
+    terminal = await shell("exit 3")
+    with anyio.fail_after(tools.patience):
+        await terminal.drained()
     with_a_file(path_of(places, terminal))
-    await terminal.terminate(0)
+    await terminal.collect()
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
