@@ -16,6 +16,7 @@ import anyio
 from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from spinney.logs import printable
 from spinney.ports import Chunk
+from spinney_cli._loops import Mark, without_marks
 from spinney_cli._modes import Modes
 from spinney_cli._tty import Tty, raw_tty
 
@@ -133,6 +134,7 @@ async def attach(
 
     Raises:
         NotATerminalError: ``source`` or ``target`` is no terminal.
+        ShownInItselfError: this terminal is shown in that session.
     """
     with anyio.open_signal_receiver(*_HANDLED) as signals, raw_tty(source, target) as tty:
         attached = _Attached(terminal, tty, session, detach_key, read_only=read_only)
@@ -156,6 +158,7 @@ class _Attached:
         self._view = anyio.CancelScope()
         self._redraws = False
         self._modes = Modes()
+        self._mark = Mark(session)
         self._modes_left = False
         self._terminal = terminal
         self._tty = tty
@@ -203,12 +206,16 @@ class _Attached:
     async def _follow(self, screen: Screen | None) -> None:
         """Show what was written from ``screen`` on, until the end or until it must be redrawn."""
         async with self._terminal.attach(screen.offset if screen else None) as view:
+            await self._write(self._mark.sequence)
             if screen:
                 await self._write(self._modes.leave())
                 await self._pass_on(screen.data)
-            await self._pass_on(view.snapshot)
+            await self._pass_on(without_marks(view.snapshot))
             async for piece in view:
+                if isinstance(piece, Chunk):
+                    marks = self._mark.look(piece.data)
                 if self._redraws and self._sees_other_size(view):
+                    await self._write(marks)
                     await anyio.sleep(_SECONDS_A_FRAME)
                     self._redraw()
                 elif isinstance(piece, Chunk):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from spinney.errors import InvalidWorkspaceError
 
+SESSION_ID = "SPINNEY_SESSION_ID"
+"""Environment variable by which a process within a session finds that."""
 VARIABLES = ("SPINNEY_WORKSPACE", "WORKSPACE_ROOT")
 """Environment variables that name the workspace; the first that is set and not empty counts."""
 

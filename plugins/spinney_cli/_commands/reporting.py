@@ -12,9 +12,7 @@ from spinney_cli._app import App
 from spinney_cli._guard import Guard, drive
 from spinney_cli._opening import opened
 from spinney_cli._select import select
-
-VARIABLE = "SPINNEY_SESSION_ID"
-"""Environment variable by which a process within a session finds it."""
+from spinney_cli._workspace import SESSION_ID
 
 _OF_PROCESSES = (SessionStatus.ACTIVE, SessionStatus.WAITING)
 
@@ -26,9 +24,9 @@ def report(app: App, status: str, given: str | None, message: str | None) -> int
         UsageError: there is none around us.
         SessionNotRunningError: no process runs in it that could be so.
     """
-    named = given or os.environ.get(VARIABLE)
+    named = given or os.environ.get(SESSION_ID)
     if not named:
-        raise click.UsageError(f"Not within a session ({VARIABLE} is not set): name one.")
+        raise click.UsageError(f"Not within a session ({SESSION_ID} is not set): name one.")
 
     async def say(guard: Guard) -> None:
         async with opened(app, guard, restore=False) as manager:

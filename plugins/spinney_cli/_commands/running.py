@@ -19,11 +19,13 @@ from spinney_cli._attach import AttachOutcome, attach, ends_with_its_host, key_n
 from spinney_cli._console import note, progress, write, write_json
 from spinney_cli._following import News, wait_recorded
 from spinney_cli._guard import Guard, drive
+from spinney_cli._loops import ShownInItselfError
 from spinney_cli._opening import opened, settings_of
 from spinney_cli._reaching import terminal_of
 from spinney_cli._select import called, is_plain, select
 from spinney_cli._tty import NotATerminalError, window_size
 from spinney_cli._view import View, view
+from spinney_cli._workspace import SESSION_ID
 
 _TYPED = (signal.SIGINT, signal.SIGQUIT)
 """Signals by which a user ends a process: Ctrl-C and Ctrl-\\."""
@@ -128,10 +130,17 @@ def _is_cut_off(session: Session) -> bool:
 
 
 def attach_to(app: App, given: str, *, read_only: bool) -> int:
-    """Attach this terminal to the session that ``given`` names, whoever runs it."""
+    """Attach this terminal to the session that ``given`` names, whoever runs it.
+
+    Raises:
+        ShownInItselfError: this is a terminal within that session.
+    """
 
     async def find(manager: SessionManager) -> Session:
-        return select(manager.get_all_sessions(), given)
+        chosen = select(manager.get_all_sessions(), given)
+        if os.environ.get(SESSION_ID) == chosen.id:
+            raise ShownInItselfError(chosen, by_variable=True)
+        return chosen
 
     return _attached(app, find, read_only=read_only)
 
