@@ -113,10 +113,6 @@ class Claims:
             owned._error.__cause__ = error
         except SpinneyError as error:
             owned._error = error
-        except Exception as error:
-            what = f"The claim on session {owned.session_id} failed: {error!r}"
-            owned._error = SpinneyError(what)
-            owned._error.__cause__ = error
         finally:
             del self._owned[owned.session_id]
             owned._done.set()
