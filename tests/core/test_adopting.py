@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from anyio import lowlevel, sleep, sleep_forever
+from anyio import lowlevel, sleep_forever
 
 from spinney import Capability, SessionManager, SessionStatus
 from spinney.errors import SessionNotRunningError, TerminalError
@@ -91,7 +91,8 @@ async def test_a_process_that_ended_without_a_host_is_known_to_have_ended_after_
     world: World, keeping: Opens, left: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def drained(self: FakeTerminal) -> None:
-        await sleep(0.05)  # the last output takes a moment to arrive
+        for _ in range(20):  # the last output takes a moment to arrive
+            await lowlevel.checkpoint()
 
     monkeypatch.setattr(FakeTerminal, "drained", drained)
     world.terminals[0].end(signal=15)

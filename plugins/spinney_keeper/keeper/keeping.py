@@ -16,7 +16,8 @@ from .hosts import Host, is_ours
 from .inputs import Inputs
 from .loop import READ, Loop
 from .output import Output
-from .sockets import Socket, accept, socketpair
+from .sockets import Socket, accept
+from .waking import readable_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Keeper:
         self._is_over = False
         self._collected = False
         self._is_noted = self._is_kept = False
-        self._signals = self._watch_signals()
+        self._signals, self._wake = readable_signals()
+        self._loop.watch(self._signals.fileno(), READ, self._signalled)
+        command.continue_if_stopped()  # it may have stopped before signals were watched
         self._loop.watch(command.pidfd, READ, self._exited)
         self._listen()
         self._first = self._add(first)
@@ -95,21 +98,6 @@ class Keeper:
         self._home.sync_output()
         self._home.leave(collected=self._collected)
         self._command.reap()
-
-    def _watch_signals(self) -> Socket:
-        """Have signals wake the loop; a terminal that goes away is none of ours."""
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
-            signal.signal(number, signal.SIG_IGN)
-        reading, writing = socketpair()
-        for end in (reading, writing):
-            end.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        self._wake = writing
-        self._loop.watch(reading.fileno(), READ, self._signalled)
-        self._command.continue_if_stopped()  # it may have stopped before signals were watched
-        return reading
 
     def _signalled(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import count
@@ -291,9 +291,9 @@ def _overwriting(newest: Snapshot, mine: Snapshot) -> Changes:
 
 def _rounded(tree: Any) -> Any:
     """Return ``tree`` with integers beyond 64 bits as floats."""
-    convert: dict[type, Callable[[Any], Any]] = {
-        dict: lambda t: {key: _rounded(value) for key, value in t.items()},
-        list: lambda t: [_rounded(value) for value in t],
-        int: lambda t: t if -(2**63) <= t < 2**64 else float(t),
-    }
-    return convert.get(type(tree), lambda t: t)(tree)
+    if isinstance(tree, dict):
+        return {key: _rounded(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_rounded(value) for value in tree]
+    is_big = type(tree) is int and not -(2**63) <= tree < 2**64
+    return float(tree) if is_big else tree
