@@ -209,8 +209,8 @@ class JsonStore(SessionStore):
 
         def commit() -> None:
             take()  # first: one that is found lost cancels who waits for what has not begun
-            self._claims.mend()
             try:
+                self._claims.mend()
                 fns = [fenced(fn) for fn, _ in group]
                 outcomes = self._state.commit(fns) if group else ()
             except BaseException as error:
