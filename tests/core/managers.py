@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from anyio import create_task_group
+from anyio import CancelScope, create_task_group
+from anyio.lowlevel import checkpoint
 
 from spinney import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
 from spinney.events import Event
@@ -106,6 +107,19 @@ LIFECYCLE_HOOKS = (
 )
 for _hook in LIFECYCLE_HOOKS:
     setattr(Witness, _hook, _keeping(_hook))
+
+
+async def leak_a_cancellation() -> None:
+    """Raise a cancellation that nothing around has asked for, as who awaits a cancelled task."""
+    leaked: BaseException | None = None
+    with CancelScope() as scope:
+        scope.cancel()
+        try:
+            await checkpoint()
+        except BaseException as error:
+            leaked = error
+    assert leaked is not None
+    raise leaked
 
 
 def configuration(**changes: Any) -> ManagerConfig:

@@ -20,7 +20,7 @@ from spinney.errors import SessionVetoed, VetoHookFailedError
 from spinney.events import SessionCreated
 from waiting import PATIENCE, until
 
-from .managers import manager
+from .managers import leak_a_cancellation, manager
 from .test_dispatch import CREATED, CREATING, Calls, hooks
 from .world import World
 
@@ -72,18 +72,6 @@ class OwnError(BaseException):
     """Derived from BaseException, as pytest's outcomes are."""
 
 
-async def leaks_a_cancellation() -> None:
-    leaked: BaseException | None = None
-    with CancelScope() as scope:
-        scope.cancel()
-        try:
-            await checkpoint()
-        except BaseException as error:
-            leaked = error
-    assert leaked is not None
-    raise leaked
-
-
 async def leaves_a_task_group_open() -> None:
     tasks = create_task_group()
     await tasks.__aenter__()
@@ -107,7 +95,7 @@ def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
 
 
 FAILURES = {
-    "a cancellation of its own": (leaks_a_cancellation, "Cancelled"),
+    "a cancellation of its own": (leak_a_cancellation, "Cancelled"),
     "SystemExit": (raising(SystemExit(3)), "SystemExit(3)"),
     "GeneratorExit": (raising(GeneratorExit()), "GeneratorExit()"),
     "a BaseException": (raising(OwnError()), "OwnError()"),
@@ -141,17 +129,17 @@ async def test_whatever_a_hook_raises_that_may_veto_is_a_failure_of_it(
 
 
 @pytest.mark.requirement("R6.5")
-async def test_a_hook_that_leaks_a_cancellation_ends_no_call_of_the_host(
+async def test_a_hook_that_leak_a_cancellation_ends_no_call_of_the_host(
     world: World, logged: list[Any]
 ) -> None:
     class Leaking:
         @hookimpl
         async def spinney_session_created(self) -> None:
-            await leaks_a_cancellation()
+            await leak_a_cancellation()
 
         @hookimpl
         async def spinney_session_destroyed(self) -> None:
-            await leaks_a_cancellation()
+            await leak_a_cancellation()
 
     async with manager(world, Leaking()) as m:
         session = await m.create_session("a")

@@ -22,7 +22,7 @@ from spinney.errors import (
     StoreError,
 )
 
-from .managers import configuration
+from .managers import configuration, leak_a_cancellation
 
 
 class Shelf:
@@ -292,18 +292,6 @@ async def test_an_own_cancellation_of_a_user_is_not_taken_for_a_failure(shelf: S
                 scope.cancel()
                 await sleep_forever()
         assert scope.cancelled_caught
-
-
-async def leak_a_cancellation() -> None:
-    leaked: BaseException | None = None
-    with CancelScope() as scope:
-        scope.cancel()
-        try:
-            await checkpoint()
-        except BaseException as error:
-            leaked = error
-    assert leaked is not None
-    raise leaked
 
 
 def no_descriptors() -> OSError:
