@@ -174,6 +174,7 @@ class _Attached:
         with self._scope:
             async with typed, pending, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._obey, signals)
+                await self._write(self._modes.begin())
                 await self._fit()
                 tasks.start_soon(self._show, fresh)
                 tasks.start_soon(self._listen, typed)
@@ -208,7 +209,8 @@ class _Attached:
         async with self._terminal.attach(screen.offset if screen else None) as view:
             await self._write(self._mark.sequence)
             if screen:
-                await self._write(self._modes.leave())
+                await self._tty.end_cut_sequence()
+                await self._write(self._modes.clear())
                 await self._pass_on(screen.data)
             await self._pass_on(without_marks(view.snapshot))
             async for piece in view:
@@ -257,8 +259,6 @@ class _Attached:
                 f"command. {self._key_name} again detaches, any other key goes on."
             )
             return
-        fate = "ends now" if self._ends_with_us else "runs on"
-        await self._note(f"Detached: the process of {self._name} {fate}.")
         self._end(AttachOutcome())
 
     async def _type(self, pending: ObjectReceiveStream[bytes]) -> None:
@@ -295,13 +295,18 @@ class _Attached:
     async def leave(self) -> None:
         """Give back what was taken: this terminal's modes, the size of the other."""
         await self.leave_modes()
+        if self._outcome == AttachOutcome() and self._scope.cancel_called:
+            fate = "ends now" if self._ends_with_us else "runs on"
+            await self._note(f"Detached: the process of {self._name} {fate}.")
         await self._terminal.leave(self._viewer)
 
     async def leave_modes(self) -> None:
         """Leave the modes of this terminal that the program has switched on."""
         if not self._modes_left:
             self._modes_left = True
-            await self._write(self._modes.leave())
+            size = self._tty.size()
+            await self._tty.end_cut_sequence()
+            await self._write(self._modes.leave(size.columns if size else 0))
 
     async def _suspend(self) -> None:
         """Give the terminal back, and stop as a program does that handles nothing."""
@@ -318,7 +323,7 @@ class _Attached:
             return
         if self._modes_left:
             self._modes_left = False
-            await self._write(self._modes.enter())
+            await self._write(self._modes.begin() + self._modes.enter())
         await self._fit()
         with suppress(TerminalClosedError):
             await self._terminal.signal(signal.SIGWINCH)

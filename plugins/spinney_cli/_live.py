@@ -15,14 +15,13 @@ from anyio import move_on_after
 
 from spinney_cli._app import Interrupted
 from spinney_cli._console import drawn_table
-from spinney_cli._tty import output_tty
+from spinney_cli._tty import CANCEL, output_tty
 
 Draw = Callable[[Iterable[Sequence[str]]], Awaitable[None]]
 
 _ENTER = b"\x1b[?1049h\x1b[?25l"
 """The alternate screen, without a cursor."""
-_LEAVE = b"\x18\x1b[?25h\x1b[?1049l"
-"""CAN ends a sequence that was cut off: ECMA-48."""
+_LEAVE = CANCEL + b"\x1b[?25h\x1b[?1049l"
 _PATIENCE = 0.5
 """Seconds that a terminal may take to be given back."""
 

@@ -1,6 +1,6 @@
 """This terminal as a stream of bytes: raw, never blocking, given back as it was found.
 
-Sources: termios(3), tty_ioctl(4), setpgid(2) on background process groups.
+Sources: ECMA-48, termios(3), tty_ioctl(4), setpgid(2) on background process groups.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import anyio
 from spinney.errors import SpinneyError
 from spinney.ports import Size
 
+CANCEL = b"\x18\x1b\\"
+"""Ends a sequence that was cut off: CAN, and a string terminator for who ignores that in one."""
 _OWN = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 _READ_SIZE = 4096
 _SECONDS_TO_LOOK_AGAIN = 0.1
@@ -50,6 +52,7 @@ class Tty:
         self._target = target
         self._found: list[Any] | None = None
         self._writing = anyio.Lock()
+        self._is_cut = False
 
     def _in_foreground(self) -> bool:
         try:
@@ -101,17 +104,25 @@ class Tty:
                 return b""
 
     async def write(self, data: bytes) -> bool:
-        """Show ``data``, all of it; return whether the terminal is still there."""
+        """Show ``data``, all of it unless cancelled; return whether the terminal is still there."""
         async with self._writing:
             rest = memoryview(data)
             while rest:
                 try:
                     rest = rest[os.write(self._target, rest) :]
                 except BlockingIOError:
+                    self._is_cut = True
                     await anyio.wait_writable(self._target)
+                    self._is_cut = False
                 except OSError:
                     return False
         return True
+
+    async def end_cut_sequence(self) -> None:
+        """End the sequence that was perhaps begun where :meth:`write` was cancelled."""
+        if self._is_cut:
+            self._is_cut = False
+            await self.write(CANCEL)
 
 
 def _reopen(fd: int) -> int:

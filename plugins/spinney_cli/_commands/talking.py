@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from anyio import move_on_after
 
 from spinney import Session
 from spinney.ports import Chunk, Terminal
@@ -17,8 +20,10 @@ from spinney_cli._modes import Modes
 from spinney_cli._opening import opened
 from spinney_cli._reaching import terminal_of
 from spinney_cli._select import select
+from spinney_cli._tty import CANCEL, window_size
 
 _ENTER = "\r"
+_SECONDS_TO_LEAVE = 1.0
 
 
 def send(app: App, given: str, text: str, *, enter: bool) -> int:
@@ -58,12 +63,12 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
     """
 
     async def show(terminal: Terminal, session: Session) -> None:
-        async with terminal.attach() as view:
+        async with terminal.attach() as view, _printing() as show_bytes:
             mark = Mark(session) if follow and sys.stdout.isatty() else None
             if mark:
                 await write_bytes(mark.sequence)
             kept = without_marks(view.snapshot)
-            await write_bytes(kept if lines is None else _last(kept, lines))
+            await show_bytes(kept if lines is None else _last(kept, lines))
             if not follow:
                 return
             async with while_read():
@@ -71,11 +76,32 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
                     if isinstance(piece, Chunk):
                         if mark:
                             mark.look(piece.data)
-                        await write_bytes(piece.data)
+                        await show_bytes(piece.data)
                     else:
                         note(f"{piece.missed} bytes came too fast to be printed here.")
 
     return _with_terminal(app, given, show, ended=True)
+
+
+@asynccontextmanager
+async def _printing() -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    """Yield what prints output. What that changes in a terminal is brought back afterwards."""
+    if not sys.stdout.isatty():
+        yield write_bytes
+        return
+    modes = Modes()
+
+    async def show(output: bytes) -> None:
+        modes.feed(output)
+        await write_bytes(output)
+
+    await write_bytes(modes.begin())
+    try:
+        yield show
+    finally:
+        with move_on_after(_SECONDS_TO_LEAVE, shield=True), suppress(OSError):
+            size = window_size(sys.stdout.fileno())
+            await write_bytes(CANCEL + modes.leave(size.columns if size else 0))
 
 
 def _last(output: bytes, lines: int) -> bytes:

@@ -276,10 +276,14 @@ async def test_detaching_from_a_process_that_outlives_this_command_needs_no_seco
     program: Program,
 ) -> None:
     kept = SESSION.detail(terminal="keeper")
+    program.scrollback = b"\x1b[4h\x1b(0"
     async with attached(outer, program, kept) as it:
+        await outer.sees(b"\x1b(0")
         outer.type(KEY)
     assert it.outcome == AttachOutcome()
-    assert b"the process of one runs on" in outer.read_rest()
+    _, left, told = outer.read_rest().partition(b"\x1b[4l\x1b(B")
+    assert left
+    assert b"the process of one runs on" in told, "it is readable"
 
 
 @pytest.mark.requirement("R7.1")

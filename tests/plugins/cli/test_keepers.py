@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from spinney import ManagerConfig, SessionManager
+from spinney_cli._tty import CANCEL
 from spinney_unix.processes import stat_of
 from waiting import PATIENCE, wait_until
 
@@ -410,6 +411,22 @@ def test_tail_prints_what_is_kept_or_the_last_lines_as_they_were_written(
     assert spinney("tail", "-n", "1", "one").out == "got x\r\n"
     assert spinney("tail", "-n", "2", "one").out == "x\r\ngot x\r\n"
     assert spinney("tail", "-n", "0", "one").out == ""
+
+
+def test_tail_leaves_the_terminal_as_it_was(spinney: Spinney, on_terminal: OnTerminal) -> None:
+    script = "printf '\\033[?1003h\\033(0 drawn \\033]0;cut off'; read line"
+    spinney("new", "one", "--detach", "--", "sh", "-c", script)
+    wait_until(lambda: "cut off" in spinney("tail", "one").out)
+    for follow in ((), ("-f",)):
+        shown = on_terminal("tail", *follow, "one")
+        shown.expect(b"cut off")
+        if follow:
+            shown.signal(signal.SIGINT)
+        assert shown.end() == (130 if follow else 0)
+        after = shown.shown.partition(b"cut off")[2]
+        assert after.startswith(CANCEL)
+        for left in (b"\x1b[?1003l", b"\x1b(B", b"\x1b[23;0t"):
+            assert left in after
 
 
 def test_tail_shows_also_what_a_session_wrote_that_has_ended(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spinney_cli._attach import DetachKey, Press, key_name
 from spinney_cli._keys import NAMES, UnknownKeyError, sent_for
 from spinney_cli._modes import Modes
+from spinney_cli._tty import CANCEL
 
 KEY = b"\x1d"
 
@@ -83,6 +84,40 @@ def test_of_usual_modes_only_the_colours_are_reset() -> None:
         (b"\x1b[>1u\x1b[>3u", b"\x1b[<2u"),
         (b"\x1b[>4;2m", b"\x1b[>4m"),
         (b"\x1b[?1000;1006h", b"\x1b[?1000l\x1b[?1006l"),
+        (b"\x1b[=1u", b"\x1b[=0u"),
+        (b"\x1b[>1u\x1b[?1049h\x1b[>3u", b"\x1b[<1u\x1b[?1049l\x1b[<1u"),
+        (b"\x1b[>1;2m", b"\x1b[>1m"),
+        (b"\x1b[?1003r", b"\x1b[?1003l"),
+        (b"\x1b[4h", b"\x1b[4l"),
+        (b"\x1b[2;20h", b"\x1b[2l\x1b[20l"),
+        (b"\x1b[12l", b"\x1b[12h"),
+        (b"\x1b[2;5r", b"\x1b7\x1b[r\x1b8"),
+        (b"\x1b[2;5r\x1b[?6h", b"\x1b[?6l\x1b[r\x1b[999;1H"),
+        (b"\x1b[?1047h", b"\x1b[?1047l\x1b[999;1H"),
+        (b"\x1b(0", b"\x1b(B"),
+        (b"\x1b)0\x0e", b"\x1b)B\x0f"),
+        (b"\x1b.A\x1bn", b"\x1b*B\x0f"),
+        (b"\x1b|", b"\x1b}"),
+        (b"\x1b%@", b"\x1b%G"),
+        (b"\x1b G", b"\x1b F"),
+        (b"\x1b[4 q", b"\x1b[0 q"),
+        (b'\x1b[1"q', b'\x1b[0"q'),
+        (b"\x1b[1$}", b"\x1b[0$}"),
+        (b"\x1b[?8c", b"\x1b[?0c"),
+        (b"\x1b[5i", b"\x1b[4i"),
+        (b"\x1b[?5i", b"\x1b[?4i"),
+        (b"\x1b]12;red\x07", b"\x1b]112\x07"),
+        (b"\x1b]10;red;blue\x1b\\", b"\x1b]110\x07\x1b]111\x07"),
+        (b"\x1b]4;1;red;2;blue\x07", b"\x1b]104;1\x07\x1b]104;2\x07"),
+        (b"\x1b]5;0;red\x07", b"\x1b]105;0\x07"),
+        (b"\x1b]P1ff0000", CANCEL + b"\x1b]R\x1b\\"),
+        (b"\x1b]8;;https://example.org\x07", b"\x1b]8;;\x07"),
+        (b"\x1b]9;4;1;50\x07", b"\x1b]9;4;0\x07"),
+        (b"\x1b]22;pointer\x07", b"\x1b]22;\x07"),
+        (b"\x1b[2J\x1b[", CANCEL),
+        (b"\x1b]2;cut off", CANCEL),
+        (b"\x1b]2;cut off\x1b", CANCEL),
+        (b"\x1bPq" + 9000 * b"-" + b"\x1b", CANCEL),
     ],
 )
 def test_a_mode_that_was_entered_is_left(entered: bytes, left: bytes) -> None:
@@ -100,12 +135,55 @@ def test_a_mode_that_was_entered_is_left(entered: bytes, left: bytes) -> None:
         b"\x1b=\x1b>",
         b"\x1b[>4;1m\x1b[>4m",
         b"\x1b[?1049h\x1b[?25l\x1b=\x1bc",
-        b"\x1b[=1u",
+        b"\x1b[=1u\x1b[=0u",
+        b"\x1b[>1u\x1b[=3u\x1b[<u",
         b"\x1b[?9999h",
+        b"\x1b[4h\x1b[4l",
+        b"\x1b[2;5r\x1b[r",
+        b"\x1b(0\x1b(B\x0e\x0f",
+        b"\x1b[4 q\x1b[ q",
+        b"\x1b]12;red\x07\x1b]112\x07",
+        b"\x1b]4;1;red;10;red\x07\x1b]104;1\x07\x1b]104;10\x07",
+        b"\x1b]4;1;red;2;red\x07\x1b]104\x07",
+        b"\x1b]11;?\x07\x1b]4;1;?\x07",
+        b"\x1b]8;;https://example.org\x07link\x1b]8;;\x07",
+        b"\x1b]9;4;1;50\x07\x1b]9;4;0\x07",
+        b"\x1b]9;done\x07",
+        b"\x1bP\x1b(0 is within a string\x1b\\\x1b(B",
+        b"\x1bPq" + 9000 * b"-" + b"\x1b\\",
     ],
 )
 def test_a_mode_that_the_program_left_itself_is_not_left_again(output: bytes) -> None:
     assert _left_by(output) == b"\x1b[0m"
+
+
+def test_tab_stops_are_set_anew_in_a_terminal_of_known_width() -> None:
+    modes = Modes()
+    modes.feed(b"\x1b[3g")
+    assert modes.leave(20) == b"\x1b7\x1b[3g\x1b[9G\x1bH\x1b[17G\x1bH\x1b8\x1b[0m"
+
+
+def test_the_title_is_saved_first_and_comes_back_last() -> None:
+    modes = Modes()
+    assert modes.begin() == b"\x1b[22;0t"
+    modes.feed(b"\x1b]0;title\x07")
+    assert modes.leave() == b"\x1b[23;0t\x1b[0m"
+
+
+def test_titles_that_the_program_has_saved_are_not_taken_for_the_users() -> None:
+    modes = Modes()
+    modes.begin()
+    modes.feed(b"\x1b[22;2t\x1b[22t\x1b[23;0t\x1b[22;1t")
+    assert modes.leave() == 2 * b"\x1b[23;0t" + b"\x1b[0m"
+
+
+def test_where_the_screen_is_drawn_anew_nothing_is_left_twice() -> None:
+    modes = Modes()
+    modes.begin()
+    for _ in range(2):
+        modes.feed(b"\x1b[>1u\x1b[4h")
+        assert modes.clear() == b"\x1b[<1u\x1b[4l\x1b[0m"
+    assert modes.leave() == b"\x1b[23;0t\x1b[0m"
 
 
 def test_the_alternate_screen_is_left_last_and_entered_first() -> None:
@@ -117,7 +195,8 @@ def test_the_alternate_screen_is_left_last_and_entered_first() -> None:
 
 def test_entering_again_brings_back_what_was_left() -> None:
     modes = Modes()
-    modes.feed(b"\x1b[?1049h\x1b[?25l\x1b[>1u\x1b[>4;2m\x1b=")
+    modes.feed(b"\x1b[>1u\x1b[?1049h\x1b[?25l\x1b[>1u\x1b[>4;2m\x1b=\x1b[4h\x1b(0\x1b[2;5r")
+    modes.feed(b"\x1b]4;1;red;2;blue\x07\x1b[3 q")
     assert _left_by(modes.enter()) == modes.leave()
 
 
@@ -125,7 +204,8 @@ def test_what_may_have_been_missed_is_left_where_that_does_no_harm() -> None:
     modes = Modes()
     modes.doubt()
     left = modes.leave()
-    assert b"\x1b[?1000l" in left
+    for certain in (b"\x1b[?1000l", b"\x1b[r", b"\x1b[4l", b"\x1b(B", b"\x0f", b"\x1b[0 q"):
+        assert certain in left
     assert b"1049" not in left
 
 
@@ -135,6 +215,10 @@ _PIECES = [
     b"\x1b[?1002;1006h",
     b"\x1b[>5u",
     b"\x1b=",
+    b"\x1b(0\x0e",
+    b"\x1b[2;5r",
+    b"\x1b]12;red\x1b\\",
+    b"\x1bPq~~\x1b\\",
     b"text\r\n\x1b",
 ]
 

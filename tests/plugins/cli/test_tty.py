@@ -6,11 +6,12 @@ import os
 import pty
 import tty
 from collections.abc import Iterator
+from contextlib import suppress
 
 import anyio
 import pytest
 
-from spinney_cli._tty import Tty, raw_tty
+from spinney_cli._tty import CANCEL, Tty, raw_tty
 
 
 @pytest.fixture
@@ -56,3 +57,20 @@ async def test_a_terminal_that_cannot_be_written_has_gone(ends: tuple[int, int])
     with raw_tty(slave, slave) as terminal:
         os.close(master)
         assert not await terminal.write(b"unseen")
+
+
+async def test_a_sequence_in_which_writing_was_cancelled_is_ended(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    with raw_tty(slave, slave) as terminal:
+        await terminal.write(b"whole")
+        await terminal.end_cut_sequence()
+        assert os.read(master, 100) == b"whole"
+        with anyio.move_on_after(0.05):
+            await terminal.write(1000 * b"\x1b]0;title\x07" * 1000)
+        os.set_blocking(master, False)
+        with suppress(BlockingIOError):
+            while os.read(master, 65536):
+                pass
+        for _ in range(2):
+            await terminal.end_cut_sequence()
+        assert os.read(master, 100) == CANCEL

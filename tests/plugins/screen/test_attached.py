@@ -21,6 +21,7 @@ from spinney.ports import Size, SpawnRequest, Terminal
 from spinney_cli._attach import attach
 from spinney_pty._spawner import open_spawner
 from spinney_pty.options import PtyOptions
+from spinney_unix.vt.pen import PLAIN
 
 from .panes import Pane, Panes, Shown
 
@@ -260,3 +261,31 @@ async def test_who_only_looks_on_changes_nothing(panes: Panes, workspace: Path) 
             await run_sync(typist.say, "accepted\r")
             await seen(onlooker, "accepted")
             assert "refused" not in await run_sync(lambda: typist.text)
+
+
+LEFT_BEHIND = (
+    r"\033[2;5r \033[4h \033[?6h \033[?7l \033[?25l \033[?1h \033= \033[?1003;1006h \033[3g"
+    r" \033(0 \033)0 \016 \033[7m \033[4 q \033]0;agent\007 \033]2;cut off"
+)
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+@pytest.mark.parametrize("screen", ["", r"\033[?1049h", r"\033[?47h"])
+async def test_a_terminal_is_given_back_as_it_was_whatever_the_program_has_left(
+    panes: Panes, workspace: Path, when: str, screen: str
+) -> None:
+    wait, text = ("read line;", "") if when == "early" else ("", "done")
+    script = f"stty -echo; {wait} printf '{screen}{text}{LEFT_BEHIND}'; sleep 1000"
+    async with staged(panes, workspace, ("sh", "-c", script)) as stage:
+        untouched = await run_sync(panes.run, ["sleep", "infinity"], SIZE.rows, SIZE.columns)
+        async with stage.attached() as pane:
+            if when == "early":
+                await run_sync(pane.say, "\r")
+            await run_sync(pane.until, lambda: pane.tell("pane_title") == "agent", "named")
+        before, after = await shown(untouched), await shown(pane)
+        moved = {"cursor_x": "", "cursor_y": ""}
+        assert after.state | moved == before.state | moved
+        assert pane.tell("pane_title") == untouched.tell("pane_title")
+        with open(await run_sync(pane.tell, "pane_tty"), "w") as tty:
+            tty.write("\rqqq")
+        await run_sync(pane.until, lambda: ("q", PLAIN) in pane.shown.rows[-1], "plain")
