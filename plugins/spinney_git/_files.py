@@ -102,7 +102,7 @@ def replace(path: str, content: bytes, *, durable: bool = True, is_private: bool
     try:
         try:
             if is_private:
-                private.shut(descriptor, path, private.FILE)
+                private.restrict(descriptor, path, private.FILE)
             else:
                 with suppress(FileNotFoundError):
                     os.fchmod(descriptor, os.stat(path).st_mode & 0o777)

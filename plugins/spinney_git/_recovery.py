@@ -111,7 +111,7 @@ def _shut_markers(workspace: Path) -> None:
             path = f"{root}/{name}/{markers.NAME}"
             with suppress(OSError):
                 if os.stat(path).st_mode & 0o077:
-                    private.shut_file(path)
+                    private.restrict_file(path)
 
 
 def _admin_of(repository: Repository, session: Session) -> str | None:
@@ -151,6 +151,6 @@ def _rewrite(
 
 def _keep_aside(path: str) -> None:
     """Keep a broken marker under a name by its content: the same one is kept only once."""
-    private.shut_file(path)
+    private.restrict_file(path)
     content = read_bytes(path) or b""
     os.rename(path, f"{path}.broken-{sha256(content).hexdigest()[:8]}")

@@ -77,7 +77,7 @@ def _read(file: str) -> Stamp | None:
 def _write(repository: Repository, store: str) -> None:
     with accessing(repository.stamp):
         private.make_directory(os.path.dirname(repository.stamp))
-        content = _renewed(repository, store).model_dump_json().encode()
+        content = _renewed(repository, store).model_dump_json().encode() + b"\n"
         replace(repository.stamp, content, is_private=True)
 
 

@@ -26,7 +26,7 @@ def open_file(path: str, flags: int) -> int:
     """
     fd = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE)
     try:
-        shut(fd, path, FILE)
+        restrict(fd, path, FILE)
     except BaseException:
         os.close(fd)
         raise
@@ -34,7 +34,7 @@ def open_file(path: str, flags: int) -> int:
 
 
 def make_directory(path: str, *, parents: bool = False) -> None:
-    """Make the directory ``path``, and its missing ``parents`` if wanted; shut one that is there.
+    """Make the directory ``path``, and its missing ``parents`` if wanted; restrict one that is there.
 
     A symbolic link to a directory is left as it is.
 
@@ -53,13 +53,13 @@ def make_directory(path: str, *, parents: bool = False) -> None:
             return
         raise
     try:
-        shut(fd, path, DIRECTORY)
+        restrict(fd, path, DIRECTORY)
     finally:
         os.close(fd)
 
 
-def shut_file(path: str) -> None:
-    """Shut the file ``path``, which is there already.
+def restrict_file(path: str) -> None:
+    """Restrict the file ``path``, which is there already.
 
     Raises:
         OSError: as open(2); it is a symbolic link, for example.
@@ -67,12 +67,12 @@ def shut_file(path: str) -> None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     fd = os.open(path, flags)
     try:
-        shut(fd, path, FILE)
+        restrict(fd, path, FILE)
     finally:
         os.close(fd)
 
 
-def shut(fd: int, path: str, mode: int) -> None:
+def restrict(fd: int, path: str, mode: int) -> None:
     """Give the open file ``fd``, which is at ``path``, its ``mode`` and its owner.
 
     Raises:

@@ -71,7 +71,9 @@ def test_a_file_in_the_place_of_a_directory_is_an_error(tmp_path):
         private.make_directory(str(tmp_path / "file"))
 
 
-@pytest.mark.parametrize("open_it", [lambda p: private.open_file(p, os.O_RDWR), private.shut_file])
+@pytest.mark.parametrize(
+    "open_it", [lambda p: private.open_file(p, os.O_RDWR), private.restrict_file]
+)
 def test_a_link_is_not_followed(tmp_path, open_it):
     target = tmp_path / "target"
     target.write_text("")
