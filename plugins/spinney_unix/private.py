@@ -34,7 +34,7 @@ def open_file(path: str, flags: int) -> int:
 
 
 def make_directory(path: str, *, parents: bool = False) -> None:
-    """Make the directory ``path``, and its missing ``parents`` if wanted; restrict one that is there.
+    """Make the directory ``path``, with its missing ``parents`` if wanted, or restrict it.
 
     A symbolic link to a directory is left as it is.
 
