@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from spinney._parts import Parts
-from spinney.errors import SpinneyError, StoreMismatchError
+from spinney.errors import (
+    InvalidWorkspaceError,
+    ProviderNotFoundError,
+    SpinneyError,
+    StoreMismatchError,
+)
 from spinney.logs import log
 from spinney.providers import Role
 
 
-async def bind(parts: Parts, *, write: bool) -> None:
-    """See that the workspace is bound to the configured store, or to none yet.
+async def check_bound(parts: Parts, *, write: bool = False) -> None:
+    """See that the workspace is bound to no other store than the configured one.
+
+    Where that cannot be told it is logged; before the next commit it is looked at again.
 
     Args:
         parts: the manager's.
@@ -18,16 +25,33 @@ async def bind(parts: Parts, *, write: bool) -> None:
     Raises:
         StoreMismatchError: it is bound to another store.
     """
-    if parts.is_bound:
-        return
-    async with parts.providers.use(Role.STORE) as store:
-        identity = store.identity
     try:
-        async with parts.providers.use(Role.WORKSPACE) as workspace:
-            await workspace.bind_store(identity, write=write)
+        await _bind(parts, write=write)
     except StoreMismatchError:
         raise
     except SpinneyError as error:
         log.warning("store_not_bound", reason=str(error))
+
+
+async def bind(parts: Parts) -> None:
+    """Bind the workspace to the configured store, before that is written.
+
+    Raises:
+        StoreMismatchError: it is bound to another store.
+        SpinneyError: that cannot be told, or not be written.
+    """
+    try:
+        await _bind(parts, write=True)
+    except (InvalidWorkspaceError, ProviderNotFoundError) as error:
+        # Without a repository no other store can restore anything from it.
+        log.warning("store_not_bound", reason=str(error))
+
+
+async def _bind(parts: Parts, *, write: bool) -> None:
+    if parts.is_bound:
         return
+    async with parts.providers.use(Role.STORE) as store:
+        identity = store.identity
+    async with parts.providers.use(Role.WORKSPACE) as workspace:
+        await workspace.bind_store(identity, write=write)
     parts.is_bound = write

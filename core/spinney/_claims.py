@@ -13,6 +13,7 @@ from spinney.errors import (
     ClaimDoubtfulError,
     ClaimHeldError,
     ClaimLostError,
+    ManagerClosedError,
     SessionOwnedError,
     SpinneyError,
 )
@@ -29,6 +30,8 @@ class Owned:
     session_id: SessionId
     is_lost: bool = False
     """Whether the claim has ended by itself, or another one was found to be newer."""
+    _next: Owned | None = None
+    """The ownership by the next claim of the same manager."""
     _claim: Claim | None = None
     _error: SpinneyError | None = None
     _decided: Event = field(default_factory=Event)
@@ -44,13 +47,18 @@ class Owned:
             ClaimLostError: it is not.
             ClaimDoubtfulError: the store cannot tell now.
         """
-        claim = self._claim
-        if claim is None or self.is_lost:
+        owned = self
+        while (following := owned._next) is not None:  # given back, and claimed again here
+            owned = following
+        claim = owned._claim
+        if claim is None and owned is not self:  # just being claimed again
+            raise ClaimDoubtfulError(self.session_id)
+        if claim is None or self.is_lost or owned.is_lost:
             raise ClaimLostError(self.session_id)
         if claim.is_doubtful:
             raise ClaimDoubtfulError(self.session_id)
         if newest is not None and newest.fences.get(self.session_id, claim.fence) != claim.fence:
-            self.is_lost = True  # before the store has noticed
+            owned.is_lost = self.is_lost = True  # before the store has noticed
             raise ClaimLostError(self.session_id)
 
     def let_go(self) -> None:
@@ -67,6 +75,7 @@ class Claims:
         self._providers = providers
         self._lost = lost
         self._owned: dict[SessionId, Owned] = {}
+        self._last: dict[SessionId, Owned] = {}
 
     async def take(self, session_id: SessionId) -> Owned:
         """Claim the session for this manager.
@@ -77,14 +86,21 @@ class Claims:
         if session_id in self._owned:
             raise SessionOwnedError(session_id)
         owned = self._owned[session_id] = Owned(session_id)
+        before = self._last.get(session_id)
+        if before is not None:
+            before._next = owned
         task = self._tasks.start(self._hold, owned)
         try:
             await owned._decided.wait()
         except BaseException:
             await task.cancel()
             raise
+        finally:
+            if owned._claim is None and before is not None:
+                before._next = None
         if owned._error is not None:
             raise owned._error
+        self._last[session_id] = owned
         return owned
 
     async def give_back(self, owned: Owned) -> None:
@@ -101,9 +117,12 @@ class Claims:
             return await store.holder(session_id)
 
     async def give_all_back(self) -> None:
-        """Release every claim."""
-        for owned in list(self._owned.values()):
-            await self.give_back(owned)
+        """Release every claim; cancelled, do not wait for the store any more."""
+        held = tuple(self._owned.values())
+        for owned in held:
+            owned.let_go()
+        for owned in held:
+            await owned._done.wait()
 
     async def _hold(self, owned: Owned) -> None:
         try:
@@ -114,8 +133,11 @@ class Claims:
         except SpinneyError as error:
             owned._error = error
         finally:
+            if owned._claim is None and owned._error is None:
+                owned._error = ManagerClosedError()  # this task was ended while it claimed
             del self._owned[owned.session_id]
             owned._done.set()
+            owned._decided.set()
         if owned._claim is not None and (owned.is_lost or not owned._release.is_set()):
             owned.is_lost = True
             log.error("claim_lost", session_id=owned.session_id, reason=str(owned._error))
@@ -123,7 +145,6 @@ class Claims:
         elif owned._claim is not None and owned._error is not None:
             reason = str(owned._error)
             log.error("claim_not_released", session_id=owned.session_id, reason=reason)
-        owned._decided.set()
 
     async def _hold_until_released(self, owned: Owned) -> None:
         async with (

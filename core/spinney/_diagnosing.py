@@ -195,7 +195,7 @@ async def _about_strays(parts: Parts, markers: Sequence[Marker]) -> list[Finding
 
 def _about_markers(parts: Parts, markers: Sequence[Marker]) -> list[Finding]:
     snapshot = parts.ledger.snapshot
-    merged = merge(snapshot.sessions.values(), markers)
+    merged = merge(snapshot.sessions.values(), markers, reserved=snapshot.reservations)
     findings = []
     for session_id in merged.corrected:
         session = merged.sessions[session_id]

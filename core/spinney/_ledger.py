@@ -286,7 +286,7 @@ class Ledger:
 
     async def _commit(self, batch: list[Pending]) -> None:
         due = self._owing.due()
-        items = (*batch, *due.values())
+        items = (*due.values(), *batch)  # what is owed is older
         try:
             async with self._commit_lock:
                 await self._bind()
@@ -335,10 +335,15 @@ class Ledger:
         Raises:
             CommitOutcomeUnknownError: that cannot be learned now, for whatever reason.
         """
+
+        def again(snapshot: Snapshot) -> Changes:
+            self._check_vanished(snapshot)
+            return batch.again(snapshot)
+
         for pause in _PAUSES:
             await sleep(pause)
             try:
-                return (await store.transact(batch.again)).snapshot
+                return (await store.transact(again)).snapshot
             except Exception as error:
                 log.warning("commit_outcome_still_unknown", reason=str(error))
         raise unknown

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from spinney import _recovering, _restoring
 from spinney._binding import bind
+from spinney._calls import Calls
 from spinney._claims import Claims, Owned
 from spinney._dispatch import Hooks
 from spinney._hosting import Providers
@@ -48,7 +49,7 @@ class Lifespan:
         self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
         ledger = Ledger(
             providers,
-            bind=lambda: bind(self.parts, write=True),
+            bind=lambda: bind(self.parts),
             recover=self._recover,
             changed_elsewhere=self._changed_elsewhere,
             flushed=self._flushed,
@@ -66,6 +67,7 @@ class Lifespan:
             ledger=ledger,
             claims=Claims(tasks, providers, self._lose),
             markers=Markers(tasks, providers, ledger),
+            calls=Calls(tasks),
         )
 
     @classmethod

@@ -57,8 +57,9 @@ class Owing:
         return True
 
     def forgive(self, key: Key) -> None:
-        """Owe that kind of change no more."""
+        """Owe that kind of change no more, not even if it is refused now."""
         self._owed.pop(key, None)
+        self._on_the_way.pop(key, None)
 
     def forget(self, claim: Owned) -> None:
         """Owe nothing any more that needs an ownership which is lost."""
@@ -91,8 +92,8 @@ class Owing:
         self.refusal = None
         left: dict[Key, _Owed] = {}
         for key, item in due.items():
-            owed = self._on_the_way[key]
-            if item.error is None:
+            owed = self._on_the_way.get(key)
+            if item.error is None or owed is None:
                 continue
             if isinstance(item.error, ClaimLostError) or owed.is_lost:
                 log.warning("change_dropped", session_id=key[0], reason=str(item.error))

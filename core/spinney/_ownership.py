@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from anyio import fail_after, sleep
 
@@ -78,13 +79,17 @@ async def go_on(parts: Parts, session: Session, claim: Owned) -> Running | None:
     terminal = await adopt(parts, session)
     if terminal is None:
         return None
-    await parts.ledger.amend(
-        session.id,
-        lambda s: s.evolve(pty_pid=terminal.pid).detail(
-            owner=this_process(), terminal_ref=dict(terminal.ref)
-        ),
-        claim=claim,
-    )
+    try:
+        await parts.ledger.amend(
+            session.id,
+            lambda s: s.evolve(pty_pid=terminal.pid).detail(
+                owner=this_process(), terminal_ref=dict(terminal.ref)
+            ),
+            claim=claim,
+        )
+    except BaseException:
+        terminal.detach()
+        raise
     running = Running(parts, claim, terminal, session.details.terminal)
     running.watch()
     return running
@@ -107,6 +112,28 @@ async def _claim(parts: Parts, session: Session) -> Owned:
     except TimeoutError:
         await parts.ledger.amend(session.id, lambda s: s.detail(desired=None))
         raise SessionOwnedError(session.id) from None
+
+
+@asynccontextmanager
+async def claimed_if_free(
+    parts: Parts, session_id: SessionId
+) -> AsyncIterator[tuple[Holder, Owned | None]]:
+    """Tell who held the session; if nobody did, this process owns it inside, by what is yielded.
+
+    It goes on owning it if it runs the session's process then.
+    """
+    claim: Owned | None = None
+    holder = await parts.claims.holder(session_id)
+    if holder is Holder.FREE:
+        try:
+            claim = await parts.claims.take(session_id)
+        except SessionOwnedError:
+            holder = Holder.HELD
+    try:
+        yield holder, claim
+    finally:
+        if claim is not None and not parts.mine(session_id):
+            await parts.claims.give_back(claim)
 
 
 async def strays(parts: Parts) -> dict[SessionId, int]:

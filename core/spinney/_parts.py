@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from anyio import Lock
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from spinney._running import Running
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(slots=True)
 class Parts:
     """The parts of one open manager."""
@@ -39,7 +42,7 @@ class Parts:
     ledger: Ledger
     claims: Claims
     markers: Markers
-    calls: Calls = field(default_factory=Calls)
+    calls: Calls
     is_bound: bool = False
     """Whether the workspace is known to be bound to the configured store."""
     running: dict[SessionId, Running] = field(default_factory=dict)
@@ -66,12 +69,10 @@ class Parts:
         running = self.running.get(session_id)
         return running if running is not None and not running.claim.is_lost else None
 
-    @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Make one call of several steps within this context, which closing ends; see ``Calls``."""
+    async def call(self, function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Make a call of several steps, which closing ends; see :meth:`Calls.make`."""
         with self.naming():
-            async with self.calls.one():
-                yield
+            return await self.calls.make(function)
 
     @contextmanager
     def naming(self) -> Iterator[None]:

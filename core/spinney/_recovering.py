@@ -36,6 +36,7 @@ def merge(
     *,
     resurrect: bool = True,
     abandoned: Container[SessionId] = (),
+    reserved: Container[SessionId] = (),
 ) -> Merged:
     """Return what records and markers say together.
 
@@ -48,6 +49,7 @@ def merge(
         markers: what recovery remembers.
         resurrect: whether a live marker without a record makes a session.
         abandoned: sessions whose creator died; they are made sessions, for work may lie there.
+        reserved: sessions that are being created: a worktree that has no marker yet is no session.
     """
     records = tuple(records)
     by_id = {record.id: record for record in records}
@@ -63,6 +65,8 @@ def merge(
         if marker.state is MarkerState.CREATING and remembered.id not in abandoned:
             if record is not None:
                 sessions[record.id] = record
+            continue
+        if record is None and not marker.complete and remembered.id in reserved:
             continue
         if record is None:
             garbled = by_path.get(remembered.worktree_path)
@@ -131,8 +135,9 @@ async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
             StoreCorrupted(workspace=parts.workspace, where=corrupt.where, reason=corrupt.reason)
         )
     alive, abandoned = await _creators(parts, markers)
-    merged = merge(records, markers, abandoned=abandoned)
-    await bind(parts, write=bool(merged.sessions or cause))
+    merged = merge(records, markers, abandoned=abandoned, reserved=known.reservations)
+    if merged.sessions or cause:
+        await bind(parts)
     reservations = {session.id: _reservation(session) for session in alive}
     reservations.update(known.reservations)
     snapshot = Snapshot(
@@ -224,7 +229,9 @@ async def verify(parts: Parts, snapshot: Snapshot) -> Snapshot:
         )
 
     def transaction(newest: Snapshot) -> Changes:
-        merged = merge(newest.sessions.values(), markers, resurrect=damaged)
+        merged = merge(
+            newest.sessions.values(), markers, resurrect=damaged, reserved=newest.reservations
+        )
         return Changes(
             put=tuple(merged.sessions.values()),
             delete=frozenset(newest.sessions.keys() - merged.sessions.keys()),
@@ -242,7 +249,9 @@ async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
     found: list[Session] = []
 
     def transaction(newest: Snapshot) -> Changes:
-        merged = merge(newest.sessions.values(), markers, abandoned=abandoned)
+        merged = merge(
+            newest.sessions.values(), markers, abandoned=abandoned, reserved=newest.reservations
+        )
         found[:] = [merged.sessions[session_id] for session_id in merged.corrected]
         return Changes(put=tuple(found))
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from anyio import create_task_group, sleep
 
-from spinney._binding import bind
+from spinney._binding import check_bound
 from spinney._claims import Owned
-from spinney._ownership import go_on, write_marker
+from spinney._ownership import claimed_if_free, go_on, write_marker
 from spinney._parts import Parts
 from spinney._reaching import adopt, forget, has_ended, sweep
 from spinney._recovering import protect, recover, remembered, verify
@@ -19,7 +19,6 @@ from spinney._running import without_process
 from spinney.errors import (
     CorruptStoreError,
     RemovalBlockedError,
-    SessionOwnedError,
     SpinneyError,
     TerminalClosedError,
     WorkAtStakeError,
@@ -60,7 +59,7 @@ async def load(parts: Parts) -> Snapshot:
     Raises:
         StoreMismatchError: the sessions of the workspace are kept in another store.
     """
-    await bind(parts, write=False)
+    await check_bound(parts)
     try:
         snapshot = await parts.ledger.load()
     except CorruptStoreError as error:
@@ -80,7 +79,7 @@ async def restore(parts: Parts) -> None:
     started = time.monotonic()
     report = _Report()
     if (await load(parts)).sessions:
-        await bind(parts, write=True)
+        await check_bound(parts, write=True)
     await reconcile(parts, report)
     await _refresh_markers(parts)
     where = await locations(parts, report)
@@ -98,6 +97,13 @@ async def restore(parts: Parts) -> None:
             duration=time.monotonic() - started,
         )
     )
+
+
+async def reload(parts: Parts) -> tuple[Session, ...]:
+    """Take over what is stored, and bring it in line with the world; return the sessions."""
+    await parts.ledger.refresh()
+    await reconcile(parts)
+    return parts.ledger.all()
 
 
 async def _refresh_markers(parts: Parts) -> None:
@@ -208,7 +214,7 @@ async def reconcile_process(parts: Parts, session: Session, report: _Report | No
         return Changes(put=(without_process(current, SessionStatus.IDLE),))
 
     try:
-        async with _claimed_if_free(parts, session.id) as (holder, claim):
+        async with claimed_if_free(parts, session.id) as (holder, claim):
             if holder is Holder.UNKNOWN:
                 called = _called(parts, session.id)
                 report.notes.append(f"it cannot be told whether {called} is owned")
@@ -232,28 +238,6 @@ async def reconcile_process(parts: Parts, session: Session, report: _Report | No
         log.warning("session_not_reconciled", session_id=session.id, reason=error)
 
 
-@asynccontextmanager
-async def _claimed_if_free(
-    parts: Parts, session_id: SessionId
-) -> AsyncIterator[tuple[Holder, Owned | None]]:
-    """Tell who held the session; if nobody did, this process owns it inside, by what is yielded.
-
-    It goes on owning it if it runs the session's process then.
-    """
-    claim: Owned | None = None
-    holder = await parts.claims.holder(session_id)
-    if holder is Holder.FREE:
-        try:
-            claim = await parts.claims.take(session_id)
-        except SessionOwnedError:
-            holder = Holder.HELD
-    try:
-        yield holder, claim
-    finally:
-        if claim is not None and not parts.mine(session_id):
-            await parts.claims.give_back(claim)
-
-
 async def settle_reservations(parts: Parts) -> list[str]:
     """Finish or undo the creations that a dead process began; return a line for each.
 
@@ -262,7 +246,7 @@ async def settle_reservations(parts: Parts) -> list[str]:
     lines: list[str] = []
     for reservation in tuple(parts.ledger.snapshot.reservations.values()):
         try:
-            async with _claimed_if_free(parts, reservation.id) as (_, claim):
+            async with claimed_if_free(parts, reservation.id) as (_, claim):
                 if claim is None:
                     continue
                 # Its creator may have ended only now, and well.
@@ -333,7 +317,7 @@ async def _settle_removals(parts: Parts, report: _Report) -> None:
         async with AsyncExitStack() as claims:
             for session_id in going:
                 with _noting(parts, report, session_id):
-                    if_free = _claimed_if_free(parts, session_id)
+                    if_free = claimed_if_free(parts, session_id)
                     _, claim = await claims.enter_async_context(if_free)
                     if claim is not None:
                         claimed[session_id] = claim

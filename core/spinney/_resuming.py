@@ -89,9 +89,10 @@ async def _start(
             with CancelScope(shield=True):
                 async with parts.providers.use(Role.TERMINAL):
                     await terminal.terminate(parts.config.terminate_grace)
-                await forget(
-                    parts, before.detail(terminal=chosen_name(parts.config, Role.TERMINAL))
-                )
+                if not claim.is_lost:
+                    await forget(
+                        parts, before.detail(terminal=chosen_name(parts.config, Role.TERMINAL))
+                    )
         raise
     if before.details.terminal != session.details.terminal:
         await forget(parts, before)

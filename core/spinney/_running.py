@@ -143,6 +143,8 @@ class Running:
         self._parts.ended.pop(self._id, None)
         watches = (self._watch_exit, self._watch_output, self._watching.run)
         self._tasks = [self._parts.tasks.start(watch) for watch in watches]
+        if self.claim.is_lost:  # since it was recorded
+            self.lose()
 
     def lose(self) -> None:
         """Let go of the process, which another host may run by now.
@@ -220,6 +222,8 @@ class Running:
         if not self._heirs:
             self._gave_back = True
             await self._parts.claims.give_back(self.claim)
+        if self._parts.running.get(self._id) is not self:
+            return  # it is lost, and was let go of
         del self._parts.running[self._id]
         self._parts.ended[self._id] = self.terminal
         self._recorded.set()

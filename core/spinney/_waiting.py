@@ -5,7 +5,7 @@ from __future__ import annotations
 from anyio import move_on_after
 
 from spinney._parts import Parts
-from spinney._restoring import claims_a_process, reconcile_process
+from spinney._restoring import reconcile_process
 from spinney.model import Session, SessionId
 from spinney.ports import Holder
 
@@ -29,7 +29,7 @@ async def wait_ended(parts: Parts, session_id: SessionId) -> Session:
         if running is not None:
             await running.ended()
         session = await parts.ledger.need(session_id)
-        if not claims_a_process(session):
+        if session.pty_pid is None and session.details.terminal_ref is None:
             return session
         if not parts.mine(session_id):
             with move_on_after(TICK):

@@ -164,8 +164,7 @@ class SessionManager:
             metadata=frozen(metadata),
         )
         parts = self._parts
-        async with parts.call():
-            return await _creating.create(parts, wish)
+        return await parts.call(lambda: _creating.create(parts, wish))
 
     def get_session(self, session_id: SessionId) -> Session | None:
         """Return the session as last known here, ``None`` if there is none. Never waits."""
@@ -234,7 +233,8 @@ class SessionManager:
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
             changes["metadata"] = frozen(metadata)
-        return await _changing.update(self._parts, session_id, **changes)
+        parts = self._parts
+        return await parts.call(lambda: _changing.update(parts, session_id, **changes))
 
     async def stop_session(self, session_id: SessionId) -> Session:
         """End the process of a session; it becomes ``stopped``.
@@ -247,8 +247,7 @@ class SessionManager:
             StoreError: it could not be stored.
         """
         parts = self._parts
-        async with parts.call():
-            return await _destroying.stop(parts, session_id)
+        return await parts.call(lambda: _destroying.stop(parts, session_id))
 
     async def resume_session(
         self,
@@ -271,8 +270,7 @@ class SessionManager:
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
         parts = self._parts
-        async with parts.call():
-            return await _resuming.resume(parts, session_id, command, env, size)
+        return await parts.call(lambda: _resuming.resume(parts, session_id, command, env, size))
 
     async def destroy_session(
         self, session_id: SessionId, cleanup: bool = False, *, force: bool = False
@@ -293,8 +291,9 @@ class SessionManager:
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
         parts = self._parts
-        async with parts.call():
-            await _destroying.destroy(parts, session_id, cleanup=cleanup, force=force)
+        await parts.call(
+            lambda: _destroying.destroy(parts, session_id, cleanup=cleanup, force=force)
+        )
 
     async def inspect_session(self, session_id: SessionId) -> AtStake:
         """Tell what destroying the session with ``cleanup`` would destroy.
@@ -349,7 +348,8 @@ class SessionManager:
             SessionNotFoundError: there is no such session, or it was destroyed meanwhile.
             StoreError: the sessions cannot be read.
         """
-        return await _waiting.wait_ended(self._parts, session_id)
+        parts = self._parts
+        return await parts.call(lambda: _waiting.wait_ended(parts, session_id))
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Tell whether a living process, this one included, owns the session."""
@@ -362,10 +362,7 @@ class SessionManager:
             StoreError: it cannot be read.
         """
         parts = self._parts
-        async with parts.call():
-            await parts.ledger.refresh()
-            await _restoring.reconcile(parts)
-            return parts.ledger.all()
+        return await parts.call(lambda: _restoring.reload(parts))
 
     async def save_sessions(self) -> None:
         """Store now what would be stored within the next second.
@@ -384,8 +381,7 @@ class SessionManager:
         Returns the sessions that were added or corrected, or would be.
         """
         parts = self._parts
-        async with parts.call():
-            return await _recovering.rebuild(parts, dry_run=dry_run)
+        return await parts.call(lambda: _recovering.rebuild(parts, dry_run=dry_run))
 
     async def diagnose(self) -> tuple[Finding, ...]:
         """Compare record, worktrees, owners and markers; return what is not as it should be."""
@@ -394,5 +390,4 @@ class SessionManager:
     async def repair(self) -> tuple[Finding, ...]:
         """Mend what :meth:`diagnose` finds; return the findings, each with whether it is mended."""
         parts = self._parts
-        async with parts.call():
-            return await _diagnosing.repair(parts)
+        return await parts.call(lambda: _diagnosing.repair(parts))

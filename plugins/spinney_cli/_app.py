@@ -128,11 +128,14 @@ def _how(error: SpinneyError) -> str:
         BranchInUseError,
         BranchTakenError,
         SessionNotRunningError,
+        StoreMismatchError,
     )
 
     if isinstance(error, SessionNotRunningError):
         name = error.session_name or str(error.session_id)[:8]
         return f" `spinney resume {name}` does that; `spinney tail {name}` shows its last output."
+    if isinstance(error, StoreMismatchError) and error.bound.startswith("json:"):
+        return f" The setting is `options.store.json.file={error.bound.removeprefix('json:')}`."
     if isinstance(error, BranchBlockedError):
         return " The flag for that is `--branch`."
     if isinstance(error, BranchTakenError) and error.session_id:

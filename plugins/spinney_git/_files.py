@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from spinney.errors import WorkspaceError
@@ -38,8 +38,10 @@ def accessing(path: str) -> Iterator[None]:
         raise GitFileError(path, error) from error
 
 
-def read_bytes(path: str) -> bytes | None:
-    """Return the content of a small file, ``None`` if there is none.
+def read_bytes(
+    path: str, *, is_trusted: Callable[[os.stat_result], bool] | None = None
+) -> bytes | None:
+    """Return the content of a small file, ``None`` if there is none; empty if it is not trusted.
 
     Raises:
         GitFileError: there may be one, but it cannot be read.
@@ -51,6 +53,8 @@ def read_bytes(path: str) -> bytes | None:
     except OSError as error:
         raise GitFileError(path, error) from error
     try:
+        if is_trusted is not None and not is_trusted(os.fstat(descriptor)):
+            return b""
         content = block = os.read(descriptor, _BLOCK)
         while len(block) == _BLOCK:
             block = os.read(descriptor, _BLOCK)

@@ -10,6 +10,7 @@ One JSON object, readable by people. Its first line is the SHA-256 of all that f
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,10 +64,16 @@ class MarkerFile:
 def read_marker_file(admin: str) -> MarkerFile:
     """Return the marker in the administrative directory ``admin``.
 
+    One that another user has put there is not believed: the command in it would be run.
+
     Raises:
         GitFileError: there may be one, but it cannot be read.
     """
-    content = read_bytes(f"{admin}/{NAME}")
+
+    def is_trusted(found: os.stat_result) -> bool:
+        return found.st_uid in (0, os.geteuid(), os.stat(admin).st_uid)
+
+    content = read_bytes(f"{admin}/{NAME}", is_trusted=is_trusted)
     return MarkerFile(Trust.ABSENT) if content is None else decode(content)
 
 

@@ -81,12 +81,13 @@ class Turn:
 class Job(Generic[T]):
     """Something that one async caller waits for. Made in the event loop, done in a thread."""
 
-    __slots__ = ("_error", "_fate", "_result", "turn")
+    __slots__ = ("_error", "_fate", "_result", "_whose", "turn")
 
     def __init__(self, turn: Turn | None = None) -> None:
         self.turn = turn or Turn()
         """Those who wait with this caller."""
         self._fate = threading.Lock()
+        self._whose = threading.Lock()
         self._result: T | None = None
         self._error: BaseException | None = None
 
@@ -97,6 +98,14 @@ class Job(Generic[T]):
     def give_up(self) -> bool:
         """Decide that it is not done; false if it has begun."""
         return self._fate.acquire(blocking=False)
+
+    def hand_over(self) -> bool:
+        """Decide that the result is the caller's; false if it waits no more."""
+        return self._whose.acquire(blocking=False)
+
+    def leave(self) -> bool:
+        """Decide that the caller does not take the result; false if it has it."""
+        return self._whose.acquire(blocking=False)
 
     def settle(self, result: T) -> None:
         """Keep the result; :meth:`Turn.announce` hands it over."""
@@ -118,7 +127,8 @@ class Job(Generic[T]):
         """Wait for the result.
 
         Cancelled before it has begun, the job is not done. Cancelled later, it is waited for and
-        then the cancellation goes on, after ``undo`` was called with the result.
+        then the cancellation goes on, after ``undo`` was called with the result; so it is if the
+        job ends too late.
 
         Args:
             begin_within: seconds in which it must have begun.
@@ -136,14 +146,14 @@ class Job(Generic[T]):
         except anyio.get_cancelled_exc_class():
             if not self.give_up():
                 await self.turn.end(end_within)
-                if undo is not None and self.turn.is_over and self._error is None:
+                if undo is not None and not self.leave():
                     undo(cast("T", self._result))
             raise
         if not self.turn.is_over:
             if self.give_up():
                 raise await _busy(begin_within, lock)
             await self.turn.end(end_within)
-        if not self.turn.is_over:
+        if not self.turn.is_over and self.leave():
             raise late(
                 f"The disk did not answer within {end_within:g} seconds. Load again when it does."
             )
@@ -195,7 +205,7 @@ class Worker:
     ) -> T:
         """Do ``work`` in the thread and return its result: see :meth:`Job.outcome`."""
         job = Job[T]()
-        self.submit(lambda: do(job, work))
+        self.submit(lambda: do(job, work, undo))
         return await job.outcome(begin_within, end_within, undo=undo)
 
     async def close(self, within: float) -> None:
@@ -214,11 +224,18 @@ class Worker:
             task()
 
 
-def do(job: Job[T], work: Callable[[], T]) -> None:
-    """Do ``work`` for ``job`` unless it was given up, and announce it."""
+def do(job: Job[T], work: Callable[[], T], undo: Callable[[T], None] | None = None) -> None:
+    """Do ``work`` for ``job`` unless it was given up, and announce it.
+
+    If the caller has not waited so long, ``undo`` is called with the result.
+    """
     if job.begin():
         try:
-            job.settle(work())
+            result = work()
         except BaseException as error:
             job.fail(error)
+        else:
+            job.settle(result)
+            if undo is not None and not job.hand_over():
+                undo(result)
         job.turn.announce()

@@ -45,7 +45,7 @@ class Places:
             root, name = real.parent / ".spinney", real.name
         if locks is not None:
             root, name = Path(locks).joinpath(*real.parts[1:-1]), real.name
-        identity = f"json:{path.relative_to(workspace) if is_inside else path}"
+        identity = f"json:{_named(path, workspace)}"
         return cls(str(path), str(root / f"{name}.lock"), str(root / "claims"), identity)
 
     @property
@@ -69,6 +69,12 @@ class Places:
     def directories(self) -> set[str]:
         """The directories in which a rename can change the state."""
         return {os.path.dirname(path) for path in (self.file, self.target)}
+
+
+def _named(path: Path, workspace: Path) -> Path:
+    """Return ``path`` in one spelling, whatever links lead to it; in ``workspace`` relative."""
+    real, home = Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(workspace))
+    return real.relative_to(home) if real.is_relative_to(home) else real
 
 
 def temporary_names(target: str) -> Iterator[str]:

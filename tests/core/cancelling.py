@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from types import coroutine
 from typing import Any
 
+import pytest
 from anyio import CancelScope
+
+from spinney._calls import Calls
 
 Case = Callable[[Callable[[Coroutine[Any, Any, object]], Awaitable[bool]]], Awaitable[None]]
 
 
-@coroutine
-def _cancelling(
-    operation: Coroutine[Any, Any, object], scope: CancelScope, number: int
-) -> Generator[Any, Any, None]:
-    """Await ``operation``; cancel ``scope`` when it suspends for the ``number``-th time."""
-    value: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            waiting_for = operation.send(value) if error is None else operation.throw(error)
-        except StopIteration:
-            return
-        number -= 1
-        if number == 0:
-            scope.cancel()
-        value, error = None, None
-        try:
-            value = yield waiting_for
-        except BaseException as raised:
-            error = raised
+class _Count:
+    """Counts how often something suspends, and cancels ``scope`` at the ``number``-th time."""
+
+    def __init__(self, scope: CancelScope, number: int) -> None:
+        self._scope = scope
+        self._left = number
+
+    @coroutine
+    def following(self, operation: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Await ``operation`` and return its result."""
+        value: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                waiting_for = operation.send(value) if error is None else operation.throw(error)
+            except StopIteration as end:
+                return end.value
+            self._left -= 1
+            if self._left == 0:
+                self._scope.cancel()
+            value, error = None, None
+            try:
+                value = yield waiting_for
+            except BaseException as raised:
+                error = raised
+
+    @contextmanager
+    def in_calls(self) -> Iterator[None]:
+        """Follow the calls of managers, too, which are made in tasks of their own."""
+        make = Calls.make
+
+        async def followed(calls: Calls, function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+            return await make(calls, lambda: self.following(function()))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Calls, "make", followed)
+            yield
 
 
 async def at_every_await(case: Case) -> int:
@@ -48,7 +69,9 @@ async def at_every_await(case: Case) -> int:
         async def interrupt(operation: Coroutine[Any, Any, object], number: int = number) -> bool:
             nonlocal cancelled
             with CancelScope() as scope:
-                await _cancelling(operation, scope, number)
+                count = _Count(scope, number)
+                with count.in_calls():
+                    await count.following(operation)
             cancelled = scope.cancel_called
             return cancelled
 

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from spinney.errors import CorruptStoreError, StoreMismatchError, WorkspaceError
+from spinney.errors import (
+    CorruptStoreError,
+    InvalidWorkspaceError,
+    StoreMismatchError,
+    WorkspaceError,
+)
 from spinney.model import Snapshot
 from spinney.ports import Marker, MarkerState
 
@@ -87,13 +92,27 @@ async def test_of_two_stores_that_were_opened_at_once_one_is_used(world: World) 
     assert world.claims == {}
 
 
-async def test_a_workspace_that_cannot_be_bound_is_used_and_that_is_logged(
+async def test_where_it_cannot_be_told_which_store_a_workspace_has_nothing_is_changed(
     world: World, logged: list[Any]
 ) -> None:
     session = a_session("one")
     world.write(session)
-    world.faults["bind"] = [WorkspaceError("read-only")] * 9
+    world.faults["bind"] = [WorkspaceError("cannot be read")] * 3
+    async with manager(world) as m:
+        assert m.get_session(session.id) == session
+        with pytest.raises(WorkspaceError, match="cannot be read"):
+            await m.update_session(session.id, current_phase="review")
+        assert world.stored(session.id).current_phase is None
+        await m.update_session(session.id, current_phase="review")
+    assert "store_not_bound" in [entry["event"] for entry in logged]
+
+
+async def test_where_there_is_no_repository_any_more_records_can_be_changed(
+    world: World, logged: list[Any]
+) -> None:
+    session = a_session("one")
+    world.write(session)
+    world.faults["bind"] = [InvalidWorkspaceError(world.bound or "", "gone")] * 9
     async with manager(world) as m:
         await m.update_session(session.id, current_phase="review")
     assert world.stored(session.id).current_phase == "review"
-    assert "store_not_bound" in [entry["event"] for entry in logged]

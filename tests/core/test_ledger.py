@@ -309,6 +309,49 @@ async def test_while_the_store_is_away_an_unknown_outcome_is_asked_for_a_bounded
         assert world.stored(one.id).metadata == {"n": 1}
 
 
+async def test_a_store_that_vanishes_while_the_outcome_of_a_commit_is_unknown_is_not_written(
+    world: World, one: Session
+) -> None:
+    async def vanish() -> None:
+        world.vanish()
+
+    async def nothing() -> None:
+        pass
+
+    async with opened(world) as ledger:
+        world.faults["written"] = [CommitOutcomeUnknownError("?")]
+        world.meanwhile["transact"] = [nothing, vanish]
+        with pytest.raises(CommitOutcomeUnknownError):
+            await ledger.amend(one.id, count)
+        assert world.sessions() == []
+
+
+async def test_what_is_owed_is_stored_before_what_is_changed_later(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        ledger.owe(one.id, "process", lambda s: s.evolve(current_phase="owed"))
+        await ledger.amend(one.id, lambda s: s.evolve(current_phase="later"))
+        assert world.stored(one.id).current_phase == "later"
+
+
+async def test_what_is_forgiven_while_it_is_on_its_way_is_not_owed_again(
+    world: World, one: Session
+) -> None:
+    async with opened(world) as ledger:
+        ledger.owe(one.id, "process", lambda s: s.evolve(current_phase="owed"))
+
+        async def forgive() -> None:
+            ledger.forgive(one.id, "process")
+
+        world.meanwhile["transact"] = [forgive]
+        world.faults["write"] = [Fault]
+        with pytest.raises(StoreError):
+            await ledger.flush()
+        await ledger.amend(one.id, count)
+        assert world.stored(one.id).current_phase is None
+
+
 @pytest.mark.parametrize("theirs", ["changed", "deleted"])
 async def test_what_others_made_of_a_commit_of_unknown_outcome_stays(
     theirs: str, world: World, one: Session, logged: list[Any]
@@ -448,18 +491,14 @@ async def test_what_is_owed_and_refused_within_a_commit_that_succeeds_stays_owed
     world: World, one: Session
 ) -> None:
     heard = Heard()
-    refusals: list[Exception] = [Fault]
-
-    def late(session: Session) -> Session:
-        if session.metadata == {"n": 1} and refusals:
-            raise refusals.pop()
-        return session.evolve(name="owed")
-
+    claim = Claim(one.id, 1, is_doubtful=True)
     async with opened(world, heard) as ledger:
-        ledger.owe(one.id, "name", late)
+        owned = Owned(one.id, _claim=claim)
+        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
         await ledger.amend(one.id, count)
         assert world.stored(one.id).metadata == {"n": 1}
         assert heard.flushed == []
+        claim.is_doubtful = False
         await ledger.flush()
         assert world.stored(one.id).name == "owed"
         assert [session.name for session in heard.flushed] == ["owed"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from anyio import create_task_group
 
-from spinney import Session, SessionManager, SessionStatus
-from spinney.errors import ClaimDoubtfulError, ClaimLostError, StoreError
+from spinney import Capability, Session, SessionManager, SessionStatus
+from spinney.errors import ClaimDoubtfulError, ClaimLostError, StoreError, WorkspaceError
 from spinney.events import ProcessExited, SessionCreationFailed, SessionLost
 from spinney.model import ExitStatus
 from spinney.ports import MarkerState
@@ -206,6 +206,49 @@ async def test_what_is_owed_to_a_lost_session_is_dropped(
         await m.save_sessions()
         assert world.stored(session.id).details.exit is None
         assert "change_dropped" in [entry["event"] for entry in logged]
+
+
+async def test_what_is_owed_outlives_the_claim_that_it_was_owed_under(
+    world: World, one: Session, logged: list[Any]
+) -> None:
+    async with manager(world) as m:
+        world.faults["remove"] = [WorkspaceError("busy")]
+        with pytest.raises(WorkspaceError):
+            await m.destroy_session(one.id, cleanup=True)
+        resumed = await m.resume_session(one.id)
+        assert not resumed.details.removing
+        await m.stop_session(one.id)
+        assert not world.stored(one.id).details.removing
+        assert (await m.resume_session(one.id)).status is SessionStatus.ACTIVE
+
+
+async def test_an_end_that_could_not_be_stored_is_stored_before_the_session_is_claimed_again(
+    world: World, logged: list[Any]
+) -> None:
+    async with manager(world) as m:
+        session = await m.create_session("one")
+        world.faults["transact"] = [StoreError("disk full")]
+        world.living()[0].end(code=3)
+        await m.wait_ended(session.id)
+        stopped = await m.stop_session(session.id)
+        assert stopped.details.exit == ExitStatus(code=3)
+        await m.save_sessions()
+        assert world.stored(session.id).details.exit == ExitStatus(code=3)
+
+
+async def test_the_output_of_a_session_that_is_lost_while_it_is_resumed_is_left_alone(
+    world: World, one: Session, logged: list[Any]
+) -> None:
+    recalling = [Capability.WATCH, Capability.RECALL]
+    async with manager(world, capabilities=recalling) as m:
+
+        async def taken() -> None:
+            world.take_away(one.id)
+
+        world.meanwhile["transact"] = [taken]
+        with pytest.raises(ClaimLostError):
+            await m.resume_session(one.id)
+        assert one.id not in world.forgotten
 
 
 async def test_while_the_ownership_is_in_doubt_nothing_that_needs_it_is_done(

@@ -98,6 +98,15 @@ def test_what_only_part_is_remembered_of_comes_back_where_there_is_no_record() -
 
 
 @pytest.mark.requirement("R3.3")
+def test_a_worktree_of_a_session_that_is_being_created_is_no_session_yet() -> None:
+    session = a_session("one")
+    half = Marker(session, LIVE, complete=False)
+    assert not merge([], [half], reserved=[session.id]).sessions
+    assert merge([], [half], reserved=["another"]).sessions == {session.id: session}
+    assert merge([session], [half], reserved=[session.id]).sessions == {session.id: session}
+    assert merge([], [Marker(session, LIVE)], reserved=[session.id]).sessions
+
+
 def test_a_record_whose_id_was_damaged_is_known_by_its_worktree() -> None:
     true = a_session("true")
     garbled = a_session("true", metadata={"n": 1}, worktree_path=true.worktree_path)

@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import pytest
-from anyio import create_task_group
+from anyio import create_task_group, wait_all_tasks_blocked
 
 from spinney import Capability, Session, SessionManager, SessionStatus
-from spinney.errors import SessionNotFoundError
+from spinney.errors import ManagerClosedError, SessionNotFoundError
 from spinney.model import ExitStatus
 from spinney.ports import Holder
 from waiting import until
@@ -50,6 +50,33 @@ async def test_a_session_that_is_not_running_is_not_waited_for(world: World, ope
     world.write(session := a_session("one"))
     async with opened() as ours:
         assert await ours.wait_ended(session.id) == session
+
+
+async def test_who_waits_when_the_manager_closes_is_told_so(world: World) -> None:
+    world.adoptable = True
+    told: list[str] = []
+
+    async def wait() -> None:
+        with pytest.raises(ManagerClosedError):
+            await ours.wait_ended(session.id)
+        told.append("closed")
+
+    keeping = manager(world, capabilities=[Capability.WATCH, Capability.ADOPT])
+    async with create_task_group() as tasks, keeping as ours:
+        session = await ours.create_session("one")
+        tasks.start_soon(wait)
+        await wait_all_tasks_blocked()
+    assert told == ["closed"]
+    assert len(world.living()) == 1
+
+
+async def test_a_session_whose_status_is_only_told_is_not_waited_for(
+    world: World, opened: Opens
+) -> None:
+    world.write(session := a_session("one"))
+    async with opened() as ours:
+        told = await ours.update_session_status(session.id, SessionStatus.ACTIVE)
+        assert await ours.wait_ended(session.id) == told
 
 
 async def test_a_session_that_another_host_destroys_meanwhile_is_said_to_be_gone(

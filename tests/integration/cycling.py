@@ -89,8 +89,15 @@ def has() -> dict[str, int]:
     tasks = Path("/proc/self/task").iterdir()
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "children": sum(len((task / "children").read_text().split()) for task in tasks),
+        "children": sum(map(_children, tasks)),
     }
+
+
+def _children(task: Path) -> int:
+    try:
+        return len((task / "children").read_text().split())
+    except FileNotFoundError:  # a thread that has just ended
+        return 0
 
 
 async def cycles(workspace: Path, name: str, numbers: range) -> list[str]:

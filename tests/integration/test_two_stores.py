@@ -41,3 +41,15 @@ async def test_a_moved_workspace_has_its_store_still(workspace: Path) -> None:
     moved = workspace.rename(workspace.with_name("moved"))
     async with opened(moved, "one.json") as manager:
         assert [session.name for session in manager.get_all_sessions()] == ["login"]
+
+
+async def test_a_workspace_that_is_reached_through_a_link_has_the_same_store(
+    workspace: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(workspace)
+    async with opened(workspace, "one.json") as manager:
+        await manager.create_session("login", start=False)
+    for path, file in ((link, workspace / "one.json"), (workspace, link / "one.json")):
+        async with opened(path, str(file)) as manager:
+            assert [session.name for session in manager.get_all_sessions()] == ["login"]

@@ -25,6 +25,17 @@ async def remembered(repo, **fields):
     return session
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make another user's file")
+async def test_a_marker_that_another_user_has_put_there_is_not_believed(repo):
+    session = await remembered(repo, name="one", command=("true",))
+    marker = repo.admin(session) / "spinney.json"
+    marker.write_bytes(marker.read_bytes())
+    os.chown(marker, OWNER, OWNER)
+    (found,) = await repo.recovery.rebuild()
+    assert not found.complete
+    assert found.session.details.command is None
+
+
 @pytest.mark.parametrize("umask", [0, 0o022], ids=oct)
 async def test_markers_and_locks_are_private_whatever_the_umask(repo, umask):
     before = os.umask(umask)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -218,6 +219,27 @@ async def test_a_claim_whose_file_was_deleted_is_kept_and_mended(
             actor = start_actor("compete", sid)
             assert actor.communicate("go\n")[0] == "lost True\n"
         assert await store.holder(sid) is Holder.FREE
+
+
+async def test_a_claim_that_is_taken_too_late_is_not_kept(open_store, sid, monkeypatch):
+    opening, waited = threading.Event(), threading.Event()
+    real = _files.open_lock
+
+    def slow(path: str) -> int:
+        opening.set()
+        assert waited.wait(PATIENCE)
+        return real(path)
+
+    async with open_store(lock_timeout=0.01, write_timeout=0.01) as store:
+        monkeypatch.setattr(_files, "open_lock", slow)
+        with pytest.raises(StoreError, match="did not answer"):
+            async with store.claim(sid):
+                pytest.fail("claimed")
+        assert opening.is_set()
+        monkeypatch.setattr(_files, "open_lock", real)
+        waited.set()
+    async with open_store() as store, store.claim(sid):
+        assert await store.holder(sid) is Holder.HELD
 
 
 async def test_a_claim_that_another_process_has_taken_ends_by_itself(
