@@ -13,7 +13,6 @@ from spinney.model import Session, SessionId, SessionStatus
 from spinney.naming import branch_of, check_name
 from spinney.ports import Marker, MarkerState
 from spinney_git._branches import is_valid_branch
-from spinney_git._creation import STAMP
 from spinney_git._files import accessing, read_bytes
 from spinney_git._marker_file import Trust, read_marker_file
 from spinney_git._repository import Repository, Worktree, link_target
@@ -48,9 +47,7 @@ def _recall(repository: Repository, home: str, worktree: Worktree) -> Iterable[M
         return []
     path = _path_now(repository, home, worktree)
     session = _session_of(session_id, path, worktree.admin)
-    is_whole = known.trust is not Trust.ABSENT or os.path.lexists(f"{worktree.admin}/{STAMP}")
-    state = MarkerState.LIVE if is_whole else MarkerState.CREATING
-    return [Marker(session, state, complete=False)]
+    return [Marker(session, MarkerState.LIVE, complete=False)]
 
 
 def _is_of_another_workspace(home: str, worktree: Worktree) -> bool:

@@ -170,15 +170,6 @@ async def test_without_a_marker_a_worktree_named_by_a_uuid_is_restored(repo, ses
     assert abs((found.session.created_at - commit_time).total_seconds()) < 60
 
 
-async def test_without_a_marker_a_worktree_that_was_never_complete_is_still_being_created(
-    repo, session
-):
-    (repo.admin(session) / "spinney-created").unlink()
-    (found,) = await repo.recovery.rebuild()
-    assert (found.session.id, found.state) == (session.id, MarkerState.CREATING)
-    assert not found.complete
-
-
 async def test_a_branch_that_gives_no_name_gives_a_recovered_one(repo):
     session = await repo.create("feature/with_underscore")
     (found,) = await rebuilt(repo)
