@@ -15,13 +15,15 @@ from spinney_unix.holding import described, holders
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="needs /proc/locks")
 
 HOLD = """
-import fcntl, os, sys
+import fcntl, os, select, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
 fcntl.flock(fd, fcntl.LOCK_EX)
 if sys.argv[2:]:
     os.set_inheritable(fd, True)
+    parent = os.pidfd_open(os.getpid())
     if os.fork():
         os._exit(0)
+    select.select([parent], [], [])  # until it has ended it is the one that is named
 print(os.getpid(), flush=True)
 sys.stdin.read()
 """
