@@ -11,13 +11,13 @@ from sphinx.application import Sphinx
 from sphinx.ext.napoleon import GoogleDocstring
 
 # autodoc rewrites the annotations of pydantic's BaseModel: what derives from it is imported before.
-import spinney.model  # noqa: F401
-from spinney.config import ManagerConfig, Options
-from spinney.errors import SpinneyError
+import frith.model  # noqa: F401
+from frith.config import ManagerConfig, Options
+from frith.errors import FrithError
 
-project = "spinney"
-author = "The spinney authors"
-version = release = version_of("spinney")
+project = "frith"
+author = "The frith authors"
+version = release = version_of("frith")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "changelog.d"]
@@ -25,7 +25,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
-html_title = f"spinney {release}"
+html_title = f"frith {release}"
 
 default_role = "code"
 autodoc_default_options = {
@@ -48,7 +48,7 @@ def _docstring(
     elif what != "data":
         kind = "method" if what == "property" else what
         lines[:] = GoogleDocstring(lines, what=kind, name=name, obj=obj).lines()
-    if isinstance(obj, type) and issubclass(obj, SpinneyError):
+    if isinstance(obj, type) and issubclass(obj, FrithError):
         lines += ["", f"Code: ``{obj.code}``", ""]
 
 

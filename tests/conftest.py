@@ -145,8 +145,8 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def untouched_logging() -> Iterator[None]:
-    """Undo whatever a test, or one before, does to structlog and to the logger ``spinney``."""
-    logger = logging.getLogger("spinney")
+    """Undo whatever a test, or one before, does to structlog and to the logger ``frith``."""
+    logger = logging.getLogger("frith")
 
     def restore() -> None:
         if structlog := sys.modules.get("structlog"):  # not installed where packages are tested
@@ -165,7 +165,7 @@ def untouched_logging() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one commit, to be copied."""
-    from spinney_testing._repository import make_repository
+    from frith_testing._repository import make_repository
 
     files = {
         "README": "hello\n",

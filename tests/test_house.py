@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((*ROOT.glob("core/**/*.py"), *ROOT.glob("plugins/**/*.py")))
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/__init__.py"))
-PROVIDERS = [name for name in PLUGINS if name != "spinney_cli"]
+PROVIDERS = [name for name in PLUGINS if name != "frith_cli"]
 
 TOP_LEVEL = {
     "CHANGELOG.md",
@@ -93,7 +93,7 @@ def test_a_plugin_imports_only_public_modules_of_the_core(plugin: str) -> None:
         f"{source.relative_to(ROOT)}: {name}"
         for source in sorted((ROOT / "plugins" / plugin).rglob("*.py"))
         for name in _imports(source)
-        if name.startswith("spinney.") and any(part[0] == "_" for part in name.split("."))
+        if name.startswith("frith.") and any(part[0] == "_" for part in name.split("."))
     ]
     assert not private, "\n".join(private)
 
@@ -136,7 +136,7 @@ def _codes(source: Path) -> Iterator[str]:
 def test_every_code_of_an_error_is_documented() -> None:
     """Those of the public errors by themselves, from their classes."""
     table = (ROOT / "docs/reference/errors.md").read_text("utf-8")
-    public = ROOT / "core" / "spinney" / "errors"
+    public = ROOT / "core" / "frith" / "errors"
     codes = {code for source in SOURCES if source.parent != public for code in _codes(source)}
     assert "KEEPER_LOST" in codes
     assert {code for code in codes if f"`{code}`" not in table} == set()
@@ -144,11 +144,11 @@ def test_every_code_of_an_error_is_documented() -> None:
 
 @pytest.mark.requirement("R6.1")
 def test_importing_the_core_loads_no_built_in_plugin() -> None:
-    assert not {name.partition(".")[0] for name in _loaded_by("import spinney")} & set(PLUGINS)
+    assert not {name.partition(".")[0] for name in _loaded_by("import frith")} & set(PLUGINS)
 
 
 def test_importing_the_conformance_suites_plugin_loads_nothing_of_the_core() -> None:
-    assert "spinney" not in _loaded_by("import spinney_testing")
+    assert "frith" not in _loaded_by("import frith_testing")
 
 
 @pytest.mark.parametrize("plugin", PROVIDERS)

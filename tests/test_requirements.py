@@ -11,7 +11,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 pytestmark = pytest.mark.expensive("parses all tests")
-SHIPPED_SUITES = TESTS.parent / "core" / "spinney_testing"
+SHIPPED_SUITES = TESTS.parent / "core" / "frith_testing"
 
 
 def _known() -> dict[str, str]:

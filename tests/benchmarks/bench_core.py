@@ -12,7 +12,7 @@ from statistics import median
 
 import anyio
 
-from spinney import ManagerConfig, SessionManager
+from frith import ManagerConfig, SessionManager
 
 ROUNDS = 11
 LIBRARIES = "import pydantic, anyio, structlog, pluggy"
@@ -27,7 +27,7 @@ def run() -> list[Row]:
 
 def imports() -> list[Row]:
     """Time importing, each round in a fresh interpreter, interleaved."""
-    programs = (LIBRARIES, "import spinney", "from spinney import SessionManager")
+    programs = (LIBRARIES, "import frith", "from frith import SessionManager")
     times: dict[str, list[float]] = {program: [] for program in programs}
     for _ in range(ROUNDS):
         for program in programs:

@@ -1,6 +1,6 @@
 """Keepers beside the terminal `pty` and other tools: ``python tests/benchmarks keeper``.
 
-Beside tmux and dtach, where they are installed, the command `spinney` is measured as a user has
+Beside tmux and dtach, where they are installed, the command `frith` is measured as a user has
 it. Ratios are medians of pairs taken in turn.
 """
 
@@ -24,12 +24,12 @@ from bench_terminals import Row, our_flood
 from keeper_rivals import side_by_side
 from terminal_programs import ECHO, BareEcho, bare_flood
 
-from spinney.model import Details, Session, SessionStatus, now
-from spinney.ports import SpawnRequest, Terminal, TerminalSpawner
-from spinney_keeper._spawner import open_spawner as open_keeper
-from spinney_keeper.options import KeeperOptions
-from spinney_pty._spawner import open_spawner as open_pty
-from spinney_pty.options import PtyOptions
+from frith.model import Details, Session, SessionStatus, now
+from frith.ports import SpawnRequest, Terminal, TerminalSpawner
+from frith_keeper._spawner import open_spawner as open_keeper
+from frith_keeper.options import KeeperOptions
+from frith_pty._spawner import open_spawner as open_pty
+from frith_pty.options import PtyOptions
 
 MANY = 20
 RUNS = 11
@@ -156,7 +156,7 @@ async def leave_behind(workspace: Path) -> None:
 
 
 async def adopt_all(workspace: Path, lines: list[list[str]]) -> list[Row]:
-    directory = workspace / ".git/spinney/keepers"
+    directory = workspace / ".git/frith/keepers"
     ratios, took = [], []
     for _ in range(RUNS):
         started = time.perf_counter()

@@ -13,8 +13,8 @@ from statistics import median
 
 import anyio
 
-from spinney import ManagerConfig, SessionManager, SessionStatus, hookimpl
-from spinney.events import SessionStatusChanged, SessionWaiting
+from frith import ManagerConfig, SessionManager, SessionStatus, hookimpl
+from frith.events import SessionStatusChanged, SessionWaiting
 
 Figure = tuple[str, float, str]
 _IDLE = 50
@@ -34,11 +34,11 @@ class Clock:
         self.told.set()
 
     @hookimpl
-    async def spinney_session_waiting(self, event: SessionWaiting) -> None:
+    async def frith_session_waiting(self, event: SessionWaiting) -> None:
         self._note()
 
     @hookimpl
-    async def spinney_session_status_changed(self, event: SessionStatusChanged) -> None:
+    async def frith_session_status_changed(self, event: SessionStatusChanged) -> None:
         if event.session.status is not SessionStatus.WAITING:
             self._note()
 

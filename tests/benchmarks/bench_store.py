@@ -24,10 +24,10 @@ import anyio.abc
 import bench_store_processes
 from pydantic import BaseModel
 
-from spinney.model import Changes, Session, SessionStatus, Snapshot, now
-from spinney_json._jobs import Worker
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.model import Changes, Session, SessionStatus, Snapshot, now
+from frith_json._jobs import Worker
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 Figure: TypeAlias = tuple[str, float, str]
 Once: TypeAlias = Callable[[], Awaitable[float]]

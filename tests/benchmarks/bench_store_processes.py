@@ -12,10 +12,10 @@ from pathlib import Path
 
 import anyio
 
-from spinney.model import Changes, Snapshot
-from spinney_json._locks import FileLock
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.model import Changes, Snapshot
+from frith_json._locks import FileLock
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 PROCESSES = 4
 SECONDS = 4.0

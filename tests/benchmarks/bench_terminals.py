@@ -31,9 +31,9 @@ from terminal_programs import (
     until_ready,
 )
 
-from spinney.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from spinney_pty._spawner import open_spawner
-from spinney_pty.options import PtyOptions
+from frith.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
+from frith_pty._spawner import open_spawner
+from frith_pty.options import PtyOptions
 
 Row = tuple[str, float, str]
 

@@ -17,11 +17,11 @@ from statistics import median
 
 import anyio
 
-from spinney.model import Session, SessionStatus, now
-from spinney.ports import MarkerState, WorktreeRequest
-from spinney_git import GitWorkspaceOptions
-from spinney_git._recovery import GitRecovery
-from spinney_git._workspace import GitWorkspace
+from frith.model import Session, SessionStatus, now
+from frith.ports import MarkerState, WorktreeRequest
+from frith_git import GitWorkspaceOptions
+from frith_git._recovery import GitRecovery
+from frith_git._workspace import GitWorkspace
 
 ROUNDS = 11
 

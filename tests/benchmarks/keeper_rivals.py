@@ -1,4 +1,4 @@
-"""The same work through `spinney`, tmux and dtach: a client in a terminal, as a user has it."""
+"""The same work through `frith`, tmux and dtach: a client in a terminal, as a user has it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import anyio
 from terminal_programs import BLOCKS, ECHO, FLOOD, BareEcho, bare_spawn, python, until_ready
 
-from spinney import ManagerConfig, SessionManager
+from frith import ManagerConfig, SessionManager
 
 Row = tuple[str, float, str]
 
@@ -63,7 +63,7 @@ class Tool(ABC):
         return total / 1024
 
 
-class Spinney(Tool):
+class Frith(Tool):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "repository")
         self.directory.mkdir()
@@ -82,7 +82,7 @@ class Spinney(Tool):
         anyio.run(create)
 
     def attaching(self, session: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "spinney_cli", "attach", self._ids[session])
+        return (sys.executable, "-m", "frith_cli", "attach", self._ids[session])
 
     def end(self, session: str) -> None:
         async def destroy() -> None:
@@ -181,7 +181,7 @@ class Client:
 
 def side_by_side(directory: Path) -> Iterator[Row]:
     """Yield a row for each tool and each kind of work."""
-    tools: dict[str, Tool] = {"spinney attach": Spinney(directory)}
+    tools: dict[str, Tool] = {"frith attach": Frith(directory)}
     tools |= {
         kind.name: kind(directory) for kind in (Tmux, Dtach) if shutil.which(kind.name) is not None
     }

@@ -18,9 +18,9 @@ from uuid import uuid4
 import anyio
 from terminal_programs import COUNT, ECHO, python
 
-from spinney.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from spinney_pty._spawner import open_spawner
-from spinney_pty.options import PtyOptions
+from frith.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
+from frith_pty._spawner import open_spawner
+from frith_pty.options import PtyOptions
 
 Row = tuple[str, float, str]
 
@@ -33,9 +33,9 @@ BOUND = (FLOODS + 1 + SLOW) * (SCROLLBACK + 2 * 64 * 1024) + (FLOODS + QUIET) * 
 IDLE_HOST = """
 import anyio
 from uuid import uuid4
-from spinney.ports import SpawnRequest
-from spinney_pty._spawner import open_spawner
-from spinney_pty.options import PtyOptions
+from frith.ports import SpawnRequest
+from frith_pty._spawner import open_spawner
+from frith_pty.options import PtyOptions
 
 async def main():
     async with open_spawner(PtyOptions(), "/") as spawner:
@@ -139,8 +139,8 @@ def resident() -> int:
 
 
 async def tails() -> list[Row]:
-    """Children that write and are gone at once; ``SPINNEY_CHILDREN`` says how many."""
-    count = int(os.environ.get("SPINNEY_CHILDREN", "500"))
+    """Children that write and are gone at once; ``FRITH_CHILDREN`` says how many."""
+    count = int(os.environ.get("FRITH_CHILDREN", "500"))
     lost = wrong = 0
     descriptors = len(os.listdir("/proc/self/fd"))
     async with open_spawner(PtyOptions(), "/") as spawner:

@@ -20,7 +20,7 @@ def promises(pytester: pytest.Pytester) -> Any:
     def run(source: str, *options: str) -> tuple[dict[str, dict[str, Any]], int]:
         pytester.makepyfile(source)
         plain = ("-p", "no:hypothesispytest")  # which takes longer than the test
-        ran = pytester.runpytest_inprocess(*plain, "--spinney-report", "report.json", *options)
+        ran = pytester.runpytest_inprocess(*plain, "--frith-report", "report.json", *options)
         (subject,) = json.loads(Path("report.json").read_text())
         return {row["promise"]: row for row in subject["promises"]}, ran.ret
 

@@ -21,7 +21,7 @@ HOOKS = "every hook is implemented as specified"
 def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     # In the directory that all runs share, this one would clear up after those before it.
     own = f"--basetemp={tmp_path / 'own'}"
-    command = [sys.executable, "-m", "pytest", *PLAIN, own, "--pyargs", "spinney_testing", *options]
+    command = [sys.executable, "-m", "pytest", *PLAIN, own, "--pyargs", "frith_testing", *options]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TO_RUN)
 
 
@@ -29,14 +29,14 @@ def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def run_here(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     """Run pytest in this process: a new one imports for a second before it finds out."""
     return lambda *options: pytester.runpytest_inprocess(
-        *PLAIN, "--pyargs", "spinney_testing", *options
+        *PLAIN, "--pyargs", "frith_testing", *options
     )
 
 
 @pytest.mark.expensive("starts pytest")
 def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) -> None:
-    reports = ["--spinney-report", "report.json", "--spinney-report", "reports/report.txt"]
-    done = run(tmp_path, "--spinney-provider", "lifecycle:log", *reports)
+    reports = ["--frith-report", "report.json", "--frith-report", "reports/report.txt"]
+    done = run(tmp_path, "--frith-provider", "lifecycle:log", *reports)
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     (subject,) = json.loads((tmp_path / "report.json").read_text())
     assert (subject["provider"], subject["suite"]) == ("lifecycle:log", "lifecycle")
@@ -50,7 +50,7 @@ def test_a_plugin_is_tested_by_name_and_its_promises_reported(tmp_path: Path) ->
 
 def test_each_role_has_its_suite(run_here: Callable[..., pytest.RunResult]) -> None:
     named = [
-        f"--spinney-provider={role}"
+        f"--frith-provider={role}"
         for role in ("store:json", "workspace:git", "recovery:git", "terminal:pty", "status:status")
     ]
     done = run_here(*named, "--collect-only")
@@ -62,7 +62,7 @@ def test_each_role_has_its_suite(run_here: Callable[..., pytest.RunResult]) -> N
 def test_all_that_is_installed_is_tested_on_request(
     run_here: Callable[..., pytest.RunResult],
 ) -> None:
-    done = run_here("--spinney-provider=all", "--collect-only")
+    done = run_here("--frith-provider=all", "--collect-only")
     for title in ("store_json", "workspace_git", "recovery_git", "terminal_pty", "lifecycle_log"):
         assert f"::Test_{title}::" in done.stdout.str()
 
@@ -70,8 +70,8 @@ def test_all_that_is_installed_is_tested_on_request(
 @pytest.mark.expensive("starts pytest")
 def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
-    report = ["--spinney-report", "report.json", "-n", "2"]
-    done = run(tmp_path, "--spinney-provider=lifecycle:log", *report)
+    report = ["--frith-report", "report.json", "-n", "2"]
+    done = run(tmp_path, "--frith-provider=lifecycle:log", *report)
     (subject,) = json.loads((tmp_path / "report.json").read_text())
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     assert {row["outcome"] for row in subject["promises"]} == {"kept"}
@@ -81,10 +81,10 @@ def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
     ("named", "message"),
     [
         ((), "Say what to test"),
-        (("--spinney-provider=store:nowhere",), "nowhere"),
-        (("--spinney-provider=lifecycle:nobody",), "'nobody' is not loaded"),
-        (("--spinney-provider=shop:json",), "'shop:json' is not ROLE:NAME with a role of store, "),
-        (("--spinney-provider=store",), "''"),
+        (("--frith-provider=store:nowhere",), "nowhere"),
+        (("--frith-provider=lifecycle:nobody",), "'nobody' is not loaded"),
+        (("--frith-provider=shop:json",), "'shop:json' is not ROLE:NAME with a role of store, "),
+        (("--frith-provider=store",), "''"),
     ],
 )
 def test_what_cannot_be_tested_is_an_error_that_says_why(
@@ -95,12 +95,12 @@ def test_what_cannot_be_tested_is_an_error_that_says_why(
     assert message in done.stdout.str() + done.stderr.str()
 
 
-def test_the_pytest_plugin_imports_nothing_of_spinney_at_start_up(tmp_path: Path) -> None:
+def test_the_pytest_plugin_imports_nothing_of_frith_at_start_up(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text(
         "import sys\n"
         "def test_nothing():\n"
-        "    assert 'spinney_testing._plugin' in sys.modules\n"
-        "    assert 'spinney' not in sys.modules\n"
+        "    assert 'frith_testing._plugin' in sys.modules\n"
+        "    assert 'frith' not in sys.modules\n"
     )
     command = [sys.executable, "-m", "pytest", *PLAIN, "test_nothing.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from spinney_testing import _promises, deviation
-from spinney_testing.lifecycle import LifecyclePluginConformance
+from frith_testing import _promises, deviation
+from frith_testing.lifecycle import LifecyclePluginConformance
 
 pytest_plugins = ["pytester"]
 
@@ -15,13 +15,13 @@ VETO = "test_hooks_return_nothing"
 
 BROKEN = """
 import pytest
-import spinney
-from spinney_testing import deviation
-from spinney_testing.lifecycle import LifecyclePluginConformance
+import frith
+from frith_testing import deviation
+from frith_testing.lifecycle import LifecyclePluginConformance
 
 class Chatty:
-    @spinney.hookimpl
-    async def spinney_session_created(self, event):
+    @frith.hookimpl
+    async def frith_session_created(self, event):
         return {answer}
 
 class TestChatty(LifecyclePluginConformance):
@@ -92,7 +92,7 @@ def test_a_new_promise_that_is_broken_fails_where_that_is_asked_for(
     promises: Any, renewed: Any
 ) -> None:
     renewed("1.7")
-    found, code = promises(BROKEN.format(answer="'words'", deviation=""), "--spinney-strict")
+    found, code = promises(BROKEN.format(answer="'words'", deviation=""), "--frith-strict")
     assert found["hooks return nothing"]["outcome"] == "broken"
     assert code == pytest.ExitCode.TESTS_FAILED
 

@@ -1,15 +1,15 @@
-"""The built-in workspace and recovery do what spinney asks of them."""
+"""The built-in workspace and recovery do what frith asks of them."""
 
 from __future__ import annotations
 
 import pytest
 
-import spinney_git
-from spinney.providers import ProviderSpec, Role
-from spinney_testing.recovery import RecoveryConformance
-from spinney_testing.workspace import WorkspaceConformance
+import frith_git
+from frith.providers import ProviderSpec, Role
+from frith_testing.recovery import RecoveryConformance
+from frith_testing.workspace import WorkspaceConformance
 
-SPECS = {spec.role: spec for spec in spinney_git.spinney_providers()}
+SPECS = {spec.role: spec for spec in frith_git.frith_providers()}
 
 
 class TestGitWorkspace(WorkspaceConformance):

@@ -1,4 +1,4 @@
-"""The built-in store does what spinney asks of a store."""
+"""The built-in store does what frith asks of a store."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-import spinney_json
-from spinney.providers import ProviderSpec
-from spinney_testing.store import StoreConformance
+import frith_json
+from frith.providers import ProviderSpec
+from frith_testing.store import StoreConformance
 
 
 @pytest.mark.expensive("starts other processes, which import for half a second each")
 class TestJson(StoreConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:
-        (spec,) = spinney_json.spinney_providers()
+        (spec,) = frith_json.frith_providers()
         return spec
 
     @pytest.fixture

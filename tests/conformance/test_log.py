@@ -1,4 +1,4 @@
-"""The built-in logging does what spinney asks of a plugin with lifecycle hooks."""
+"""The built-in logging does what frith asks of a plugin with lifecycle hooks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from types import ModuleType
 
 import pytest
 
-import spinney_log
-from spinney_testing.lifecycle import LifecyclePluginConformance
+import frith_log
+from frith_testing.lifecycle import LifecyclePluginConformance
 
 
 class TestLog(LifecyclePluginConformance):
     @pytest.fixture
     def plugin(self) -> ModuleType:
-        return spinney_log
+        return frith_log

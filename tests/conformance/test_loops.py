@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from spinney_testing._loops import PlainLoop
+from frith_testing._loops import PlainLoop
 
 pytest_plugins = ["pytester"]
 
@@ -20,12 +20,12 @@ CALLING = """
 import asyncio
 import anyio
 import pytest
-import spinney
-from spinney_testing.lifecycle import LifecyclePluginConformance
+import frith
+from frith_testing.lifecycle import LifecyclePluginConformance
 
 class Calling:
-    @spinney.hookimpl
-    async def spinney_session_created(self, event):
+    @frith.hookimpl
+    async def frith_session_created(self, event):
         asyncio.get_running_loop().call_soon(anyio.current_time)
         await anyio.sleep(0)
 

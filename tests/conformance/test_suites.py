@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from spinney import hookspecs
-from spinney_testing._lifecycle.events import sample_events
-from spinney_testing._process import elsewhere
-from spinney_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
-from spinney_testing.recovery import RecoveryConformance
-from spinney_testing.spawner import SpawnerConformance
-from spinney_testing.status import StatusConformance
-from spinney_testing.store import StoreConformance, counts
-from spinney_testing.workspace import WorkspaceConformance
+from frith import hookspecs
+from frith_testing._lifecycle.events import sample_events
+from frith_testing._process import elsewhere
+from frith_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
+from frith_testing.recovery import RecoveryConformance
+from frith_testing.spawner import SpawnerConformance
+from frith_testing.status import StatusConformance
+from frith_testing.store import StoreConformance, counts
+from frith_testing.workspace import WorkspaceConformance
 
 SUITES = [
     StoreConformance,

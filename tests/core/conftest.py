@@ -13,7 +13,7 @@ import structlog
 from anyio import CancelScope, sleep_forever
 from structlog.testing import LogCapture
 
-from spinney import _ledger, _loading, _markers, _ownership, _running, _waiting
+from frith import _ledger, _loading, _markers, _ownership, _running, _waiting
 
 from .managers import Witness
 from .world import World
@@ -67,7 +67,7 @@ def logged() -> Iterator[list[Any]]:
 
 @pytest.fixture(autouse=True)
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no plugin be found that happens to be installed beside spinney."""
+    """Let no plugin be found that happens to be installed beside frith."""
     monkeypatch.setattr(_loading, "entry_points", lambda **_: ())
 
 

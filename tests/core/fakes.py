@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio import CancelScope, Event
 
-from spinney.errors import (
+from frith.errors import (
     BranchBlockedError,
     BranchNotFoundError,
     BranchTakenError,
@@ -18,8 +18,8 @@ from spinney.errors import (
     TerminalClosedError,
     WorkAtStakeError,
 )
-from spinney.model import AtStake, ExitStatus, Session, SessionId, Snapshot
-from spinney.ports import (
+from frith.model import AtStake, ExitStatus, Session, SessionId, Snapshot
+from frith.ports import (
     Attachment,
     AttachMode,
     Chunk,

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from anyio import CancelScope, create_task_group
 from anyio.lowlevel import checkpoint
 
-from spinney import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
-from spinney.events import Event
+from frith import Capability, ManagerConfig, ProviderSpec, Role, SessionManager, hookimpl
+from frith.events import Event
 
 from .fakes import FakeDetector, FakeRecovery, FakeSpawner, FakeStore, FakeWorkspace
 from .world import WORKSPACE, World
@@ -40,7 +40,7 @@ class FakePlugin:
         self._capabilities = frozenset(capabilities)
 
     @hookimpl
-    def spinney_providers(self) -> Iterable[ProviderSpec]:
+    def frith_providers(self) -> Iterable[ProviderSpec]:
         return [
             ProviderSpec(role, self._name, self._factory(role), capabilities=self._capabilities)
             for role in Role
@@ -89,21 +89,21 @@ def _keeping(hook: str) -> Any:
 
 
 LIFECYCLE_HOOKS = (
-    "spinney_session_creating",
-    "spinney_session_created",
-    "spinney_session_creation_failed",
-    "spinney_session_status_changed",
-    "spinney_session_updated",
-    "spinney_session_waiting",
-    "spinney_session_stuck",
-    "spinney_session_changed_elsewhere",
-    "spinney_session_lost",
-    "spinney_session_destroying",
-    "spinney_session_destroyed",
-    "spinney_sessions_restored",
-    "spinney_store_corrupted",
-    "spinney_sessions_recovered",
-    "spinney_process_exited",
+    "frith_session_creating",
+    "frith_session_created",
+    "frith_session_creation_failed",
+    "frith_session_status_changed",
+    "frith_session_updated",
+    "frith_session_waiting",
+    "frith_session_stuck",
+    "frith_session_changed_elsewhere",
+    "frith_session_lost",
+    "frith_session_destroying",
+    "frith_session_destroyed",
+    "frith_sessions_restored",
+    "frith_store_corrupted",
+    "frith_sessions_recovered",
+    "frith_process_exited",
 )
 for _hook in LIFECYCLE_HOOKS:
     setattr(Witness, _hook, _keeping(_hook))

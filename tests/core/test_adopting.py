@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 from anyio import lowlevel, sleep_forever
 
-from spinney import Capability, SessionManager, SessionStatus
-from spinney.errors import SessionNotRunningError, TerminalError
-from spinney.events import ProcessExited, SessionsRestored, SessionStatusChanged, SessionWaiting
-from spinney.model import ExitStatus, Session, Source
-from spinney.ports import Conclusion, Holder
+from frith import Capability, SessionManager, SessionStatus
+from frith.errors import SessionNotRunningError, TerminalError
+from frith.events import ProcessExited, SessionsRestored, SessionStatusChanged, SessionWaiting
+from frith.model import ExitStatus, Session, Source
+from frith.ports import Conclusion, Holder
 from waiting import until
 
 from .fakes import FakeTerminal

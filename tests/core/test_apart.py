@@ -14,10 +14,10 @@ import pytest
 from anyio import CancelScope, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from spinney import _apart, _dispatch, hookimpl
-from spinney._apart import Apart
-from spinney.errors import SessionVetoed, VetoHookFailedError
-from spinney.events import SessionCreated
+from frith import _apart, _dispatch, hookimpl
+from frith._apart import Apart
+from frith.errors import SessionVetoed, VetoHookFailedError
+from frith.events import SessionCreated
 from waiting import PATIENCE, until
 
 from .managers import leak_a_cancellation, manager
@@ -134,19 +134,19 @@ async def test_a_hook_that_leak_a_cancellation_ends_no_call_of_the_host(
 ) -> None:
     class Leaking:
         @hookimpl
-        async def spinney_session_created(self) -> None:
+        async def frith_session_created(self) -> None:
             await leak_a_cancellation()
 
         @hookimpl
-        async def spinney_session_destroyed(self) -> None:
+        async def frith_session_destroyed(self) -> None:
             await leak_a_cancellation()
 
     async with manager(world, Leaking()) as m:
         session = await m.create_session("a")
         await m.destroy_session(session.id, cleanup=True)
     assert [entry["hook"] for entry in logged if entry["event"] == "hook_failed"] == [
-        "spinney_session_created",
-        "spinney_session_destroyed",
+        "frith_session_created",
+        "frith_session_destroyed",
     ]
 
 
@@ -244,7 +244,7 @@ async def test_a_manager_closes_though_a_hook_was_abandoned(
 ) -> None:
     class Shielding:
         @hookimpl
-        async def spinney_session_created(self, event: SessionCreated) -> None:
+        async def frith_session_created(self, event: SessionCreated) -> None:
             await stubborn.shields_itself()
 
     async with manager(world, Shielding(), hook_timeout=MOMENT) as m:

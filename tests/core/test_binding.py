@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from spinney.errors import (
+from frith.errors import (
     CorruptStoreError,
     InvalidWorkspaceError,
     StoreMismatchError,
     WorkspaceError,
 )
-from spinney.model import Snapshot
-from spinney.ports import Marker, MarkerState
+from frith.model import Snapshot
+from frith.ports import Marker, MarkerState
 
 from .managers import manager
 from .world import World, a_session

@@ -11,8 +11,8 @@ import pytest
 from anyio import Event, create_task_group, fail_after
 from anyio.lowlevel import checkpoint
 
-from spinney.errors import ManagerClosedError
-from spinney.ports import Holder, MarkerState
+from frith.errors import ManagerClosedError
+from frith.ports import Holder, MarkerState
 from waiting import PATIENCE, until
 
 from .managers import manager

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from anyio import CancelScope, sleep_forever
 
-from spinney import Capability, Holder, Session, SessionManager
-from spinney.model import SessionStatus
-from spinney.ports import MarkerState
+from frith import Capability, Holder, Session, SessionManager
+from frith.model import SessionStatus
+from frith.ports import MarkerState
 
 from .cancelling import at_every_await
 from .managers import Witness, manager

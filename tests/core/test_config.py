@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from spinney import ManagerConfig, Options
-from spinney.errors import ConfigurationError
+from frith import ManagerConfig, Options
+from frith.errors import ConfigurationError
 
 
 class Cache(Options):

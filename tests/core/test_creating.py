@@ -12,27 +12,27 @@ from typing import Any
 import pytest
 from anyio import create_task_group, sleep_forever
 
-from spinney import Holder, SessionManager, SessionVetoed, Size, _admitting, _undo, hookimpl
-from spinney.errors import (
+from frith import Holder, SessionManager, SessionVetoed, Size, _admitting, _undo, hookimpl
+from frith.errors import (
     BranchBlockedError,
     BranchInUseError,
     BranchNotFoundError,
     BranchTakenError,
     CommandNotFoundError,
     CommitOutcomeUnknownError,
+    FrithError,
     InvalidNameError,
     ProviderFailedError,
     SessionLimitError,
     SpawnError,
-    SpinneyError,
     StoreError,
     VetoHookFailedError,
     WorkspaceError,
 )
-from spinney.events import SessionCreated, SessionCreating, SessionCreationFailed
-from spinney.model import AtStake, ExitStatus, SessionStatus
-from spinney.ports import MarkerState
-from spinney.providers import Role
+from frith.events import SessionCreated, SessionCreating, SessionCreationFailed
+from frith.model import AtStake, ExitStatus, SessionStatus
+from frith.ports import MarkerState
+from frith.providers import Role
 
 from .fakes import FakeWorkspace
 from .managers import Witness, manager
@@ -70,11 +70,11 @@ async def create_many(manager: SessionManager, number: int, outcomes: list[objec
 async def test_a_creation_takes_its_steps_in_order(world: World) -> None:
     class Plugin:
         @hookimpl
-        async def spinney_session_creating(self) -> None:
+        async def frith_session_creating(self) -> None:
             world.calls.append("hook creating")
 
         @hookimpl
-        async def spinney_session_created(self) -> None:
+        async def frith_session_created(self) -> None:
             world.calls.append("hook created")
 
     async with manager(world, Plugin()) as m:
@@ -497,7 +497,7 @@ async def test_a_refused_creation_writes_nothing(world: World) -> None:
 async def test_a_plugin_may_veto_and_nothing_was_done(world: World, witness: Witness) -> None:
     class Clock:
         @hookimpl
-        async def spinney_session_creating(self, event: SessionCreating) -> None:
+        async def frith_session_creating(self, event: SessionCreating) -> None:
             raise SessionVetoed(f"{event.name} comes too late")
 
     async with manager(world, witness, Clock()) as m:
@@ -515,7 +515,7 @@ async def test_a_veto_hook_that_breaks_stops_a_creation_only_by_setting(
 ) -> None:
     class Broken:
         @hookimpl
-        async def spinney_session_creating(self) -> None:
+        async def frith_session_creating(self) -> None:
             raise RuntimeError("broken")
 
     async with manager(world, Broken(), broken_creating_hook=setting) as m:
@@ -585,7 +585,7 @@ async def test_a_workspace_provider_that_cannot_be_opened_fails_each_creation(
 ) -> None:
     world.faults["open workspace"] = [fault] * 9
     async with manager(world, witness) as m:
-        with pytest.raises(SpinneyError, match="x"):
+        with pytest.raises(FrithError, match="x"):
             await m.create_session()
         assert world.nothing_left()
         assert len(witness.seen(SessionCreationFailed)) == 1

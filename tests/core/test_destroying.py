@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from spinney import AtStake, Session, SessionManager, SessionStatus, SessionVetoed, hookimpl
-from spinney.errors import (
+from frith import AtStake, Session, SessionManager, SessionStatus, SessionVetoed, hookimpl
+from frith.errors import (
     CommitOutcomeUnknownError,
     ProviderFailedError,
     RemovalBlockedError,
@@ -19,8 +19,8 @@ from spinney.errors import (
     WorkAtStakeError,
     WorkspaceError,
 )
-from spinney.events import SessionDestroyed, SessionDestroying
-from spinney.ports import MarkerState
+from frith.events import SessionDestroyed, SessionDestroying
+from frith.ports import MarkerState
 
 from .managers import Witness, manager
 from .world import World, a_reservation, a_session, as_running
@@ -238,7 +238,7 @@ async def world_pause() -> None:
 async def test_a_plugin_may_veto(cleanup: bool, world: World) -> None:
     class Guard:
         @hookimpl
-        async def spinney_session_destroying(self, event: SessionDestroying) -> None:
+        async def frith_session_destroying(self, event: SessionDestroying) -> None:
             raise SessionVetoed(f"{event.session.name} is precious")
 
     async with manager(world, Guard()) as m:
@@ -255,7 +255,7 @@ async def test_a_veto_hook_that_breaks_stops_a_removal_and_no_other_destruction(
 ) -> None:
     class Broken:
         @hookimpl
-        async def spinney_session_destroying(self) -> None:
+        async def frith_session_destroying(self) -> None:
             raise RuntimeError("broken")
 
     async with manager(world, Broken()) as m:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from spinney import Finding, Session, SessionStatus
-from spinney.model import Snapshot
-from spinney.ports import Marker, MarkerState, Presence
+from frith import Finding, Session, SessionStatus
+from frith.model import Snapshot
+from frith.ports import Marker, MarkerState, Presence
 
 from .managers import manager
 from .world import World, a_reservation, a_session, as_running

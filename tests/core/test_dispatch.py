@@ -9,12 +9,12 @@ import pytest
 from anyio import CancelScope, create_task_group, fail_after, sleep_forever
 from anyio import Event as Signal
 
-from spinney import hookimpl
-from spinney._dispatch import Hooks
-from spinney._loading import Plugins
-from spinney.errors import SessionVetoed, VetoHookFailedError
-from spinney.events import SessionCreated, SessionCreating, SessionDestroying
-from spinney.hookspecs import VETO_HOOKS
+from frith import hookimpl
+from frith._dispatch import Hooks
+from frith._loading import Plugins
+from frith.errors import SessionVetoed, VetoHookFailedError
+from frith.events import SessionCreated, SessionCreating, SessionDestroying
+from frith.hookspecs import VETO_HOOKS
 
 from .managers import LIFECYCLE_HOOKS
 from .world import a_session
@@ -34,15 +34,15 @@ class Plugin:
         self.act = act
 
     @hookimpl
-    async def spinney_session_creating(self, event: SessionCreating) -> None:
+    async def frith_session_creating(self, event: SessionCreating) -> None:
         await self.act()
 
     @hookimpl
-    async def spinney_session_created(self, event: SessionCreated) -> None:
+    async def frith_session_created(self, event: SessionCreated) -> None:
         await self.act()
 
     @hookimpl
-    async def spinney_session_destroying(self, event: SessionDestroying) -> None:
+    async def frith_session_destroying(self, event: SessionDestroying) -> None:
         await self.act()
 
 
@@ -95,13 +95,13 @@ async def test_there_is_a_method_for_every_lifecycle_hook() -> None:
     plugins.add("all", type("All", (), {h: staticmethod(keeping(h)) for h in LIFECYCLE_HOOKS})())
     every = Hooks(plugins, 5.0, refuse_broken_creating=False)
     for hook in LIFECYCLE_HOOKS:
-        await getattr(every, hook.removeprefix("spinney_"))(destroying(cleanup=False))
+        await getattr(every, hook.removeprefix("frith_"))(destroying(cleanup=False))
     assert told == list(LIFECYCLE_HOOKS)
 
 
 @pytest.mark.requirement("R6.4")
 def test_two_hooks_may_veto() -> None:
-    assert {"spinney_session_creating", "spinney_session_destroying"} == VETO_HOOKS
+    assert {"frith_session_creating", "frith_session_destroying"} == VETO_HOOKS
 
 
 async def test_plugins_are_awaited_one_after_the_other() -> None:
@@ -134,7 +134,7 @@ async def test_a_hook_that_raises_is_logged_with_its_plugin_and_the_others_are_c
         {
             "event": "hook_failed",
             "log_level": "error",
-            "hook": "spinney_session_created",
+            "hook": "frith_session_created",
             "plugin": "bad",
             "reason": "raised RuntimeError('broken')",
         }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from spinney import errors
-from spinney._ledger import StoreVanishedError
-from spinney._loading import InvalidPluginError
-from spinney.errors import SpinneyError
-from spinney.model import AtStake
+from frith import errors
+from frith._ledger import StoreVanishedError
+from frith._loading import InvalidPluginError
+from frith.errors import FrithError
+from frith.model import AtStake
 
 CODES = {
     errors.BaseNotFoundError: "BASE_NOT_FOUND",
@@ -42,7 +42,7 @@ CODES = {
     errors.SessionRunningError: "SESSION_RUNNING",
     errors.SessionVetoed: "SESSION_VETOED",
     errors.SpawnError: "SPAWN_FAILED",
-    errors.SpinneyError: "SPINNEY_ERROR",
+    errors.FrithError: "FRITH_ERROR",
     errors.StoreBusyError: "STORE_BUSY",
     errors.StoreError: "STORE_FAILED",
     errors.StoreMismatchError: "STORE_MISMATCH",
@@ -95,7 +95,7 @@ ADVICE = [
     (errors.SessionVetoed("it is late", "clock"), "Refused by plugin 'clock': it is late"),
     (errors.SpawnError(["a", "b"], "why"), "'a b': why. Check the command, then try again."),
     (errors.StoreMismatchError("/w", "a:x", "b:y", "/s"), "Configure 'a:x'; or, if"),
-    (errors.StoreVersionError("/f", "9", "1"), "Upgrade spinney; the file was not touched."),
+    (errors.StoreVersionError("/f", "9", "1"), "Upgrade frith; the file was not touched."),
     (errors.TerminalBusyError(1, 2), "Send the rest once it reads."),
     (errors.UnsupportedCapabilityError("X", "watch"), "Choose a provider that declares it."),
     (errors.UnsupportedPlatformError("X", "plan9"), "Choose another of its kind."),
@@ -104,13 +104,13 @@ ADVICE = [
 ]
 
 
-def _kinds(root: type[SpinneyError]) -> set[type[SpinneyError]]:
+def _kinds(root: type[FrithError]) -> set[type[FrithError]]:
     return {root}.union(*(_kinds(kind) for kind in root.__subclasses__()))
 
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize(("kind", "code"), CODES.items(), ids=lambda value: str(value))
-def test_an_error_has_its_code(kind: type[SpinneyError], code: str) -> None:
+def test_an_error_has_its_code(kind: type[FrithError], code: str) -> None:
     assert kind.code == code
 
 
@@ -118,8 +118,8 @@ def test_an_error_has_its_code(kind: type[SpinneyError], code: str) -> None:
 def test_every_public_error_of_the_core_has_a_code_of_its_own() -> None:
     kinds = {
         kind
-        for kind in _kinds(SpinneyError)
-        if kind.__module__.startswith("spinney.") and not kind.__name__.startswith("_")
+        for kind in _kinds(FrithError)
+        if kind.__module__.startswith("frith.") and not kind.__name__.startswith("_")
     }
     assert kinds == CODES.keys()
     assert len(set(CODES.values())) == len(CODES)
@@ -127,12 +127,12 @@ def test_every_public_error_of_the_core_has_a_code_of_its_own() -> None:
 
 def test_every_error_is_public() -> None:
     offered = {getattr(errors, name) for name in errors.__all__} - {errors.nearest}
-    assert offered == {kind for kind in CODES if kind.__module__.startswith("spinney.errors")}
+    assert offered == {kind for kind in CODES if kind.__module__.startswith("frith.errors")}
 
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize(("error", "advice"), ADVICE, ids=lambda value: type(value).__name__)
-def test_a_message_says_what_to_do_next(error: SpinneyError, advice: str) -> None:
+def test_a_message_says_what_to_do_next(error: FrithError, advice: str) -> None:
     assert advice in str(error)
     assert "\n" not in str(error)
 
@@ -147,7 +147,7 @@ def test_the_limit_is_told_in_the_agreed_words() -> None:
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("error", [error for error, _ in ADVICE], ids=lambda e: type(e).__name__)
-def test_what_an_error_was_made_of_is_on_it(error: SpinneyError) -> None:
+def test_what_an_error_was_made_of_is_on_it(error: FrithError) -> None:
     attributes = vars(error)
     assert attributes or type(error) is errors.ManagerClosedError
 

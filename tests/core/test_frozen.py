@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from spinney import ManagerConfig, Session, hookimpl
-from spinney._frozen import FrozenDict, FrozenList, frozen
-from spinney.events import Event, SessionCreated, SessionCreating
-from spinney_testing._lifecycle.events import sample_events
-from spinney_testing._samples import a_full_session
+from frith import ManagerConfig, Session, hookimpl
+from frith._frozen import FrozenDict, FrozenList, frozen
+from frith.events import Event, SessionCreated, SessionCreating
+from frith_testing._lifecycle.events import sample_events
+from frith_testing._samples import a_full_session
 
 from .managers import LIFECYCLE_HOOKS, configuration, manager
 from .world import World
@@ -162,11 +162,11 @@ class Meddling:
         self.refused = 0
 
     @hookimpl
-    async def spinney_session_creating(self, event: SessionCreating) -> None:
+    async def frith_session_creating(self, event: SessionCreating) -> None:
         self._meddle(event)
 
     @hookimpl
-    async def spinney_session_created(self, event: SessionCreated) -> None:
+    async def frith_session_created(self, event: SessionCreated) -> None:
         self._meddle(event)
 
     def _meddle(self, event: Event) -> None:

@@ -10,11 +10,11 @@ import pytest
 from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from spinney import Capability, Options, ProviderContext, ProviderSpec, Role, hookimpl
-from spinney._hosting import Providers
-from spinney._loading import Plugins
-from spinney._tasks import Tasks
-from spinney.errors import (
+from frith import Capability, Options, ProviderContext, ProviderSpec, Role, hookimpl
+from frith._hosting import Providers
+from frith._loading import Plugins
+from frith._tasks import Tasks
+from frith.errors import (
     ConfigurationError,
     ProviderCycleError,
     ProviderFailedError,
@@ -38,7 +38,7 @@ class Shelf:
         self.closing: Callable[[], Awaitable[None]] = checkpoint
 
     @hookimpl
-    def spinney_providers(self) -> Iterable[ProviderSpec]:
+    def frith_providers(self) -> Iterable[ProviderSpec]:
         return [
             ProviderSpec(Role.STORE, "plain", self._plain("store")),
             ProviderSpec(Role.WORKSPACE, "plain", self._plain("workspace")),

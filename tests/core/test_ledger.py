@@ -11,14 +11,14 @@ import pytest
 from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from spinney import Capability
-from spinney._batch import Batch, Pending
-from spinney._claims import Owned
-from spinney._hosting import Providers
-from spinney._ledger import Ledger, StoreVanishedError
-from spinney._loading import Plugins
-from spinney._tasks import Tasks
-from spinney.errors import (
+from frith import Capability
+from frith._batch import Batch, Pending
+from frith._claims import Owned
+from frith._hosting import Providers
+from frith._ledger import Ledger, StoreVanishedError
+from frith._loading import Plugins
+from frith._tasks import Tasks
+from frith.errors import (
     ClaimDoubtfulError,
     CommitOutcomeUnknownError,
     CorruptStoreError,
@@ -27,7 +27,7 @@ from spinney.errors import (
     SessionNotFoundError,
     StoreError,
 )
-from spinney.model import (
+from frith.model import (
     HOSTS_REMEMBERED,
     Changes,
     Commit,
@@ -36,8 +36,8 @@ from spinney.model import (
     SessionStatus,
     Snapshot,
 )
-from spinney.ports import Claim
-from spinney.providers import Role
+from frith.ports import Claim
+from frith.providers import Role
 from waiting import until
 
 from .managers import FakePlugin, configuration

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spinney import (
+from frith import (
     ManagerConfig,
     Options,
     PluginRecord,
@@ -20,10 +20,10 @@ from spinney import (
     _loading,
     hookimpl,
 )
-from spinney import installed_plugins as installed
-from spinney._failures import is_interrupt
-from spinney._loading import InvalidPluginError, Plugins, check_plugin, load_plugins
-from spinney.errors import (
+from frith import installed_plugins as installed
+from frith._failures import is_interrupt
+from frith._loading import InvalidPluginError, Plugins, check_plugin, load_plugins
+from frith.errors import (
     ConfigurationError,
     DuplicateProviderError,
     PluginError,
@@ -36,10 +36,10 @@ from .managers import BUILT_INS, configuration
 Install = Callable[..., None]
 
 STORE = """
-from spinney import ProviderSpec, Role, hookimpl
+from frith import ProviderSpec, Role, hookimpl
 
 @hookimpl
-def spinney_providers():
+def frith_providers():
     return [ProviderSpec(Role.STORE, "acme", lambda options, context: None)]
 """
 
@@ -61,7 +61,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         information = tmp_path / f"{module}-{version}.dist-info"
         information.mkdir()
         (information / "METADATA").write_text(f"Name: {distribution}\nVersion: {version}\n")
-        (information / "entry_points.txt").write_text(f"[spinney.plugins]\n{plugin} = {module}\n")
+        (information / "entry_points.txt").write_text(f"[frith.plugins]\n{plugin} = {module}\n")
 
     yield install
     for name in set(sys.modules) - before:
@@ -78,9 +78,9 @@ def records(**changes: Any) -> dict[str, PluginRecord]:
 
 @pytest.mark.requirement("R6.1")
 def test_a_plugin_is_found_by_its_entry_point(install: Install) -> None:
-    install("acme-spinney", "acme", STORE)
+    install("acme-frith", "acme", STORE)
     assert records() == {
-        "acme": PluginRecord("acme", "acme-spinney", "1.2", PluginState.LOADED, "", ("store:acme",))
+        "acme": PluginRecord("acme", "acme-frith", "1.2", PluginState.LOADED, "", ("store:acme",))
     }
 
 
@@ -95,10 +95,10 @@ def test_without_any_plugin_the_core_says_what_is_missing() -> None:
 
 
 def test_a_blocked_plugin_is_not_even_imported(install: Install) -> None:
-    install("acme-spinney", "acme", "raise AssertionError('imported')")
+    install("acme-frith", "acme", "raise AssertionError('imported')")
     (record,) = records(blocked_plugins=BUILT_INS | {"acme"}).values()
     assert (record.state, record.reason) == (PluginState.BLOCKED, "blocked")
-    assert "acme_spinney" not in sys.modules
+    assert "acme_frith" not in sys.modules
 
 
 @pytest.mark.requirement("R6.3")
@@ -119,7 +119,7 @@ def test_a_blocked_plugin_is_not_even_imported(install: Install) -> None:
 def test_a_plugin_that_breaks_when_imported_is_listed_with_its_reason(
     source: str, reason: str, install: Install
 ) -> None:
-    install("acme-spinney", "acme", source)
+    install("acme-frith", "acme", source)
     install("fine", "fine", STORE)
     found = records()
     assert found["acme"].state is PluginState.FAILED
@@ -130,19 +130,19 @@ def test_a_plugin_that_breaks_when_imported_is_listed_with_its_reason(
 
 @pytest.mark.requirement("R6.3")
 def test_a_loaded_plugin_is_had_by_its_name(install: Install) -> None:
-    install("spinney-acme", "acme", STORE)
+    install("frith-acme", "acme", STORE)
     plugins = load_plugins(configuration())
-    assert plugins.plugin("acme") is sys.modules["spinney_acme"]
+    assert plugins.plugin("acme") is sys.modules["frith_acme"]
 
 
 def test_a_plugin_that_is_not_loaded_is_refused_with_the_reason(install: Install) -> None:
-    install("spinney-acme", "acme", "raise RuntimeError('no licence')")
+    install("frith-acme", "acme", "raise RuntimeError('no licence')")
     with pytest.raises(PluginError, match="'acme' is not loaded: .*no licence"):
         load_plugins(configuration()).plugin("acme")
 
 
 def test_choosing_what_failed_to_load_says_why(install: Install) -> None:
-    install("acme-spinney", "acme", "raise RuntimeError('broken')")
+    install("acme-frith", "acme", "raise RuntimeError('broken')")
     plugins = load_plugins(configuration(blocked_plugins=BUILT_INS))
     with pytest.raises(ProviderNotFoundError, match=r"plugin 'acme' is failed: .*broken"):
         plugins.choose(Role.STORE, "acme")
@@ -153,74 +153,74 @@ def _plugin(**functions: Any) -> object:
 
 
 def _unmarked() -> Any:
-    async def spinney_session_created(event: Any) -> None: ...
+    async def frith_session_created(event: Any) -> None: ...
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _misspelled() -> Any:
     @hookimpl
-    async def spinney_session_craeted(event: Any) -> None: ...
+    async def frith_session_craeted(event: Any) -> None: ...
 
-    return spinney_session_craeted
+    return frith_session_craeted
 
 
 def _sync() -> Any:
     @hookimpl
-    def spinney_session_created(event: Any) -> None: ...
+    def frith_session_created(event: Any) -> None: ...
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _async_configure() -> Any:
     @hookimpl
-    async def spinney_configure(config: Any) -> None: ...
+    async def frith_configure(config: Any) -> None: ...
 
-    return spinney_configure
+    return frith_configure
 
 
 def _wrongly_signed() -> Any:
     @hookimpl
-    async def spinney_session_created(event: Any, session: Any) -> None: ...
+    async def frith_session_created(event: Any, session: Any) -> None: ...
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _renamed_argument() -> Any:
     @hookimpl
-    async def spinney_session_created(happening: Any) -> None: ...
+    async def frith_session_created(happening: Any) -> None: ...
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _hurried() -> Any:
     @hookimpl(tryfirst=True)
-    async def spinney_session_created(event: Any) -> None: ...
+    async def frith_session_created(event: Any) -> None: ...
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _late() -> Any:
     @hookimpl(trylast=True)
-    async def spinney_session_created(event: Any) -> None: ...
+    async def frith_session_created(event: Any) -> None: ...
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _wrapper() -> Any:
     @hookimpl(wrapper=True)
-    def spinney_session_created(event: Any) -> Iterator[Any]:
+    def frith_session_created(event: Any) -> Iterator[Any]:
         return (yield)
 
-    return spinney_session_created
+    return frith_session_created
 
 
 def _old_wrapper() -> Any:
     @hookimpl(hookwrapper=True)
-    def spinney_providers() -> Iterator[Any]:
+    def frith_providers() -> Iterator[Any]:
         yield
 
-    return spinney_providers
+    return frith_providers
 
 
 def _object() -> Any:
@@ -233,18 +233,18 @@ def _object() -> Any:
 @pytest.mark.parametrize(
     ("name", "implementation", "reason"),
     [
-        ("spinney_session_created", _unmarked(), "is not marked with @hookimpl"),
-        ("spinney_session_craeted", _misspelled(), "did you mean 'spinney_session_created'?"),
-        ("spinney_zzz", _misspelled(), "there is no hook 'spinney_zzz'"),
-        ("spinney_session_created", _sync(), "must be async"),
-        ("spinney_configure", _async_configure(), "must be not async"),
-        ("spinney_session_created", _wrongly_signed(), "must take (event)"),
-        ("spinney_session_created", _renamed_argument(), "takes (happening)"),
-        ("spinney_session_created", _hurried(), "uses tryfirst"),
-        ("spinney_session_created", _late(), "uses trylast"),
-        ("spinney_session_created", _wrapper(), "uses wrapper"),
-        ("spinney_providers", _old_wrapper(), "uses hookwrapper"),
-        ("spinney_session_created", _object(), "is not marked with @hookimpl"),
+        ("frith_session_created", _unmarked(), "is not marked with @hookimpl"),
+        ("frith_session_craeted", _misspelled(), "did you mean 'frith_session_created'?"),
+        ("frith_zzz", _misspelled(), "there is no hook 'frith_zzz'"),
+        ("frith_session_created", _sync(), "must be async"),
+        ("frith_configure", _async_configure(), "must be not async"),
+        ("frith_session_created", _wrongly_signed(), "must take (event)"),
+        ("frith_session_created", _renamed_argument(), "takes (happening)"),
+        ("frith_session_created", _hurried(), "uses tryfirst"),
+        ("frith_session_created", _late(), "uses trylast"),
+        ("frith_session_created", _wrapper(), "uses wrapper"),
+        ("frith_providers", _old_wrapper(), "uses hookwrapper"),
+        ("frith_session_created", _object(), "is not marked with @hookimpl"),
     ],
 )
 def test_an_implementation_that_cannot_work_is_refused_with_the_reason(
@@ -259,25 +259,25 @@ def test_an_implementation_may_leave_out_its_argument() -> None:
     called = []
 
     @hookimpl
-    def spinney_configure() -> None:
+    def frith_configure() -> None:
         called.append(True)
 
     plugins = Plugins()
-    plugins.add("brief", _plugin(spinney_configure=spinney_configure))
+    plugins.add("brief", _plugin(frith_configure=frith_configure))
     plugins.configure(configuration())
     assert called == [True]
 
 
 def test_what_only_looks_like_a_hook_is_let_be() -> None:
-    check_plugin(_plugin(spinney_version="1", spinner=print, spinney=sys))
+    check_plugin(_plugin(frith_version="1", spinner=print, frith=sys))
 
 
 @pytest.mark.requirement("R6.3")
 def test_an_invalid_plugin_is_listed_with_its_reason(install: Install) -> None:
-    install("acme-spinney", "acme", "def spinney_providers(): return []")
+    install("acme-frith", "acme", "def frith_providers(): return []")
     (record,) = records().values()
     assert (record.state, record.providers) == (PluginState.FAILED, ())
-    assert record.reason == "spinney_providers is not marked with @hookimpl"
+    assert record.reason == "frith_providers is not marked with @hookimpl"
 
 
 @pytest.mark.requirement("R6.3")
@@ -285,66 +285,66 @@ def test_an_invalid_plugin_is_listed_with_its_reason(install: Install) -> None:
     ("body", "reason"),
     [
         ("return ['json']", "returned 'json', which is no ProviderSpec"),
-        ("return None", "spinney_providers failed: TypeError"),
-        ("raise RuntimeError('broken')", "spinney_providers failed: RuntimeError('broken')"),
-        ("raise SystemExit(3)", "spinney_providers failed: SystemExit(3)"),
+        ("return None", "frith_providers failed: TypeError"),
+        ("raise RuntimeError('broken')", "frith_providers failed: RuntimeError('broken')"),
+        ("raise SystemExit(3)", "frith_providers failed: SystemExit(3)"),
         ("yield 3", "returned 3"),
-        ("yield from (); raise SystemExit(4)", "spinney_providers failed: SystemExit(4)"),
+        ("yield from (); raise SystemExit(4)", "frith_providers failed: SystemExit(4)"),
     ],
 )
 def test_a_plugin_that_offers_junk_is_listed_and_its_hooks_are_not_called(
     body: str, reason: str, install: Install
 ) -> None:
-    source = "from spinney import hookimpl\n@hookimpl\ndef spinney_providers():\n    " + body
-    source += "\n@hookimpl\nasync def spinney_session_created(event): ..."
-    install("acme-spinney", "acme", source)
+    source = "from frith import hookimpl\n@hookimpl\ndef frith_providers():\n    " + body
+    source += "\n@hookimpl\nasync def frith_session_created(event): ..."
+    install("acme-frith", "acme", source)
     plugins = load_plugins(configuration())
     (record,) = (r for r in plugins.records if r.name not in BUILT_INS)
     assert record.state is PluginState.FAILED
     assert reason in record.reason
-    assert plugins.implementations("spinney_session_created") == []
+    assert plugins.implementations("frith_session_created") == []
 
 
 @pytest.mark.requirement("R6.2")
 def test_two_plugins_of_one_name_are_both_loaded_and_told_apart(install: Install) -> None:
-    source = "from spinney import hookimpl\n@hookimpl\nasync def spinney_session_created(): ..."
-    install("one-spinney", "acme", source)
-    install("two-spinney", "acme", source)
+    source = "from frith import hookimpl\n@hookimpl\nasync def frith_session_created(): ..."
+    install("one-frith", "acme", source)
+    install("two-frith", "acme", source)
     plugins = load_plugins(configuration())
     found = [r for r in plugins.records if r.name == "acme"]
     assert [(r.distribution, r.state) for r in found] == [
-        ("one-spinney", PluginState.LOADED),
-        ("two-spinney", PluginState.LOADED),
+        ("one-frith", PluginState.LOADED),
+        ("two-frith", PluginState.LOADED),
     ]
-    called = [i.plugin for i in plugins.implementations("spinney_session_created")]
-    assert called == ["acme (one-spinney)", "acme (two-spinney)"]
+    called = [i.plugin for i in plugins.implementations("frith_session_created")]
+    assert called == ["acme (one-frith)", "acme (two-frith)"]
 
 
 @pytest.mark.requirement("R6.2")
 def test_two_providers_of_one_name_are_an_error_that_names_both_distributions(
     install: Install,
 ) -> None:
-    install("one-spinney", "one", STORE)
-    install("two-spinney", "two", STORE)
+    install("one-frith", "one", STORE)
+    install("two-frith", "two", STORE)
     with pytest.raises(DuplicateProviderError) as doubled:
         load_plugins(configuration()).choose(Role.STORE, "acme")
-    assert doubled.value.distributions == ("one-spinney (one)", "two-spinney (two)")
+    assert doubled.value.distributions == ("one-frith (one)", "two-frith (two)")
 
 
 @pytest.mark.requirement("R6.2")
 def test_blocking_one_of_two_providers_leaves_the_other(install: Install) -> None:
-    install("one-spinney", "one", STORE)
-    install("two-spinney", "two", STORE)
+    install("one-frith", "one", STORE)
+    install("two-frith", "two", STORE)
     plugins = load_plugins(configuration(blocked_plugins=BUILT_INS | {"one"}))
     assert plugins.choose(Role.STORE, "acme").plugin == "two"
 
 
 @pytest.mark.requirement("R6.2")
 def test_a_provider_is_chosen_by_role_and_name(install: Install) -> None:
-    install("acme-spinney", "acme", STORE)
+    install("acme-frith", "acme", STORE)
     plugins = load_plugins(configuration())
     offer = plugins.choose(Role.STORE, "acme")
-    assert (offer.plugin, offer.distribution) == ("acme", "acme-spinney")
+    assert (offer.plugin, offer.distribution) == ("acme", "acme-frith")
     with pytest.raises(ProviderNotFoundError, match="no terminal provider 'acme'"):
         plugins.choose(Role.TERMINAL, "acme")
 
@@ -353,30 +353,30 @@ class Own:
     """A plugin of the host's own."""
 
     @hookimpl
-    async def spinney_session_created(self, event: object) -> None: ...
+    async def frith_session_created(self, event: object) -> None: ...
 
 
 def test_plugins_are_called_in_the_order_of_their_names_and_the_hosts_own_last(
     install: Install,
 ) -> None:
-    source = "from spinney import hookimpl\n@hookimpl\nasync def spinney_session_created(): ..."
+    source = "from frith import hookimpl\n@hookimpl\nasync def frith_session_created(): ..."
     install("a-dist", "walnut", source)
     install("b-dist", "hazel", source)
     plugins = load_plugins(configuration(), {"zoo": Own(), "ant": Own()})
-    called = [i.plugin for i in plugins.implementations("spinney_session_created")]
+    called = [i.plugin for i in plugins.implementations("frith_session_created")]
     assert called == ["hazel", "walnut", "zoo", "ant"]
     assert plugins.records[-1] == PluginRecord("ant", "host", "", PluginState.LOADED)
 
 
 def test_an_invalid_plugin_of_the_hosts_own_is_an_error() -> None:
     with pytest.raises(PluginError, match="is not marked"):
-        load_plugins(configuration(), {"own": _plugin(spinney_session_created=_unmarked())})
+        load_plugins(configuration(), {"own": _plugin(frith_session_created=_unmarked())})
 
 
 def test_two_plugins_of_the_host_cannot_have_the_name_of_an_installed_one(
     install: Install,
 ) -> None:
-    install("acme-spinney", "acme", STORE)
+    install("acme-frith", "acme", STORE)
     with pytest.raises(PluginError, match="acme"):
         load_plugins(configuration(), {"acme": Own()})
 
@@ -398,11 +398,11 @@ class Thrifty:
         self.failure = failure
 
     @hookimpl
-    def spinney_providers(self) -> Iterable[ProviderSpec]:
+    def frith_providers(self) -> Iterable[ProviderSpec]:
         return [ProviderSpec(Role.STORE, "thrifty", lambda _options, _context: None)]  # type: ignore[arg-type,return-value]
 
     @hookimpl
-    def spinney_configure(self, config: ManagerConfig) -> None:
+    def frith_configure(self, config: ManagerConfig) -> None:
         self.options = config.plugin_options("thrifty", Thrifty.Model)
         if self.failure is not None:
             raise self.failure
@@ -440,7 +440,7 @@ def test_options_for_nobody_are_refused(
 
 
 def test_options_of_a_blocked_plugin_are_no_error(install: Install) -> None:
-    install("acme-spinney", "acme", STORE)
+    install("acme-frith", "acme", STORE)
     config = configuration(
         blocked_plugins=BUILT_INS | {"acme"},
         options={"store": {"acme": {"size": 1}}, "plugin": {"acme": {"size": 1}}},
@@ -462,9 +462,9 @@ def test_a_plugin_that_breaks_on_its_options_is_listed_and_offers_nothing(
     plugins = _configured(Thrifty(failure), {})
     (record,) = (r for r in plugins.records if r.name == "thrifty")
     assert (record.state, record.providers) == (PluginState.FAILED, ())
-    assert record.reason == f"spinney_configure failed: {failure!r}"
-    assert plugins.implementations("spinney_configure") == []
-    with pytest.raises(ProviderNotFoundError, match="spinney_configure failed"):
+    assert record.reason == f"frith_configure failed: {failure!r}"
+    assert plugins.implementations("frith_configure") == []
+    with pytest.raises(ProviderNotFoundError, match="frith_configure failed"):
         plugins.choose(Role.STORE, "thrifty")
 
 
@@ -472,11 +472,11 @@ def test_a_plugin_whose_attributes_cannot_be_had_is_listed_with_its_reason(
     install: Install,
 ) -> None:
     install(
-        "acme-spinney",
+        "acme-frith",
         "acme",
         "class Plugin:\n"
         "    @property\n"
-        "    def spinney_session_created(self): raise SystemExit(3)\n"
+        "    def frith_session_created(self): raise SystemExit(3)\n"
         "import sys\n"
         "sys.modules[__name__] = Plugin()\n",
     )
@@ -488,8 +488,8 @@ def test_a_plugin_whose_attributes_cannot_be_had_is_listed_with_its_reason(
 INTERRUPT = "raise KeyboardInterrupt"
 INTERRUPTED = {
     "import": INTERRUPT,
-    "providers": f"@hookimpl\ndef spinney_providers(): {INTERRUPT}",
-    "configure": f"@hookimpl\ndef spinney_configure(config): {INTERRUPT}",
+    "providers": f"@hookimpl\ndef frith_providers(): {INTERRUPT}",
+    "configure": f"@hookimpl\ndef frith_configure(config): {INTERRUPT}",
     "a group": "raise BaseExceptionGroup('', [SystemExit(3), KeyboardInterrupt()])",
 }
 
@@ -498,7 +498,7 @@ INTERRUPTED = {
 def test_the_user_interrupts_the_host_also_while_plugins_are_loaded(
     source: str, install: Install
 ) -> None:
-    install("acme-spinney", "acme", f"from spinney import hookimpl\n{source}")
+    install("acme-frith", "acme", f"from frith import hookimpl\n{source}")
     with pytest.raises(BaseException) as interrupted:  # noqa: PT011 - may be in a group
         load_plugins(configuration()).configure(configuration())
     assert is_interrupt(interrupted.value)

@@ -12,8 +12,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney.logs import log, printable
-from spinney.model import SessionStatus
+from frith.logs import log, printable
+from frith.model import SessionStatus
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
         def emit(self, record: logging.LogRecord) -> None:
             found.append(json.loads(record.getMessage()))
 
-    logger, handler = logging.getLogger("spinney"), Handler()
+    logger, handler = logging.getLogger("frith"), Handler()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -88,7 +88,7 @@ def test_the_level_of_the_standard_logger_holds(lines: list[Any]) -> None:
 
 @pytest.mark.requirement("R8.2")
 def test_nothing_is_configured_for_the_host() -> None:
-    logger = logging.getLogger("spinney")
+    logger = logging.getLogger("frith")
     before = (logger.level, list(logger.handlers), list(logging.getLogger().handlers))
     log.error("something")
     assert (logger.level, list(logger.handlers), list(logging.getLogger().handlers)) == before

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from anyio import create_task_group
 
-from spinney import Capability, Session, SessionManager, SessionStatus
-from spinney.errors import ClaimDoubtfulError, ClaimLostError, StoreError, WorkspaceError
-from spinney.events import ProcessExited, SessionCreationFailed, SessionLost
-from spinney.model import ExitStatus
-from spinney.ports import MarkerState
+from frith import Capability, Session, SessionManager, SessionStatus
+from frith.errors import ClaimDoubtfulError, ClaimLostError, StoreError, WorkspaceError
+from frith.events import ProcessExited, SessionCreationFailed, SessionLost
+from frith.model import ExitStatus
+from frith.ports import MarkerState
 from waiting import until
 
 from .managers import Witness, manager

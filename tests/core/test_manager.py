@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from anyio import create_task_group
 
-from spinney import (
+from frith import (
     Holder,
     PluginState,
     Session,
@@ -16,8 +16,8 @@ from spinney import (
     SessionStatus,
     hookimpl,
 )
-from spinney import _lifespan as lifespan
-from spinney.errors import (
+from frith import _lifespan as lifespan
+from frith.errors import (
     ConfigurationError,
     InvalidNameError,
     ManagerClosedError,
@@ -29,10 +29,10 @@ from spinney.errors import (
     SessionRunningError,
     StoreError,
 )
-from spinney.events import SessionChangedElsewhere, SessionStatusChanged, SessionUpdated
-from spinney.model import now
-from spinney.ports import MarkerState
-from spinney.providers import Capability, Role
+from frith.events import SessionChangedElsewhere, SessionStatusChanged, SessionUpdated
+from frith.model import now
+from frith.ports import MarkerState
+from frith.providers import Capability, Role
 from waiting import until
 
 from .managers import FakePlugin, Witness, configuration, manager
@@ -133,7 +133,7 @@ async def test_a_manager_that_cannot_open_says_why_and_leaves_nothing(
 async def test_an_invalid_plugin_of_the_hosts_is_said_at_once(world: World) -> None:
     class Wrong:
         @hookimpl
-        def spinney_session_created(self, event: object) -> None: ...
+        def frith_session_created(self, event: object) -> None: ...
 
     with pytest.raises(PluginError, match="must be async"):
         async with manager(world, Wrong()):

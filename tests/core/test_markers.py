@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from spinney import Session, SessionStatus
-from spinney.errors import StoreError
-from spinney.ports import MarkerState
+from frith import Session, SessionStatus
+from frith.errors import StoreError
+from frith.ports import MarkerState
 from waiting import until
 
 from .managers import manager

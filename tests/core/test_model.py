@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spinney.model import (
+from frith.model import (
     AtStake,
     Changes,
     Details,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney.errors import InvalidNameError
-from spinney.naming import branch_of, check_name, generated_name
+from frith.errors import InvalidNameError
+from frith.naming import branch_of, check_name, generated_name
 
 ALLOWED = string.ascii_letters + string.digits + "-"
 NAMES = st.text(ALLOWED, min_size=1, max_size=50)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from spinney import _identity as identity
-from spinney.errors import UnsupportedCapabilityError
-from spinney.model import Changes
-from spinney.ports import Holder, SessionStore, TerminalSpawner, WrappedStore
+from frith import _identity as identity
+from frith.errors import UnsupportedCapabilityError
+from frith.model import Changes
+from frith.ports import Holder, SessionStore, TerminalSpawner, WrappedStore
 
 from .fakes import FakeSpawner, FakeStore
 from .world import World, a_session

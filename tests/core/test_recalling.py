@@ -9,14 +9,14 @@ from types import MappingProxyType
 
 import pytest
 
-from spinney import Capability, SessionManager
-from spinney.errors import (
+from frith import Capability, SessionManager
+from frith.errors import (
     ProviderFailedError,
     RemovalBlockedError,
     SessionNotRunningError,
     TerminalError,
 )
-from spinney.model import Reservation, Session, Snapshot
+from frith.model import Reservation, Session, Snapshot
 from waiting import until
 
 from .managers import FakePlugin, manager

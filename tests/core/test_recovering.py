@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from spinney import Session, SessionStatus
-from spinney._recovering import merge
-from spinney.errors import CorruptStoreError, StoreError, WorkspaceError
-from spinney.events import SessionsRecovered, SessionsRestored, StoreCorrupted
-from spinney.model import Details, Integrity
-from spinney.ports import Marker, MarkerState
+from frith import Session, SessionStatus
+from frith._recovering import merge
+from frith.errors import CorruptStoreError, StoreError, WorkspaceError
+from frith.events import SessionsRecovered, SessionsRestored, StoreCorrupted
+from frith.model import Details, Integrity
+from frith.ports import Marker, MarkerState
 from waiting import until
 
 from .managers import Witness, manager

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from spinney import AtStake, Session, SessionStatus
-from spinney.errors import (
+from frith import AtStake, Session, SessionStatus
+from frith.errors import (
     CommitOutcomeUnknownError,
     CorruptStoreError,
     StoreError,
@@ -15,9 +15,9 @@ from spinney.errors import (
     TerminalError,
     WorkspaceError,
 )
-from spinney.events import SessionsRestored
-from spinney.model import ExitStatus, Integrity
-from spinney.ports import Marker, MarkerState, Presence, SweepReport
+from frith.events import SessionsRestored
+from frith.model import ExitStatus, Integrity
+from frith.ports import Marker, MarkerState, Presence, SweepReport
 from waiting import until
 
 from .fakes import FakeSpawner

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from anyio import create_task_group
 
-from spinney import Session, SessionStatus, Size
-from spinney.errors import (
+from frith import Session, SessionStatus, Size
+from frith.errors import (
     CommandNotFoundError,
     CommitOutcomeUnknownError,
     SessionNotFoundError,
@@ -21,9 +21,9 @@ from spinney.errors import (
     WorktreeMissingError,
     WorktreeRedirectedError,
 )
-from spinney.events import SessionStatusChanged
-from spinney.model import ExitStatus
-from spinney.ports import MarkerState, Presence
+from frith.events import SessionStatusChanged
+from frith.model import ExitStatus
+from frith.ports import MarkerState, Presence
 
 from .managers import Witness, manager
 from .world import World, a_session, as_running

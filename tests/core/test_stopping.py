@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from anyio import Event, create_task_group, sleep_forever
 
-from spinney import SessionStatus
-from spinney.errors import (
+from frith import SessionStatus
+from frith.errors import (
     ProviderFailedError,
     SessionNotFoundError,
     SessionOwnedError,
     StoreError,
     TerminalError,
 )
-from spinney.events import ProcessExited, SessionStatusChanged
-from spinney.model import ExitStatus, now
-from spinney.providers import Role
+from frith.events import ProcessExited, SessionStatusChanged
+from frith.model import ExitStatus, now
+from frith.providers import Role
 from waiting import until
 
 from .managers import Witness, manager

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spinney import SessionManager, SpinneyError
+from frith import FrithError, SessionManager
 
 from .managers import manager
 from .world import World
@@ -52,7 +52,7 @@ async def called(
         world.calls.clear()
         if fault is not None:
             world.faults[step] = [*[None] * times, fault]  # type: ignore[list-item]
-        with suppress(SpinneyError):
+        with suppress(FrithError):
             await method(m, session.id)
         steps = list(world.calls)
         world.faults.clear()
@@ -74,7 +74,7 @@ async def test_opening_raises_nothing_but_our_errors(step: str) -> None:
     for fault in FAULTS:
         world = World()
         world.faults[step] = [fault]  # type: ignore[list-item]
-        with suppress(SpinneyError):
+        with suppress(FrithError):
             async with manager(world) as m:
                 await m.create_session("one")
 
@@ -86,7 +86,7 @@ async def test_a_resumption_that_fails_with_an_error_of_the_system_leaves_the_se
     async with manager(world) as m:
         session = await m.create_session("one", start=False)
         world.faults["spawn"] = [NO_DESCRIPTORS]
-        with pytest.raises(SpinneyError, match="Too many open files") as failed:
+        with pytest.raises(FrithError, match="Too many open files") as failed:
             await m.resume_session(session.id)
         assert failed.value.__cause__ is NO_DESCRIPTORS
         assert world.stored(session.id) == session == m.get_session(session.id)

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 from anyio import create_task_group, wait_all_tasks_blocked
 
-from spinney import Capability, Session, SessionManager, SessionStatus
-from spinney.errors import ManagerClosedError, SessionNotFoundError
-from spinney.model import ExitStatus
-from spinney.ports import Holder
+from frith import Capability, Session, SessionManager, SessionStatus
+from frith.errors import ManagerClosedError, SessionNotFoundError
+from frith.model import ExitStatus
+from frith.ports import Holder
 from waiting import until
 
 from .managers import manager

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from anyio import Event
 
-from spinney import Session, SessionManager, SessionStatus, hookimpl
-from spinney.errors import ProviderNotFoundError
-from spinney.events import (
+from frith import Session, SessionManager, SessionStatus, hookimpl
+from frith.errors import ProviderNotFoundError
+from frith.events import (
     SessionChangedElsewhere,
     SessionStatusChanged,
     SessionStuck,
     SessionWaiting,
 )
-from spinney.model import Source
-from spinney.ports import Conclusion, Stuck
+from frith.model import Source
+from frith.ports import Conclusion, Stuck
 from waiting import until
 
 from .fakes import FakeWatch
@@ -169,7 +169,7 @@ async def test_a_status_that_another_program_wrote_has_no_evidence(
 async def test_a_slow_plugin_does_not_delay_what_is_recorded(world: World) -> None:
     class Slow:
         @hookimpl
-        async def spinney_session_waiting(self) -> None:
+        async def frith_session_waiting(self) -> None:
             await Event().wait()
 
     async with manager(world, Slow(), hook_timeout=60) as m:

@@ -14,8 +14,8 @@ from uuid import uuid4
 from anyio import CancelScope, Event
 from anyio.lowlevel import checkpoint
 
-from spinney.errors import CorruptStoreError
-from spinney.model import (
+from frith.errors import CorruptStoreError
+from frith.model import (
     AtStake,
     Integrity,
     Reservation,
@@ -25,8 +25,8 @@ from spinney.model import (
     Snapshot,
     now,
 )
-from spinney.ports import Claim, Marker, MarkerState, Presence
-from spinney.providers import Role
+from frith.ports import Claim, Marker, MarkerState, Presence
+from frith.providers import Role
 
 if TYPE_CHECKING:
     from .fakes import FakeTerminal, FakeWatch

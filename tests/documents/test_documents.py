@@ -103,10 +103,10 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     }.items():
         monkeypatch.setenv(name, value)
     yield here
-    for keeper in here.glob("**/.git/spinney/keepers/*"):  # of a document that failed half-way
+    for keeper in here.glob("**/.git/frith/keepers/*"):  # of a document that failed half-way
         session_id, _, _ = keeper.name.partition(".")
         stop = ("-w", str(keeper.parents[3]), "stop", session_id)
-        subprocess.run([sys.executable, "-m", "spinney_cli", *stop], check=True)
+        subprocess.run([sys.executable, "-m", "frith_cli", *stop], check=True)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(here)):
             del sys.modules[name]

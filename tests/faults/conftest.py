@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from spinney_json import spinney_providers
-from spinney_testing._opening import Opening
-from spinney_testing.faults.shim import unavailable
+from frith_json import frith_providers
+from frith_testing._opening import Opening
+from frith_testing.faults.shim import unavailable
 
 sys.path.insert(0, str(Path(__file__).parent))  # processes of the laboratory import it from there
 
@@ -31,7 +31,7 @@ def repository(workspace: Path, new_repository: Callable[[Path], Path]) -> Path:
 
 @pytest.fixture
 def json_store(repository: Path) -> Opening:
-    (spec,) = spinney_providers()
+    (spec,) = frith_providers()
     return Opening(spec, spec.config(), repository)
 
 

@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from anyio.to_thread import run_sync
 
-from spinney.config import Options
-from spinney.errors import StoreError
-from spinney.model import Integrity, Session, Snapshot
-from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
-from spinney.providers import ProviderContext, ProviderSpec, Role
+from frith.config import Options
+from frith.errors import StoreError
+from frith.model import Integrity, Session, Snapshot
+from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
+from frith.providers import ProviderContext, ProviderSpec, Role
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from spinney_testing._opening import Opening
-from spinney_testing.faults.fork_server import Channel
-from spinney_testing.faults.scenario import Acknowledge, Scenario, ViolationError
+from frith_testing._opening import Opening
+from frith_testing.faults.fork_server import Channel
+from frith_testing.faults.scenario import Acknowledge, Scenario, ViolationError
 
 
 class Writing(Scenario):

@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from spinney.config import Options
-from spinney.errors import ClaimHeldError, CommitOutcomeUnknownError, CorruptStoreError, StoreError
-from spinney.model import Details, Integrity, Session, SessionId, Snapshot
-from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
-from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
-from spinney_testing._opening import Opening
+from frith.config import Options
+from frith.errors import ClaimHeldError, CommitOutcomeUnknownError, CorruptStoreError, StoreError
+from frith.model import Details, Integrity, Session, SessionId, Snapshot
+from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
+from frith.providers import Capability, ProviderContext, ProviderSpec, Role
+from frith_testing._opening import Opening
 
 
 class SmallStore(SessionStore):

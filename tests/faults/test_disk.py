@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney_testing.faults.contents import BLOCK, Truncate, Write, after, weak_contents
-from spinney_testing.faults.disk import Disk, Model
-from spinney_testing.faults.tree import Entry, Kind
+from frith_testing.faults.contents import BLOCK, Truncate, Write, after, weak_contents
+from frith_testing.faults.disk import Disk, Model
+from frith_testing.faults.tree import Entry, Kind
 
 OLD, NEW = b"old content", b"new content, longer"
 FILE = Entry(Kind.FILE, mode=0o600)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from spinney_testing._store import scenarios as scenarios
-from spinney_testing.faults.crash_states import at_every_crash_state
-from spinney_testing.faults.damage import with_every_damage
-from spinney_testing.faults.disk import Model
-from spinney_testing.faults.scenario import Scenario, ViolationError
-from spinney_testing.faults.shim import Fault
-from spinney_testing.faults.system_calls import at_every_system_call
+from frith_testing._store import scenarios as scenarios
+from frith_testing.faults.crash_states import at_every_crash_state
+from frith_testing.faults.damage import with_every_damage
+from frith_testing.faults.disk import Model
+from frith_testing.faults.scenario import Scenario, ViolationError
+from frith_testing.faults.shim import Fault
+from frith_testing.faults.system_calls import at_every_system_call
 
 import small_stores as small  # isort: skip - found by the path that conftest sets
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from spinney_testing._opening import Opening
-from spinney_testing.faults import limits
-from spinney_testing.faults.limits import Limit
+from frith_testing._opening import Opening
+from frith_testing.faults import limits
+from frith_testing.faults.limits import Limit
 
 
 def skip_unless_available(limit: Limit) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from spinney_testing._opening import Opening
-from spinney_testing.faults import powercut
-from spinney_testing.faults.powercut import FileSystem
+from frith_testing._opening import Opening
+from frith_testing.faults import powercut
+from frith_testing.faults.powercut import FileSystem
 
 
 def skip_unless_available(file_system: FileSystem) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spinney_testing.faults.disk import Model
-from spinney_testing.faults.replay import CrashStates, UnmodelledError
-from spinney_testing.faults.shim import Call
-from spinney_testing.faults.tree import Entry, Kind
+from frith_testing.faults.disk import Model
+from frith_testing.faults.replay import CrashStates, UnmodelledError
+from frith_testing.faults.shim import Call
+from frith_testing.faults.tree import Entry, Kind
 
 ROOT = Path("/workspace")
 

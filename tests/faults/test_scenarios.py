@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-import spinney_git
-import spinney_json
-from spinney.providers import ProviderSpec, Role
-from spinney_testing._opening import Opening
-from spinney_testing._recovery.scenarios import RECOVERY_SCENARIOS
-from spinney_testing._store.scenarios import STORE_SCENARIOS
-from spinney_testing.faults.scenario import Scenario
+import frith_git
+import frith_json
+from frith.providers import ProviderSpec, Role
+from frith_testing._opening import Opening
+from frith_testing._recovery.scenarios import RECOVERY_SCENARIOS
+from frith_testing._store.scenarios import STORE_SCENARIOS
+from frith_testing.faults.scenario import Scenario
 
-(STORE,) = spinney_json.spinney_providers()
-(RECOVERY,) = (spec for spec in spinney_git.spinney_providers() if spec.role is Role.RECOVERY)
+(STORE,) = frith_json.frith_providers()
+(RECOVERY,) = (spec for spec in frith_git.frith_providers() if spec.role is Role.RECOVERY)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def left(workspace: Path) -> Iterator[Callable[[], set[int]]]:
                         pids.add(parent)
         return pids
 
-    mark = f"SPINNEY_WORKSPACE={workspace}\0".encode()
+    mark = f"FRITH_WORKSPACE={workspace}\0".encode()
     yield found
     for pid in found():
         with suppress(ProcessLookupError):
@@ -144,7 +144,7 @@ def left(workspace: Path) -> Iterator[Callable[[], set[int]]]:
 def clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing that this machine is set to change what git does."""
     for name in os.environ:
-        if name.startswith(("GIT_", "SPINNEY_")):
+        if name.startswith(("GIT_", "FRITH_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

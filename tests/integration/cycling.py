@@ -16,8 +16,8 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskStatus
 
-from spinney import ManagerConfig, SessionManager
-from spinney.ports import AttachMode, Chunk, Terminal
+from frith import ManagerConfig, SessionManager
+from frith.ports import AttachMode, Chunk, Terminal
 
 LINES = """
 stty -echo

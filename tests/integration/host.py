@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 
-from spinney import ManagerConfig, Session, SessionManager, SpinneyError
+from frith import FrithError, ManagerConfig, Session, SessionManager
 
 
 def plain(value: Any) -> Any:
@@ -46,7 +46,7 @@ async def outcome(manager: SessionManager, call: list[Any]) -> list[Any]:
     try:
         value = getattr(manager, method)(*arguments, **keywords)
         return [plain(await value if hasattr(value, "__await__") else value), None]
-    except SpinneyError as error:
+    except FrithError as error:
         return [None, [error.code, str(error)]]
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskStatus
 
-from spinney import ManagerConfig, SessionManager
-from spinney.ports import AttachMode, Chunk
+from frith import ManagerConfig, SessionManager
+from frith.ports import AttachMode, Chunk
 
 
 async def follow(

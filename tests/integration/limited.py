@@ -17,7 +17,7 @@ from pathlib import Path
 
 import anyio
 
-from spinney import ManagerConfig, SessionManager, SpinneyError
+from frith import FrithError, ManagerConfig, SessionManager
 
 
 async def attempt(workspace: Path) -> bool:
@@ -28,7 +28,7 @@ async def attempt(workspace: Path) -> bool:
             names = sorted(session.name for session in manager.get_all_sessions())
             print(*names, flush=True)
             return True
-    except SpinneyError as error:
+    except FrithError as error:
         print(error, file=sys.stderr)
         print(error.code, flush=True)
     return False
@@ -82,7 +82,7 @@ async def full(workspace: Path) -> None:
 async def access(workspace: Path) -> None:
     """Be denied what is ours in the workspace; then make it readable."""
     await attempt(workspace)
-    for path in (*workspace.glob("*.json"), *workspace.glob(".git/worktrees/*/spinney.json")):
+    for path in (*workspace.glob("*.json"), *workspace.glob(".git/worktrees/*/frith.json")):
         path.chmod(0o600)
     await attempt(workspace)
 

@@ -18,8 +18,8 @@ import trio
 import uvicorn
 import uvloop
 
-from spinney import ManagerConfig, SessionManager
-from spinney.ports import Chunk
+from frith import ManagerConfig, SessionManager
+from frith.ports import Chunk
 
 PATIENCE = 60
 # It waits for input, so that its end is never known already when the terminal is opened.

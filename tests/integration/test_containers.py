@@ -19,7 +19,7 @@ HOST = """
 import json, os, sys
 from pathlib import Path
 import anyio
-from spinney import ManagerConfig, SessionManager
+from frith import ManagerConfig, SessionManager
 
 async def main():
     config = ManagerConfig(workspace=Path(sys.argv[1]), terminal="keeper", terminate_grace=0.1)
@@ -83,7 +83,7 @@ def test_what_ran_when_the_container_stopped_is_idle_and_resumes(
 import sys
 from pathlib import Path
 import anyio
-from spinney import ManagerConfig, SessionManager
+from frith import ManagerConfig, SessionManager
 
 async def main():
     config = ManagerConfig(workspace=Path(sys.argv[1]), terminal="keeper", terminate_grace=0.1)

@@ -1,6 +1,6 @@
 """Sessions on keepers that come and go in four processes at once leave nothing behind.
 
-``SPINNEY_CYCLES=1000 pytest tests/integration/test_cycles.py`` is the long version.
+``FRITH_CYCLES=1000 pytest tests/integration/test_cycles.py`` is the long version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-CYCLES = int(os.environ.get("SPINNEY_CYCLES", "24"))
+CYCLES = int(os.environ.get("FRITH_CYCLES", "24"))
 PROCESSES = 4
 SCRIPT = Path(__file__).with_name("cycling.py")
 
@@ -37,7 +37,7 @@ def test_no_byte_is_lost_and_nothing_is_left_of_sessions_that_come_and_go(
     said = [process.communicate()[0] for process in processes]
     assert [json.loads(words) for words in said] == [{"lost": [], "more": {}}] * PROCESSES
     assert left() == set()
-    ours = workspace / ".git" / "spinney"
+    ours = workspace / ".git" / "frith"
     assert list((ours / "keepers").iterdir()) == []
     stored = json.loads((workspace / ".claude-container-sessions.json").read_text())
     assert stored["sessions"] == []

@@ -1,6 +1,6 @@
 """SIGKILL of a host at random moments while its sessions write numbered lines.
 
-``SPINNEY_KILLS=500 SPINNEY_SESSIONS=20 SPINNEY_SEED=7 pytest tests/integration/test_keeper.py`` is
+``FRITH_KILLS=500 FRITH_SESSIONS=20 FRITH_SEED=7 pytest tests/integration/test_keeper.py`` is
 the long version, at the moments that an earlier run with that seed chose.
 """
 
@@ -22,16 +22,16 @@ from waiting import PATIENCE, pass_time
 
 pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
 
-KILLS = int(os.environ.get("SPINNEY_KILLS", "4"))
-SESSIONS = int(os.environ.get("SPINNEY_SESSIONS", "4"))
-SEED = int(os.environ.get("SPINNEY_SEED", str(time.time_ns() % 1_000_000)))
+KILLS = int(os.environ.get("FRITH_KILLS", "4"))
+SESSIONS = int(os.environ.get("FRITH_SESSIONS", "4"))
+SEED = int(os.environ.get("FRITH_SEED", str(time.time_ns() % 1_000_000)))
 SCRIPT = Path(__file__).with_name("keeping.py")
 LATEST = 1.2
 """Seconds after its start within which some hosts are killed, also while they start and adopt; the
 others shortly after, so that no more is written meanwhile than is kept."""
 LINES = """
 i=0
-while ! [ -e "$SPINNEY_WORKSPACE/.git/stop" ]; do
+while ! [ -e "$FRITH_WORKSPACE/.git/stop" ]; do
     j=$((i + 100))
     while [ $i -lt $j ]; do echo line $i; i=$((i+1)); done
     sleep 0.05
@@ -90,7 +90,7 @@ def numbered(data: bytes) -> list[str]:
 def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every_byte(
     start: Callable[[], Host], workspace: Path, left: Left
 ) -> None:
-    print(f"SPINNEY_KILLS={KILLS} SPINNEY_SESSIONS={SESSIONS} SPINNEY_SEED={SEED}")
+    print(f"FRITH_KILLS={KILLS} FRITH_SESSIONS={SESSIONS} FRITH_SEED={SEED}")
     chance = random.Random(SEED)
     host = start()
     begun = host.says()
@@ -120,7 +120,7 @@ def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every
         assert len(lines) >= 100
     keepers = [keeper for _, _, keeper, _ in begun]
     assert left() == set()
-    assert list((workspace / ".git" / "spinney" / "keepers").iterdir()) == []
+    assert list((workspace / ".git" / "frith" / "keepers").iterdir()) == []
     assert not any(runs(keeper) for keeper in keepers)
 
 

@@ -49,7 +49,7 @@ def _nothing_is_left_over(
 ) -> None:
     stored = json.loads((workspace / ".claude-container-sessions.json").read_text())
     assert {s["id"] for s in stored["sessions"]} == {s["id"] for s in created}
-    assert not stored["spinney"].get("reservations")
+    assert not stored["frith"].get("reservations")
     worktrees = {path.name for path in (workspace / ".worktrees").iterdir()}
     assert worktrees == {session["id"] for session in created}
     branches = git(workspace, "for-each-ref", "--format=%(refname:short)", "refs/heads").split()

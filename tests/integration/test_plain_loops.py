@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from spinney import ManagerConfig, SessionManager, SessionStatus
+from frith import ManagerConfig, SessionManager, SessionStatus
 
 SCRIPT = Path(__file__).with_name("plain.py")
 

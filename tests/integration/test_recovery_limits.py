@@ -98,7 +98,7 @@ def test_without_permission(broken: Path, found: str) -> None:
         powerless.clear()
     elif not shutil.which(powerless[0]):
         pytest.skip("there is no setpriv here, and root may read everything")
-    unreadable = NAME if found == "corrupt" else ".git/worktrees/*/spinney.json"
+    unreadable = NAME if found == "corrupt" else ".git/worktrees/*/frith.json"
     for path in broken.glob(unreadable):
         path.chmod(0)
     refused, last = run(*powerless, sys.executable, SCRIPT, "access", broken)

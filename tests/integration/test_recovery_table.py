@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from spinney import ManagerConfig, Session, SessionManager, SessionStatus, hookimpl
-from spinney.errors import StoreVersionError
-from spinney.events import Event, SessionsRestored
-from spinney.model import Changes, Snapshot
-from spinney.ports import MarkerState
-from spinney_git import _marker_file
-from spinney_git._marker_file import Remembered
-from spinney_json._document import Document
+from frith import ManagerConfig, Session, SessionManager, SessionStatus, hookimpl
+from frith.errors import StoreVersionError
+from frith.events import Event, SessionsRestored
+from frith.model import Changes, Snapshot
+from frith.ports import MarkerState
+from frith_git import _marker_file
+from frith_git._marker_file import Remembered
+from frith_json._document import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 NAME = ".claude-container-sessions.json"
@@ -213,7 +213,7 @@ def write_state(path: Path, disk: Disk) -> None:
     data = document.changed(Changes(put=tuple(sessions))).sealed()[1]
     if content == "foreign":
         tree = json.loads(data)
-        del tree["spinney"]
+        del tree["frith"]
         data = json.dumps(tree).encode()
     elif content == "edited":
         data = data.replace(b'"from": "file"', b'"from":  "file"', 1)
@@ -250,7 +250,7 @@ def inhabit(workspace: Path, case: Case) -> None:
         (admin / "HEAD").write_text(f"ref: refs/heads/feature/{case.name}\n")
         (admin / "commondir").write_text("../..\n")
         (admin / "gitdir").write_text(f"{path}/.git\n")
-        (admin / "locked").write_text(f"spinney {case.id}")
+        (admin / "locked").write_text(f"frith {case.id}")
         if case.worktree == "there":
             (admin / "index").write_bytes(EMPTY_INDEX + sha1(EMPTY_INDEX).digest())
         if case.marker != "none":
@@ -263,11 +263,11 @@ def disk(state: str, place: str, tmp_path: Path) -> Disk:
     disk = Disk(state, was, was if place == "in place" else tmp_path / "moved")
     subprocess.run(["git", "init", "--quiet", str(was)], check=True)
     (was / ".git" / "worktrees").mkdir()
-    (was / ".git" / "spinney").mkdir()
+    (was / ".git" / "frith").mkdir()
     (was / ".worktrees").mkdir()
     for case in CASES:
         inhabit(was, case)
-    (was / ".git" / "spinney" / f"{NAME}.lock").write_text(f"{LATEST:020d}\n")
+    (was / ".git" / "frith" / f"{NAME}.lock").write_text(f"{LATEST:020d}\n")
     if state != "missing":
         write_state(was / NAME, disk)
     if place == "moved":
@@ -285,15 +285,15 @@ class Witness:
     events: list[Event] = field(default_factory=list)
 
     @hookimpl
-    async def spinney_store_corrupted(self, event: Event) -> None:
+    async def frith_store_corrupted(self, event: Event) -> None:
         self.events.append(event)
 
     @hookimpl
-    async def spinney_sessions_recovered(self, event: Event) -> None:
+    async def frith_sessions_recovered(self, event: Event) -> None:
         self.events.append(event)
 
     @hookimpl
-    async def spinney_sessions_restored(self, event: Event) -> None:
+    async def frith_sessions_restored(self, event: Event) -> None:
         self.events.append(event)
 
 
@@ -307,7 +307,7 @@ async def start(workspace: Path) -> tuple[list[Event], tuple[Session, ...]]:
 
 def content(workspace: Path) -> dict[Path, bytes]:
     """Return every file of ours."""
-    files = (*workspace.glob(f"{NAME}*"), *workspace.glob(".git/worktrees/*/spinney.json*"))
+    files = (*workspace.glob(f"{NAME}*"), *workspace.glob(".git/worktrees/*/frith.json*"))
     return {path: path.read_bytes() for path in files}
 
 

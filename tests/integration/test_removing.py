@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from spinney import ManagerConfig, SessionManager
+from frith import ManagerConfig, SessionManager
 
 _GIT = """#!{sh}
 # Is git, but kills the host before it removes a worktree, and goes on when told.
@@ -28,7 +28,7 @@ Git = Callable[..., str]
 
 
 def waits_for_a_lock() -> bool:
-    return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
 
 
 def kill_in_removal(
@@ -104,7 +104,7 @@ async def test_a_removal_that_was_not_begun_is_undone_and_the_worktree_protected
         (kept,) = manager.get_all_sessions()
         assert not kept.details.removing
         assert kept.id == session["id"]
-    assert f"locked spinney {kept.id}" in git(workspace, "worktree", "list", "--porcelain")
+    assert f"locked frith {kept.id}" in git(workspace, "worktree", "list", "--porcelain")
 
 
 def _kill_orphan(tmp_path: Path) -> None:

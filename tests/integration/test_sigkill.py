@@ -1,6 +1,6 @@
 """SIGKILL of the host at random moments of a create/update/destroy loop.
 
-``SPINNEY_KILLS=200 SPINNEY_SEED=7 pytest tests/integration/test_sigkill.py`` kills more often, and
+``FRITH_KILLS=200 FRITH_SEED=7 pytest tests/integration/test_sigkill.py`` kills more often, and
 chooses the moments and the calls as an earlier run with that seed did.
 """
 
@@ -22,11 +22,11 @@ from waiting import pass_time
 
 pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
 
-KILLS = int(os.environ.get("SPINNEY_KILLS", "4"))
-SEED = int(os.environ.get("SPINNEY_SEED", str(time.time_ns() % 1_000_000)))
+KILLS = int(os.environ.get("FRITH_KILLS", "4"))
+SEED = int(os.environ.get("FRITH_SEED", str(time.time_ns() % 1_000_000)))
 STATE = ".claude-container-sessions.json"
 AT_MOST = 4
-COMMAND = ["sh", "-c", "trap '' HUP; while [ -e \"$SPINNEY_WORKSPACE/.git\" ]; do sleep 0.1; done"]
+COMMAND = ["sh", "-c", "trap '' HUP; while [ -e \"$FRITH_WORKSPACE/.git\" ]; do sleep 0.1; done"]
 CHANGES_AT_RESTART = ("status", "ptyPid", "lastActivity")
 
 Git = Callable[..., str]
@@ -103,7 +103,7 @@ def processes_of(workspace: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if f"SPINNEY_WORKSPACE={workspace}\0".encode() in (process / "environ").read_bytes():
+            if f"FRITH_WORKSPACE={workspace}\0".encode() in (process / "environ").read_bytes():
                 found.append((process / "cmdline").read_text())
         except OSError:  # it has ended, or is another user's
             continue
@@ -112,9 +112,9 @@ def processes_of(workspace: Path) -> list[str]:
 
 def nothing_is_orphaned(truth: Truth, workspace: Path, git: Git) -> None:
     state = workspace / STATE
-    stored = json.loads(state.read_text()) if state.exists() else {"sessions": [], "spinney": {}}
+    stored = json.loads(state.read_text()) if state.exists() else {"sessions": [], "frith": {}}
     assert {record["id"] for record in stored["sessions"]} == truth.sessions.keys()
-    assert not stored["spinney"].get("reservations")
+    assert not stored["frith"].get("reservations")
     worktrees = workspace / ".worktrees"
     there = {path.name for path in worktrees.iterdir()} if worktrees.exists() else set()
     assert there == truth.sessions.keys() | truth.kept
@@ -165,7 +165,7 @@ def work_until_killed(host: Any, truth: Truth, chance: random.Random, gone: Any)
 def test_whenever_a_host_is_killed_all_that_returned_is_there_and_nothing_is_orphaned(
     start_host: Callable[..., Any], workspace: Path, git: Git
 ) -> None:
-    print(f"SPINNEY_KILLS={KILLS} SPINNEY_SEED={SEED}")
+    print(f"FRITH_KILLS={KILLS} FRITH_SEED={SEED}")
     chance = random.Random(SEED)
     truth = Truth()
     for _ in range(KILLS):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.expensive("starts hosts, each a process of its own")
 
 STATE = ".claude-container-sessions.json"
 WORK = ["sh", "-c", "while [ -e . ]; do sleep 0.1; done"]
-STUBBORN = ["sh", "-c", "trap '' HUP; while [ -e \"$SPINNEY_WORKSPACE/.git\" ]; do sleep 0.1; done"]
+STUBBORN = ["sh", "-c", "trap '' HUP; while [ -e \"$FRITH_WORKSPACE/.git\" ]; do sleep 0.1; done"]
 METADATA = {"ticket": 42, "big": 12345678901234567890, "deep": {"list": [1.5, None, "é"]}}
 
 on_both_backends = pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from spinney import ManagerConfig, SessionManager, SessionStatus
-from spinney.errors import SessionNotRunningError
-from spinney.model import SessionId
-from spinney.ports import Holder
+from frith import ManagerConfig, SessionManager, SessionStatus
+from frith.errors import SessionNotRunningError
+from frith.model import SessionId
+from frith.ports import Holder
 from waiting import until
 
 COUNTS = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done")

@@ -1,4 +1,4 @@
-"""Strangers' distributions beside spinney: installed from their wheels, chosen by configuration."""
+"""Strangers' distributions beside frith: installed from their wheels, chosen by configuration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATE_FILE = ".claude-container-sessions.json"
 HOSTS = """
 import json, os, sys
 import anyio
-from spinney import ManagerConfig, SessionManager, SpinneyError
+from frith import ManagerConfig, SessionManager, FrithError
 
 async def main(config, names):
     created, error = [], None
@@ -31,7 +31,7 @@ async def main(config, names):
             for name in names:
                 created.append((await manager.create_session(name, start=False)).id)
             found = [session.name for session in manager.get_all_sessions()]
-    except SpinneyError as refused:
+    except FrithError as refused:
         found, error = [], [refused.code, str(refused)]
     print(json.dumps({"created": created, "found": sorted(found), "error": error}), flush=True)
 
@@ -49,7 +49,7 @@ for line in sys.stdin:
         print("null", flush=True)
 """
 """Answers each line with a host in a process of its own, which has all imports already."""
-PLUGINS = ("-p", "anyio", "-p", "spinney")
+PLUGINS = ("-p", "anyio", "-p", "frith")
 """The only plugins of pytest that are needed; to load others takes time."""
 
 
@@ -71,7 +71,7 @@ def run(
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "SPINNEY_WORKSPACE": str(workspace),
+            "FRITH_WORKSPACE": str(workspace),
         }
         return subprocess.run(
             [sys.executable, *arguments],
@@ -118,15 +118,15 @@ def host(
 
 
 @pytest.fixture
-def spinney(run: Any) -> Callable[..., Any]:
+def frith(run: Any) -> Callable[..., Any]:
     """Run the command with --json; return what it printed."""
 
-    def spinney(*arguments: str, installed: tuple[str, ...]) -> Any:
-        done = run("-m", "spinney_cli", *arguments, "--json", installed=installed)
+    def frith(*arguments: str, installed: tuple[str, ...]) -> Any:
+        done = run("-m", "frith_cli", *arguments, "--json", installed=installed)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    return spinney
+    return frith
 
 
 @pytest.mark.requirement("R6.2")
@@ -141,11 +141,11 @@ def test_a_stranger_replaces_the_store_by_configuration_alone(host: Any, workspa
 
 @pytest.mark.requirement("R6.1")
 def test_the_command_takes_a_strangers_store_from_the_configuration_file(
-    spinney: Any, workspace: Path
+    frith: Any, workspace: Path
 ) -> None:
-    (workspace / ".spinney.toml").write_text('store = "sqlite"\n')
-    created = spinney("new", "one", "--no-attach", installed=("sqlite",))
-    assert [found["id"] for found in spinney("ls", installed=("sqlite",))] == [created["id"]]
+    (workspace / ".frith.toml").write_text('store = "sqlite"\n')
+    created = frith("new", "one", "--no-attach", installed=("sqlite",))
+    assert [found["id"] for found in frith("ls", installed=("sqlite",))] == [created["id"]]
     assert not (workspace / STATE_FILE).exists()
 
 
@@ -192,10 +192,10 @@ def test_a_strangers_hook_takes_its_own_options(host: Any) -> None:
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, spinney: Any) -> None:
-    listed = {record["name"]: record for record in spinney("plugins", installed=("broken",))}
+def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, frith: Any) -> None:
+    listed = {record["name"]: record for record in frith("plugins", installed=("broken",))}
     broken = listed.pop("broken")
-    assert (broken["distribution"], broken["version"]) == ("spinney-broken", "1.0")
+    assert (broken["distribution"], broken["version"]) == ("frith-broken", "1.0")
     assert broken["state"] == "failed"
     assert "a library that this plugin needs is not installed" in broken["reason"]
     assert {record["state"] for record in listed.values()} == {"loaded"}
@@ -211,11 +211,11 @@ def test_choosing_what_a_broken_plugin_would_offer_is_a_clear_error(host: Any) -
 
 @pytest.mark.requirement("R6.3")
 def test_a_broken_plugin_that_is_blocked_is_not_even_imported(run: Any) -> None:
-    arguments = ("-m", "spinney_cli", "--set", "blocked_plugins=broken", "plugins", "--json")
+    arguments = ("-m", "frith_cli", "--set", "blocked_plugins=broken", "plugins", "--json")
     done = run("-v", *arguments, installed=("broken",))
     listed = {record["name"]: record["state"] for record in json.loads(done.stdout)}
     assert listed["broken"] == "blocked"
-    assert "spinney_broken" not in done.stderr
+    assert "frith_broken" not in done.stderr
 
 
 @pytest.mark.requirement("R6.2")
@@ -225,8 +225,8 @@ def test_two_providers_of_one_name_are_an_error_that_names_both_distributions(
 ) -> None:
     code, message = host("one", installed=installed, store="sqlite")["error"]
     assert code == "DUPLICATE_PROVIDER"
-    assert "spinney-sqlite" in message
-    assert "spinney-twin" in message
+    assert "frith-sqlite" in message
+    assert "frith-twin" in message
 
 
 @pytest.mark.requirement("R6.2")

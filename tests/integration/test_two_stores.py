@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spinney import ManagerConfig, SessionManager
-from spinney.errors import StoreMismatchError
+from frith import ManagerConfig, SessionManager
+from frith.errors import StoreMismatchError
 
 
 def opened(workspace: Path, file: str, *, restore: bool = True) -> SessionManager:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from spinney import ManagerConfig, SessionManager, SessionStatus
-from spinney.errors import CommitOutcomeUnknownError
-from spinney.model import ExitStatus
-from spinney_json import _files
+from frith import ManagerConfig, SessionManager, SessionStatus
+from frith.errors import CommitOutcomeUnknownError
+from frith.model import ExitStatus
+from frith_json import _files
 
 STATE = ".claude-container-sessions.json"
 COMMAND = ["sh", "-c", "read -r _; exit 3"]

@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for the tables; installed it is only where a mutant is tested
-PLUGINS = ("-p", "anyio", "-p", "spinney", "-p", "timeout")
+PLUGINS = ("-p", "anyio", "-p", "frith", "-p", "timeout")
 """The only plugins of pytest that are needed; to load others takes time."""
 
 

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from spinney_mutants.lifecycle import LIFECYCLE
-from spinney_mutants.stores import (
+from frith_mutants.lifecycle import LIFECYCLE
+from frith_mutants.stores import (
     NOTICES_DAMAGE,
     SURVIVES_CRASHES,
     SURVIVES_FAULTS,
     SURVIVES_KILLS,
 )
-from spinney_mutants.tables import PROVIDERS
+from frith_mutants.tables import PROVIDERS
 
 pytestmark = pytest.mark.timeout(3700)  # twice what the fixture run allows for a process
 
@@ -94,11 +94,11 @@ class Verdicts:
 
     def _test(self, cases: Cases) -> str:
         self._report.unlink(missing_ok=True)
-        tests = ["--pyargs", "spinney_testing"]
+        tests = ["--pyargs", "frith_testing"]
         if any(promise in BY_CLASS for promises in cases.values() for promise, _ in promises):
             tests += map(str, HERE.glob("test_*.py"))
-        options = ["--spinney-strict", f"--spinney-report={self._report}", f"--timeout={STUCK}"]
-        options += [f"--spinney-provider={subject}" for subject in cases]
+        options = ["--frith-strict", f"--frith-report={self._report}", f"--timeout={STUCK}"]
+        options += [f"--frith-provider={subject}" for subject in cases]
         printed = self._run(*tests, *options, "-k", expression(cases))
         is_whole = len(cases) == 1 or _is_complete(printed)
         for found in json.loads(self._report.read_text()) if self._report.exists() else []:

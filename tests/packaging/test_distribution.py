@@ -1,4 +1,4 @@
-"""What is published. Run by ``tox -e pkg``, which builds it into ``$SPINNEY_DIST`` first."""
+"""What is published. Run by ``tox -e pkg``, which builds it into ``$FRITH_DIST`` first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
 def _built(pattern: str) -> Path:
-    [found] = Path(os.environ["SPINNEY_DIST"]).glob(pattern)
+    [found] = Path(os.environ["FRITH_DIST"]).glob(pattern)
     return found
 
 
@@ -43,7 +43,7 @@ def test_the_wheel_declares_the_built_in_plugins_as_a_stranger_would() -> None:
     with zipfile.ZipFile(_built("*.whl")) as wheel:
         [name] = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
         declared = wheel.read(name).decode()
-    for plugin, module in PROJECT["project"]["entry-points"]["spinney.plugins"].items():
+    for plugin, module in PROJECT["project"]["entry-points"]["frith.plugins"].items():
         assert f"{plugin} = {module}\n" in declared
 
 
@@ -70,7 +70,7 @@ def test_the_sdist_holds_what_the_checks_need() -> None:
 @pytest.mark.timeout(300)
 def test_the_first_command_of_the_readme_works(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    [command] = re.findall(r"^python3 -m venv .*spinney demo$", readme, re.MULTILINE)
+    [command] = re.findall(r"^python3 -m venv .*frith demo$", readme, re.MULTILINE)
     elsewhere = command.replace(".venv", str(tmp_path / "venv"))
     ran = subprocess.run(
         elsewhere,

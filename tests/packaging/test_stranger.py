@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_a_stranger_proves_its_store_in_a_tox_of_its_own(tmp_path: Path) -> None:
-    [wheel] = Path(os.environ["SPINNEY_DIST"]).glob("*.whl")
+    [wheel] = Path(os.environ["FRITH_DIST"]).glob("*.whl")
     checkout = shutil.copytree(ROOT / "tests/thirdparty/sqlite", tmp_path / "sqlite")
     outer = ("TOX", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST")
     env = {key: value for key, value in os.environ.items() if not key.startswith(outer)}
     done = subprocess.run(
         [sys.executable, "-m", "tox", "-e", "py", "--workdir", str(tmp_path / "tox")],
         cwd=checkout,
-        env={**env, "SPINNEY": str(wheel)},
+        env={**env, "FRITH": str(wheel)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -37,7 +37,7 @@ def test_a_stranger_proves_its_store_in_a_tox_of_its_own(tmp_path: Path) -> None
     [report] = (tmp_path / "tox").rglob("report.json")
     [subject] = json.loads(report.read_text("utf-8"))
     assert subject["provider"] == "store:sqlite"
-    assert subject["distribution"] == "spinney-sqlite 1.0"
+    assert subject["distribution"] == "frith-sqlite 1.0"
     outcomes = {promise["outcome"] for promise in subject["promises"]}
     assert "kept" in outcomes
     assert outcomes <= {"kept", "does not apply", "not checked"}

@@ -7,10 +7,10 @@ from typing import assert_type
 
 import pytest
 
-from spinney.ports import SessionStore
-from spinney.providers import ProviderSpec
-from spinney_testing import deviation
-from spinney_testing.store import StoreConformance
+from frith.ports import SessionStore
+from frith.providers import ProviderSpec
+from frith_testing import deviation
+from frith_testing.store import StoreConformance
 
 
 class TestMine(StoreConformance):

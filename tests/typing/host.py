@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_type
 
-from spinney.config import ManagerConfig
-from spinney.errors import ConfigurationError, SessionLimitError, SpinneyError
-from spinney.model import ExitStatus
-from spinney.ports import AttachMode, Chunk, Gap, Size, Terminal
+from frith.config import ManagerConfig
+from frith.errors import ConfigurationError, FrithError, SessionLimitError
+from frith.model import ExitStatus
+from frith.ports import AttachMode, Chunk, Gap, Size, Terminal
 
 
 def configure(workspace: Path) -> ManagerConfig:
@@ -20,7 +20,7 @@ def configure(workspace: Path) -> ManagerConfig:
         raise
 
 
-def explain(error: SpinneyError) -> str:
+def explain(error: FrithError) -> str:
     assert_type(error.code, str)
     if isinstance(error, SessionLimitError):
         assert_type(error.limit, int)

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import assert_type
 
-from spinney.config import ManagerConfig, Options
-from spinney.errors import SessionVetoed
-from spinney.events import ProcessExited, SessionCreating
-from spinney.hookspecs import hookimpl
-from spinney.model import Changes, ExitStatus, Session, SessionId, Snapshot
-from spinney.ports import Claim, Committed, Holder, SessionStore, Transaction
-from spinney.providers import Capability, ProviderContext, ProviderSpec, Role
+from frith.config import ManagerConfig, Options
+from frith.errors import SessionVetoed
+from frith.events import ProcessExited, SessionCreating
+from frith.hookspecs import hookimpl
+from frith.model import Changes, ExitStatus, Session, SessionId, Snapshot
+from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
+from frith.providers import Capability, ProviderContext, ProviderSpec, Role
 
 
 class CountingOptions(Options):
@@ -58,7 +58,7 @@ async def counting_store(
 
 
 @hookimpl
-def spinney_providers() -> Iterable[ProviderSpec]:
+def frith_providers() -> Iterable[ProviderSpec]:
     yield ProviderSpec(
         Role.STORE,
         "counting",
@@ -69,19 +69,19 @@ def spinney_providers() -> Iterable[ProviderSpec]:
 
 
 @hookimpl
-def spinney_configure(config: ManagerConfig) -> None:
+def frith_configure(config: ManagerConfig) -> None:
     assert_type(config.plugin_options("counting", CountingOptions), CountingOptions)
 
 
 @hookimpl
-async def spinney_session_creating(event: SessionCreating) -> None:
+async def frith_session_creating(event: SessionCreating) -> None:
     assert_type(event.name, str | None)
     if event.name is None:
         raise SessionVetoed("a session needs a name here")
 
 
 @hookimpl
-async def spinney_process_exited(event: ProcessExited) -> None:
+async def frith_process_exited(event: ProcessExited) -> None:
     assert_type(event.session, Session)
     assert_type(event.exit, ExitStatus)
     assert_type(event.exit.code, int | None)

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from spinney._loading import load_plugins
-from spinney.config import ManagerConfig
-from spinney.providers import ProviderSpec, Role
-from spinney_testing.store import StoreConformance
+from frith._loading import load_plugins
+from frith.config import ManagerConfig
+from frith.providers import ProviderSpec, Role
+from frith_testing.store import StoreConformance
 
 
 class _Base:

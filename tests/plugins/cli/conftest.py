@@ -16,21 +16,21 @@ from typing import Any
 import anyio
 import pytest
 
-from spinney.model import Session, SessionStatus, now
-from spinney_cli._app import run
-from spinney_keeper._spawner import open_spawner
-from spinney_keeper.options import KeeperOptions
+from frith.model import Session, SessionStatus, now
+from frith_cli._app import run
+from frith_keeper._spawner import open_spawner
+from frith_keeper.options import KeeperOptions
 from waiting import PATIENCE
 
 Git = Callable[..., str]
-_COMMAND = (sys.executable, "-m", "spinney_cli")
+_COMMAND = (sys.executable, "-m", "frith_cli")
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide the environment and the git configuration of whoever runs the tests."""
     for name in os.environ:
-        if name.startswith(("SPINNEY_", "GIT_")) or name == "WORKSPACE_ROOT":
+        if name.startswith(("FRITH_", "GIT_")) or name == "WORKSPACE_ROOT":
             monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -53,7 +53,7 @@ def repository(tmp_path: Path, new_repository: Callable[[Path], Path]) -> Iterat
     """A repository with one commit, and not where the test runs; no keeper outlives the test."""
     path = new_repository(tmp_path / "repository")
     yield path
-    keepers = path / ".git" / "spinney" / "keepers"
+    keepers = path / ".git" / "frith" / "keepers"
     if keepers.is_dir():
         anyio.run(_end_keepers, path, {name.partition(".")[0] for name in os.listdir(keepers)})
         assert os.listdir(keepers) == []
@@ -77,7 +77,7 @@ async def _end_keepers(workspace: Path, session_ids: Collection[str]) -> None:
 @pytest.fixture
 def on_pty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let processes end with the command that runs them."""
-    monkeypatch.setenv("SPINNEY_TERMINAL", "pty")
+    monkeypatch.setenv("FRITH_TERMINAL", "pty")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Outcome:
 
 
 @pytest.fixture
-def spinney(
+def frith(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
     """Run the command here, in the repository and without a terminal."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import click
 import pytest
 
-import spinney_cli
-from spinney.errors import ConfigurationError, InvalidWorkspaceError, SessionLimitError
-from spinney_cli import _app
-from spinney_cli._app import App, Interrupted
-from spinney_cli._cli import cli
+from frith.errors import ConfigurationError, InvalidWorkspaceError, SessionLimitError
+from frith_cli import _app
+from frith_cli._app import App, Interrupted
+from frith_cli._cli import cli
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def test_a_refusal_is_one_line_with_its_code(
     assert _app.run(["fail"]) == 1
     assert capsys.readouterr() == (
         "",
-        "spinney: Maximum 4 sessions supported. Destroy a session to create a new one. "
+        "frith: Maximum 4 sessions supported. Destroy a session to create a new one. "
         "[MAX_SESSIONS]\n",
     )
 
@@ -152,34 +150,21 @@ def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize("name", [*cli.list_commands(click.Context(cli))])
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _app.run([name, "--help"]) == 0
-    assert "Usage: spinney" in capsys.readouterr().out
+    assert "Usage: frith" in capsys.readouterr().out
 
 
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
     assert _app.run(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("spinney ")
+    assert capsys.readouterr().out.startswith("frith ")
 
 
 @pytest.mark.parametrize("arguments", ["--help", "new --help", "completion zsh"])
 def test_help_and_completion_load_nothing_heavy(arguments: str) -> None:
     code = (
-        "import sys; from spinney_cli._app import run\n"
+        "import sys; from frith_cli._app import run\n"
         f"code = run({arguments.split()!r})\n"
-        "heavy = {'spinney', 'pydantic', 'rich', 'anyio'} & set(sys.modules)\n"
+        "heavy = {'frith', 'pydantic', 'rich', 'anyio'} & set(sys.modules)\n"
         "sys.exit(code or (repr(heavy) if heavy else 0))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_the_extra_it_says_what_to_install(
-    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(
-        spinney_cli, "find_spec", lambda name: None if name == missing else find_spec(name)
-    )
-    with pytest.raises(SystemExit) as caught:
-        spinney_cli.main()
-    assert caught.value.code == 2
-    assert "pip install 'spinney[cli]'" in capsys.readouterr().err

@@ -16,16 +16,16 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from spinney.errors import (
+from frith.errors import (
+    FrithError,
     LineTooLongError,
-    SpinneyError,
     TerminalBusyError,
     TerminalClosedError,
 )
-from spinney.model import Details, ExitStatus, Session, SessionStatus, now
-from spinney.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
-from spinney_cli._attach import AttachOutcome, attach
-from spinney_cli._tty import NotATerminalError, window_size
+from frith.model import Details, ExitStatus, Session, SessionStatus, now
+from frith.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
+from frith_cli._attach import AttachOutcome, attach
+from frith_cli._tty import NotATerminalError, window_size
 from waiting import PATIENCE, until
 
 KEY = b"\x1d"
@@ -358,9 +358,9 @@ async def test_an_error_gives_the_terminal_back_and_reaches_the_caller_as_it_is(
     outer: Outer,
     program: Program,
 ) -> None:
-    program.says.send_nowait(SpinneyError("broken"))
+    program.says.send_nowait(FrithError("broken"))
     it = Attached(outer, program)
-    with pytest.raises(SpinneyError, match="broken"):
+    with pytest.raises(FrithError, match="broken"):
         await it.run()
     assert outer.is_as_found()
 
@@ -442,7 +442,7 @@ async def test_a_terminal_that_goes_away_is_a_hangup(
 
 @pytest.mark.parametrize("error", [LineTooLongError(5000, 4095), TerminalBusyError(1, 2)])
 async def test_input_that_the_process_does_not_take_is_told_of_and_the_next_goes_on(
-    outer: Outer, program: Program, error: SpinneyError
+    outer: Outer, program: Program, error: FrithError
 ) -> None:
     async with attached(outer, program):
         program.refuses = [error]

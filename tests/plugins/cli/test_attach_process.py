@@ -101,7 +101,7 @@ def new(screen: Callable[..., Screen]) -> Callable[..., Screen]:
     """Create a session that runs a command, attached to a screen."""
 
     def start(*command: str) -> Screen:
-        return screen(sys.executable, "-m", "spinney_cli", "new", "one", "--", *command)
+        return screen(sys.executable, "-m", "frith_cli", "new", "one", "--", *command)
 
     return start
 
@@ -218,7 +218,7 @@ TICKING = "echo pid=$$ of=$PPID; while sleep 0.1; do echo tick; done"
 def typed_into(shell: Screen, inner: str = INNER) -> int:
     """Create a session from a shell; return the process id of the command that is attached."""
     shell.expect(rb"outer> ")
-    command = f'{sys.executable} -m spinney_cli new one -- sh -c "{inner}"'.replace("$", "\\$")
+    command = f'{sys.executable} -m frith_cli new one -- sh -c "{inner}"'.replace("$", "\\$")
     shell.type(command.encode() + b"\r")
     return int(shell.expect(rb"pid=\d+ of=(\d+)\r\n"))
 
@@ -290,7 +290,7 @@ def test_a_shell_need_not_tell_a_running_command_that_it_is_in_the_foreground(
     shell.type(b"bg\r")
     shell.expect(rb"(?s)outer> .*tick.*tick")
     shell.type(b"fg\r")
-    shell.expect(rb"spinney_cli new one")
+    shell.expect(rb"frith_cli new one")
     shell.expect(rb"(?s)tick.*tick")
     shell.type(b"\r")
     shell.expect(rb"(?s)tick.*tick")
@@ -320,7 +320,7 @@ def refuse(fd):
         raise PermissionError
     return name_of(fd)
 os.ttyname = refuse
-from spinney_cli._app import run
+from frith_cli._app import run
 sys.exit(run(sys.argv[1:]))
 """
     outer = screen(sys.executable, "-c", without_name, "new", "one", "--", *SHELL)

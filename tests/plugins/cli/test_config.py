@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney.config import ManagerConfig
-from spinney.errors import ConfigurationError
-from spinney_cli._config import KEYS, VARIABLES, Layer, read_settings
+from frith.config import ManagerConfig
+from frith.errors import ConfigurationError
+from frith_cli._config import KEYS, VARIABLES, Layer, read_settings
 
 
 def _config(workspace: Path, environ: dict[str, str] | None = None, **flags: str) -> ManagerConfig:
@@ -30,38 +30,38 @@ def test_a_setting_may_choose_a_terminal_that_ends_with_the_command(tmp_path: Pa
     assert _config(tmp_path, terminal="pty").terminal == "pty"
 
 
-def test_dot_spinney_toml_is_read(tmp_path: Path) -> None:
-    (tmp_path / ".spinney.toml").write_text('max_sessions = 9\ncommand = ["sh", "-l"]\n')
+def test_dot_frith_toml_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".frith.toml").write_text('max_sessions = 9\ncommand = ["sh", "-l"]\n')
     config = _config(tmp_path)
     assert (config.max_sessions, config.command) == (9, ("sh", "-l"))
 
 
-def test_tool_spinney_of_pyproject_toml_is_read(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.spinney]\nmax_sessions = 9\n")
+def test_tool_frith_of_pyproject_toml_is_read(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.frith]\nmax_sessions = 9\n")
     assert _config(tmp_path).max_sessions == 9
 
 
 def test_a_pyproject_toml_without_our_table_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-    (tmp_path / ".spinney.toml").write_text("max_sessions = 9\n")
+    (tmp_path / ".frith.toml").write_text("max_sessions = 9\n")
     assert _config(tmp_path).max_sessions == 9
 
 
-def test_two_files_that_configure_spinney_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.spinney]\n")
-    (tmp_path / ".spinney.toml").write_text("")
+def test_two_files_that_configure_frith_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.frith]\n")
+    (tmp_path / ".frith.toml").write_text("")
     with pytest.raises(ConfigurationError, match="keep one"):
         _config(tmp_path)
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    (tmp_path / ".spinney.toml").write_text("max_sessions = 9\nterminate_grace = 1\n")
-    config = _config(tmp_path, {"SPINNEY_MAX_SESSIONS": "7"})
+    (tmp_path / ".frith.toml").write_text("max_sessions = 9\nterminate_grace = 1\n")
+    config = _config(tmp_path, {"FRITH_MAX_SESSIONS": "7"})
     assert (config.max_sessions, config.terminate_grace) == (7, 1.0)
 
 
 def test_a_flag_overrides_the_environment(tmp_path: Path) -> None:
-    assert _config(tmp_path, {"SPINNEY_MAX_SESSIONS": "7"}, max_sessions="5").max_sessions == 5
+    assert _config(tmp_path, {"FRITH_MAX_SESSIONS": "7"}, max_sessions="5").max_sessions == 5
 
 
 def test_every_key_but_the_options_has_a_variable() -> None:
@@ -69,11 +69,11 @@ def test_every_key_but_the_options_has_a_variable() -> None:
 
 
 def test_an_empty_variable_counts_as_none_set(tmp_path: Path) -> None:
-    assert _config(tmp_path, {"SPINNEY_STORE": ""}).store == "json"
+    assert _config(tmp_path, {"FRITH_STORE": ""}).store == "json"
 
 
-def test_spinney_disable_plugins_names_them_with_commas(tmp_path: Path) -> None:
-    config = _config(tmp_path, {"SPINNEY_DISABLE_PLUGINS": "log, git,"})
+def test_frith_disable_plugins_names_them_with_commas(tmp_path: Path) -> None:
+    config = _config(tmp_path, {"FRITH_DISABLE_PLUGINS": "log, git,"})
     assert config.blocked_plugins == {"log", "git"}
 
 
@@ -81,8 +81,8 @@ def test_spinney_disable_plugins_names_them_with_commas(tmp_path: Path) -> None:
 def test_a_command_is_split_as_a_shell_would(tmp_path: Path, source: str) -> None:
     text = "sh -c 'echo a b'"
     if source == "file":
-        (tmp_path / ".spinney.toml").write_text(f'command = "{text}"\n')
-    environ = {"SPINNEY_COMMAND": text} if source == "variable" else {}
+        (tmp_path / ".frith.toml").write_text(f'command = "{text}"\n')
+    environ = {"FRITH_COMMAND": text} if source == "variable" else {}
     flags = {"command": text} if source == "flag" else {}
     assert _config(tmp_path, environ, **flags).command == ("sh", "-c", "echo a b")
 
@@ -92,7 +92,7 @@ def test_a_flag_may_hold_any_toml_value(tmp_path: Path) -> None:
 
 
 def test_options_are_merged_key_by_key(tmp_path: Path) -> None:
-    (tmp_path / ".spinney.toml").write_text("[options.store.json]\na = 1\nb = 2\n")
+    (tmp_path / ".frith.toml").write_text("[options.store.json]\na = 1\nb = 2\n")
     flags = [("--set options.store.json.b=3", "options.store.json.b", "3")]
     assert read_settings(tmp_path, {}, flags).config.options == {
         "store": {"json": {"a": 1, "b": 3}}
@@ -104,7 +104,7 @@ def test_options_are_merged_key_by_key(tmp_path: Path) -> None:
     ("written", "sent"), [("Ctrl-]", b"\x1d"), ("ctrl-b", b"\x02"), ("^B", b"\x02"), ("^@", b"\0")]
 )
 def test_a_detach_key_is_a_control_key(tmp_path: Path, written: str, sent: bytes) -> None:
-    assert read_settings(tmp_path, {"SPINNEY_DETACH_KEY": written}).detach_key == sent
+    assert read_settings(tmp_path, {"FRITH_DETACH_KEY": written}).detach_key == sent
 
 
 @pytest.mark.requirement("R1.12")
@@ -128,7 +128,7 @@ def test_a_detach_key_is_a_control_key(tmp_path: Path, written: str, sent: bytes
 def test_a_wrong_setting_names_the_file_the_key_and_the_nearest_right_one(
     tmp_path: Path, text: str, key: str, suggestion: str | None
 ) -> None:
-    file = tmp_path / ".spinney.toml"
+    file = tmp_path / ".frith.toml"
     file.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         _config(tmp_path)
@@ -138,8 +138,8 @@ def test_a_wrong_setting_names_the_file_the_key_and_the_nearest_right_one(
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"^environment variable SPINNEY_MAX_SESSIONS: "):
-        _config(tmp_path, {"SPINNEY_MAX_SESSIONS": "many"})
+    with pytest.raises(ConfigurationError, match=r"^environment variable FRITH_MAX_SESSIONS: "):
+        _config(tmp_path, {"FRITH_MAX_SESSIONS": "many"})
 
 
 def test_a_wrong_flag_is_named(tmp_path: Path) -> None:
@@ -148,34 +148,34 @@ def test_a_wrong_flag_is_named(tmp_path: Path) -> None:
 
 
 def test_the_last_place_that_sets_a_wrong_value_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".spinney.toml").write_text("max_sessions = 9\n")
+    (tmp_path / ".frith.toml").write_text("max_sessions = 9\n")
     with pytest.raises(ConfigurationError, match=r"^--set max_sessions=0: "):
         _config(tmp_path, max_sessions="0")
 
 
 def test_what_a_manager_says_of_a_key_is_traced_to_its_place(tmp_path: Path) -> None:
-    (tmp_path / ".spinney.toml").write_text("[options.store.json]\nfil = 'x'\n")
+    (tmp_path / ".frith.toml").write_text("[options.store.json]\nfil = 'x'\n")
     error = ConfigurationError("options.store.json.fil", "unknown key", known=["file"])
     blamed = read_settings(tmp_path, {}).blame(error)
-    assert str(blamed).startswith(f"{tmp_path / '.spinney.toml'}: ")
+    assert str(blamed).startswith(f"{tmp_path / '.frith.toml'}: ")
 
 
 def test_what_no_place_has_set_is_said_as_it_is(tmp_path: Path) -> None:
     error = ConfigurationError("options.store.other.url", "Field required")
-    settings = read_settings(tmp_path, {"SPINNEY_STORE": "json"})
+    settings = read_settings(tmp_path, {"FRITH_STORE": "json"})
     assert str(settings.blame(error)).startswith("Configuration 'options.store.other.url'")
 
 
 def test_a_variable_that_is_nearly_ours_is_taken_for_a_slip(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="SPINNEY_MAX_SESSIONS"):
-        _config(tmp_path, {"SPINNEY_MAX_SESSION": "3"})
+    with pytest.raises(ConfigurationError, match="FRITH_MAX_SESSIONS"):
+        _config(tmp_path, {"FRITH_MAX_SESSION": "3"})
 
 
 def test_variables_of_others_with_our_prefix_are_left_alone(tmp_path: Path) -> None:
-    assert _config(tmp_path, {"SPINNEY_REMOTE_TOKEN": "x", "SPINNEY_SESSION_ID": "y"})
+    assert _config(tmp_path, {"FRITH_REMOTE_TOKEN": "x", "FRITH_SESSION_ID": "y"})
 
 
-@pytest.mark.parametrize("name", [".spinney.toml", "pyproject.toml"])
+@pytest.mark.parametrize("name", [".frith.toml", "pyproject.toml"])
 @pytest.mark.parametrize("content", [b"max_sessions = ", b"\xff"])
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
@@ -183,8 +183,8 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, name: str, content: byt
         _config(tmp_path)
 
 
-def test_a_tool_spinney_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool]\nspinney = 3\n")
+def test_a_tool_frith_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nfrith = 3\n")
     with pytest.raises(ConfigurationError, match="table"):
         _config(tmp_path)
 
@@ -202,7 +202,7 @@ def test_a_layer_says_what_lies_within_its_values() -> None:
     assert not layer.says("options.store.json")
 
 
-@pytest.mark.parametrize("name", [".spinney.toml", "pyproject.toml"])
+@pytest.mark.parametrize("name", [".frith.toml", "pyproject.toml"])
 def test_a_file_that_would_be_waited_for_is_refused(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(ConfigurationError, match="not a regular file"):

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from spinney_cli import _console as console
+from frith_cli import _console as console
 
 
 def _on_a_terminal(code: str) -> bytes:
@@ -18,7 +18,7 @@ def _on_a_terminal(code: str) -> bytes:
     reader, terminal = os.openpty()
     environ = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
     ran = subprocess.Popen(
-        [sys.executable, "-c", f"from spinney_cli import _console as console\n{code}"],
+        [sys.executable, "-c", f"from frith_cli import _console as console\n{code}"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -116,7 +116,7 @@ def test_progress_shows_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_reader_that_went_away_ends_it_quietly() -> None:
-    code = "from spinney_cli._console import write\nwhile True: write('x' * 9999)"
+    code = "from frith_cli._console import write\nwhile True: write('x' * 9999)"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
         assert ran.stdout is not None

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from spinney import ManagerConfig
-from spinney_cli._demo import host, story
-from spinney_cli._demo.playground import lives
-from spinney_cli._demo.report import Report
+from frith import ManagerConfig
+from frith_cli._demo import host, story
+from frith_cli._demo.playground import lives
+from frith_cli._demo.report import Report
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-DEMO = (sys.executable, "-m", "spinney_cli", "demo")
+DEMO = (sys.executable, "-m", "frith_cli", "demo")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def wait_for_processes_below(folder: Path) -> None:
     """Wait until every process has ended whose environment names a workspace in ``folder``."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is another user's
-            if f"SPINNEY_WORKSPACE={folder}/".encode() in (process / "environ").read_bytes():
+            if f"FRITH_WORKSPACE={folder}/".encode() in (process / "environ").read_bytes():
                 fd = os.pidfd_open(int(process.name))
                 select.select([fd], [], [])
                 os.close(fd)
@@ -50,18 +50,16 @@ def wait_for_processes_below(folder: Path) -> None:
 @pytest.mark.requirement("R4.1")
 @pytest.mark.requirement("R4.3")
 @pytest.mark.requirement("R5.1")
-def test_every_check_holds_and_nothing_is_left(
-    spinney: Callable[..., Any], temporary: Path
-) -> None:
-    outcome = spinney("demo")
+def test_every_check_holds_and_nothing_is_left(frith: Callable[..., Any], temporary: Path) -> None:
+    outcome = frith("demo")
     assert outcome.code == 0
     assert re.search(r"\nAll \d\d checks held, in [\d.]+ seconds\.\n$", outcome.out)
     assert " NO" not in outcome.out
     assert list(temporary.iterdir()) == []
 
 
-def test_it_says_what_it_keeps(spinney: Callable[..., Any], temporary: Path) -> None:
-    outcome = spinney("demo", "--keep")
+def test_it_says_what_it_keeps(frith: Callable[..., Any], temporary: Path) -> None:
+    outcome = frith("demo", "--keep")
     (kept,) = temporary.iterdir()
     assert f"Kept: {kept}\n" in outcome.out
     assert (kept / "workspace" / ".git").is_dir()
@@ -84,8 +82,8 @@ def test_no_environment_and_no_settings_of_the_user_disturb_it(
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "init.defaultObjectFormat",
         "GIT_CONFIG_VALUE_0": "none",
-        "SPINNEY_WORKSPACE": str(tmp_path),
-        "SPINNEY_SESSION_ID": "8a5dfbb3-7c5d-4a25-b025-2ed064ab2481",
+        "FRITH_WORKSPACE": str(tmp_path),
+        "FRITH_SESSION_ID": "8a5dfbb3-7c5d-4a25-b025-2ed064ab2481",
     }
     ran = subprocess.run(
         DEMO, env=hostile, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -95,28 +93,28 @@ def test_no_environment_and_no_settings_of_the_user_disturb_it(
 
 
 def test_the_environment_is_as_before_afterwards(
-    spinney: Callable[..., Any], temporary: Path
+    frith: Callable[..., Any], temporary: Path
 ) -> None:
     before = dict(os.environ)
-    spinney("demo")
+    frith("demo")
     assert dict(os.environ) == before
 
 
 def test_a_check_that_does_not_hold_is_noticed(
-    spinney: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
+    frith: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(story, "ManagerConfig", partial(ManagerConfig, max_sessions=9))
-    outcome = spinney("demo")
+    outcome = frith("demo")
     assert outcome.code == 1
     assert "FAILED A fifth session is refused" in outcome.out
     assert re.search(r"A fifth session is refused +NO", outcome.out)
 
 
 def test_a_host_that_does_not_come_up_is_told_of(
-    spinney: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
+    frith: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "false")
-    outcome = spinney("demo")
+    outcome = frith("demo")
     assert outcome.code == 1
     assert re.search(r"Nothing fails unexpectedly +NO", outcome.out)
     assert list(temporary.iterdir()) == []

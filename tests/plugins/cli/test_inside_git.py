@@ -12,8 +12,8 @@ from .conftest import Git, Outcome
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Spinney = Callable[..., Outcome]
-NEW = f"{sys.executable} -m spinney_cli new one --detach -- sh agent.sh"
+Frith = Callable[..., Outcome]
+NEW = f"{sys.executable} -m frith_cli new one --detach -- sh agent.sh"
 AGENT = "echo work >work.txt; git add work.txt; git commit -qm work --no-verify"
 
 
@@ -42,22 +42,22 @@ def from_a_hook(git: Git, linked: Path) -> None:
 
 @pytest.mark.parametrize("run", [from_an_alias, from_a_hook])
 def test_a_session_works_on_its_own_branch(
-    spinney: Spinney, git: Git, repository: Path, linked: Path, run: Callable[[Git, Path], None]
+    frith: Frith, git: Git, repository: Path, linked: Path, run: Callable[[Git, Path], None]
 ) -> None:
     run(git, linked)
-    assert spinney("wait", "one").code == 0
+    assert frith("wait", "one").code == 0
     assert git(repository, "log", "-1", "--format=%s", "feature/one") == "work\n"
     assert "work" not in git(repository, "log", "--format=%s", "linked").splitlines()
     assert git(linked, "status", "--porcelain") == ""
 
 
 def test_configuration_in_the_environment_holds_inside_the_session(
-    spinney: Spinney, monkeypatch: pytest.MonkeyPatch
+    frith: Frith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As containers do it to trust a repository of another user (`safe.directory`)."""
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "init.defaultBranch")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "told")
-    assert spinney("new", "one", "--detach", "--", "git", "config", "init.defaultBranch").code == 0
-    assert spinney("wait", "one").code == 0
-    assert spinney("tail", "one").out.strip() == "told"
+    assert frith("new", "one", "--detach", "--", "git", "config", "init.defaultBranch").code == 0
+    assert frith("wait", "one").code == 0
+    assert frith("tail", "one").out.strip() == "told"

@@ -14,16 +14,16 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney import ManagerConfig, SessionManager
-from spinney_cli._tty import CANCEL
-from spinney_unix.processes import stat_of
+from frith import ManagerConfig, SessionManager
+from frith_cli._tty import CANCEL
+from frith_unix.processes import stat_of
 from waiting import PATIENCE, wait_until
 
 from .conftest import Outcome, Terminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 STATE = ".claude-container-sessions.json"
 WORK = ("--", "sh", "-c", "echo ready; while read line; do echo got $line; done")
@@ -38,65 +38,65 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _pid(spinney: Spinney, name: str = "one") -> int:
-    return int(spinney("show", name, "--json").json["ptyPid"])
+def _pid(frith: Frith, name: str = "one") -> int:
+    return int(frith("show", name, "--json").json["ptyPid"])
 
 
 @pytest.fixture
-def left(spinney: Spinney) -> int:
+def left(frith: Frith) -> int:
     """The process of a session called ``one`` that nobody hosts: it repeats what it reads."""
-    assert spinney("new", "one", "--detach", *WORK).code == 0
-    return _pid(spinney)
+    assert frith("new", "one", "--detach", *WORK).code == 0
+    return _pid(frith)
 
 
 def test_detaching_leaves_the_process_running_and_says_so(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     terminal = on_terminal("new", "one", *WORK)
     terminal.expect(b"ready")
-    pid = _pid(spinney)
+    pid = _pid(frith)
     terminal.type(b"\x1d")
     assert terminal.end() == 0
     assert b"the process of one runs on" in terminal.shown
-    assert b"`spinney attach " in terminal.shown
-    shown = spinney("show", "one", "--json").json
-    assert (shown["ptyPid"], shown["spinney"]["holder"]) == (pid, "free")
+    assert b"`frith attach " in terminal.shown
+    shown = frith("show", "one", "--json").json
+    assert (shown["ptyPid"], shown["frith"]["holder"]) == (pid, "free")
     assert _lives(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_that_ends_the_command_leaves_the_process_running(
-    spinney: Spinney, on_terminal: OnTerminal, number: signal.Signals
+    frith: Frith, on_terminal: OnTerminal, number: signal.Signals
 ) -> None:
     terminal = on_terminal("new", "one", *WORK)
     terminal.expect(b"ready")
-    pid = _pid(spinney)
+    pid = _pid(frith)
     terminal.signal(number)
     assert terminal.end() == (-number if number == signal.SIGKILL else 128 + number)
-    assert _pid(spinney) == pid
+    assert _pid(frith) == pid
     assert _lives(pid)
 
 
 def test_a_terminal_that_goes_away_leaves_the_process_running(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     terminal = on_terminal("new", "one", *WORK)
     terminal.expect(b"ready")
-    pid = _pid(spinney)
+    pid = _pid(frith)
     assert terminal.hang_up() == 128 + signal.SIGHUP
-    assert _pid(spinney) == pid
+    assert _pid(frith) == pid
     assert _lives(pid)
 
 
 def test_new_detached_starts_the_process_and_prints_the_id(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
-    created = spinney("new", "one", "--detach", *WORK)
-    shown = spinney("show", "one", "--json").json
+    created = frith("new", "one", "--detach", *WORK)
+    shown = frith("show", "one", "--json").json
     assert (created.code, created.out) == (0, f"{shown['id']}\n")
     assert shown["status"] == "active"
-    assert spinney("new", "two", "--detach", "--json", *WORK).json["status"] == "active"
-    assert [row.split()[-1] for row in spinney("ls").out.splitlines()[1:]] == ["-", "-"]
+    assert frith("new", "two", "--detach", "--json", *WORK).json["status"] == "active"
+    assert [row.split()[-1] for row in frith("ls").out.splitlines()[1:]] == ["-", "-"]
     on_terminal("attach", "one").expect(b"ready")
 
 
@@ -105,13 +105,13 @@ def test_new_detached_starts_the_process_and_prints_the_id(
     "arguments", [("new", "two", "--detach"), ("resume", "one", "--detach"), ("resume", "--all")]
 )
 def test_what_would_end_with_the_command_is_not_left(
-    spinney: Spinney, arguments: tuple[str, ...]
+    frith: Frith, arguments: tuple[str, ...]
 ) -> None:
-    spinney("new", "one", "--no-attach")
-    refused = spinney(*arguments)
+    frith("new", "one", "--no-attach")
+    refused = frith(*arguments)
     assert refused.code == 2
     assert "--set terminal=keeper" in refused.err
-    assert [each["status"] for each in spinney("ls", "--json").json] == ["idle"]
+    assert [each["status"] for each in frith("ls", "--json").json] == ["idle"]
 
 
 @pytest.mark.usefixtures("left")
@@ -139,7 +139,7 @@ def test_who_attaches_only_to_look_passes_nothing_on(on_terminal: OnTerminal) ->
 
 
 def test_all_who_are_attached_are_told_how_the_process_ended(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     host = on_terminal("new", "one", *ENDS)
     host.expect(b"ready")
@@ -149,11 +149,11 @@ def test_all_who_are_attached_are_told_how_the_process_ended(
     for each in (host, looking):
         assert each.end() == 3
         assert b"one ended with exit code 7: error." in each.shown
-    assert spinney("show", "one", "--json").json["status"] == "error"
+    assert frith("show", "one", "--json").json["status"] == "error"
 
 
 def test_who_is_left_when_the_owner_detached_records_how_the_process_ended(
-    spinney: Spinney, on_terminal: OnTerminal, repository: Path
+    frith: Frith, on_terminal: OnTerminal, repository: Path
 ) -> None:
     host = on_terminal("new", "one", *ENDS)
     host.expect(b"ready")
@@ -169,11 +169,11 @@ def test_who_is_left_when_the_owner_detached_records_how_the_process_ended(
 
 @pytest.mark.usefixtures("left")
 def test_who_is_attached_is_told_that_the_session_was_destroyed(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     attached = on_terminal("attach", "one")
     attached.expect(b"ready")
-    assert spinney("rm", "one").code == 0
+    assert frith("rm", "one").code == 0
     attached.end()
     assert b"one ended with signal 15" in attached.shown
     assert b"Traceback" not in attached.shown
@@ -181,9 +181,9 @@ def test_who_is_attached_is_told_that_the_session_was_destroyed(
 
 @pytest.mark.parametrize("arguments", [("attach",), ("tail",), ("send", "text"), ("keys", "Up")])
 def test_a_session_without_a_process_is_neither_shown_nor_typed_into(
-    spinney: Spinney, on_terminal: OnTerminal, arguments: tuple[str, ...]
+    frith: Frith, on_terminal: OnTerminal, arguments: tuple[str, ...]
 ) -> None:
-    spinney("new", "one", "--no-attach")
+    frith("new", "one", "--no-attach")
     command, *rest = arguments
     terminal = on_terminal(command, "one", *rest)
     assert terminal.end() == 1
@@ -191,49 +191,49 @@ def test_a_session_without_a_process_is_neither_shown_nor_typed_into(
 
 
 def test_a_terminal_that_only_its_host_can_show_is_named(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     on_terminal("--set", "terminal=pty", "new", "one", *WORK).expect(b"ready")
-    refused = spinney("tail", "one")
+    refused = frith("tail", "one")
     assert refused.code == 1
     assert refused.err.endswith("[TERMINAL_ELSEWHERE]\n")
-    assert spinney("show", "one", "--json").json["spinney"]["holder"] == "held"
+    assert frith("show", "one", "--json").json["frith"]["holder"] == "held"
 
 
 @pytest.mark.usefixtures("left")
-def test_a_process_that_nobody_hosts_is_nothing_that_doctor_finds_wrong(spinney: Spinney) -> None:
-    assert spinney("doctor") == Outcome(0, "", "spinney: All is well.\n")
+def test_a_process_that_nobody_hosts_is_nothing_that_doctor_finds_wrong(frith: Frith) -> None:
+    assert frith("doctor") == Outcome(0, "", "frith: All is well.\n")
 
 
 def test_a_session_whose_keeper_was_killed_is_shown_as_idle_and_can_be_resumed(
-    spinney: Spinney, repository: Path
+    frith: Frith, repository: Path
 ) -> None:
-    spinney("new", "one", "--detach", *WORK)
-    record = json.loads((repository / STATE).read_text())["spinney"]
+    frith("new", "one", "--detach", *WORK)
+    record = json.loads((repository / STATE).read_text())["frith"]
     (keeper,) = (int(found) for found in re.findall(r'"keeper": (\d+)', json.dumps(record)))
     os.kill(keeper, signal.SIGKILL)
-    waited = spinney("wait", "one", "--timeout", "60")
+    waited = frith("wait", "one", "--timeout", "60")
     assert (waited.code, waited.out) == (0, "idle\n")
-    assert spinney("resume", "one", "--detach").code == 0
-    assert _lives(_pid(spinney))
+    assert frith("resume", "one", "--detach").code == 0
+    assert _lives(_pid(frith))
 
 
-def test_stop_ends_a_process_that_nobody_hosts(spinney: Spinney, left: int) -> None:
-    assert spinney("stop", "one") == Outcome(0, "", "spinney: one is stopped.\n")
+def test_stop_ends_a_process_that_nobody_hosts(frith: Frith, left: int) -> None:
+    assert frith("stop", "one") == Outcome(0, "", "frith: one is stopped.\n")
     assert not _lives(left)
-    assert spinney("show", "one", "--json").json["status"] == "stopped"
+    assert frith("show", "one", "--json").json["status"] == "stopped"
 
 
-def test_restart_gives_a_session_a_new_process(spinney: Spinney, left: int) -> None:
-    restarted = spinney("restart", "one", "--detach")
+def test_restart_gives_a_session_a_new_process(frith: Frith, left: int) -> None:
+    restarted = frith("restart", "one", "--detach")
     assert restarted.code == 0
     assert "one runs." in restarted.err
     assert not _lives(left)
-    assert _lives(_pid(spinney))
+    assert _lives(_pid(frith))
 
 
 def test_restart_takes_a_session_from_the_command_that_runs_it(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     owner = on_terminal("new", "one", *WORK)
     owner.expect(b"ready")
@@ -244,16 +244,16 @@ def test_restart_takes_a_session_from_the_command_that_runs_it(
     assert again.end() == 0
 
 
-def test_resume_does_not_touch_a_process_that_runs_on(spinney: Spinney, left: int) -> None:
-    refused = spinney("resume", "one", "--detach")
+def test_resume_does_not_touch_a_process_that_runs_on(frith: Frith, left: int) -> None:
+    refused = frith("resume", "one", "--detach")
     assert refused.code == 1
     assert refused.err.endswith("[SESSION_RUNNING]\n")
-    assert _pid(spinney) == left
+    assert _pid(frith) == left
     assert _lives(left)
 
 
 def test_a_host_that_has_not_adopted_a_process_does_not_replace_it(
-    spinney: Spinney, left: int, repository: Path
+    frith: Frith, left: int, repository: Path
 ) -> None:
     async def resume() -> str:
         config = ManagerConfig(workspace=repository, terminal="keeper")
@@ -268,7 +268,7 @@ def test_a_host_that_has_not_adopted_a_process_does_not_replace_it(
 
 
 def test_who_has_looked_at_a_process_can_still_end_it(
-    spinney: Spinney, left: int, repository: Path
+    frith: Frith, left: int, repository: Path
 ) -> None:
     async def look_and_stop() -> None:
         config = ManagerConfig(workspace=repository, terminal="keeper")
@@ -279,17 +279,17 @@ def test_who_has_looked_at_a_process_can_still_end_it(
 
     anyio.run(look_and_stop)
     assert not _lives(left)
-    assert spinney("show", "one", "--json").json["status"] == "stopped"
+    assert frith("show", "one", "--json").json["status"] == "stopped"
 
 
-def test_resume_all_starts_what_is_idle_and_nothing_else(spinney: Spinney, left: int) -> None:
+def test_resume_all_starts_what_is_idle_and_nothing_else(frith: Frith, left: int) -> None:
     for name in ("two", "three"):
-        spinney("new", name, "--no-attach", *WORK)
-    spinney("stop", "three")
-    resumed = spinney("resume", "--all")
-    assert (resumed.code, resumed.err) == (0, "spinney: two runs.\n")
-    assert _pid(spinney) == left
-    assert {each["name"] for each in spinney("ls", "--json").json if "ptyPid" in each} == {
+        frith("new", name, "--no-attach", *WORK)
+    frith("stop", "three")
+    resumed = frith("resume", "--all")
+    assert (resumed.code, resumed.err) == (0, "frith: two runs.\n")
+    assert _pid(frith) == left
+    assert {each["name"] for each in frith("ls", "--json").json if "ptyPid" in each} == {
         "one",
         "two",
     }
@@ -297,126 +297,126 @@ def test_resume_all_starts_what_is_idle_and_nothing_else(spinney: Spinney, left:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
 def test_resume_all_starts_what_was_killed_though_nobody_asked_for_that(
-    spinney: Spinney, number: signal.Signals
+    frith: Frith, number: signal.Signals
 ) -> None:
-    spinney("new", "one", "--detach", "--", "sleep", "1000")
-    os.kill(_pid(spinney), number)
-    spinney("wait", "one", "--timeout", "60")
-    resumed = spinney("resume", "--all")
-    assert (resumed.code, resumed.err) == (0, "spinney: one runs.\n")
+    frith("new", "one", "--detach", "--", "sleep", "1000")
+    os.kill(_pid(frith), number)
+    frith("wait", "one", "--timeout", "60")
+    resumed = frith("resume", "--all")
+    assert (resumed.code, resumed.err) == (0, "frith: one runs.\n")
 
 
 def test_resume_all_starts_what_ended_in_order_because_the_machine_went_down(
-    spinney: Spinney,
+    frith: Frith,
 ) -> None:
-    spinney("new", "one", "--detach", "--", "sh", "-c", "trap 'exit 0' HUP TERM; read line")
-    shown = spinney("show", "one", "--json").json
+    frith("new", "one", "--detach", "--", "sh", "-c", "trap 'exit 0' HUP TERM; read line")
+    shown = frith("show", "one", "--json").json
     keeper = stat_of(shown["ptyPid"]).parent
     os.kill(keeper, signal.SIGTERM)
     wait_until(lambda: not _lives(keeper))
-    assert spinney("show", "one", "--json").json["status"] == "idle"
-    assert spinney("resume", "--all").err == "spinney: one runs.\n"
+    assert frith("show", "one", "--json").json["status"] == "idle"
+    assert frith("resume", "--all").err == "frith: one runs.\n"
 
 
 @pytest.mark.parametrize("end", ["exit 1", "exit 0", "kill -INT $$", "kill -QUIT $$"])
 def test_resume_all_leaves_what_ended_by_itself_or_by_a_key_and_says_so(
-    spinney: Spinney, end: str
+    frith: Frith, end: str
 ) -> None:
-    spinney("new", "one", "--detach", "--", "sh", "-c", f"trap - INT QUIT; read line; {end}")
-    spinney("send", "one", "")
-    spinney("wait", "one", "--timeout", "60")
-    resumed = spinney("resume", "--all")
+    frith("new", "one", "--detach", "--", "sh", "-c", f"trap - INT QUIT; read line; {end}")
+    frith("send", "one", "")
+    frith("wait", "one", "--timeout", "60")
+    resumed = frith("resume", "--all")
     assert resumed.code == 0
-    assert resumed.err.startswith("spinney: Nothing to start:")
-    assert "ptyPid" not in spinney("show", "one", "--json").json
+    assert resumed.err.startswith("frith: Nothing to start:")
+    assert "ptyPid" not in frith("show", "one", "--json").json
 
 
-def test_resume_all_goes_on_where_one_cannot_be_started(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach", "--", "no-such-command-at-all")
-    spinney("new", "two", "--no-attach", *WORK)
-    resumed = spinney("resume", "--all")
+def test_resume_all_goes_on_where_one_cannot_be_started(frith: Frith) -> None:
+    frith("new", "one", "--no-attach", "--", "no-such-command-at-all")
+    frith("new", "two", "--no-attach", *WORK)
+    resumed = frith("resume", "--all")
     assert resumed.code == 1
     assert "[COMMAND_NOT_FOUND]" in resumed.err
-    assert resumed.err.endswith("spinney: two runs.\n")
+    assert resumed.err.endswith("frith: two runs.\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("one", "--all"), ("--all", "--", "sh")])
-def test_resume_takes_one_session_or_all(spinney: Spinney, arguments: tuple[str, ...]) -> None:
-    assert spinney("resume", *arguments).code == 2
+def test_resume_takes_one_session_or_all(frith: Frith, arguments: tuple[str, ...]) -> None:
+    assert frith("resume", *arguments).code == 2
 
 
 @pytest.mark.usefixtures("left")
-def test_send_types_text_and_enter(spinney: Spinney, on_terminal: OnTerminal) -> None:
+def test_send_types_text_and_enter(frith: Frith, on_terminal: OnTerminal) -> None:
     shown = on_terminal("tail", "-f", "one")
-    assert spinney("send", "one", "hello") == Outcome(0, "", "")
+    assert frith("send", "one", "hello") == Outcome(0, "", "")
     shown.expect(b"got hello\r")
-    spinney("send", "--no-enter", "one", "half a ")
-    spinney("send", "one", "line\nand another")
+    frith("send", "--no-enter", "one", "half a ")
+    frith("send", "one", "line\nand another")
     shown.expect(b"got half a line\r")
     shown.expect(b"got and another\r")
 
 
 def test_what_a_host_runs_is_typed_into_and_shown_while_the_host_goes_on(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     host = on_terminal("new", "one", *WORK)
     host.expect(b"ready")
-    before = spinney("show", "one", "--json").json["spinney"]["owner"]
-    spinney("send", "one", "hello")
+    before = frith("show", "one", "--json").json["frith"]["owner"]
+    frith("send", "one", "hello")
     host.expect(b"got hello")
-    assert "got hello" in spinney("tail", "one").out
-    after = spinney("show", "one", "--json").json
-    assert (after["spinney"]["holder"], after["spinney"]["owner"]) == ("held", before)
+    assert "got hello" in frith("tail", "one").out
+    after = frith("show", "one", "--json").json
+    assert (after["frith"]["holder"], after["frith"]["owner"]) == ("held", before)
     host.type(b"still here\r")
     host.expect(b"got still here")
 
 
 @pytest.mark.usefixtures("left")
-def test_keys_are_pressed_by_name(spinney: Spinney) -> None:
-    assert spinney("keys", "one", "h", "i", "Enter").code == 0
-    assert spinney("keys", "one", "C-c").code == 0
-    assert spinney("wait", "one", "--timeout", "60", "--json").json["spinney"]["exit"] == {
+def test_keys_are_pressed_by_name(frith: Frith) -> None:
+    assert frith("keys", "one", "h", "i", "Enter").code == 0
+    assert frith("keys", "one", "C-c").code == 0
+    assert frith("wait", "one", "--timeout", "60", "--json").json["frith"]["exit"] == {
         "code": None,
         "signal": signal.SIGINT,
     }
 
 
 def test_arrows_are_sent_as_the_program_has_asked_for(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     script = r"printf '\033[?1hready'; stty raw -echo; printf set; dd bs=1 count=3 2>&- | od -c"
-    spinney("new", "one", "--detach", "--", "sh", "-c", script)
+    frith("new", "one", "--detach", "--", "sh", "-c", script)
     shown = on_terminal("tail", "-f", "one")
     shown.expect(b"readyset")
-    spinney("keys", "one", "Up")
+    frith("keys", "one", "Up")
     shown.expect(b"033   O   A")
 
 
-def test_an_unknown_key_is_refused_with_the_nearest(spinney: Spinney, left: int) -> None:
-    refused = spinney("keys", "one", "a", "Entr")
+def test_an_unknown_key_is_refused_with_the_nearest(frith: Frith, left: int) -> None:
+    refused = frith("keys", "one", "a", "Entr")
     assert refused.code == 2
     assert "Did you mean 'Enter'?" in refused.err
-    assert "got" not in spinney("tail", "one").out
+    assert "got" not in frith("tail", "one").out
     assert _lives(left)
 
 
 @pytest.mark.usefixtures("left")
 def test_tail_prints_what_is_kept_or_the_last_lines_as_they_were_written(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     shown = on_terminal("tail", "-f", "one")
-    spinney("send", "one", "x")
+    frith("send", "one", "x")
     shown.expect(b"got x\r")
-    assert spinney("tail", "one").out == "ready\r\nx\r\ngot x\r\n"
-    assert spinney("tail", "-n", "1", "one").out == "got x\r\n"
-    assert spinney("tail", "-n", "2", "one").out == "x\r\ngot x\r\n"
-    assert spinney("tail", "-n", "0", "one").out == ""
+    assert frith("tail", "one").out == "ready\r\nx\r\ngot x\r\n"
+    assert frith("tail", "-n", "1", "one").out == "got x\r\n"
+    assert frith("tail", "-n", "2", "one").out == "x\r\ngot x\r\n"
+    assert frith("tail", "-n", "0", "one").out == ""
 
 
-def test_tail_leaves_the_terminal_as_it_was(spinney: Spinney, on_terminal: OnTerminal) -> None:
+def test_tail_leaves_the_terminal_as_it_was(frith: Frith, on_terminal: OnTerminal) -> None:
     script = "printf '\\033[?1003h\\033(0 drawn \\033]0;cut off'; read line"
-    spinney("new", "one", "--detach", "--", "sh", "-c", script)
-    wait_until(lambda: "cut off" in spinney("tail", "one").out)
+    frith("new", "one", "--detach", "--", "sh", "-c", script)
+    wait_until(lambda: "cut off" in frith("tail", "one").out)
     for follow in ((), ("-f",)):
         shown = on_terminal("tail", *follow, "one")
         shown.expect(b"cut off")
@@ -430,34 +430,34 @@ def test_tail_leaves_the_terminal_as_it_was(spinney: Spinney, on_terminal: OnTer
 
 
 def test_tail_shows_also_what_a_session_wrote_that_has_ended(
-    spinney: Spinney, on_terminal: OnTerminal, repository: Path
+    frith: Frith, on_terminal: OnTerminal, repository: Path
 ) -> None:
-    spinney("new", "one", "--detach", *ENDS)
-    spinney("send", "one", "last words")
-    assert spinney("wait", "--for", "error", "one").out == "error\n"
-    ended = spinney("tail", "--follow", "one")
+    frith("new", "one", "--detach", *ENDS)
+    frith("send", "one", "last words")
+    assert frith("wait", "--for", "error", "one").out == "error\n"
+    ended = frith("tail", "--follow", "one")
     assert (ended.code, ended.out, ended.err) == (0, "ready\r\nlast words\r\n", "")
     attached = on_terminal("attach", "one")
     assert attached.end() == 1
     assert b"[SESSION_NOT_RUNNING]" in attached.shown
-    spinney("resume", "one", "--detach", "--", "sh", "-c", "echo again; read -r line")
+    frith("resume", "one", "--detach", "--", "sh", "-c", "echo again; read -r line")
     on_terminal("tail", "-f", "one").expect(b"again")
-    assert spinney("tail", "one").out == "again\r\n"
-    spinney("rm", "one")
-    assert list((repository / ".git/spinney/outputs").iterdir()) == []
+    assert frith("tail", "one").out == "again\r\n"
+    frith("rm", "one")
+    assert list((repository / ".git/frith/outputs").iterdir()) == []
 
 
-def test_tail_follows_until_the_process_ends(spinney: Spinney, on_terminal: OnTerminal) -> None:
-    spinney("new", "one", "--detach", *ENDS)
+def test_tail_follows_until_the_process_ends(frith: Frith, on_terminal: OnTerminal) -> None:
+    frith("new", "one", "--detach", *ENDS)
     shown = on_terminal("tail", "--follow", "one")
     shown.expect(b"ready")
-    spinney("send", "one", "")
+    frith("send", "one", "")
     assert shown.end() == 0
 
 
 @pytest.mark.usefixtures("left")
 def test_tail_ends_when_nobody_reads_what_it_prints(repository: Path) -> None:
-    command = [sys.executable, "-m", "spinney_cli", "tail", "-f", "one"]
+    command = [sys.executable, "-m", "frith_cli", "tail", "-f", "one"]
     with subprocess.Popen(command, cwd=repository, stdout=-1, stderr=-1) as tail:
         assert tail.stdout is not None
         assert tail.stderr is not None
@@ -468,11 +468,11 @@ def test_tail_ends_when_nobody_reads_what_it_prints(repository: Path) -> None:
 
 
 def test_tail_ends_by_a_signal_though_nobody_takes_what_it_prints(
-    spinney: Spinney, repository: Path
+    frith: Frith, repository: Path
 ) -> None:
     more_than_a_pipe_holds = "echo ready; head -c 200000 /dev/zero | tr '\\0' x; read line"
-    spinney("new", "one", "--detach", "--", "sh", "-c", more_than_a_pipe_holds)
-    command = [sys.executable, "-m", "spinney_cli", "tail", "-f", "one"]
+    frith("new", "one", "--detach", "--", "sh", "-c", more_than_a_pipe_holds)
+    command = [sys.executable, "-m", "frith_cli", "tail", "-f", "one"]
     with subprocess.Popen(command, cwd=repository, stdout=-1) as tail:
         assert tail.stdout is not None
         assert os.read(tail.stdout.fileno(), 5) == b"ready"
@@ -482,16 +482,16 @@ def test_tail_ends_by_a_signal_though_nobody_takes_what_it_prints(
 
 @pytest.mark.parametrize(("code", "status"), [(0, "stopped"), (7, "error")])
 def test_ls_shows_how_a_process_ended_that_nobody_hosted_and_writes_nothing(
-    spinney: Spinney, repository: Path, code: int, status: str
+    frith: Frith, repository: Path, code: int, status: str
 ) -> None:
-    spinney("new", "one", "--detach", "--", "sh", "-c", f"read line; exit {code}")
-    spinney("send", "one", "")
+    frith("new", "one", "--detach", "--", "sh", "-c", f"read line; exit {code}")
+    frith("send", "one", "")
     before = (repository / STATE).read_bytes()
-    waited = spinney("wait", "one", "--timeout", "60")
+    waited = frith("wait", "one", "--timeout", "60")
     assert (waited.code, waited.out) == (3 if code else 0, f"{status}\n")
-    (listed,) = spinney("ls", "--json").json
+    (listed,) = frith("ls", "--json").json
     assert (listed["status"], "ptyPid" in listed) == (status, False)
-    assert listed["spinney"]["exit"] == {"code": code, "signal": None}
+    assert listed["frith"]["exit"] == {"code": code, "signal": None}
     assert (repository / STATE).read_bytes() == before
-    spinney("new", "two", "--no-attach")
+    frith("new", "two", "--no-attach")
     assert f'"status": "{status}"' in (repository / STATE).read_text()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney_cli._attach import DetachKey, Press, key_name
-from spinney_cli._keys import NAMES, UnknownKeyError, sent_for
-from spinney_cli._modes import Modes
-from spinney_cli._tty import CANCEL
+from frith_cli._attach import DetachKey, Press, key_name
+from frith_cli._keys import NAMES, UnknownKeyError, sent_for
+from frith_cli._modes import Modes
+from frith_cli._tty import CANCEL
 
 KEY = b"\x1d"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from spinney.config import ManagerConfig
-from spinney.logs import log
-from spinney_cli._logs import routed_logs
+from frith.config import ManagerConfig
+from frith.logs import log
+from frith_cli._logs import routed_logs
 
 from .conftest import Outcome
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 CONFIG = ManagerConfig(workspace=Path("/nowhere"))
 
 
@@ -52,12 +52,12 @@ def test_a_line_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     with routed_logs(CONFIG, 1):
         _log_one_of_each()
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "spinney: info: session_created name=one exit_code=0"
-    assert lines[2] == r"spinney: warning: state_file_corrupted path=/a\nb reason=cut off"
+    assert lines[0] == "frith: info: session_created name=one exit_code=0"
+    assert lines[2] == r"frith: warning: state_file_corrupted path=/a\nb reason=cut off"
 
 
 def test_afterwards_the_logger_is_as_before() -> None:
-    logger = logging.getLogger("spinney")
+    logger = logging.getLogger("frith")
     before = (logger.level, logger.propagate, list(logger.handlers))
     with routed_logs(CONFIG, 2):
         pass
@@ -66,17 +66,17 @@ def test_afterwards_the_logger_is_as_before() -> None:
 
 @pytest.mark.requirement("R8.2")
 def test_asked_to_configure_logging_the_plugin_does_and_the_command_does_not(
-    spinney: Spinney, repository: Path
+    frith: Frith, repository: Path
 ) -> None:
-    (repository / ".spinney.toml").write_text(
-        '[options.plugin.log]\nconfigure = true\nfile = ".git/spinney.log"\n'
+    (repository / ".frith.toml").write_text(
+        '[options.plugin.log]\nconfigure = true\nfile = ".git/frith.log"\n'
     )
-    logger = logging.getLogger("spinney")
+    logger = logging.getLogger("frith")
     before = (logger.level, logger.propagate, list(logger.handlers))
     try:
-        created = spinney("--verbose", "new", "one", "--no-attach")
-        assert created.err.startswith("spinney: Created one")
-        lines = (repository / ".git" / "spinney.log").read_text().splitlines()
+        created = frith("--verbose", "new", "one", "--no-attach")
+        assert created.err.startswith("frith: Created one")
+        lines = (repository / ".git" / "frith.log").read_text().splitlines()
         assert "session_created" in [json.loads(line)["event"] for line in lines]
     finally:
         for handler in set(logger.handlers) - set(before[2]):
@@ -85,6 +85,6 @@ def test_asked_to_configure_logging_the_plugin_does_and_the_command_does_not(
         logger.level, logger.propagate = before[:2]
 
 
-def test_verbose_tells_what_happened(spinney: Spinney) -> None:
-    created = spinney("-v", "new", "one", "--no-attach")
-    assert "spinney: info: session_created" in created.err
+def test_verbose_tells_what_happened(frith: Frith) -> None:
+    created = frith("-v", "new", "one", "--no-attach")
+    assert "frith: info: session_created" in created.err

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from spinney.model import Session, SessionStatus, now
-from spinney_cli import _loops
-from spinney_cli._loops import Mark, ShownInItselfError, without_marks
+from frith.model import Session, SessionStatus, now
+from frith_cli import _loops
+from frith_cli._loops import Mark, ShownInItselfError, without_marks
 from waiting import wait_until
 
 from .conftest import Outcome, Terminal
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 SHELL = ("--detach", "--", "sh")
 SESSION = Session(
@@ -72,34 +72,34 @@ async def test_what_is_shown_again_tells_of_no_loop(mark: Mark, other: bytes) ->
 
 @pytest.mark.expensive("starts the command as a process")
 def test_a_session_is_not_attached_within_itself(
-    spinney: Spinney, on_terminal: OnTerminal, monkeypatch: pytest.MonkeyPatch
+    frith: Frith, on_terminal: OnTerminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id_ = spinney("new", "one", *SHELL).out.strip()
-    monkeypatch.setenv("SPINNEY_SESSION_ID", id_)
+    id_ = frith("new", "one", *SHELL).out.strip()
+    monkeypatch.setenv("FRITH_SESSION_ID", id_)
     within = on_terminal("attach", "one")
-    within.expect(b"unset SPINNEY_SESSION_ID. [SHOWN_IN_ITSELF]")
+    within.expect(b"unset FRITH_SESSION_ID. [SHOWN_IN_ITSELF]")
     assert within.end() == 1
 
 
 @pytest.mark.expensive("starts the command as a process")
 @pytest.mark.parametrize("show", ["attach", "attach --read-only", "tail -f"])
-def test_a_session_is_not_shown_in_one_that_it_shows(spinney: Spinney, show: str) -> None:
+def test_a_session_is_not_shown_in_one_that_it_shows(frith: Frith, show: str) -> None:
     for name in ("one", "two"):
-        spinney("new", name, *SHELL)
-    spinney("send", "one", f"spinney {show} two; echo on'e is' back")
-    spinney("send", "two", "echo two is' shown'")
-    wait_until(lambda: "two is shown" in spinney("tail", "one").out)
-    spinney("send", "two", f"spinney {show} one")
-    wait_until(lambda: "[SHOWN_IN_ITSELF]" in spinney("tail", "two").out)
-    outputs = [spinney("tail", name).out for name in ("one", "two")]
+        frith("new", name, *SHELL)
+    frith("send", "one", f"frith {show} two; echo on'e is' back")
+    frith("send", "two", "echo two is' shown'")
+    wait_until(lambda: "two is shown" in frith("tail", "one").out)
+    frith("send", "two", f"frith {show} one")
+    wait_until(lambda: "[SHOWN_IN_ITSELF]" in frith("tail", "two").out)
+    outputs = [frith("tail", name).out for name in ("one", "two")]
     assert "7709" not in "".join(outputs)
     assert "one is back" not in outputs[0], "the terminal was refused that closed the loop"
     assert all(len(output) < 20_000 for output in outputs)
 
 
 @pytest.mark.expensive("starts the command as a process")
-def test_the_output_of_a_session_is_not_followed_in_its_own_terminal(spinney: Spinney) -> None:
-    spinney("new", "one", *SHELL)
-    spinney("send", "one", "spinney tail -f one")
-    wait_until(lambda: "[SHOWN_IN_ITSELF]" in spinney("tail", "one").out)
-    assert len(spinney("tail", "one").out) < 20_000
+def test_the_output_of_a_session_is_not_followed_in_its_own_terminal(frith: Frith) -> None:
+    frith("new", "one", *SHELL)
+    frith("send", "one", "frith tail -f one")
+    wait_until(lambda: "[SHOWN_IN_ITSELF]" in frith("tail", "one").out)
+    assert len(frith("tail", "one").out) < 20_000

@@ -11,92 +11,90 @@ import pytest
 
 from .conftest import Git, Outcome
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 STATE = ".claude-container-sessions.json"
 
 
 @pytest.fixture
-def created(spinney: Spinney) -> dict[str, object]:
+def created(frith: Frith) -> dict[str, object]:
     """The record of a session called ``one``."""
-    record = spinney("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
+    record = frith("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
     return dict(record)
 
 
 @pytest.mark.requirement("R5.1")
 @pytest.mark.parametrize("harm", ["missing", "corrupt"])
 def test_ls_recovers_a_lost_record_and_says_so(
-    spinney: Spinney, repository: Path, created: dict[str, object], harm: str
+    frith: Frith, repository: Path, created: dict[str, object], harm: str
 ) -> None:
     if harm == "missing":
         (repository / STATE).unlink()
     else:
         (repository / STATE).write_text('{"version": "1.0", "sess')
-    listed = spinney("ls", "--json")
+    listed = frith("ls", "--json")
     assert listed.json == [created]
-    assert "spinney: warning: sessions_recovered" in listed.err
+    assert "frith: warning: sessions_recovered" in listed.err
 
 
 def test_a_dry_run_of_rebuild_changes_nothing(
-    spinney: Spinney, repository: Path, created: dict[str, object]
+    frith: Frith, repository: Path, created: dict[str, object]
 ) -> None:
     before = (repository / STATE).read_bytes()
-    rebuilt = spinney("rebuild", "--dry-run", "--json")
+    rebuilt = frith("rebuild", "--dry-run", "--json")
     assert (rebuilt.code, rebuilt.json) == (0, [])
     assert (repository / STATE).read_bytes() == before
-    assert "Nothing to rebuild" in spinney("rebuild").err
+    assert "Nothing to rebuild" in frith("rebuild").err
 
 
 @pytest.mark.requirement("R5.3")
 def test_rebuild_brings_back_what_another_program_has_dropped_from_the_record(
-    spinney: Spinney, repository: Path, created: dict[str, object]
+    frith: Frith, repository: Path, created: dict[str, object]
 ) -> None:
     record = json.loads((repository / STATE).read_bytes())
-    two = spinney("new", "two", "--no-attach", "--json").json
-    del record["spinney"]
+    two = frith("new", "two", "--no-attach", "--json").json
+    del record["frith"]
     (repository / STATE).write_text(json.dumps(record))
-    assert spinney("ls", "--json").json == [created]
+    assert frith("ls", "--json").json == [created]
     accepted = (repository / STATE).read_bytes()
-    assert spinney("rebuild", "--dry-run", "--json").json == [two]
+    assert frith("rebuild", "--dry-run", "--json").json == [two]
     assert (repository / STATE).read_bytes() == accepted
-    assert re.search(r"^two +idle +feature/two ", spinney("rebuild").out, re.MULTILINE)
-    assert spinney("ls", "--json").json == [created, two]
+    assert re.search(r"^two +idle +feature/two ", frith("rebuild").out, re.MULTILINE)
+    assert frith("ls", "--json").json == [created, two]
 
 
 @pytest.mark.requirement("R5.1")
 def test_an_old_copy_of_the_record_that_is_put_back_loses_nothing(
-    spinney: Spinney, repository: Path, created: dict[str, object]
+    frith: Frith, repository: Path, created: dict[str, object]
 ) -> None:
     old = (repository / STATE).read_bytes()
-    two = spinney("new", "two", "--no-attach", "--json").json
+    two = frith("new", "two", "--no-attach", "--json").json
     (repository / STATE).write_bytes(old)
-    assert spinney("ls", "--json").json == [created, two]
+    assert frith("ls", "--json").json == [created, two]
 
 
-def test_doctor_finds_nothing_where_all_is_well(
-    spinney: Spinney, created: dict[str, object]
-) -> None:
-    assert spinney("doctor") == Outcome(0, "", "spinney: All is well.\n")
-    assert spinney("doctor", "--json").json == []
+def test_doctor_finds_nothing_where_all_is_well(frith: Frith, created: dict[str, object]) -> None:
+    assert frith("doctor") == Outcome(0, "", "frith: All is well.\n")
+    assert frith("doctor", "--json").json == []
 
 
 @pytest.mark.requirement("R4.4")
 def test_doctor_tells_of_a_vanished_worktree_and_fails(
-    spinney: Spinney, repository: Path, created: dict[str, object], git: Git
+    frith: Frith, repository: Path, created: dict[str, object], git: Git
 ) -> None:
     path = str(created["worktreePath"])
     git(repository, "worktree", "remove", "--force", "--force", path)
-    examined = spinney("doctor")
+    examined = frith("doctor")
     assert examined.code == 1
     assert "WORKTREE_MISSING" in examined.out
     assert path in examined.out
-    finding = spinney("doctor", "--json").json[0]
+    finding = frith("doctor", "--json").json[0]
     assert finding["sessionId"] == created["id"]
     assert finding["repaired"] is False
 
 
 @pytest.mark.requirement("R4.4")
 def test_doctor_repairs_a_workspace_that_was_moved(
-    spinney: Spinney,
+    frith: Frith,
     repository: Path,
     created: dict[str, object],
     git: Git,
@@ -106,10 +104,10 @@ def test_doctor_repairs_a_workspace_that_was_moved(
     repository.rename(moved)
     monkeypatch.chdir(moved)
     git(moved, "worktree", "prune")
-    assert spinney("doctor").code == 1
-    repaired = spinney("doctor", "--fix")
+    assert frith("doctor").code == 1
+    repaired = frith("doctor", "--fix")
     assert repaired.code == 0
-    assert spinney("doctor").err == "spinney: All is well.\n"
-    worktree = spinney("show", "one", "--json").json["worktreePath"]
+    assert frith("doctor").err == "frith: All is well.\n"
+    worktree = frith("show", "one", "--json").json["worktreePath"]
     assert Path(worktree) == moved / ".worktrees" / str(created["id"])
     assert git(Path(worktree), "status", "--short") == ""

@@ -12,14 +12,14 @@ from .conftest import Git, Outcome, Terminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 
 
 @pytest.fixture
-def worktree(spinney: Spinney) -> Path:
+def worktree(frith: Frith) -> Path:
     """The worktree of a session called ``one``."""
-    created = spinney("new", "one", "--no-attach", "--json")
+    created = frith("new", "one", "--no-attach", "--json")
     return Path(created.json["worktreePath"])
 
 
@@ -33,29 +33,27 @@ def precious(worktree: Path) -> Path:
 
 @pytest.mark.requirement("R2.7")
 def test_without_cleanup_the_worktree_and_the_branch_stay(
-    spinney: Spinney, repository: Path, precious: Path, git: Git
+    frith: Frith, repository: Path, precious: Path, git: Git
 ) -> None:
-    removed = spinney("rm", "one")
+    removed = frith("rm", "one")
     assert removed.code == 0
     assert str(precious.parent) in removed.err
     assert precious.exists()
     assert git(repository, "branch", "--list", "feature/one")
-    assert spinney("ls", "--json").json == []
+    assert frith("ls", "--json").json == []
 
 
 def test_with_cleanup_only_the_branch_stays(
-    spinney: Spinney, repository: Path, worktree: Path, git: Git
+    frith: Frith, repository: Path, worktree: Path, git: Git
 ) -> None:
-    assert spinney("rm", "one", "--cleanup").code == 0
+    assert frith("rm", "one", "--cleanup").code == 0
     assert not worktree.exists()
     assert git(repository, "branch", "--list", "feature/one")
 
 
 @pytest.mark.requirement("R2.8")
-def test_without_a_terminal_work_is_never_destroyed_unasked(
-    spinney: Spinney, precious: Path
-) -> None:
-    refused = spinney("rm", "one", "--cleanup")
+def test_without_a_terminal_work_is_never_destroyed_unasked(frith: Frith, precious: Path) -> None:
+    refused = frith("rm", "one", "--cleanup")
     assert refused.code == 1
     assert "precious.txt" in refused.err
     assert refused.err.endswith("[WORK_AT_STAKE]\n")
@@ -75,7 +73,7 @@ def test_on_a_terminal_it_says_what_is_at_stake_and_asks(
 
 
 def test_interrupted_while_it_asks_it_destroys_nothing(
-    spinney: Spinney, on_terminal: OnTerminal, precious: Path
+    frith: Frith, on_terminal: OnTerminal, precious: Path
 ) -> None:
     terminal = on_terminal("rm", "one", "--cleanup")
     terminal.expect(b"[y/N]")
@@ -83,7 +81,7 @@ def test_interrupted_while_it_asks_it_destroys_nothing(
     assert terminal.end() == 130
     assert terminal.shown.rstrip().endswith(b"[y/N]")
     assert precious.exists()
-    assert spinney("show", "one").code == 0
+    assert frith("show", "one").code == 0
 
 
 def test_an_operation_in_progress_is_said_too(
@@ -97,7 +95,7 @@ def test_an_operation_in_progress_is_said_too(
 
 
 def test_force_destroys_without_asking(
-    spinney: Spinney, on_terminal: OnTerminal, precious: Path
+    frith: Frith, on_terminal: OnTerminal, precious: Path
 ) -> None:
     terminal = on_terminal("rm", "one", "--cleanup", "--force")
     assert terminal.end() == 0
@@ -107,10 +105,10 @@ def test_force_destroys_without_asking(
 
 @pytest.mark.requirement("R2.9")
 def test_what_is_blocked_is_not_destroyed_even_by_force(
-    spinney: Spinney, worktree: Path, git: Git
+    frith: Frith, worktree: Path, git: Git
 ) -> None:
     git(worktree, "worktree", "add", "-q", "-b", "nested", str(worktree / "nested"))
-    refused = spinney("rm", "one", "--cleanup", "--force")
+    refused = frith("rm", "one", "--cleanup", "--force")
     assert refused.code == 1
     assert refused.err.endswith("[REMOVAL_BLOCKED]\n")
     assert (worktree / "nested" / "README").exists()

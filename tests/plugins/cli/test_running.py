@@ -13,13 +13,13 @@ from .conftest import Git, Outcome, Terminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 OnTerminal = Callable[..., Terminal]
 WORK = ("--", "sh", "-c", "echo ready; exec sleep 100")
 
 
-def _status(spinney: Spinney, name: str) -> str:
-    return str(spinney("show", name, "--json").json["status"])
+def _status(frith: Frith, name: str) -> str:
+    return str(frith("show", name, "--json").json["status"])
 
 
 @pytest.mark.requirement("R1.3")
@@ -32,19 +32,19 @@ def _status(spinney: Spinney, name: str) -> str:
     ],
 )
 def test_when_the_process_ends_its_outcome_is_told(
-    spinney: Spinney, on_terminal: OnTerminal, script: str, code: int, says: bytes, status: str
+    frith: Frith, on_terminal: OnTerminal, script: str, code: int, says: bytes, status: str
 ) -> None:
     terminal = on_terminal("new", "one", "--", "sh", "-c", f"echo ready; read line; {script}")
     terminal.expect(b"ready")
     terminal.type(b"\n")
     assert terminal.end() == code
     assert says in terminal.shown
-    assert _status(spinney, "one") == status
+    assert _status(frith, "one") == status
 
 
 @pytest.mark.requirement("R7.1")
 def test_the_process_works_in_its_worktree_and_reads_what_is_typed(
-    spinney: Spinney, on_terminal: OnTerminal, repository: Path
+    frith: Frith, on_terminal: OnTerminal, repository: Path
 ) -> None:
     terminal = on_terminal("new", "one", "--", "sh", "-c", "pwd; read line; echo got $line")
     terminal.expect(bytes(repository / ".worktrees"))
@@ -55,7 +55,7 @@ def test_the_process_works_in_its_worktree_and_reads_what_is_typed(
 
 @pytest.mark.usefixtures("on_pty")
 def test_detaching_says_what_becomes_of_the_process_and_leaves_the_session_idle(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     terminal = on_terminal("new", "one", "--detach-key", "^B", *WORK)
     terminal.expect(b"Ctrl-B detaches")
@@ -64,8 +64,8 @@ def test_detaching_says_what_becomes_of_the_process_and_leaves_the_session_idle(
     terminal.expect(b"ends the process")
     terminal.type(b"\x02")
     assert terminal.end() == 0
-    assert b"`spinney resume " in terminal.shown
-    assert _status(spinney, "one") == "idle"
+    assert b"`frith resume " in terminal.shown
+    assert _status(frith, "one") == "idle"
 
 
 @pytest.mark.requirement("R7.4")
@@ -78,10 +78,8 @@ def test_the_output_of_a_process_too_quick_to_attach_to_is_shown(on_terminal: On
 
 
 @pytest.mark.requirement("R2.10")
-def test_resume_runs_the_command_again_or_another(
-    spinney: Spinney, on_terminal: OnTerminal
-) -> None:
-    spinney("new", "one", "--no-attach", "--", "sh", "-c", "echo the first; read line")
+def test_resume_runs_the_command_again_or_another(frith: Frith, on_terminal: OnTerminal) -> None:
+    frith("new", "one", "--no-attach", "--", "sh", "-c", "echo the first; read line")
     again = on_terminal("resume", "one")
     again.expect(b"the first")
     again.type(b"\n")
@@ -93,41 +91,39 @@ def test_resume_runs_the_command_again_or_another(
 
 
 @pytest.mark.requirement("R2.11")
-def test_what_another_command_runs_cannot_be_resumed(
-    on_terminal: OnTerminal, spinney: Spinney
-) -> None:
+def test_what_another_command_runs_cannot_be_resumed(on_terminal: OnTerminal, frith: Frith) -> None:
     on_terminal("new", "one", *WORK).expect(b"ready")
     second = on_terminal("resume", "one")
     assert second.end() == 1
     assert b"[SESSION_OWNED]" in second.shown
 
 
-def test_stop_ends_what_another_command_runs(spinney: Spinney, on_terminal: OnTerminal) -> None:
+def test_stop_ends_what_another_command_runs(frith: Frith, on_terminal: OnTerminal) -> None:
     owner = on_terminal("new", "one", *WORK)
     owner.expect(b"ready")
-    stopped = spinney("stop", "one")
-    assert (stopped.code, stopped.err) == (0, "spinney: one is stopped.\n")
+    stopped = frith("stop", "one")
+    assert (stopped.code, stopped.err) == (0, "frith: one is stopped.\n")
     assert owner.end() == 0
     assert b"one ended with signal 15: stopped." in owner.shown
-    assert spinney("stop", "one", "--json").json["status"] == "stopped"
+    assert frith("stop", "one", "--json").json["status"] == "stopped"
 
 
 @pytest.mark.usefixtures("on_pty")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_process_and_leaves_the_session_idle(
-    spinney: Spinney, on_terminal: OnTerminal, number: signal.Signals
+    frith: Frith, on_terminal: OnTerminal, number: signal.Signals
 ) -> None:
     owner = on_terminal("new", "one", *WORK)
     owner.expect(b"ready")
     owner.signal(number)
     assert owner.end() == 128 + number
     assert b"Traceback" not in owner.shown
-    assert _status(spinney, "one") == "idle"
+    assert _status(frith, "one") == "idle"
 
 
 @pytest.mark.requirement("R2.2")
 def test_interrupted_while_it_creates_it_leaves_nothing_behind(
-    spinney: Spinney, on_terminal: OnTerminal, repository: Path, git: Git
+    frith: Frith, on_terminal: OnTerminal, repository: Path, git: Git
 ) -> None:
     halfway = repository.with_name("halfway")
     os.mkfifo(halfway)
@@ -138,27 +134,27 @@ def test_interrupted_while_it_creates_it_leaves_nothing_behind(
     assert halfway.read_text() == "now\n"
     terminal.signal(signal.SIGTERM)
     assert terminal.end() == 143
-    assert spinney("ls", "--json").json == []
-    assert spinney("doctor").err == "spinney: All is well.\n"
+    assert frith("ls", "--json").json == []
+    assert frith("doctor").err == "frith: All is well.\n"
     assert not any((repository / ".worktrees").glob("*"))
     assert not git(repository, "branch", "--list", "feature/one")
 
 
 @pytest.mark.usefixtures("on_pty")
 def test_a_terminal_that_goes_away_leaves_the_session_idle(
-    spinney: Spinney, on_terminal: OnTerminal
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     owner = on_terminal("new", "one", *WORK)
     owner.expect(b"ready")
     assert owner.hang_up() == 128 + signal.SIGHUP
-    assert _status(spinney, "one") == "idle"
+    assert _status(frith, "one") == "idle"
 
 
 def test_a_command_that_does_not_exist_is_refused_and_nothing_is_left(
-    spinney: Spinney, on_terminal: OnTerminal, repository: Path
+    frith: Frith, on_terminal: OnTerminal, repository: Path
 ) -> None:
     terminal = on_terminal("new", "one", "--", "no-such-command-at-all")
     assert terminal.end() == 1
     assert b"[COMMAND_NOT_FOUND]" in terminal.shown
-    assert spinney("ls", "--json").json == []
+    assert frith("ls", "--json").json == []
     assert not any((repository / ".worktrees").glob("*"))

@@ -15,23 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from spinney import Holder, Session, SessionStatus
-from spinney.model import Details, Owner, now
-from spinney_cli._view import View, age
+from frith import Holder, Session, SessionStatus
+from frith.model import Details, Owner, now
+from frith_cli._view import View, age
 
 from .conftest import Git, Outcome, Terminal
 
-Spinney = Callable[..., Outcome]
+Frith = Callable[..., Outcome]
 STATE = ".claude-container-sessions.json"
 
 
 @pytest.mark.requirement("R2.1")
 def test_new_without_attaching_prints_the_id_of_an_idle_session(
-    spinney: Spinney, repository: Path
+    frith: Frith, repository: Path
 ) -> None:
-    created = spinney("new", "one", "--no-attach", "--", "touch", "started")
+    created = frith("new", "one", "--no-attach", "--", "touch", "started")
     assert created.code == 0
-    shown = spinney("show", "one", "--json").json
+    shown = frith("show", "one", "--json").json
     assert created.out == f"{shown['id']}\n"
     assert shown["status"] == "idle"
     assert "ptyPid" not in shown
@@ -42,10 +42,10 @@ def test_new_without_attaching_prints_the_id_of_an_idle_session(
 
 @pytest.mark.requirement("R3.1")
 def test_json_is_the_record_of_the_state_file_and_one_key_more(
-    spinney: Spinney, repository: Path
+    frith: Frith, repository: Path
 ) -> None:
-    created = spinney("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
-    ours = created.pop("spinney")
+    created = frith("new", "one", "--no-attach", "--json", "--", "sleep", "9").json
+    ours = created.pop("frith")
     assert json.loads((repository / STATE).read_text())["sessions"] == [created]
     assert ours == {
         "holder": "free",
@@ -56,15 +56,15 @@ def test_json_is_the_record_of_the_state_file_and_one_key_more(
     }
 
 
-def test_ls_and_show_print_the_same_json(spinney: Spinney) -> None:
-    created = spinney("new", "one", "--no-attach", "--json").json
-    assert spinney("ls", "--json").json == [created]
-    assert spinney("show", created["id"][:8], "--json").json == created
+def test_ls_and_show_print_the_same_json(frith: Frith) -> None:
+    created = frith("new", "one", "--no-attach", "--json").json
+    assert frith("ls", "--json").json == [created]
+    assert frith("show", created["id"][:8], "--json").json == created
 
 
-def test_ls_prints_a_table_with_the_oldest_first(spinney: Spinney) -> None:
-    ids = [spinney("new", name, "--no-attach").out.strip() for name in ("one", "two")]
-    header, *rows = (re.split(r"  +", line) for line in spinney("ls").out.splitlines())
+def test_ls_prints_a_table_with_the_oldest_first(frith: Frith) -> None:
+    ids = [frith("new", name, "--no-attach").out.strip() for name in ("one", "two")]
+    header, *rows = (re.split(r"  +", line) for line in frith("ls").out.splitlines())
     assert header == ["NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER"]
     assert rows == [
         ["one", "idle", "feature/one", "now", ids[0][:8], "-"],
@@ -72,17 +72,17 @@ def test_ls_prints_a_table_with_the_oldest_first(spinney: Spinney) -> None:
     ]
 
 
-def test_ls_without_sessions_prints_nothing_on_standard_output(spinney: Spinney) -> None:
-    listed = spinney("ls")
+def test_ls_without_sessions_prints_nothing_on_standard_output(frith: Frith) -> None:
+    listed = frith("ls")
     assert (listed.code, listed.out) == (0, "")
-    assert "`spinney new`" in listed.err
-    assert spinney("ls", "--json").json == []
+    assert "`frith new`" in listed.err
+    assert frith("ls", "--json").json == []
 
 
-def test_show_prints_all_that_is_known(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach", "--", "sh", "-c", "echo a b")
+def test_show_prints_all_that_is_known(frith: Frith) -> None:
+    frith("new", "one", "--no-attach", "--", "sh", "-c", "echo a b")
     shown = dict(
-        re.split(r"  +", line, maxsplit=1) for line in spinney("show", "one").out.splitlines()
+        re.split(r"  +", line, maxsplit=1) for line in frith("show", "one").out.splitlines()
     )
     assert shown["branch"] == "feature/one"
     assert shown["command"] == "sh -c 'echo a b'"
@@ -93,26 +93,26 @@ def test_show_prints_all_that_is_known(spinney: Spinney) -> None:
 @pytest.mark.usefixtures("on_pty")
 @pytest.mark.requirement("R4.1")
 def test_a_session_whose_owner_is_gone_is_shown_as_idle_and_nothing_is_written(
-    spinney: Spinney, on_terminal: Callable[..., Terminal], repository: Path
+    frith: Frith, on_terminal: Callable[..., Terminal], repository: Path
 ) -> None:
     owner = on_terminal("new", "one", "--", "sh", "-c", "echo ready; exec sleep 100")
     owner.expect(b"ready")
-    running = spinney("show", "one", "--json").json
-    assert (running["status"], running["spinney"]["holder"]) == ("active", "held")
+    running = frith("show", "one", "--json").json
+    assert (running["status"], running["frith"]["holder"]) == ("active", "held")
     assert running["ptyPid"] > 0
     owner.signal(signal.SIGKILL)
     owner.end()
     before = (repository / STATE).read_bytes()
-    left = spinney("show", "one", "--json").json
-    assert (left["status"], left["spinney"]["holder"]) == ("idle", "free")
+    left = frith("show", "one", "--json").json
+    assert (left["status"], left["frith"]["holder"]) == ("idle", "free")
     assert "ptyPid" not in left
     assert (repository / STATE).read_bytes() == before
 
 
-def test_new_takes_a_branch_and_a_base(spinney: Spinney, repository: Path, git: Git) -> None:
+def test_new_takes_a_branch_and_a_base(frith: Frith, repository: Path, git: Git) -> None:
     git(repository, "tag", "here")
     git(repository, "commit", "-q", "--allow-empty", "-m", "Second")
-    created = spinney(
+    created = frith(
         "new", "one", "--branch", "fix/it", "--base", "here", "--no-attach", "--json"
     ).json
     assert created["branch"] == "fix/it"
@@ -130,57 +130,57 @@ def test_new_takes_a_branch_and_a_base(spinney: Spinney, repository: Path, git: 
     ],
 )
 def test_a_name_that_only_a_branch_can_have_is_taken_as_the_branch(
-    spinney: Spinney, given: str, name: str
+    frith: Frith, given: str, name: str
 ) -> None:
-    created = spinney("new", given, "--no-attach", "--json").json
+    created = frith("new", given, "--no-attach", "--json").json
     assert (created["branch"], created["name"]) == (given, name)
 
 
-def test_a_name_is_not_taken_as_the_branch_where_one_is_given(spinney: Spinney) -> None:
-    refused = spinney("new", "fix/login", "--branch", "b", "--no-attach")
+def test_a_name_is_not_taken_as_the_branch_where_one_is_given(frith: Frith) -> None:
+    refused = frith("new", "fix/login", "--branch", "b", "--no-attach")
     assert refused.err.endswith("[INVALID_NAME]\n")
 
 
-def test_a_name_is_checked_before_anything_is_opened(spinney: Spinney, repository: Path) -> None:
+def test_a_name_is_checked_before_anything_is_opened(frith: Frith, repository: Path) -> None:
     (repository / ".claude-container-sessions.json").write_text("not a state file")
-    refused = spinney("new", "no good", "--no-attach")
+    refused = frith("new", "no good", "--no-attach")
     assert refused.err.count("\n") == 1
     assert refused.err.endswith("[INVALID_NAME]\n")
     assert (repository / ".claude-container-sessions.json").read_text() == "not a state file"
 
 
-def test_a_session_is_named_as_the_user_knows_it(spinney: Spinney) -> None:
-    spinney("new", "login", "--no-attach", "--", "true")
-    refused = spinney("tail", "login")
+def test_a_session_is_named_as_the_user_knows_it(frith: Frith) -> None:
+    frith("new", "login", "--no-attach", "--", "true")
+    refused = frith("tail", "login")
     assert "Session 'login' is not running. Resume it first." in refused.err
-    assert "`spinney resume login`" in refused.err
+    assert "`frith resume login`" in refused.err
 
 
-def test_new_shares_an_existing_branch_when_asked_to(spinney: Spinney) -> None:
-    first = spinney("new", "one", "--no-attach", "--json").json
+def test_new_shares_an_existing_branch_when_asked_to(frith: Frith) -> None:
+    first = frith("new", "one", "--no-attach", "--json").json
     again = ("new", "two", "--branch", "feature/one", "--existing", "--no-attach")
-    assert "[BRANCH_IN_USE]" in spinney(*again).err
-    shared = spinney(*again, "--share", "--json").json
+    assert "[BRANCH_IN_USE]" in frith(*again).err
+    shared = frith(*again, "--share", "--json").json
     assert shared["worktreePath"] == first["worktreePath"]
 
 
 @pytest.mark.requirement("R1.2")
-def test_new_without_a_name_generates_one(spinney: Spinney) -> None:
-    created = spinney("new", "--no-attach", "--json").json
+def test_new_without_a_name_generates_one(frith: Frith) -> None:
+    created = frith("new", "--no-attach", "--json").json
     assert re.fullmatch(r"feature-\d{4}-\d\d-\d\d-001", created["name"])
 
 
 @pytest.mark.requirement("R2.3")
-def test_the_fifth_session_is_refused(spinney: Spinney) -> None:
+def test_the_fifth_session_is_refused(frith: Frith) -> None:
     for name in ("one", "two", "three", "four"):
-        assert spinney("new", name, "--no-attach").code == 0
-    assert spinney("new", "five", "--no-attach") == Outcome(
+        assert frith("new", name, "--no-attach").code == 0
+    assert frith("new", "five", "--no-attach") == Outcome(
         1,
         "",
-        "spinney: Maximum 4 sessions supported. Destroy a session to create a new one. "
+        "frith: Maximum 4 sessions supported. Destroy a session to create a new one. "
         "[MAX_SESSIONS]\n",
     )
-    assert spinney("--set", "max_sessions=5", "new", "five", "--no-attach").code == 0
+    assert frith("--set", "max_sessions=5", "new", "five", "--no-attach").code == 0
 
 
 @pytest.mark.requirement("R1.12")
@@ -208,21 +208,21 @@ def test_the_fifth_session_is_refused(spinney: Spinney) -> None:
     ],
 )
 def test_a_wrong_argument_is_one_clear_line_and_changes_nothing(
-    spinney: Spinney, repository: Path, arguments: list[str], code: str, exit_code: int
+    frith: Frith, repository: Path, arguments: list[str], code: str, exit_code: int
 ) -> None:
-    refused = spinney(*arguments)
+    refused = frith(*arguments)
     assert (refused.code, refused.out) == (exit_code, "")
     assert refused.err.count("\n") == 1
-    assert refused.err.startswith("spinney: ")
+    assert refused.err.startswith("frith: ")
     assert refused.err.endswith(f"[{code}]\n")
     assert refused.err[:-1].isprintable()
     assert not any((repository / ".worktrees").glob("*"))
 
 
-def test_a_wrong_option_of_a_provider_names_its_file(spinney: Spinney, repository: Path) -> None:
-    file = repository / ".spinney.toml"
+def test_a_wrong_option_of_a_provider_names_its_file(frith: Frith, repository: Path) -> None:
+    file = repository / ".frith.toml"
     file.write_text("[options.workspace.git]\ndisposabel = []\n")
-    refused = spinney("new", "one", "--no-attach")
+    refused = frith("new", "one", "--no-attach")
     assert refused.code == 2
     assert str(file) in refused.err
     assert "Did you mean 'disposable'?" in refused.err
@@ -230,27 +230,27 @@ def test_a_wrong_option_of_a_provider_names_its_file(spinney: Spinney, repositor
 
 @pytest.mark.requirement("R6.2")
 def test_the_plugins_are_listed_outside_of_a_repository_too(
-    spinney: Spinney, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frith: Frith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = spinney("plugins").out.splitlines()
+    rows = frith("plugins").out.splitlines()
     assert rows[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "PROVIDERS", "REASON"]
-    assert any(re.match(r"json +spinney +\S+ +loaded +store:json", row) for row in rows)
-    blocked = spinney("--set", "blocked_plugins=git", "plugins", "--json").json
+    assert any(re.match(r"json +frith +\S+ +loaded +store:json", row) for row in rows)
+    blocked = frith("--set", "blocked_plugins=git", "plugins", "--json").json
     assert [each["state"] for each in blocked if each["name"] == "git"] == ["blocked"]
 
 
-def test_a_workspace_that_was_named_must_exist_for_the_plugins_too(spinney: Spinney) -> None:
-    assert spinney("--workspace", "nowhere", "plugins").code == 2
+def test_a_workspace_that_was_named_must_exist_for_the_plugins_too(frith: Frith) -> None:
+    assert frith("--workspace", "nowhere", "plugins").code == 2
 
 
-def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach")
+def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(frith: Frith) -> None:
+    frith("new", "one", "--no-attach")
     code = (
-        "import sys; from spinney_cli._app import run\n"
+        "import sys; from frith_cli._app import run\n"
         "code = run(['ls'])\n"
-        "unused = ('spinney_git._', 'spinney_pty._', 'spinney_keeper._')\n"
-        "unused += ('spinney_cli._attach', 'spinney_cli._demo')\n"
+        "unused = ('frith_git._', 'frith_pty._', 'frith_keeper._')\n"
+        "unused += ('frith_cli._attach', 'frith_cli._demo')\n"
         "sys.exit(code or ', '.join(name for name in sys.modules if name.startswith(unused)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -259,17 +259,17 @@ def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(spinney: Spinney) -
 
 
 def test_from_inside_a_session_the_workspace_is_found(
-    spinney: Spinney, monkeypatch: pytest.MonkeyPatch
+    frith: Frith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    created = spinney("new", "one", "--no-attach", "--json").json
+    created = frith("new", "one", "--no-attach", "--json").json
     monkeypatch.chdir(created["worktreePath"])
-    assert spinney("ls", "--json").json == [created]
+    assert frith("ls", "--json").json == [created]
 
 
 def _completions(words: str) -> list[str]:
-    environ = os.environ | {"_SPINNEY_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    environ = os.environ | {"_FRITH_COMPLETE": "bash_complete", "COMP_WORDS": words}
     environ["COMP_CWORD"] = str(len(words.split(" ")) - 1)
-    code = "from spinney_cli import main; main()"
+    code = "from frith_cli import main; main()"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
     assert ran.stderr == ""
     return [line.partition(",")[2] for line in ran.stdout.splitlines() if line]
@@ -277,69 +277,69 @@ def _completions(words: str) -> list[str]:
 
 def test_the_shell_completes_commands(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    assert _completions("spinney re") == ["resume", "restart", "report", "rebuild"]
+    assert _completions("frith re") == ["resume", "restart", "report", "rebuild"]
 
 
 @pytest.mark.expensive("starts the command several times")
-def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach")
-    ids = [spinney("new", "two", "--branch", b, "--no-attach").out.strip() for b in ("b", "c")]
-    assert sorted(_completions("spinney show ")) == sorted(["one", *ids])
+def test_the_shell_completes_names_and_the_ids_of_those_that_repeat(frith: Frith) -> None:
+    frith("new", "one", "--no-attach")
+    ids = [frith("new", "two", "--branch", b, "--no-attach").out.strip() for b in ("b", "c")]
+    assert sorted(_completions("frith show ")) == sorted(["one", *ids])
     for command in ("show", "attach", "restart", "send", "keys", "tail"):
-        assert _completions(f"spinney {command} o") == ["one"]
+        assert _completions(f"frith {command} o") == ["one"]
 
 
-def test_advice_to_take_or_share_a_branch_names_the_flag(spinney: Spinney) -> None:
-    spinney("new", "one", "--branch", "b", "--no-attach")
+def test_advice_to_take_or_share_a_branch_names_the_flag(frith: Frith) -> None:
+    frith("new", "one", "--branch", "b", "--no-attach")
     again = ("new", "two", "--branch", "b", "--no-attach")
-    refused = spinney(*again)
+    refused = frith(*again)
     assert "taken by session 'one'" in refused.err
     assert refused.err.endswith("`--existing --share` shares its worktree. [BRANCH_TAKEN]\n")
-    assert spinney(*again, "--existing", "--share").code == 0
-    spinney("rm", "two")
-    refused = spinney(*again, "--existing")
+    assert frith(*again, "--existing", "--share").code == 0
+    frith("rm", "two")
+    refused = frith(*again, "--existing")
     assert refused.err.endswith("The flag to share it is `--share`. [BRANCH_IN_USE]\n")
 
 
 @pytest.mark.parametrize("name", [(), ("login",)])
 def test_beside_a_branch_in_the_way_the_advice_names_the_flag_that_helps(
-    spinney: Spinney, git: Git, repository: Path, name: tuple[str, ...]
+    frith: Frith, git: Git, repository: Path, name: tuple[str, ...]
 ) -> None:
     git(repository, "branch", "feature")
-    refused = spinney("new", *name, "--no-attach")
+    refused = frith("new", *name, "--no-attach")
     assert refused.err.endswith("The flag for that is `--branch`. [BRANCH_BLOCKED]\n")
-    assert spinney("new", *name, "--branch", "fix", "--no-attach").code == 0
+    assert frith("new", *name, "--branch", "fix", "--no-attach").code == 0
 
 
 @pytest.mark.parametrize("word", ["", "o", "-"])
-def test_the_shell_completes_nothing_of_a_sessions_command(spinney: Spinney, word: str) -> None:
-    spinney("new", "one", "--no-attach")
+def test_the_shell_completes_nothing_of_a_sessions_command(frith: Frith, word: str) -> None:
+    frith("new", "one", "--no-attach")
     for words in ("new two --", "resume --", "restart one -- sleep"):
-        assert _completions(f"spinney {words} {word}") == []
+        assert _completions(f"frith {words} {word}") == []
 
 
-def test_the_shell_completes_keys(spinney: Spinney) -> None:
-    assert _completions("spinney keys one pa") == ["PageUp", "PageDown"]
+def test_the_shell_completes_keys(frith: Frith) -> None:
+    assert _completions("frith keys one pa") == ["PageUp", "PageDown"]
 
 
 def test_a_name_that_a_shell_would_take_apart_is_completed_as_an_id(
-    spinney: Spinney, repository: Path
+    frith: Frith, repository: Path
 ) -> None:
-    id_ = spinney("new", "one", "--no-attach").out.strip()
+    id_ = frith("new", "one", "--no-attach").out.strip()
     text = (repository / STATE).read_text()
     foreign = {"version": "1.0", "sessions": json.loads(text)["sessions"]}
     foreign["sessions"][0]["name"] = "a b;c"
     git_directory = repository / ".git" / "worktrees"
     shutil.rmtree(git_directory)
     (repository / STATE).write_text(json.dumps(foreign))
-    assert _completions("spinney show ") == [id_]
+    assert _completions("frith show ") == [id_]
 
 
 def test_the_shell_completes_nothing_where_nothing_can_be_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _completions("spinney show ") == []
+    assert _completions("frith show ") == []
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_an_age_is_told_in_its_largest_unit(seconds: int, shown: str) -> None:
     assert age(timedelta(seconds=seconds)) == shown
 
 
-def test_a_message_is_shown_with_control_characters_escaped(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach")
-    spinney("report", "error", "one", "--message", "a\x1b[2Jb")
-    assert "a\\x1b[2Jb" in spinney("show", "one").out
+def test_a_message_is_shown_with_control_characters_escaped(frith: Frith) -> None:
+    frith("new", "one", "--no-attach")
+    frith("report", "error", "one", "--message", "a\x1b[2Jb")
+    assert "a\\x1b[2Jb" in frith("show", "one").out

@@ -19,7 +19,7 @@ Shell = Callable[[str], subprocess.CompletedProcess[str]]
 def shell(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Run the command in the repository as a shell does, with its redirections."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    command = shlex.join([sys.executable, "-m", "spinney_cli"])
+    command = shlex.join([sys.executable, "-m", "frith_cli"])
 
     def run(arguments: str) -> subprocess.CompletedProcess[str]:
         line = f"{command} {arguments}"
@@ -43,7 +43,7 @@ def test_errors_do_not_land_in_the_output_where_standard_error_is_closed(shell: 
 def test_a_child_process_has_all_three_streams_where_they_are_closed() -> None:
     look = "import os; [os.fstat(number) for number in range(3)]"
     code = (
-        "import subprocess, sys; from spinney_cli._streams import open_closed; open_closed()\n"
+        "import subprocess, sys; from frith_cli._streams import open_closed; open_closed()\n"
         f"sys.exit(subprocess.run([sys.executable, '-c', {look!r}]).returncode)"
     )
     line = f"{shlex.join([sys.executable, '-c', code])} <&- >&- 2>&-"
@@ -61,7 +61,7 @@ def test_output_that_cannot_be_written_is_a_refusal(
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     ran = shell(f"{arguments} >/dev/full")
-    message = "spinney: Cannot write the output: No space left on device. [OUTPUT_FAILED]\n"
+    message = "frith: Cannot write the output: No space left on device. [OUTPUT_FAILED]\n"
     assert (ran.returncode, ran.stderr) == (1, message)
 
 

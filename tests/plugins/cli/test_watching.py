@@ -18,70 +18,70 @@ from .conftest import Outcome, Terminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Spinney = Callable[..., Outcome]
-COMMAND = f"{sys.executable} -m spinney_cli"
+Frith = Callable[..., Outcome]
+COMMAND = f"{sys.executable} -m frith_cli"
 
 
 def test_a_process_within_a_session_reports_without_naming_it(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
+    frith: Frith, on_terminal: Callable[..., Terminal]
 ) -> None:
     script = f"{COMMAND} report waiting --message 'May I?'; echo reported; exec cat"
     on_terminal("new", "one", "--", "sh", "-c", script).expect(b"reported")
-    waited = spinney("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
+    waited = frith("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
     assert waited.code == 0
-    evidence = waited.json["spinney"]["evidence"]
+    evidence = waited.json["frith"]["evidence"]
     assert (waited.json["status"], evidence["source"]) == ("waiting", "told")
     assert evidence["message"] == "May I?"
 
 
-def test_report_names_a_session_from_anywhere(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach")
-    assert spinney("report", "error", "one", "--message", "No network").code == 0
-    shown = spinney("show", "one", "--json").json
-    assert (shown["status"], shown["spinney"]["evidence"]["message"]) == ("error", "No network")
+def test_report_names_a_session_from_anywhere(frith: Frith) -> None:
+    frith("new", "one", "--no-attach")
+    assert frith("report", "error", "one", "--message", "No network").code == 0
+    shown = frith("show", "one", "--json").json
+    assert (shown["status"], shown["frith"]["evidence"]["message"]) == ("error", "No network")
 
 
-def test_report_outside_of_a_session_needs_a_name(spinney: Spinney) -> None:
-    reported = spinney("report", "waiting")
+def test_report_outside_of_a_session_needs_a_name(frith: Frith) -> None:
+    reported = frith("report", "waiting")
     assert reported.code == 2
-    assert "SPINNEY_SESSION_ID" in reported.err
+    assert "FRITH_SESSION_ID" in reported.err
 
 
 def test_report_of_an_unknown_session_is_refused(
-    spinney: Spinney, monkeypatch: pytest.MonkeyPatch
+    frith: Frith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPINNEY_SESSION_ID", "a5dd2a4e-1d2f-4d3a-9a59-9f3d0a4a9d10")
-    reported = spinney("report", "waiting")
+    monkeypatch.setenv("FRITH_SESSION_ID", "a5dd2a4e-1d2f-4d3a-9a59-9f3d0a4a9d10")
+    reported = frith("report", "waiting")
     assert (reported.code, "[SESSION_NOT_FOUND]" in reported.err) == (1, True)
 
 
 @pytest.mark.parametrize("status", ["active", "waiting"])
 def test_a_report_of_what_only_a_process_can_be_is_refused_without_one(
-    spinney: Spinney, status: str
+    frith: Frith, status: str
 ) -> None:
-    spinney("new", "one", "--no-attach")
-    reported = spinney("report", status, "one")
+    frith("new", "one", "--no-attach")
+    reported = frith("report", status, "one")
     assert (reported.code, "[SESSION_NOT_RUNNING]" in reported.err) == (1, True)
-    assert spinney("show", "one", "--json").json["status"] == "idle"
+    assert frith("show", "one", "--json").json["status"] == "idle"
 
 
-def test_wait_sees_the_status_of_a_session_that_nobody_is_attached_to(spinney: Spinney) -> None:
-    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read answer")
-    waited = spinney("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
+def test_wait_sees_the_status_of_a_session_that_nobody_is_attached_to(frith: Frith) -> None:
+    frith("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read answer")
+    waited = frith("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
     assert waited.code == 0
-    assert waited.json["spinney"]["evidence"]["message"] == "Delete?"
-    spinney("send", "one", "yes")
-    assert spinney("wait", "one", "--timeout", "60").code == 0
+    assert waited.json["frith"]["evidence"]["message"] == "Delete?"
+    frith("send", "one", "yes")
+    assert frith("wait", "one", "--timeout", "60").code == 0
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 5", 3)])
 def test_wait_for_the_exit_tells_how_it_was(
-    spinney: Spinney, on_terminal: Callable[..., Terminal], script: str, code: int
+    frith: Frith, on_terminal: Callable[..., Terminal], script: str, code: int
 ) -> None:
     host = on_terminal("new", "one", "--", "sh", "-c", f"echo up; read x; {script}")
     host.expect(b"up")
     waiting = subprocess.Popen(
-        [sys.executable, "-m", "spinney_cli", "wait", "one"], cwd=os.getcwd(), stdout=-1
+        [sys.executable, "-m", "frith_cli", "wait", "one"], cwd=os.getcwd(), stdout=-1
     )
     host.type(b"go\n")
     host.end()
@@ -91,41 +91,41 @@ def test_wait_for_the_exit_tells_how_it_was(
 
 @pytest.mark.usefixtures("on_pty")
 def test_wait_for_a_killed_host_ends_as_well(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
+    frith: Frith, on_terminal: Callable[..., Terminal]
 ) -> None:
     host = on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100")
     host.expect(b"up")
     host.signal(signal.SIGKILL)
     host.end()
-    waited = spinney("wait", "one", "--timeout", "60")
+    waited = frith("wait", "one", "--timeout", "60")
     assert (waited.code, waited.out) == (0, "idle\n")
 
 
 def test_wait_gives_up_when_the_time_is_up(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
+    frith: Frith, on_terminal: Callable[..., Terminal]
 ) -> None:
     on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100").expect(b"up")
-    waited = spinney("wait", "one", "--for", "error", "--timeout", "0.1")
+    waited = frith("wait", "one", "--for", "error", "--timeout", "0.1")
     assert (waited.code, waited.out) == (124, "")
     assert "one did not become error" in waited.err
 
 
-def test_wait_for_what_cannot_come_is_refused(spinney: Spinney) -> None:
-    spinney("new", "one", "--no-attach")
-    waited = spinney("wait", "one", "--for", "waiting")
+def test_wait_for_what_cannot_come_is_refused(frith: Frith) -> None:
+    frith("new", "one", "--no-attach")
+    waited = frith("wait", "one", "--for", "waiting")
     assert (waited.code, "[SESSION_ENDED]" in waited.err) == (1, True)
-    assert spinney("wait", "one", "--for", "waiting", "--for", "idle").code == 0
+    assert frith("wait", "one", "--for", "waiting", "--for", "idle").code == 0
 
 
 def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
-    spinney: Spinney, on_terminal: Callable[..., Terminal]
+    frith: Frith, on_terminal: Callable[..., Terminal]
 ) -> None:
-    created = spinney("new", "one", "--no-attach", "--json").json
+    created = frith("new", "one", "--no-attach", "--json").json
     Path(created["worktreePath"], "new").touch()
     watching = on_terminal("ls", "--watch")
     watching.expect(b"feature/one")
     watching.expect(b" 1 ")
-    spinney("report", "error", "one", "--message", "May I?")
+    frith("report", "error", "one", "--message", "May I?")
     watching.expect(b"May I?")
     watching.signal(signal.SIGINT)
     assert watching.end() == 130
@@ -133,41 +133,41 @@ def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
 
 
 @pytest.fixture
-def watching(spinney: Spinney, on_terminal: Callable[..., Terminal]) -> Terminal:
+def watching(frith: Frith, on_terminal: Callable[..., Terminal]) -> Terminal:
     """`ls --watch`, which runs the session ``one``, that asks something and then fails."""
-    spinney("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x; exit 3")
+    frith("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x; exit 3")
     watching = on_terminal("ls", "--watch")
     watching.expect(b"waiting")
     return watching
 
 
 def test_ls_watch_shows_what_a_session_waits_for_that_nobody_is_attached_to(
-    spinney: Spinney, watching: Terminal
+    frith: Frith, watching: Terminal
 ) -> None:
     watching.expect(b"Delete?")
-    spinney("send", "one", "yes")
+    frith("send", "one", "yes")
     watching.expect(b"error")
     watching.signal(signal.SIGINT)
     assert watching.end() == 130
-    assert "Delete?" in spinney("tail", "one").out
+    assert "Delete?" in frith("tail", "one").out
 
 
-def test_a_process_runs_on_when_ls_watch_ends(spinney: Spinney, watching: Terminal) -> None:
-    pid = spinney("show", "one", "--json").json["ptyPid"]
+def test_a_process_runs_on_when_ls_watch_ends(frith: Frith, watching: Terminal) -> None:
+    pid = frith("show", "one", "--json").json["ptyPid"]
     watching.signal(signal.SIGINT)
     watching.end()
-    shown = spinney("show", "one", "--json").json
-    assert (shown["ptyPid"], shown["status"], shown["spinney"]["holder"]) == (
+    shown = frith("show", "one", "--json").json
+    assert (shown["ptyPid"], shown["status"], shown["frith"]["holder"]) == (
         pid, "waiting", "free"
     )  # fmt: skip
 
 
 def test_what_ls_watch_runs_can_be_had_by_others_though_its_terminal_takes_nothing(
-    spinney: Spinney, watching: Terminal
+    frith: Frith, watching: Terminal
 ) -> None:
     watching.type(b"\x13")
-    spinney("report", "waiting", "one", "--message", "May I?")
-    assert spinney("rm", "one", "--cleanup") == Outcome(0, "", ANY)
+    frith("report", "waiting", "one", "--message", "May I?")
+    assert frith("rm", "one", "--cleanup") == Outcome(0, "", ANY)
     watching.signal(signal.SIGINT)
     watching.type(b"\x11")
     assert watching.end() == 130
@@ -183,6 +183,6 @@ def test_ls_watch_ends_though_its_terminal_takes_nothing(watching: Terminal) -> 
     assert watching.end() == 143
 
 
-def test_ls_watch_needs_a_terminal(spinney: Spinney) -> None:
-    assert spinney("ls", "--watch").code == 2
-    assert spinney("ls", "--watch", "--json").code == 2
+def test_ls_watch_needs_a_terminal(frith: Frith) -> None:
+    assert frith("ls", "--watch").code == 2
+    assert frith("ls", "--watch", "--json").code == 2

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import InvalidWorkspaceError
-from spinney_cli._workspace import enclosing_repository, find_workspace
+from frith.errors import InvalidWorkspaceError
+from frith_cli._workspace import enclosing_repository, find_workspace
 
 from .conftest import Git
 
 
 def test_the_flag_comes_before_the_environment(tmp_path: Path) -> None:
-    environ = {"SPINNEY_WORKSPACE": "/a", "WORKSPACE_ROOT": "/b"}
+    environ = {"FRITH_WORKSPACE": "/a", "WORKSPACE_ROOT": "/b"}
     assert find_workspace(str(tmp_path), environ) == tmp_path
 
 
-def test_spinney_workspace_comes_before_workspace_root(tmp_path: Path) -> None:
-    environ = {"WORKSPACE_ROOT": "/b", "SPINNEY_WORKSPACE": str(tmp_path)}
+def test_frith_workspace_comes_before_workspace_root(tmp_path: Path) -> None:
+    environ = {"WORKSPACE_ROOT": "/b", "FRITH_WORKSPACE": str(tmp_path)}
     assert find_workspace(None, environ) == tmp_path
 
 
 def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
-    environ = {"SPINNEY_WORKSPACE": "", "WORKSPACE_ROOT": str(tmp_path)}
+    environ = {"FRITH_WORKSPACE": "", "WORKSPACE_ROOT": str(tmp_path)}
     assert find_workspace(None, environ) == tmp_path
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from spinney.model import AtStake, Session, SessionStatus, now
-from spinney.ports import WorktreePlan, WorktreeRequest
-from spinney_git import GitWorkspaceOptions
-from spinney_git._recovery import GitRecovery
-from spinney_git._workspace import GitWorkspace
+from frith.model import AtStake, Session, SessionStatus, now
+from frith.ports import WorktreePlan, WorktreeRequest
+from frith_git import GitWorkspaceOptions
+from frith_git._recovery import GitRecovery
+from frith_git._workspace import GitWorkspace
 
 _GLOBAL_CONFIG = """\
 [user]

@@ -9,13 +9,13 @@ import stat
 
 import pytest
 
-from spinney.errors import StoreMismatchError
-from spinney_git._repository import Repository
-from spinney_git._stamp import bind
+from frith.errors import StoreMismatchError
+from frith_git._repository import Repository
+from frith_git._stamp import bind
 
 
 def stamp_of(path):
-    return json.loads((path / ".git/spinney/store").read_text())
+    return json.loads((path / ".git/frith/store").read_text())
 
 
 async def bound(path, store="json:state", *, write=True):
@@ -32,7 +32,7 @@ async def test_the_stamp_names_the_workspace_and_its_store(repo):
 
 async def test_a_workspace_that_is_bound_is_not_written_again(repo):
     await bound(repo.path)
-    file = repo.path / ".git/spinney/store"
+    file = repo.path / ".git/frith/store"
     before = file.stat().st_ino
     await bound(repo.path)
     assert file.stat().st_ino == before
@@ -75,7 +75,7 @@ async def test_a_copy_has_the_store_that_it_was_copied_with(repo):
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"store": 1}', b"\xff\0"])
 async def test_a_stamp_of_which_nothing_can_be_made_is_written_anew(repo, garbage):
     await bound(repo.path)
-    (repo.path / ".git/spinney/store").write_bytes(garbage)
+    (repo.path / ".git/frith/store").write_bytes(garbage)
     assert (await bound(repo.path, "json:other"))["store"] == "json:other"
 
 
@@ -87,7 +87,7 @@ async def test_each_worktree_that_is_a_workspace_of_its_own_has_its_own_store(re
     assert stamp_of(repo.path)["store"] == "json:state"
     with pytest.raises(StoreMismatchError) as caught:
         await bind(Repository.find(other), "json:state", write=True)
-    assert caught.value.stamp == os.path.realpath(repo.path / ".git/worktrees/other/spinney/store")
+    assert caught.value.stamp == os.path.realpath(repo.path / ".git/worktrees/other/frith/store")
     repo.git("worktree", "remove", str(other))
     assert not other.exists()
 
@@ -103,4 +103,4 @@ async def test_the_error_names_the_file_whose_removal_binds_the_workspace_anew(r
 
 async def test_the_stamp_is_private(repo):
     await bound(repo.path)
-    assert stat.S_IMODE(os.stat(repo.path / ".git/spinney/store").st_mode) & 0o077 == 0
+    assert stat.S_IMODE(os.stat(repo.path / ".git/frith/store").st_mode) & 0o077 == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import (
+from frith.errors import (
     BaseNotFoundError,
     BranchBlockedError,
     BranchInUseError,
@@ -16,9 +16,9 @@ from spinney.errors import (
     InvalidBranchError,
     WorkspaceError,
 )
-from spinney_git import GitWorkspaceOptions
-from spinney_git._git import Git, GitError
-from spinney_git._workspace import GitWorkspace
+from frith_git import GitWorkspaceOptions
+from frith_git._git import Git, GitError
+from frith_git._workspace import GitWorkspace
 
 
 @pytest.mark.requirement("R1.5")
@@ -46,7 +46,7 @@ async def test_without_a_base_it_starts_at_the_head_of_the_workspace(repo):
 
 async def test_it_is_locked_for_the_session(repo):
     session = await repo.create()
-    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+    assert (repo.admin(session) / "locked").read_text().strip() == f"frith {session.id}"
 
 
 async def test_the_branch_tracks_nothing(repo):
@@ -256,7 +256,7 @@ async def test_many_files_are_written_by_several_processes(repo, monkeypatch, th
         return await run(self, directory, *args, **options)
 
     monkeypatch.setattr(Git, "run", recording)
-    monkeypatch.setattr("spinney_git._creation._MANY_FILES", threshold)
+    monkeypatch.setattr("frith_git._creation._MANY_FILES", threshold)
     workspace = GitWorkspace(GitWorkspaceOptions(checkout_workers=2), repo.path)
     plan = await repo.plan()
     await workspace.create(plan)

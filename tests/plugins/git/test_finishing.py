@@ -13,19 +13,19 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.errors import WorktreeMissingError
-from spinney.ports import MarkerState, Presence
-from spinney_git import _creation, _location
-from spinney_git._git import Git, GitError, GitNotFoundError
-from spinney_git._lock import exclusive
+from frith.errors import WorktreeMissingError
+from frith.ports import MarkerState, Presence
+from frith_git import _creation, _location
+from frith_git._git import Git, GitError, GitNotFoundError
+from frith_git._lock import exclusive
 from waiting import until
 
 _HOST = """
 import os, sys, anyio
 from pathlib import Path
-from spinney.model import Session
-from spinney_git import GitWorkspaceOptions
-from spinney_git._workspace import GitWorkspace
+from frith.model import Session
+from frith_git import GitWorkspaceOptions
+from frith_git._workspace import GitWorkspace
 workspace, session = sys.argv[1:]
 os.environ["HOST"] = str(os.getpid())
 provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
@@ -204,7 +204,7 @@ async def test_a_creation_that_still_writes_the_files_is_not_disturbed(
 
 
 def _waits_for_a_lock() -> bool:
-    return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
 
 
 async def test_a_git_that_outlived_its_host_is_waited_for(repo, session, tree, tmp_path):

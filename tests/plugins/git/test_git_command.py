@@ -12,17 +12,17 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.errors import WorkspaceError
-from spinney.ports import WorktreeRequest
-from spinney_git._git import (
+from frith.errors import WorkspaceError
+from frith.ports import WorktreeRequest
+from frith_git._git import (
     LOCAL_VARIABLES,
     Git,
     GitError,
     GitNotFoundError,
     GitNotStartedError,
 )
-from spinney_git._process import run_process
-from spinney_testing.faults._rlimits import descriptors_left
+from frith_git._process import run_process
+from frith_testing.faults._rlimits import descriptors_left
 from waiting import until
 
 
@@ -66,9 +66,7 @@ async def test_its_messages_are_not_translated(repo, monkeypatch):
     assert b"GIT_TERMINAL_PROMPT=0\n" in output
 
 
-@pytest.mark.parametrize(
-    "variable", ["SPINNEY_SESSION_ID", "SPINNEY_WORKSPACE", "SPINNEY_TERMINAL_ID"]
-)
+@pytest.mark.parametrize("variable", ["FRITH_SESSION_ID", "FRITH_WORKSPACE", "FRITH_TERMINAL_ID"])
 async def test_it_is_not_ended_with_the_session_in_which_its_host_runs(repo, monkeypatch, variable):
     monkeypatch.setenv(variable, "of another session")
     output = await Git().run(str(repo.path), "-c", "alias.e=!env", "e")
@@ -120,7 +118,7 @@ async def test_cancelled_it_ends_with_all_that_it_started(repo, tmp_path):
 
 
 def test_importing_the_plugin_loads_none_of_its_machinery():
-    program = "import sys, spinney_git; print(*[m for m in sys.modules if 'spinney_git.' in m])"
+    program = "import sys, frith_git; print(*[m for m in sys.modules if 'frith_git.' in m])"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert loaded.stdout.split() == [], loaded.stderr
 
@@ -147,13 +145,13 @@ async def test_cancelled_it_ends_also_if_every_thread_waits_for_another(tmp_path
 
 
 async def test_the_providers_open(repo):
-    import spinney_git
-    from spinney.providers import Role
+    import frith_git
+    from frith.providers import Role
 
     class Context:
         workspace = repo.path
 
-    specs = {spec.role: spec for spec in spinney_git.spinney_providers()}
+    specs = {spec.role: spec for spec in frith_git.frith_providers()}
     assert {spec.name for spec in specs.values()} == {"git"}
     for role in (Role.WORKSPACE, Role.RECOVERY):
         spec = specs[role]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from spinney.model import AtStake
-from spinney_git import GitWorkspaceOptions
-from spinney_git._files import GitFileError
-from spinney_git._git import GitError
-from spinney_git._workspace import GitWorkspace
+from frith.model import AtStake
+from frith_git import GitWorkspaceOptions
+from frith_git._files import GitFileError
+from frith_git._git import GitError
+from frith_git._workspace import GitWorkspace
 
 
 @pytest.fixture

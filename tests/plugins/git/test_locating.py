@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import BranchInUseError, WorktreeMissingError
-from spinney.ports import MarkerState, Presence
+from frith.errors import BranchInUseError, WorktreeMissingError
+from frith.ports import MarkerState, Presence
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def test_repair_locks_what_sessions_live_in(repo, session, tree):
     repo.git("worktree", "unlock", str(tree))
     repo.git("worktree", "add", "--quiet", "-b", "mine", str(repo.path / ".worktrees/mine"))
     assert len(await repo.workspace.repair()) == 1
-    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+    assert (repo.admin(session) / "locked").read_text().strip() == f"frith {session.id}"
     assert not (repo.path / ".git/worktrees/mine/locked").exists()
 
 
@@ -182,7 +182,7 @@ async def test_one_that_git_has_forgotten_is_created_again_from_its_branch(repo,
     repo.git("worktree", "remove", "--force", str(tree))
     await repo.workspace.restore(session)
     assert repo.git("rev-parse", "HEAD", at=tree) == commit
-    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+    assert (repo.admin(session) / "locked").read_text().strip() == f"frith {session.id}"
 
 
 async def test_an_unlocked_one_is_restored_locked(repo, session, tree):

@@ -12,9 +12,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from spinney_git import _lock
-from spinney_git._files import GitFileError
-from spinney_git._lock import GitLockedError, exclusive, held
+from frith_git import _lock
+from frith_git._files import GitFileError
+from frith_git._lock import GitLockedError, exclusive, held
 from waiting import until
 
 _HOLDER = """
@@ -28,9 +28,9 @@ sys.stdin.read()
 _CREATOR = """
 import sys, uuid, anyio
 from pathlib import Path
-from spinney.ports import WorktreeRequest
-from spinney_git import GitWorkspaceOptions
-from spinney_git._workspace import GitWorkspace
+from frith.ports import WorktreeRequest
+from frith_git import GitWorkspaceOptions
+from frith_git._workspace import GitWorkspace
 
 async def main(workspace, who):
     provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
@@ -162,7 +162,7 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
             raise OSError(37, "No locks available")
         real(descriptor, how)
 
-    monkeypatch.setattr("spinney_git._lock.fcntl.flock", without)
+    monkeypatch.setattr("frith_git._lock.fcntl.flock", without)
     with pytest.raises(GitFileError, match="No locks"):
         async with exclusive(path):
             pass

@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from spinney.ports import MarkerState
-from spinney_git._recovery import open_recovery
+from frith.ports import MarkerState
+from frith_git._recovery import open_recovery
 
 OWNER = 12345
 
@@ -28,7 +28,7 @@ async def remembered(repo, **fields):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make another user's file")
 async def test_a_marker_that_another_user_has_put_there_is_not_believed(repo):
     session = await remembered(repo, name="one", command=("true",))
-    marker = repo.admin(session) / "spinney.json"
+    marker = repo.admin(session) / "frith.json"
     marker.write_bytes(marker.read_bytes())
     os.chown(marker, OWNER, OWNER)
     (found,) = await repo.recovery.rebuild()
@@ -43,9 +43,9 @@ async def test_markers_and_locks_are_private_whatever_the_umask(repo, umask):
         session = await remembered(repo)
     finally:
         os.umask(before)
-    ours = repo.path / ".git" / "spinney"
+    ours = repo.path / ".git" / "frith"
     assert mode(ours) == 0o700
-    assert {mode(path) for path in (*ours.iterdir(), *repo.admin(session).glob("spinney*"))} == {
+    assert {mode(path) for path in (*ours.iterdir(), *repo.admin(session).glob("frith*"))} == {
         0o600
     }
 
@@ -57,14 +57,14 @@ async def test_the_administrative_directory_of_git_keeps_its_mode(repo):
 
 async def test_a_marker_that_others_could_read_is_shut_when_it_is_written(repo):
     session = await remembered(repo)
-    marker = repo.admin(session) / "spinney.json"
+    marker = repo.admin(session) / "frith.json"
     marker.chmod(0o644)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert mode(marker) == 0o600
 
 
 async def test_and_when_the_provider_is_opened(repo):
-    marker = repo.admin(await remembered(repo)) / "spinney.json"
+    marker = repo.admin(await remembered(repo)) / "frith.json"
     marker.chmod(0o644)
     async with open_recovery(repo.path):
         assert mode(marker) == 0o600
@@ -72,17 +72,17 @@ async def test_and_when_the_provider_is_opened(repo):
 
 async def test_a_broken_marker_that_is_kept_aside_is_shut(repo):
     session = await remembered(repo)
-    marker = repo.admin(session) / "spinney.json"
+    marker = repo.admin(session) / "frith.json"
     marker.write_text("broken")
     marker.chmod(0o644)
     await repo.recovery.remember(session, MarkerState.LIVE)
-    (aside,) = repo.admin(session).glob("spinney.json.broken-*")
+    (aside,) = repo.admin(session).glob("frith.json.broken-*")
     assert mode(aside) == 0o600
 
 
 async def test_lock_files_and_their_directory_that_others_could_open_are_shut(repo):
     await remembered(repo)
-    ours = repo.path / ".git" / "spinney"
+    ours = repo.path / ".git" / "frith"
     ours.chmod(0o755)
     for path in ours.iterdir():
         path.chmod(0o644)
@@ -105,7 +105,7 @@ async def test_what_root_makes_in_the_repository_of_another_user_belongs_to_that
     before = {*repo.path.rglob("*")}
     hook("mkdir made; touch made/by_the_hook")
     if how == "refused":
-        monkeypatch.setattr("spinney_git._creation.touch", None)
+        monkeypatch.setattr("frith_git._creation.touch", None)
         with pytest.raises(TypeError):
             await repo.create("feature/deep/name")
     else:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import WorktreeRedirectedError
-from spinney.ports import Presence
+from frith.errors import WorktreeRedirectedError
+from frith.ports import Presence
 
 
 def redirect(repo):

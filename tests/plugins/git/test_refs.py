@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from spinney_git._git import GitError
-from spinney_git._refs import read_refs
-from spinney_git._repository import Repository
+from frith_git._git import GitError
+from frith_git._refs import read_refs
+from frith_git._repository import Repository
 
 NAMES = ("HEAD", "refs/heads/main", "refs/heads/a/b", "refs/heads/a", "refs/heads/none")
 

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinney.errors import InvalidWorkspaceError
-from spinney.model import ExitStatus, Session, SessionStatus
-from spinney.ports import MarkerState
-from spinney_git import _files
-from spinney_git._files import GitFileError
-from spinney_git._marker_file import MarkerFile, Remembered, Trust, decode, encode
-from spinney_git._recovery import GitRecovery, NewerMarkerError
+from frith.errors import InvalidWorkspaceError
+from frith.model import ExitStatus, Session, SessionStatus
+from frith.ports import MarkerState
+from frith_git import _files
+from frith_git._files import GitFileError
+from frith_git._marker_file import MarkerFile, Remembered, Trust, decode, encode
+from frith_git._recovery import GitRecovery, NewerMarkerError
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def session(repo):
 
 @pytest.fixture
 def marker(repo, session):
-    return repo.admin(session) / "spinney.json"
+    return repo.admin(session) / "frith.json"
 
 
 async def rebuilt(repo):
@@ -105,7 +105,7 @@ async def test_one_whose_worktree_goes_meanwhile_is_not_remembered(repo, session
         shutil.rmtree(repo.admin(session))
         return MarkerFile(Trust.ABSENT)
 
-    monkeypatch.setattr("spinney_git._recovery.read_marker_file", removed)
+    monkeypatch.setattr("frith_git._recovery.read_marker_file", removed)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert not repo.admin(session).exists()
 
@@ -151,7 +151,7 @@ async def test_sessions_of_another_checkout_that_is_a_workspace_are_its_own(
     for one, where in ((session, repo), (theirs, other)):
         await where.recovery.remember(one, MarkerState.LIVE)
         if is_broken:
-            (repo.admin(one) / "spinney.json").write_bytes(b"rubbish")
+            (repo.admin(one) / "frith.json").write_bytes(b"rubbish")
     assert [found.session.id for found in await rebuilt(repo)] == [session.id]
     assert [found.session.id for found in await rebuilt(other)] == [theirs.id]
 
@@ -215,7 +215,7 @@ async def test_a_broken_marker_is_told_and_kept(repo, session, marker, content):
     assert marker.read_bytes() == content
     await repo.recovery.remember(session, MarkerState.LIVE)
     await repo.recovery.remember(session, MarkerState.LIVE)
-    (kept,) = marker.parent.glob("spinney.json.broken-*")
+    (kept,) = marker.parent.glob("frith.json.broken-*")
     assert kept.read_bytes() == content
     assert [m.session for m in await rebuilt(repo)] == [session]
 
@@ -277,7 +277,7 @@ async def test_a_full_disk_leaves_the_marker_as_it_was(repo, session, marker, mo
 
 
 async def test_a_stale_temporary_file_is_in_nobodys_way(repo, session, marker):
-    marker.with_name("spinney.json.tmp").write_text("x" * 10_000)
+    marker.with_name("frith.json.tmp").write_text("x" * 10_000)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert [found.session for found in await rebuilt(repo)] == [session]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.errors import RemovalBlockedError, WorkAtStakeError
-from spinney.ports import MarkerState
-from spinney_git._files import GitFileError
-from spinney_git._git import Git, GitError
+from frith.errors import RemovalBlockedError, WorkAtStakeError
+from frith.ports import MarkerState
+from frith_git._files import GitFileError
+from frith_git._git import Git, GitError
 from waiting import until
 
 
@@ -124,20 +124,20 @@ async def test_an_unlocked_worktree_is_removed(repo, session, tree):
 
 
 async def test_if_git_refuses_it_stays_locked_and_whole(repo, session, tree, monkeypatch):
-    inspector = "spinney_git._inspection.tree_status"
+    inspector = "frith_git._inspection.tree_status"
 
     async def blind(*_):
-        from spinney_git._status import TreeStatus
+        from frith_git._status import TreeStatus
 
         return TreeStatus(commit="0" * 40)
 
     (tree / "untracked").write_text("written just after the inspection")
     monkeypatch.setattr(inspector, blind)
-    monkeypatch.setattr("spinney_git._inspection.unreachable_commits", _none)
+    monkeypatch.setattr("frith_git._inspection.unreachable_commits", _none)
     with pytest.raises(GitError, match="untracked"):
         await repo.workspace.remove(session)
     assert (tree / "untracked").exists()
-    assert (repo.admin(session) / "locked").read_text().strip() == f"spinney {session.id}"
+    assert (repo.admin(session) / "locked").read_text().strip() == f"frith {session.id}"
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ async def test_no_marker_is_written_while_that_is_deleted(repo, session, disturb
     events = []
 
     def waits_for_a_lock():
-        return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
+        return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
 
     async def update():
         await repo.recovery.remember(session, MarkerState.LIVE, durable=False)

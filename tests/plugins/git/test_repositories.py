@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import InvalidWorkspaceError, WorkspaceError
-from spinney.model import AtStake
-from spinney.ports import MarkerState, Presence
-from spinney_git._files import GitFileError
+from frith.errors import InvalidWorkspaceError, WorkspaceError
+from frith.model import AtStake
+from frith.ports import MarkerState, Presence
+from frith_git._files import GitFileError
 
 
 async def _lives(repo, existing: str | None = None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import WorkAtStakeError
+from frith.errors import WorkAtStakeError
 
 
 @pytest.fixture

@@ -14,18 +14,18 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.errors import BranchTakenError
-from spinney.model import AtStake
-from spinney_git import _process
-from spinney_git._git import Git, GitError
+from frith.errors import BranchTakenError
+from frith.model import AtStake
+from frith_git import _process
+from frith_git._git import Git, GitError
 from waiting import until
 
 _PROGRAM = """
 import sys, anyio
 from pathlib import Path
-from spinney.ports import WorktreePlan
-from spinney_git import GitWorkspaceOptions
-from spinney_git._workspace import GitWorkspace
+from frith.ports import WorktreePlan
+from frith_git import GitWorkspaceOptions
+from frith_git._workspace import GitWorkspace
 workspace, id, path, branch, base = sys.argv[1:]
 provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
 anyio.run(provider.create, WorktreePlan(id, path, branch, True, base))
@@ -54,7 +54,7 @@ def _is_clean(repo) -> bool:
 
 
 def _waits_for_a_lock() -> bool:
-    return any(thread.name == "spinney-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
 
 
 @pytest.mark.requirement("R2.2")
@@ -96,8 +96,8 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
                 return await start(*args, **options)  # noqa: B023
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("spinney_git._git.run_process", counting)
-                patch.setattr("spinney_git._hooks.run_process", counting)
+                patch.setattr("frith_git._git.run_process", counting)
+                patch.setattr("frith_git._hooks.run_process", counting)
                 await repo.workspace.create(plan)
         if not Path(plan.path).exists():
             assert _is_clean(repo), step
@@ -130,8 +130,8 @@ async def test_what_cannot_be_undone_is_logged(repo, hook, caplog, monkeypatch):
     async def stuck(*_, **__):
         raise GitError(("git",), 1, "stuck for the test")
 
-    monkeypatch.setattr("spinney_git._creation.check_out", failing)
-    monkeypatch.setattr("spinney_git._creation.take_away", stuck)
+    monkeypatch.setattr("frith_git._creation.check_out", failing)
+    monkeypatch.setattr("frith_git._creation.take_away", stuck)
     with pytest.raises(GitError, match="broken"):
         await repo.workspace.create(plan)
     assert "creation_not_undone" in caplog.text
@@ -230,7 +230,7 @@ async def test_a_branch_that_moved_is_at_stake(repo):
 async def test_work_since_the_creation_is_not_discarded(repo, name):
     plan = await repo.plan()
     await repo.workspace.create(plan)
-    _wait_for_the_clock(repo.admin(repo.session(plan)) / "spinney-created")
+    _wait_for_the_clock(repo.admin(repo.session(plan)) / "frith-created")
     Path(plan.path, name).write_text("work")
     assert name in (await repo.workspace.discard(plan)).summary()
     assert Path(plan.path, name).read_text() == "work"
@@ -265,7 +265,7 @@ async def test_what_was_changed_after_the_hook_brought_it_is_not_discarded(repo,
     hook("mkdir new; touch new/file")
     plan = await repo.plan()
     await repo.workspace.create(plan)
-    _wait_for_the_clock(repo.admin(repo.session(plan)) / "spinney-created")
+    _wait_for_the_clock(repo.admin(repo.session(plan)) / "frith-created")
     Path(plan.path, "new/file").write_text("work")
     assert (await repo.workspace.discard(plan)).untracked == ("new/",)
 
@@ -290,7 +290,7 @@ def _begun(repo, plan, *made: str) -> None:
     admin = repo.path / ".git/worktrees" / plan.session_id
     steps = {
         "admin": lambda: admin.mkdir(parents=True),
-        "locked": lambda: (admin / "locked").write_text(f"spinney {plan.session_id}"),
+        "locked": lambda: (admin / "locked").write_text(f"frith {plan.session_id}"),
         "directory": lambda: Path(plan.path).mkdir(parents=True),
         "gitdir": lambda: (admin / "gitdir").write_text(f"{plan.path}/.git\n"),
         ".git": lambda: Path(plan.path, ".git").write_text(f"gitdir: {admin}\n"),
@@ -304,7 +304,7 @@ def _begun(repo, plan, *made: str) -> None:
 @pytest.mark.parametrize("count", range(1, 8))
 async def test_git_killed_within_worktree_add_is_discarded(repo, count):
     plan = await repo.plan()
-    note = f"spinney: created for session {plan.session_id}"
+    note = f"frith: created for session {plan.session_id}"
     branch = f"refs/heads/{plan.branch}"
     repo.git("update-ref", "--create-reflog", "-m", note, branch, plan.base_oid)
     made = ("admin", "locked", "directory", "gitdir", ".git", "HEAD", "commondir")[:count]
@@ -318,7 +318,7 @@ async def test_a_checkout_that_was_killed_is_discarded(repo):
     await repo.workspace.create(plan)
     admin = repo.admin(repo.session(plan))
     (admin / "index").rename(admin / "index.lock")
-    (admin / "spinney-created").unlink()
+    (admin / "frith-created").unlink()
     Path(plan.path, "src/main.py").unlink()
     assert await repo.workspace.discard(plan) == AtStake()
     assert _is_clean(repo)
@@ -329,7 +329,7 @@ async def test_work_in_a_worktree_without_index_is_at_stake(repo):
     await repo.workspace.create(plan)
     admin = repo.admin(repo.session(plan))
     (admin / "index").unlink()
-    (admin / "spinney-created").unlink()
+    (admin / "frith-created").unlink()
     Path(plan.path, "README").write_text("work")
     assert (await repo.workspace.discard(plan)).changed == ("README",)
     assert stat.S_ISREG(Path(plan.path, "README").stat().st_mode)

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import anyio
 
-from spinney.errors import ClaimHeldError, CorruptStoreError, StoreError
-from spinney.model import Changes, Integrity, Session, SessionStatus, Snapshot, now
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.errors import ClaimHeldError, CorruptStoreError, StoreError
+from frith.model import Changes, Integrity, Session, SessionStatus, Snapshot, now
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 
 def ready() -> None:

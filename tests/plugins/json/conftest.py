@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from spinney.model import Session, SessionStatus, now
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.model import Session, SessionStatus, now
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 MakeSession: TypeAlias = Callable[..., Session]
 OpenStore: TypeAlias = Callable[..., AbstractAsyncContextManager[JsonStore]]

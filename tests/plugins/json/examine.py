@@ -14,9 +14,9 @@ from pathlib import Path
 
 import anyio
 
-from spinney.errors import CorruptStoreError, StoreError
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.errors import CorruptStoreError, StoreError
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 
 async def outcome(workspace: Path) -> tuple[str, int]:

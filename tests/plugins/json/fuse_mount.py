@@ -16,9 +16,9 @@ from pathlib import Path
 
 import anyio
 
-from spinney.errors import StoreError
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.errors import StoreError
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 LOOKUP, FORGET, GETATTR, INIT, OPENDIR, RELEASEDIR = 1, 2, 3, 26, 27, 29
 ENOENT, ENOSYS = -2, -38

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from spinney.errors import CommitOutcomeUnknownError, StoreError
-from spinney.model import Changes
-from spinney_json import _files
+from frith.errors import CommitOutcomeUnknownError, StoreError
+from frith.model import Changes
+from frith_json import _files
 from waiting import TO_RUN
 
 Fail = Callable[..., None]

@@ -13,10 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.errors import CorruptStoreError, StoreError
-from spinney.model import Changes, Integrity
-from spinney_json import _files, _state
-from spinney_json._document import EMPTY
+from frith.errors import CorruptStoreError, StoreError
+from frith.model import Changes, Integrity
+from frith_json import _files, _state
+from frith_json._document import EMPTY
 from waiting import TO_RUN
 
 pytestmark = pytest.mark.requirement("R5.2")

@@ -15,11 +15,11 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from spinney.errors import ClaimHeldError, ClaimLostError, StoreError
-from spinney.model import Changes, Session, Snapshot
-from spinney.ports import Holder
-from spinney_json import _claims, _files
-from spinney_json.store import JsonStore
+from frith.errors import ClaimHeldError, ClaimLostError, StoreError
+from frith.model import Changes, Session, Snapshot
+from frith.ports import Holder
+from frith_json import _claims, _files
+from frith_json.store import JsonStore
 from waiting import PATIENCE, until
 
 
@@ -35,7 +35,7 @@ def names(claims: Path) -> list[str]:
 
 @pytest.fixture
 def claims(workspace: Path) -> Path:
-    return workspace / ".git" / "spinney" / "claims"
+    return workspace / ".git" / "frith" / "claims"
 
 
 async def test_a_claim_is_held_while_its_context_is_open(open_store, sid) -> None:
@@ -100,8 +100,8 @@ async def test_a_child_of_the_owner_does_not_keep_its_claim(open_store, sid) -> 
 FORKING = """
 import os, sys, anyio
 from pathlib import Path
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 
 async def main():
     async with JsonStore.opened(Path(sys.argv[1]), JsonOptions()) as store:
@@ -177,11 +177,11 @@ async def test_of_many_that_claim_at_once_exactly_one_gets_it(start_actor, sid) 
 @pytest.mark.expensive("starts several processes")
 async def test_probes_never_make_a_claim_fail(open_store, workspace, sid) -> None:
     prober = (
-        "import sys\nfrom spinney_json._claims import Claims\n"
+        "import sys\nfrom frith_json._claims import Claims\n"
         "claims = Claims(sys.argv[1])\nprint(flush=True)\n"
         "while True: claims.holder(sys.argv[2])\n"
     )
-    directory = workspace / ".git" / "spinney" / "claims"
+    directory = workspace / ".git" / "frith" / "claims"
     async with open_store() as store:
         async with store.claim(sid):
             pass

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spinney.errors import CorruptStoreError, StoreError, StoreVersionError
-from spinney.model import Changes, Integrity, Session
-from spinney_json import _files
-from spinney_json._document import EMPTY, Document
-from spinney_json._reading import DamagedError, read
-from spinney_json._salvage import salvage
+from frith.errors import CorruptStoreError, StoreError, StoreVersionError
+from frith.model import Changes, Integrity, Session
+from frith_json import _files
+from frith_json._document import EMPTY, Document
+from frith_json._reading import DamagedError, read
+from frith_json._salvage import salvage
 
 pytestmark = pytest.mark.requirement("R5.1")
 
@@ -112,14 +112,13 @@ def test_what_is_appended_is_noticed(example) -> None:
         b'{"version": "1.0", "sessions": [{"id": "x"}]}',
         b'{"version": "one", "sessions": []}',
         b'{"version": true, "sessions": []}',
-        b'{"version": "1.0", "sessions": [], "spinney": []}',
-        b'{"version": "1.0", "sessions": [], "spinney": {}}',
-        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": -1}}',
-        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": true}}',
-        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": 1,'
+        b'{"version": "1.0", "sessions": [], "frith": []}',
+        b'{"version": "1.0", "sessions": [], "frith": {}}',
+        b'{"version": "1.0", "sessions": [], "frith": {"format": 1, "revision": -1}}',
+        b'{"version": "1.0", "sessions": [], "frith": {"format": 1, "revision": true}}',
+        b'{"version": "1.0", "sessions": [], "frith": {"format": 1, "revision": 1,'
         b' "reservations": []}}',
-        b'{"version": "1.0", "sessions": [], "spinney": {"format": 1, "revision": 1,'
-        b' "records": []}}',
+        b'{"version": "1.0", "sessions": [], "frith": {"format": 1, "revision": 1, "records": []}}',
         b'{"version": "1.0", "sessions": [], "x": NaN}',
         b'{"version": "1.0", "sessions": [], "x": -Infinity}',
         b'{"version": "1.0", "sessions": [], "x": "\xff"}',
@@ -164,7 +163,7 @@ async def test_a_reservation_under_another_id_is_corrupt(open_store, state, make
         "createdAt": "2025-01-01T00:00:00.000Z",
     }
     ours = {"format": 1, "revision": 1, "reservations": {"other": reservation}}
-    state.write_text(json.dumps({"version": "1.0", "sessions": [], "spinney": ours}))
+    state.write_text(json.dumps({"version": "1.0", "sessions": [], "frith": ours}))
     async with open_store() as store:
         with pytest.raises(CorruptStoreError, match="another id"):
             await store.load()
@@ -239,7 +238,7 @@ async def test_what_can_still_be_read_is_salvaged(open_store, state, make, name)
 def test_salvage_tells_whether_it_got_everything(make) -> None:
     data = stored(make(), make())
     assert salvage(data).complete
-    assert not salvage(data[: data.index(b'"spinney"') - 20]).complete
+    assert not salvage(data[: data.index(b'"frith"') - 20]).complete
     assert salvage(data[:-10]).complete
     assert not salvage(data.replace(b'"idle"', b'"lazy"', 1)).complete
     assert salvage(b'{"sessions": []}') == type(salvage(b""))((), True)

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from spinney.model import Changes
-from spinney_json._cutting import SLICE, Cut
-from spinney_json._document import EMPTY, Document
-from spinney_json._reading import read
+from frith.model import Changes
+from frith_json._cutting import SLICE, Cut
+from frith_json._document import EMPTY, Document
+from frith_json._reading import read
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_every_record_is_read_as_it_was_written(document) -> None:
     assert list(entries) == list(document.entries)
     assert [e[:4] for e in entries.values()] == [e[:4] for e in document.entries.values()]
     rest = json.loads(cut.rest)
-    assert (rest["sessions"], rest["spinney"]["records"]) == ([], {})
+    assert (rest["sessions"], rest["frith"]["records"]) == ([], {})
 
 
 def test_what_has_not_changed_is_taken_over(document) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from spinney.errors import CorruptStoreError, StoreBusyError, StoreError
-from spinney.model import Changes, Integrity, Snapshot
-from spinney_json import _atomic, _files, _state
+from frith.errors import CorruptStoreError, StoreBusyError, StoreError
+from frith.model import Changes, Integrity, Snapshot
+from frith_json import _atomic, _files, _state
 
 
 def write_theirs(state: Path, *records: dict[str, Any]) -> None:

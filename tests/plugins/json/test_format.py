@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spinney.model import Changes, Integrity, Reservation, now
-from spinney_json._document import Document
-from spinney_json._numbers import dumps, loads, plain
-from spinney_json._reading import read
+from frith.model import Changes, Integrity, Reservation, now
+from frith_json._document import Document
+from frith_json._numbers import dumps, loads, plain
+from frith_json._reading import read
 
 RECORD = """{
       "id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
@@ -48,10 +48,10 @@ async def test_a_new_file_is_the_agreed_schema_followed_by_our_key(open_store, s
         await store.transact(lambda _: Changes(put=(session,)))
     text = state.read_text()
     tree = json.loads(text)
-    assert list(tree) == ["version", "sessions", "spinney"]
+    assert list(tree) == ["version", "sessions", "frith"]
     assert tree["version"] == "1.0"
     assert tree["sessions"] == [session.to_record()]
-    assert tree["spinney"]["records"] == {session.id: {"command": ["sh"]}}
+    assert tree["frith"]["records"] == {session.id: {"command": ["sh"]}}
     assert json.dumps(tree, indent=2, ensure_ascii=False) == text
 
 
@@ -75,7 +75,7 @@ async def test_version_and_sessions_are_byte_for_byte_what_javascript_writes(
         process.stdout.write(JSON.stringify({version, sessions}, null, 2).slice(0, -2))
     """
     shown = subprocess.run([node, "-e", script, str(state)], capture_output=True, check=True).stdout
-    assert state.read_bytes().startswith(shown + b',\n  "spinney": {')
+    assert state.read_bytes().startswith(shown + b',\n  "frith": {')
 
 
 async def test_a_new_file_can_be_read_by_its_owner_alone(open_store, state, make) -> None:
@@ -96,7 +96,7 @@ async def test_what_others_wrote_survives_a_change_where_it_was(open_store, stat
     async with open_store() as store:
         await store.transact(touch)
     tree = json.loads(state.read_text())
-    assert list(tree) == ["note", "version", "sessions", "zz", "spinney"]
+    assert list(tree) == ["note", "version", "sessions", "zz", "frith"]
     assert tree["note"] == [1, {"x": None}]
     assert tree["zz"] == {"sessions": []}
     record = tree["sessions"][0]
@@ -111,14 +111,14 @@ async def test_unknown_keys_of_our_own_part_survive_a_change(open_store, state, 
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(session,)))
     tree = json.loads(state.read_text())
-    tree["spinney"]["later"] = {"a": 1}
-    tree["spinney"]["records"][session.id]["hint"] = None
-    tree["spinney"]["records"]["gone"] = {"command": ["x"]}
+    tree["frith"]["later"] = {"a": 1}
+    tree["frith"]["records"][session.id]["hint"] = None
+    tree["frith"]["records"]["gone"] = {"command": ["x"]}
     state.write_text(json.dumps(tree))
     async with open_store() as store:
         await store.transact(touch)
         await store.transact(touch)
-    again = json.loads(state.read_text())["spinney"]
+    again = json.loads(state.read_text())["frith"]
     assert again["later"] == {"a": 1}
     assert again["records"] == {
         session.id: {"command": ["sh"], "hint": None},
@@ -140,7 +140,7 @@ async def test_numbers_come_back_as_they_were(open_store, state, where, number) 
     state.write_text(
         theirs(
             f', "metadata": {parts["metadata"]}, "unknown": {parts["unknown"]}',
-            f', "top": {parts["top"]}, "spinney": {{"format": 1, "revision": 3, {ours}}}',
+            f', "top": {parts["top"]}, "frith": {{"format": 1, "revision": 3, {ours}}}',
         )
     )
     async with open_store() as store:

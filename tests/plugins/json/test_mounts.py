@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from spinney.config import ManagerConfig
-from spinney.errors import ConfigurationError
-from spinney.model import Changes
-from spinney_json import _files, _mounts
-from spinney_json._mounts import Mount, UnsharedLocksError, mount_of
-from spinney_json._places import Places
-from spinney_json.options import JsonOptions
+from frith.config import ManagerConfig
+from frith.errors import ConfigurationError
+from frith.model import Changes
+from frith_json import _files, _mounts
+from frith_json._mounts import Mount, UnsharedLocksError, mount_of
+from frith_json._places import Places
+from frith_json.options import JsonOptions
 from waiting import TO_RUN
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts are told by proc(5)")

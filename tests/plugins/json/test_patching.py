@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinney.model import Session, SessionStatus
-from spinney_json._entry import Entry, UnstorableError
-from spinney_json._patch import patched
-from spinney_json._written import PIECE, Checksum, Lines, in_pieces
+from frith.model import Session, SessionStatus
+from frith_json._entry import Entry, UnstorableError
+from frith_json._patch import patched
+from frith_json._written import PIECE, Checksum, Lines, in_pieces
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ['"', ",", "\n", '",\n      "name": "x', "\x7f\u2028"]

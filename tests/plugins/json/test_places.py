@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from spinney.config import ManagerConfig
-from spinney.errors import ConfigurationError, CorruptStoreError, StoreError
-from spinney.model import Changes, Integrity
-from spinney.providers import Capability, Role
-from spinney_json import _content, spinney_providers
-from spinney_json import store as store_module
-from spinney_json._places import Places
-from spinney_json.options import CAN_WATCH, JsonOptions
-from spinney_json.store import JsonStore
+from frith.config import ManagerConfig
+from frith.errors import ConfigurationError, CorruptStoreError, StoreError
+from frith.model import Changes, Integrity
+from frith.providers import Capability, Role
+from frith_json import _content, frith_providers
+from frith_json import store as store_module
+from frith_json._places import Places
+from frith_json.options import CAN_WATCH, JsonOptions
+from frith_json.store import JsonStore
 
 NAME = ".claude-container-sessions.json"
 
@@ -30,8 +30,8 @@ def git(*words: str) -> None:
 
 def test_locks_lie_in_the_git_directory(workspace) -> None:
     places = Places.of(workspace, NAME)
-    assert places.lock == f"{workspace}/.git/spinney/{NAME}.lock"
-    assert places.claims == f"{workspace}/.git/spinney/claims"
+    assert places.lock == f"{workspace}/.git/frith/{NAME}.lock"
+    assert places.claims == f"{workspace}/.git/frith/claims"
 
 
 def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(
@@ -40,33 +40,33 @@ def test_a_linked_worktree_as_workspace_shares_nothing_with_the_main_one(
     main, linked = new_repository(tmp_path / "main"), tmp_path / "linked"
     git("-C", str(main), "worktree", "add", "-q", str(linked))
     places = Places.of(linked, NAME)
-    assert places.lock == f"{main}/.git/worktrees/linked/spinney/{NAME}.lock"
+    assert places.lock == f"{main}/.git/worktrees/linked/frith/{NAME}.lock"
 
 
 def test_locks_of_a_separate_git_directory_lie_there(tmp_path) -> None:
     git("init", "-q", "--separate-git-dir", str(tmp_path / "elsewhere"), str(tmp_path / "ws"))
     places = Places.of(tmp_path / "ws", NAME)
-    assert places.lock == f"{tmp_path}/elsewhere/spinney/{NAME}.lock"
+    assert places.lock == f"{tmp_path}/elsewhere/frith/{NAME}.lock"
 
 
 def test_locks_of_a_bare_repository_lie_in_it(tmp_path) -> None:
     git("init", "-q", "--bare", str(tmp_path / "bare"))
     places = Places.of(tmp_path / "bare", NAME)
-    assert places.lock == f"{tmp_path}/bare/spinney/{NAME}.lock"
+    assert places.lock == f"{tmp_path}/bare/frith/{NAME}.lock"
 
 
 @pytest.mark.parametrize("content", [None, "", "gitdir: /nowhere\n", "x gitdir: ..\n"])
 def test_without_a_repository_locks_lie_beside_the_file(tmp_path, content) -> None:
     if content is not None:
         (tmp_path / ".git").write_text(content)
-    assert Places.of(tmp_path, NAME).lock == f"{tmp_path}/.spinney/{NAME}.lock"
+    assert Places.of(tmp_path, NAME).lock == f"{tmp_path}/.frith/{NAME}.lock"
 
 
 def test_locks_of_a_file_outside_the_workspace_lie_beside_it(workspace, tmp_path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     for path in (tmp_path / "x.json", tmp_path / "link" / "x.json"):
         places = Places.of(workspace, str(path))
-        assert places.lock == f"{tmp_path}/.spinney/x.json.lock"
+        assert places.lock == f"{tmp_path}/.frith/x.json.lock"
 
 
 def test_each_file_has_its_own_lock(workspace) -> None:
@@ -185,7 +185,7 @@ async def test_a_relative_git_file_of_any_bytes_is_followed(tmp_path) -> None:
     workspace = tmp_path / "ws"
     workspace.mkdir()
     (workspace / ".git").write_bytes(b"gitdir: ../\xff home\n")
-    assert Places.of(workspace, NAME).lock == f"{home}/spinney/{NAME}.lock"
+    assert Places.of(workspace, NAME).lock == f"{home}/frith/{NAME}.lock"
 
 
 class Context:
@@ -199,7 +199,7 @@ class Context:
 
 
 async def test_the_provider_opens_a_store(workspace, make) -> None:
-    (spec,) = spinney_providers()
+    (spec,) = frith_providers()
     assert (spec.role, spec.name, spec.config) == (Role.STORE, "json", JsonOptions)
     assert (Capability.WATCH in spec.capabilities) == CAN_WATCH
     async with spec.factory(JsonOptions(), Context(workspace)) as store:
@@ -208,10 +208,8 @@ async def test_the_provider_opens_a_store(workspace, make) -> None:
 
 
 def test_importing_the_plugin_loads_no_machinery() -> None:
-    script = (
-        "import sys, spinney_json; print([m for m in sys.modules if m[:13] == 'spinney_json.'])"
-    )
+    script = "import sys, frith_json; print([m for m in sys.modules if m[:13] == 'frith_json.'])"
     shown = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout
-    assert shown == "['spinney_json.options']\n"
+    assert shown == "['frith_json.options']\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from spinney.errors import StoreError
-from spinney.model import Changes
-from spinney_json import _files
+from frith.errors import StoreError
+from frith.model import Changes
+from frith_json import _files
 
 OWNER = 12345
 
@@ -43,14 +43,14 @@ async def test_state_locks_and_claims_are_private_whatever_the_umask(
         await use()
     finally:
         os.umask(before)
-    assert modes(state, workspace / ".git" / "spinney") == {("f", 0o600), ("d", 0o700)}
+    assert modes(state, workspace / ".git" / "frith") == {("f", 0o600), ("d", 0o700)}
 
 
 async def test_locks_and_claims_that_others_could_open_are_shut(
     use, open_store, workspace, make
 ) -> None:
     await use()
-    ours = workspace / ".git" / "spinney"
+    ours = workspace / ".git" / "frith"
     for path in (ours, *ours.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     (claim,) = (ours / "claims").iterdir()
@@ -79,7 +79,5 @@ async def test_a_lock_that_another_user_has_made_is_an_error_that_says_so(
 
     monkeypatch.setattr(_files, "open_lock", refuse)
     async with open_store() as store:
-        with pytest.raises(
-            StoreError, match="Another user's spinney made it: give it to the owner"
-        ):
+        with pytest.raises(StoreError, match="Another user's frith made it: give it to the owner"):
             await store.transact(lambda _: Changes(put=(make(),)))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from spinney.errors import CorruptStoreError, StoreError, StoreVersionError
-from spinney.model import Changes, Integrity, Session, Snapshot
-from spinney_json import _aside, _files
-from spinney_json._document import EMPTY, Document
-from spinney_json._places import Places
-from spinney_json._state import StateFile
+from frith.errors import CorruptStoreError, StoreError, StoreVersionError
+from frith.model import Changes, Integrity, Session, Snapshot
+from frith_json import _aside, _files
+from frith_json._document import EMPTY, Document
+from frith_json._places import Places
+from frith_json._state import StateFile
 
 pytestmark = pytest.mark.requirement("R5.1")
 
@@ -194,7 +194,7 @@ async def test_a_kept_file_that_cannot_be_judged_stays(
 @pytest.mark.requirement("R5.6")
 @pytest.mark.parametrize("version", ['"1.1"', '"2.0"', '"2"', '"10.0.1"', "2", "2.5"])
 async def test_a_newer_version_is_refused_untouched(open_store, state, make, version) -> None:
-    content = f'{{"version": {version}, "sessions": [], "spinney": 7}}'
+    content = f'{{"version": {version}, "sessions": [], "frith": 7}}'
     state.write_text(content)
     async with open_store() as store:
         for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
@@ -207,7 +207,7 @@ async def test_a_newer_version_is_refused_untouched(open_store, state, make, ver
 
 @pytest.mark.requirement("R5.6")
 async def test_a_newer_format_of_our_part_is_refused_untouched(open_store, state) -> None:
-    content = '{"version": "1.0", "sessions": [], "spinney": {"format": 2, "revision": 1}}'
+    content = '{"version": "1.0", "sessions": [], "frith": {"format": 2, "revision": 1}}'
     state.write_text(content)
     async with open_store() as store:
         with pytest.raises(StoreVersionError, match="format 2"):

@@ -13,14 +13,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from spinney.errors import CommitOutcomeUnknownError, StoreBusyError
-from spinney.model import Changes, Integrity, Reservation, Snapshot, now
-from spinney_json import _files
-from spinney_json._entry import UnstorableError
-from spinney_json._jobs import Turn
-from spinney_json._locks import FileLock
-from spinney_json.options import JsonOptions
-from spinney_json.store import JsonStore
+from frith.errors import CommitOutcomeUnknownError, StoreBusyError
+from frith.model import Changes, Integrity, Reservation, Snapshot, now
+from frith_json import _files
+from frith_json._entry import UnstorableError
+from frith_json._jobs import Turn
+from frith_json._locks import FileLock
+from frith_json.options import JsonOptions
+from frith_json.store import JsonStore
 from waiting import PATIENCE
 
 
@@ -458,7 +458,7 @@ async def test_what_could_not_be_read_again_is_not_written(open_store, state, ma
 async def test_a_lock_file_that_was_deleted_is_made_anew(open_store, workspace, make) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make(),)))
-        (lock,) = (workspace / ".git" / "spinney").glob("*.lock")
+        (lock,) = (workspace / ".git" / "frith").glob("*.lock")
         lock.unlink()
         await store.transact(lambda _: Changes(put=(make(),)))
         assert lock.exists()

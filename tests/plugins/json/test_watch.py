@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 import pytest
 
-from spinney.errors import StoreError, UnsupportedCapabilityError
-from spinney.model import Changes, Integrity, Snapshot
-from spinney_json import _inotify
-from spinney_json import store as store_module
-from spinney_json._inotify import Directories
-from spinney_json.options import CAN_WATCH
+from frith.errors import StoreError, UnsupportedCapabilityError
+from frith.model import Changes, Integrity, Snapshot
+from frith_json import _inotify
+from frith_json import store as store_module
+from frith_json._inotify import Directories
+from frith_json.options import CAN_WATCH
 
 pytestmark = pytest.mark.skipif(not CAN_WATCH, reason="this platform has no inotify")
 

@@ -18,11 +18,11 @@ from uuid import uuid4
 import anyio
 import pytest
 
-import spinney_keeper
-from spinney.model import Session
-from spinney.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from spinney_keeper import _spawner, _starting
-from spinney_testing._samples import a_session
+import frith_keeper
+from frith.model import Session
+from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
+from frith_keeper import _spawner, _starting
+from frith_testing._samples import a_session
 from waiting import PATIENCE, wait_until
 
 HOST = Path(__file__).with_name("host.py")
@@ -73,7 +73,7 @@ class Keepers:
 
     def __init__(self, mark: str, workspace: Path) -> None:
         self._mark = f"LD_LIBRARY_PATH={mark}".encode()
-        self._workspace = f"SPINNEY_WORKSPACE={workspace}".encode()
+        self._workspace = f"FRITH_WORKSPACE={workspace}".encode()
 
     def living(self) -> set[int]:
         return {
@@ -143,13 +143,13 @@ def session() -> Session:
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
     """Where the keepers are found."""
-    return tmp_path / ".spinney" / "keepers"
+    return tmp_path / ".frith" / "keepers"
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opener:
     """Opens the provider through its entry point, as a manager does; each time another host."""
-    (spec,) = spinney_keeper.spinney_providers()
+    (spec,) = frith_keeper.frith_providers()
 
     class Context:
         workspace = tmp_path

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import anyio
 
-import spinney_keeper
-from spinney.ports import Chunk, SpawnRequest
+import frith_keeper
+from frith.ports import Chunk, SpawnRequest
 
 
 async def run(workspace: Path, session_id: str, script: str) -> None:
-    (spec,) = spinney_keeper.spinney_providers()
+    (spec,) = frith_keeper.frith_providers()
 
     class Context:
         pass

@@ -8,8 +8,8 @@ import signal
 import anyio
 import pytest
 
-from spinney_keeper import _spawner
-from spinney_keeper._errors import KeeperError
+from frith_keeper import _spawner
+from frith_keeper._errors import KeeperError
 
 
 def descriptors():

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spinney_keeper import _starting
-from spinney_unix.processes import stat_of
+from frith_keeper import _starting
+from frith_unix.processes import stat_of
 
 LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
 ITS_OWN = ("/dev/null", "/dev/pt", "/memfd:", "socket:", "anon_inode:")
@@ -72,7 +72,7 @@ async def test_no_directory_no_terminal_and_no_group_of_its_host_is_its_own(shel
     assert stat_of(terminal.pid).parent == keeper
 
 
-@pytest.mark.parametrize("name", ["SECRET", "PYTHONPATH", "SPINNEY_SESSION_ID"])
+@pytest.mark.parametrize("name", ["SECRET", "PYTHONPATH", "FRITH_SESSION_ID"])
 async def test_nothing_of_the_environment_of_its_host_or_command_stays_with_it(
     shell, keeper_of, monkeypatch, name
 ):
@@ -80,7 +80,7 @@ async def test_nothing_of_the_environment_of_its_host_or_command_stays_with_it(
     keeper = keeper_of(await shell("read line", env={"TOKEN": "of the command"}))
     entries = Path(f"/proc/{keeper}/environ").read_bytes().split(b"\0")
     names = {entry.partition(b"=")[0] for entry in entries}
-    assert names == {b"", b"LD_LIBRARY_PATH", b"SPINNEY_KEEPER"}
+    assert names == {b"", b"LD_LIBRARY_PATH", b"FRITH_KEEPER"}
     assert b"of the command" not in Path(f"/proc/{keeper}/cmdline").read_bytes()
 
 
@@ -99,4 +99,4 @@ async def test_signals_that_its_host_ignores_or_blocks_are_as_usual_for_the_comm
 
 async def test_it_is_found_by_name_in_lists_of_processes(shell, keeper_of):
     keeper = keeper_of(await shell("read line"))
-    assert Path(f"/proc/{keeper}/comm").read_text() == "spinney-keeper\n"
+    assert Path(f"/proc/{keeper}/comm").read_text() == "frith-keeper\n"

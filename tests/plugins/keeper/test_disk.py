@@ -9,7 +9,7 @@ import signal
 import anyio
 import pytest
 
-from spinney.model import ExitStatus
+from frith.model import ExitStatus
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 

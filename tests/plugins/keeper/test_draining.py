@@ -7,9 +7,9 @@ import tty
 
 import pytest
 
-from spinney_keeper.keeper.loop import Loop
-from spinney_keeper.keeper.output import Output
-from spinney_keeper.keeper.ring import MappedRing
+from frith_keeper.keeper.loop import Loop
+from frith_keeper.keeper.output import Output
+from frith_keeper.keeper.ring import MappedRing
 
 SCROLLBACK = 4096
 MUCH = bytes(n % 251 for n in range(64_000))

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from spinney.errors import SpawnError
-from spinney.model import ExitStatus
-from spinney.ports import Size
-from spinney_keeper._errors import KeeperError
-from spinney_keeper._places import name_of
-from spinney_unix.processes import boot_id, pid_namespace
+from frith.errors import SpawnError
+from frith.model import ExitStatus
+from frith.ports import Size
+from frith_keeper._errors import KeeperError
+from frith_keeper._places import name_of
+from frith_unix.processes import boot_id, pid_namespace
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -158,7 +158,7 @@ async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
     os.kill(keeper_of(terminal), signal.SIGSTOP)
     first = iter([0.1])
     monkeypatch.setattr(
-        "spinney_keeper._spawner.fail_after",
+        "frith_keeper._spawner.fail_after",
         lambda seconds: anyio.fail_after(next(first, seconds)),
     )
     async with other(answer_timeout=tools.patience) as host:
@@ -174,7 +174,7 @@ async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals
         stopped = await shell(ECHO, of=host)
         runs = tools.patient(await shell(ECHO, of=host))
         os.kill(keeper_of(stopped), signal.SIGSTOP)
-        monkeypatch.setattr("spinney_keeper._calling.Process", without_descriptors)
+        monkeypatch.setattr("frith_keeper._calling.Process", without_descriptors)
         with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not answer"):
             await stopped.write(b"more\n")
         await runs.write(b"more\n")
@@ -202,8 +202,8 @@ async def test_a_stopped_keeper_is_woken_by_whoever_asks_it_something(
 async def test_a_keeper_that_is_not_to_be_woken_is_an_error_in_bounded_time(
     shell, other, record, keeper_of, tools, monkeypatch
 ):
-    monkeypatch.setattr("spinney_keeper._terminal.call", lambda *_: True)
-    monkeypatch.setattr("spinney_keeper._spawner.call", lambda *_: True)
+    monkeypatch.setattr("frith_keeper._terminal.call", lambda *_: True)
+    monkeypatch.setattr("frith_keeper._spawner.call", lambda *_: True)
     async with other(answer_timeout=0.1, write_timeout=0.1) as host:
         terminal = await shell(ECHO, of=host)
         os.kill(keeper_of(terminal), signal.SIGSTOP)

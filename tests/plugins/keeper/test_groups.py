@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-import spinney_keeper
+import frith_keeper
 
 LEAVE = """
 import sys
@@ -41,13 +41,13 @@ def around() -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("name", "stays"),
-    [(f"spinney-{uuid4().hex}", False), ("spinney-web.service", True), ("x", True)],
+    [(f"frith-{uuid4().hex}", False), ("frith-web.service", True), ("x", True)],
     ids=["of a terminal", "of a service", "another"],
 )
 def test_only_that_of_a_terminal_is_left(around: Path, name: str, stays: bool) -> None:
     group = around / name
     group.mkdir()
-    home = str(Path(spinney_keeper.__file__).parent)
+    home = str(Path(frith_keeper.__file__).parent)
     command = [sys.executable, "-I", "-S", "-c", LEAVE, home, str(group)]
     found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     assert found.endswith(f"/{around.name}/{name}" if stays else f"/{around.name}")

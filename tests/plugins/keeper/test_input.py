@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
-from spinney_keeper._errors import KeeperError
+from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
+from frith_keeper._errors import KeeperError
 
 RAW = "stty raw -echo; echo ready; "
 LIMIT = 4095

@@ -10,13 +10,13 @@ from contextlib import closing
 import anyio
 import pytest
 
-from spinney.errors import SpawnError
-from spinney.ports import AttachMode, Size
-from spinney_keeper import _greeting
-from spinney_keeper._errors import KeeperError
-from spinney_keeper._greeting import greet
-from spinney_keeper._places import Places, name_of
-from spinney_keeper.keeper import wire
+from frith.errors import SpawnError
+from frith.ports import AttachMode, Size
+from frith_keeper import _greeting
+from frith_keeper._errors import KeeperError
+from frith_keeper._greeting import greet
+from frith_keeper._places import Places, name_of
+from frith_keeper.keeper import wire
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ASK = "stty -echo; echo ready; while read -r _; do stty size; done"
@@ -123,7 +123,7 @@ async def test_the_end_of_the_process_is_told_all_the_same(shell, tools):
 async def test_nothing_is_ended_while_the_keeper_cannot_be_reached(
     shell, tools, places, monkeypatch
 ):
-    monkeypatch.setattr("spinney_keeper._terminal._RETRY", 0.01)
+    monkeypatch.setattr("frith_keeper._terminal._RETRY", 0.01)
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
     refusals = []

@@ -8,8 +8,8 @@ import os
 import anyio
 import pytest
 
-from spinney_keeper._errors import KeeperError
-from spinney_keeper._places import Places
+from frith_keeper._errors import KeeperError
+from frith_keeper._places import Places
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney_keeper import _starting
-from spinney_keeper._living import living
-from spinney_keeper._places import Places, name_of
-from spinney_testing._samples import a_session
+from frith_keeper import _starting
+from frith_keeper._living import living
+from frith_keeper._places import Places, name_of
+from frith_testing._samples import a_session
 from waiting import until
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
@@ -33,7 +33,7 @@ def repository(tmp_path, monkeypatch):
 
 @pytest.fixture
 def places(repository):
-    return repository / "spinney" / "keepers"
+    return repository / "frith" / "keepers"
 
 
 def path_of(places, terminal):
@@ -116,7 +116,7 @@ async def test_it_leaves_nothing_in_a_repository_that_is_made_in_that_place(
     await shell("sleep 100")
     shutil.rmtree(repository)
     for name in ("keepers", "outputs"):
-        (repository / "spinney" / name).mkdir(parents=True)
+        (repository / "frith" / name).mkdir(parents=True)
     assert await anyio.to_thread.run_sync(keepers.left) == set()
     assert [path for path in repository.rglob("*") if not path.is_dir()] == []
 
@@ -150,7 +150,7 @@ def stopped(path, terminal):
 async def test_one_that_cannot_be_asked_is_among_those_that_are_kept_and_is_swept(
     shell, other, session, places, keepers, monkeypatch, change
 ):
-    monkeypatch.setattr("spinney_keeper._spawner._FOUND_AGAIN", 0.1)
+    monkeypatch.setattr("frith_keeper._spawner._FOUND_AGAIN", 0.1)
     terminal = await shell(ECHO)
     change(path_of(places, terminal), terminal)
     async with other(answer_timeout=0.1) as host:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from spinney_keeper._places import name_of
+from frith_keeper._places import name_of
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -161,7 +161,7 @@ async def test_what_a_keeper_of_root_makes_in_another_users_repository_belongs_t
         async with other() as host:
             await tools.everything(await shell("echo words", of=host))
         made = [path for path in git.rglob("*") if not path.is_socket()]
-        assert {path.name for path in made if path.parent.name == "spinney"} == {
+        assert {path.name for path in made if path.parent.name == "frith"} == {
             "keepers",
             "outputs",
         }

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import anyio
 import pytest
 
-from spinney.errors import TerminalBusyError, TerminalClosedError
-from spinney.ports import AttachMode, Chunk, Gap
+from frith.errors import TerminalBusyError, TerminalClosedError
+from frith.ports import AttachMode, Chunk, Gap
 from waiting import unchanged
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY

@@ -8,9 +8,9 @@ from contextlib import closing
 import anyio
 import pytest
 
-from spinney_keeper._greeting import greet
-from spinney_keeper._places import Places, name_of
-from spinney_keeper.keeper import wire
+from frith_keeper._greeting import greet
+from frith_keeper._places import Places, name_of
+from frith_keeper.keeper import wire
 
 RAW = "stty raw -echo; echo ready; "
 

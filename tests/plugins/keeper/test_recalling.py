@@ -12,14 +12,14 @@ import threading
 import anyio
 import pytest
 
-from spinney.errors import CommandNotFoundError, SpawnError
-from spinney.model import ExitStatus
-from spinney.ports import AttachMode, Resize, Size
-from spinney_keeper import _greeting, _spawner
-from spinney_keeper._errors import KeeperError
-from spinney_keeper._last_output import parse
-from spinney_keeper._spawner import open_spawner
-from spinney_keeper.options import KeeperOptions
+from frith.errors import CommandNotFoundError, SpawnError
+from frith.model import ExitStatus
+from frith.ports import AttachMode, Resize, Size
+from frith_keeper import _greeting, _spawner
+from frith_keeper._errors import KeeperError
+from frith_keeper._last_output import parse
+from frith_keeper._spawner import open_spawner
+from frith_keeper.options import KeeperOptions
 from waiting import wait_until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -110,7 +110,7 @@ async def test_it_is_found_after_the_workspace_was_moved(
         terminal = await shell("read line; echo words", of=host)
         moved = tmp_path / "moved"
         moved.mkdir()
-        (tmp_path / ".spinney").rename(moved / ".spinney")
+        (tmp_path / ".frith").rename(moved / ".frith")
         await terminal.write(b"\n")
         with anyio.fail_after(tools.patience):
             await terminal.drained()

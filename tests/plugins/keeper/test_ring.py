@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney_keeper.keeper.ring import HEADER, SPARE, MappedRing, WrittenRing
+from frith_keeper.keeper.ring import HEADER, SPARE, MappedRing, WrittenRing
 
 PIECES = st.lists(st.integers(0, 40_000), max_size=12)
 CAPACITIES = st.integers(1, 5000)

@@ -12,10 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.ports import Size
-from spinney_keeper._errors import KeeperError
-from spinney_keeper._places import name_of
-from spinney_keeper.keeper import wire
+from frith.ports import Size
+from frith_keeper._errors import KeeperError
+from frith_keeper._places import name_of
+from frith_keeper.keeper import wire
 from waiting import PATIENCE
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'

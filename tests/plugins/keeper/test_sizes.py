@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from spinney.errors import TerminalClosedError
-from spinney.ports import Resize, Size
+from frith.errors import TerminalClosedError
+from frith.ports import Resize, Size
 
 ASK = "stty -echo; echo ready; while read -r _; do stty size; done"
 WIDE, HIGH = Size(20, 100), Size(40, 60)

@@ -8,11 +8,11 @@ import signal
 import anyio
 import pytest
 
-from spinney.errors import TerminalClosedError
-from spinney.model import ExitStatus
-from spinney_keeper import _starting
-from spinney_keeper._errors import KeeperLostError
-from spinney_keeper._greeting import greet
+from frith.errors import TerminalClosedError
+from frith.model import ExitStatus
+from frith_keeper import _starting
+from frith_keeper._errors import KeeperLostError
+from frith_keeper._greeting import greet
 from waiting import wait_until
 
 WAIT = "while :; do sleep 0.01; done"

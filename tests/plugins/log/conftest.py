@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spinney.model import Session, SessionStatus, now
+from frith.model import Session, SessionStatus, now
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import structlog
 
-import spinney_log
-from spinney.errors import SessionVetoed, SpawnError
-from spinney.events import (
+import frith_log
+from frith.errors import SessionVetoed, SpawnError
+from frith.events import (
     ProcessExited,
     SessionChangedElsewhere,
     SessionCreated,
@@ -26,14 +26,14 @@ from spinney.events import (
     SessionWaiting,
     StoreCorrupted,
 )
-from spinney.model import ExitStatus, Session, SessionStatus, Source
+from frith.model import ExitStatus, Session, SessionStatus, Source
 
 pytestmark = pytest.mark.requirement("R8.1")
 
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
-    caplog.set_level(logging.DEBUG, logger="spinney")
+    caplog.set_level(logging.DEBUG, logger="frith")
     return lambda: [json.loads(message) for message in caplog.messages]
 
 
@@ -51,7 +51,7 @@ def has(line: dict[str, Any], event: str, level: str, **fields: Any) -> bool:
 
 
 async def test_a_created_session(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_session_created(
+    await frith_log.frith_session_created(
         SessionCreated(workspace="/w", session=session, duration=0.25)
     )
     (line,) = lines()
@@ -59,7 +59,7 @@ async def test_a_created_session(lines: Any, session: Session) -> None:
 
 
 async def test_a_destroyed_session(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_session_destroyed(
+    await frith_log.frith_session_destroyed(
         SessionDestroyed(workspace="/w", session=session, cleanup=True, duration=0.5)
     )
     (line,) = lines()
@@ -68,7 +68,7 @@ async def test_a_destroyed_session(lines: Any, session: Session) -> None:
 
 async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None:
     error = SpawnError(["nvim"], "no such file")
-    await spinney_log.spinney_session_creation_failed(
+    await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
             workspace="/w",
             name="login",
@@ -93,7 +93,7 @@ async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None
 
 
 async def test_a_veto_names_the_plugin_that_refused(lines: Any) -> None:
-    await spinney_log.spinney_session_creation_failed(
+    await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
             workspace="/w",
             name=None,
@@ -106,8 +106,8 @@ async def test_a_veto_names_the_plugin_that_refused(lines: Any) -> None:
     assert has(line, "session_creation_failed", "warning", code="SESSION_VETOED", plugin="calendar")
 
 
-async def test_a_creation_that_failed_by_no_error_of_spinney_names_its_type(lines: Any) -> None:
-    await spinney_log.spinney_session_creation_failed(
+async def test_a_creation_that_failed_by_no_error_of_frith_names_its_type(lines: Any) -> None:
+    await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
             workspace="/w", name="a", branch="b", error=KeyboardInterrupt(), duration=0.0
         )
@@ -117,7 +117,7 @@ async def test_a_creation_that_failed_by_no_error_of_spinney_names_its_type(line
 
 
 async def test_a_changed_status(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_session_status_changed(
+    await frith_log.frith_session_status_changed(
         SessionStatusChanged(workspace="/w", session=session, previous=SessionStatus.ACTIVE)
     )
     (line,) = lines()
@@ -138,7 +138,7 @@ async def test_a_changed_status(lines: Any, session: Session) -> None:
 async def test_what_another_process_did(
     lines: Any, session: Session, before: bool, after: bool, change: str
 ) -> None:
-    await spinney_log.spinney_session_changed_elsewhere(
+    await frith_log.frith_session_changed_elsewhere(
         SessionChangedElsewhere(
             workspace="/w",
             before=session if before else None,
@@ -151,7 +151,7 @@ async def test_what_another_process_did(
 
 async def test_a_session_that_was_updated(lines: Any, session: Session) -> None:
     before = session.evolve(name="earlier", current_phase="draft")
-    await spinney_log.spinney_session_updated(
+    await frith_log.frith_session_updated(
         SessionUpdated(workspace="/w", before=before, session=session)
     )
     (line,) = lines()
@@ -161,13 +161,13 @@ async def test_a_session_that_was_updated(lines: Any, session: Session) -> None:
 
 
 async def test_a_session_that_was_lost(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_session_lost(SessionLost(workspace="/w", session=session))
+    await frith_log.frith_session_lost(SessionLost(workspace="/w", session=session))
     (line,) = lines()
     assert has(line, "session_lost", "warning", **about(session))
 
 
 async def test_nothing_that_another_process_did(lines: Any) -> None:
-    await spinney_log.spinney_session_changed_elsewhere(
+    await frith_log.frith_session_changed_elsewhere(
         SessionChangedElsewhere(workspace="/w", before=None, after=None)
     )
     assert not lines()
@@ -175,7 +175,7 @@ async def test_nothing_that_another_process_did(lines: Any) -> None:
 
 @pytest.mark.requirement("R4.1")
 async def test_the_number_of_sessions_restored(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_sessions_restored(
+    await frith_log.frith_sessions_restored(
         SessionsRestored(workspace="/w", sessions=(session,), swept=(42,), notes=("undone",))
     )
     (line,) = lines()
@@ -184,7 +184,7 @@ async def test_the_number_of_sessions_restored(lines: Any, session: Session) -> 
 
 @pytest.mark.requirement("R4.4")
 async def test_worktrees_that_vanished_or_moved_are_warned_of(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_sessions_restored(
+    await frith_log.frith_sessions_restored(
         SessionsRestored(
             workspace="/w", sessions=(session,), missing=(session.id,), moved=(session.id,)
         )
@@ -196,7 +196,7 @@ async def test_worktrees_that_vanished_or_moved_are_warned_of(lines: Any, sessio
 
 
 async def test_a_corrupt_state_file(lines: Any) -> None:
-    await spinney_log.spinney_store_corrupted(
+    await frith_log.frith_store_corrupted(
         StoreCorrupted(workspace="/w", where="/w/state.json", reason="no JSON")
     )
     (line,) = lines()
@@ -204,7 +204,7 @@ async def test_a_corrupt_state_file(lines: Any) -> None:
 
 
 async def test_recovered_sessions(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_sessions_recovered(
+    await frith_log.frith_sessions_recovered(
         SessionsRecovered(
             workspace="/w", sessions=(session,), reason="no JSON", incomplete=(session.id,)
         )
@@ -239,7 +239,7 @@ async def test_an_ended_process_is_a_warning_if_it_failed(
     fields: dict[str, int],
 ) -> None:
     session = session.evolve(status=status)
-    await spinney_log.spinney_process_exited(
+    await frith_log.frith_process_exited(
         ProcessExited(workspace="/w", session=session, exit=exit_status)
     )
     (line,) = lines()
@@ -252,7 +252,7 @@ async def test_a_host_that_configured_structlog_gets_the_events_through_it(
 ) -> None:
     with structlog.testing.capture_logs() as captured:
         structlog.configure(processors=structlog.get_config()["processors"])
-        await spinney_log.spinney_session_created(
+        await frith_log.frith_session_created(
             SessionCreated(workspace="/w", session=session, duration=0.25)
         )
     assert captured == [
@@ -264,7 +264,7 @@ async def test_a_host_that_configured_structlog_gets_the_events_through_it(
 async def test_a_session_that_waits_tells_how_that_is_known(lines: Any, session: Session) -> None:
     asking = session.conclude(SessionStatus.WAITING, Source.TOLD, confidence=0.9, message="May I?")
     assert asking.evidence is not None
-    await spinney_log.spinney_session_waiting(
+    await frith_log.frith_session_waiting(
         SessionWaiting(workspace="/w", session=asking, evidence=asking.evidence)
     )
     (line,) = lines()
@@ -273,7 +273,7 @@ async def test_a_session_that_waits_tells_how_that_is_known(lines: Any, session:
 
 
 async def test_a_stuck_session_is_a_warning(lines: Any, session: Session) -> None:
-    await spinney_log.spinney_session_stuck(
+    await frith_log.frith_session_stuck(
         SessionStuck(workspace="/w", session=session, silent=1800.0)
     )
     (line,) = lines()

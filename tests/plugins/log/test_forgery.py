@@ -17,11 +17,11 @@ import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import spinney_log
-from spinney.errors import SessionVetoed
-from spinney.events import SessionCreated, SessionCreationFailed, StoreCorrupted
-from spinney.logs import log, printable
-from spinney.model import Session, SessionStatus, now
+import frith_log
+from frith.errors import SessionVetoed
+from frith.events import SessionCreated, SessionCreationFailed, StoreCorrupted
+from frith.logs import log, printable
+from frith.model import Session, SessionStatus, now
 
 pytestmark = pytest.mark.requirement("R8.3")
 
@@ -31,10 +31,10 @@ texts = st.lists(st.text(st.characters()) | st.sampled_from(NASTY)).map("".join)
 
 @contextmanager
 def written() -> Iterator[io.StringIO]:
-    """Collect what the logger ``spinney`` writes."""
+    """Collect what the logger ``frith`` writes."""
     output = io.StringIO()
     handler = logging.StreamHandler(output)
-    logger = logging.getLogger("spinney")
+    logger = logging.getLogger("frith")
     logger.addHandler(handler)
     logger.setLevel("DEBUG")
     try:
@@ -77,10 +77,10 @@ def session_called(name: str, branch: str) -> Session:
 async def log_all(name: str, branch: str, reason: str) -> None:
     session = session_called(name, branch)
     refused = SessionVetoed(reason, name)
-    await spinney_log.spinney_session_created(
+    await frith_log.frith_session_created(
         SessionCreated(workspace="/w", session=session, duration=0.1)
     )
-    await spinney_log.spinney_session_creation_failed(
+    await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
             workspace="/w",
             name=name,
@@ -90,7 +90,7 @@ async def log_all(name: str, branch: str, reason: str) -> None:
             left_behind=(reason,),
         )
     )
-    await spinney_log.spinney_store_corrupted(
+    await frith_log.frith_store_corrupted(
         StoreCorrupted(workspace="/w", where=branch, reason=reason)
     )
 

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from spinney_log._setup import LogOptions, _handler
+from frith_log._setup import LogOptions, _handler
 
 
 @pytest.mark.parametrize(("there", "mode"), [(None, 0o600), (0o640, 0o640)])

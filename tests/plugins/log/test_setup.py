@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 import structlog
 
-import spinney_log
-from spinney.config import ManagerConfig
-from spinney.errors import ConfigurationError
-from spinney.logs import log
+import frith_log
+from frith.config import ManagerConfig
+from frith.errors import ConfigurationError
+from frith.logs import log
 
 pytestmark = pytest.mark.requirement("R8.2")
 
 
 def configured(workspace: Path, **options: Any) -> None:
     config = ManagerConfig(workspace=workspace, options={"plugin": {"log": options}})
-    spinney_log.spinney_configure(config)
+    frith_log.frith_configure(config)
 
 
 def state_of_logging() -> object:
-    known = [logging.root, *map(logging.getLogger, ["spinney", "structlog"])]
+    known = [logging.root, *map(logging.getLogger, ["frith", "structlog"])]
     return (
         structlog.is_configured(),
         [(logger.level, logger.propagate, logger.disabled, *logger.handlers) for logger in known],
@@ -46,19 +46,19 @@ def test_nothing_is_configured_unless_asked_for(options: dict[str, Any], tmp_pat
 def test_importing_the_plugin_configures_nothing_and_loads_no_machinery() -> None:
     script = (
         "import logging, sys, structlog; before = logging.root.manager.loggerDict.copy();"
-        "import spinney_log;"
+        "import frith_log;"
         "assert not structlog.is_configured() and not logging.root.handlers;"
-        "assert 'spinney' not in logging.root.manager.loggerDict;"
-        "assert 'spinney_log._setup' not in sys.modules"
+        "assert 'frith' not in logging.root.manager.loggerDict;"
+        "assert 'frith_log._setup' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.requirement("R8.1")
 def test_a_file_gets_json_lines_with_iso_timestamps_in_utc(tmp_path: Path) -> None:
-    configured(tmp_path, configure=True, file="spinney.log")
+    configured(tmp_path, configure=True, file="frith.log")
     log.info("session_created", name="login")
-    (line,) = map(json.loads, (tmp_path / "spinney.log").read_text().splitlines())
+    (line,) = map(json.loads, (tmp_path / "frith.log").read_text().splitlines())
     moment = line.pop("timestamp")
     assert line == {"event": "session_created", "level": "info", "name": "login"}
     assert moment.endswith("Z")

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-import spinney_pty
-from spinney.ports import Attachment, AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
+import frith_pty
+from frith.ports import Attachment, AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
 
 
 class Opener(Protocol):
@@ -61,7 +61,7 @@ def session_id() -> str:
 @pytest.fixture
 def opened(tmp_path: Path) -> Opener:
     """Opens the provider through its entry point, as a manager does."""
-    (spec,) = spinney_pty.spinney_providers()
+    (spec,) = frith_pty.frith_providers()
 
     class Context:
         workspace = tmp_path

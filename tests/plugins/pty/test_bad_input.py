@@ -8,11 +8,11 @@ import signal
 import anyio
 import pytest
 
-from spinney.errors import TerminalClosedError
-from spinney.ports import AttachMode, Chunk, Size
+from frith.errors import TerminalClosedError
+from frith.ports import AttachMode, Chunk, Size
 
-FLOOD = int(os.environ.get("SPINNEY_FLOOD", str(4 * 2**20)))
-"""Bytes of a line that does not end; a gigabyte by ``SPINNEY_FLOOD=1000000000``."""
+FLOOD = int(os.environ.get("FRITH_FLOOD", str(4 * 2**20)))
+"""Bytes of a line that does not end; a gigabyte by ``FRITH_FLOOD=1000000000``."""
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
-from spinney.ports import AttachMode
-from spinney_pty import _home, _terminal
+from frith.ports import AttachMode
+from frith_pty import _home, _terminal
 from waiting import PATIENCE
 
 WRITE = "stty raw -echo; head -c {} /dev/zero; "

@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.ports import AttachMode
-from spinney_pty import _terminal
-from spinney_pty._output import Pumped
-from spinney_unix.processes import all_pids, environ_of
+from frith.ports import AttachMode
+from frith_pty import _terminal
+from frith_pty._output import Pumped
+from frith_unix.processes import all_pids, environ_of
 from waiting import PATIENCE
 
 STUBBORN = "trap '' TERM HUP; "
@@ -21,7 +21,7 @@ STUBBORN = "trap '' TERM HUP; "
 
 def carriers(session_id: str) -> list[int]:
     """The living processes that carry the identity of a session."""
-    mark = f"SPINNEY_SESSION_ID={session_id}".encode()
+    mark = f"FRITH_SESSION_ID={session_id}".encode()
     return [pid for pid in all_pids() if mark in (environ_of(pid) or ())]
 
 
@@ -303,9 +303,9 @@ async def test_the_death_of_the_host_hangs_up(request_for, session_id, tmp_path)
 
     program = (
         "import anyio, os, signal, sys\n"
-        "from spinney.ports import SpawnRequest\n"
-        "from spinney_pty._spawner import open_spawner\n"
-        "from spinney_pty.options import PtyOptions\n"
+        "from frith.ports import SpawnRequest\n"
+        "from frith_pty._spawner import open_spawner\n"
+        "from frith_pty.options import PtyOptions\n"
         "async def main():\n"
         "    async with open_spawner(PtyOptions(), '/') as spawner:\n"
         f"        request = SpawnRequest({session_id!r}, ('cat',), '/', '/')\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spinney.ports import Foreground, Reading, Terminal
+from frith.ports import Foreground, Reading, Terminal
 from waiting import until
 
 from .conftest import Shell, Transcript

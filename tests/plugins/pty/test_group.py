@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from spinney_pty import _group
+from frith_pty import _group
 from waiting import TO_RUN
 
 HOST = """
 import sys
 from pathlib import Path
 import anyio
-from spinney.ports import SpawnRequest
-from spinney_pty._spawner import open_spawner
-from spinney_pty.options import PtyOptions
+from frith.ports import SpawnRequest
+from frith_pty._spawner import open_spawner
+from frith_pty.options import PtyOptions
 
 backend, group, file, script = sys.argv[1:]
 (Path(group) / "cgroup.procs").write_text("0")
@@ -51,7 +51,7 @@ def delegated(tmp_path: Path) -> Iterator[Path]:
             os.setxattr(group, "trusted.delegate", b"1")
         yield group
     finally:
-        for path in (*group.glob("spinney-*"), group):
+        for path in (*group.glob("frith-*"), group):
             path.rmdir()
 
 
@@ -77,9 +77,9 @@ def test_what_left_the_session_and_cleared_its_environment_is_ended_too(
 ) -> None:
     output = subprocess.run(host, capture_output=True, text=True, timeout=TO_RUN, check=True).stdout
     pid, path = output.split()
-    assert f"/{delegated.name}/spinney-" in path
+    assert f"/{delegated.name}/frith-" in path
     assert is_gone(pid)
-    assert list(delegated.glob("spinney-*")) == []
+    assert list(delegated.glob("frith-*")) == []
 
 
 def test_without_delegation_there_are_no_groups(host: list[str], delegated: Path) -> None:
@@ -99,7 +99,7 @@ def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
     delegated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_group, "_own", lambda: (str(delegated), f"/{delegated.name}"))
-    left, young = delegated / "spinney-left", delegated / "spinney-young"
+    left, young = delegated / "frith-left", delegated / "frith-young"
     for path in (left, young):
         path.mkdir()
     os.utime(left, (0, 0))
@@ -112,7 +112,7 @@ def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
         assert group.holds(process.pid)
         group.kill()
     group.remove()
-    assert [path.name for path in delegated.glob("spinney-*")] == ["spinney-young"]
+    assert [path.name for path in delegated.glob("frith-*")] == ["frith-young"]
 
 
 def test_a_group_that_cannot_be_had_is_gone_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from spinney_pty import _libc
+from frith_pty import _libc
 
 LIST = "ls /proc/$$/fd; :"
 STATUS = "/proc/self/status"

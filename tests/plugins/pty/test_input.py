@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from spinney.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
-from spinney.ports import Size
+from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
+from frith.ports import Size
 from waiting import PATIENCE
 
 RAW = "stty raw -echo; echo ready; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from spinney.ports import AttachMode, Chunk, Gap, Resize, Size
+from frith.ports import AttachMode, Chunk, Gap, Resize, Size
 from waiting import PATIENCE
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY

@@ -9,17 +9,17 @@ import sys
 
 import pytest
 
-from spinney.config import validated
-from spinney.errors import (
+from frith.config import validated
+from frith.errors import (
     CommandNotFoundError,
     ConfigurationError,
     SpawnError,
     UnsupportedPlatformError,
     WorkingDirectoryError,
 )
-from spinney.ports import Size
-from spinney_pty import _libc
-from spinney_pty.options import PtyOptions
+from frith.ports import Size
+from frith_pty import _libc
+from frith_pty.options import PtyOptions
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ async def test_a_kernel_without_pidfds_is_refused_at_once(opened, monkeypatch):
 
 @pytest.mark.requirement("R9.1")
 async def test_a_system_without_proc_is_refused_at_once(opened, monkeypatch):
-    monkeypatch.setattr("spinney_pty._spawner.stat_of", lambda pid: None)
+    monkeypatch.setattr("frith_pty._spawner.stat_of", lambda pid: None)
     with pytest.raises(UnsupportedPlatformError, match="/proc"):
         async with opened():
             pass

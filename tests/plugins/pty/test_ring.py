@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinney_pty._ring import Ring
+from frith_pty._ring import Ring
 
 PIECES = st.lists(st.binary(max_size=40), max_size=20)
 

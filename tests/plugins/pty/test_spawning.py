@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spinney.ports import Size
-from spinney_unix.environment import EnvironmentOptions, environment
+from frith.ports import Size
+from frith_unix.environment import EnvironmentOptions, environment
 
 HERE = os.getpid()
 
@@ -55,8 +55,8 @@ async def test_it_starts_in_the_directory_asked_for_by_the_name_asked_for(
 
 @pytest.mark.requirement("R7.1")
 async def test_it_carries_the_identity_of_its_session(shell, output_of, session_id, tmp_path):
-    script = 'echo "$SPINNEY_SESSION_ID" "$SPINNEY_WORKSPACE"'
-    terminal = await shell(script, env={"SPINNEY_SESSION_ID": "another's"})
+    script = 'echo "$FRITH_SESSION_ID" "$FRITH_WORKSPACE"'
+    terminal = await shell(script, env={"FRITH_SESSION_ID": "another's"})
     assert terminal.session_id == session_id
     assert (await output_of(terminal)).decode().split() == [session_id, str(tmp_path)]
 
@@ -233,6 +233,6 @@ def test_trio_as_a_guest_of_asyncio_can_spawn(opened, request_for, output_of):
 
 @pytest.mark.requirement("R6.1")
 def test_the_plugin_loads_its_machinery_only_when_it_is_opened():
-    program = "import sys, spinney_pty; print([m for m in sys.modules if 'spinney_pty._' in m])"
+    program = "import sys, frith_pty; print([m for m in sys.modules if 'frith_pty._' in m])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout == b"[]\n"

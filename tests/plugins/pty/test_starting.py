@@ -8,15 +8,15 @@ import threading
 import anyio
 import pytest
 
-from spinney.errors import SpawnError
-from spinney_pty import _spawner, _starting
-from spinney_unix import births
-from spinney_unix.processes import all_pids, environ_of
+from frith.errors import SpawnError
+from frith_pty import _spawner, _starting
+from frith_unix import births
+from frith_unix.processes import all_pids, environ_of
 from waiting import PATIENCE, until
 
 
 def carriers(session_id: str) -> list[int]:
-    mark = f"SPINNEY_SESSION_ID={session_id}".encode()
+    mark = f"FRITH_SESSION_ID={session_id}".encode()
     return [pid for pid in all_pids() if mark in (environ_of(pid) or ())]
 
 

@@ -7,8 +7,8 @@ from math import inf
 import anyio
 import pytest
 
-from spinney_pty import _stops
-from spinney_pty._stops import Stops
+from frith_pty import _stops
+from frith_pty._stops import Stops
 from waiting import until
 
 

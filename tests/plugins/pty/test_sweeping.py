@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from spinney.errors import TerminalError
-from spinney.model import Session, SessionStatus
-from spinney_testing.faults._rlimits import descriptors_left
-from spinney_unix import sweeping as _sweep
-from spinney_unix.processes import boot_id, environ_of, matching, pid_namespace, stat_of
+from frith.errors import TerminalError
+from frith.model import Session, SessionStatus
+from frith_testing.faults._rlimits import descriptors_left
+from frith_unix import sweeping as _sweep
+from frith_unix.processes import boot_id, environ_of, matching, pid_namespace, stat_of
 from waiting import PATIENCE, wait_until
 
 
@@ -41,7 +41,7 @@ def left_behind(session, tmp_path) -> Iterator:
     def start(
         *command: str, session_id: str = session.id, workspace: str = str(tmp_path)
     ) -> subprocess.Popen[bytes]:
-        identity = {"SPINNEY_SESSION_ID": session_id, "SPINNEY_WORKSPACE": workspace}
+        identity = {"FRITH_SESSION_ID": session_id, "FRITH_WORKSPACE": workspace}
         started.append(
             subprocess.Popen(
                 command,
@@ -162,11 +162,11 @@ async def test_or_with_the_jobs_of_the_recorded_leader_that_has_ended(opened, le
 async def test_company_alone_proves_nothing(opened, left_behind, session):
     # One with another leader, which may have joined: the leader is not known to be the session's.
     stranger = left_behind(
-        *("sh", "-c", f"SPINNEY_SESSION_ID={session.id} sleep 100 & echo $!; wait"),
+        *("sh", "-c", f"FRITH_SESSION_ID={session.id} sleep 100 & echo $!; wait"),
         session_id=str(uuid4()),
     )
     carrier = int(stranger.stdout.readline())
-    wait_until(lambda: f"SPINNEY_SESSION_ID={session.id}".encode() in (environ_of(carrier) or ()))
+    wait_until(lambda: f"FRITH_SESSION_ID={session.id}".encode() in (environ_of(carrier) or ()))
     async with opened() as spawner:
         report = await spawner.sweep(session, 0)
     assert report.found == (carrier,)

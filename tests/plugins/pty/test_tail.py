@@ -8,8 +8,8 @@ import os
 import anyio
 import pytest
 
-from spinney.ports import AttachMode
-from spinney_pty import _output
+from frith.ports import AttachMode
+from frith_pty import _output
 from waiting import PATIENCE
 
 WRITE = "stty -opost; head -c {} /dev/zero | tr '\\0' x"

@@ -1,6 +1,6 @@
 """Nothing is lost of what many children wrote at their end, however they end.
 
-``SPINNEY_CHILDREN=10000 pytest tests/plugins/pty/test_tails.py`` is the long version.
+``FRITH_CHILDREN=10000 pytest tests/plugins/pty/test_tails.py`` is the long version.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import threading
 import anyio
 import pytest
 
-from spinney.model import ExitStatus
+from frith.model import ExitStatus
 
-CHILDREN = int(os.environ.get("SPINNEY_CHILDREN", "60"))
+CHILDREN = int(os.environ.get("FRITH_CHILDREN", "60"))
 SIZES = (1, 100, 3000, 16_384, 60_000, 1024 * 1024)
 ENDS = (
     ("exit 7", ExitStatus(code=7)),

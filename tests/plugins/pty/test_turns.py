@@ -6,10 +6,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from spinney.ports import Size
-from spinney_pty import _home
-from spinney_pty._output import Output
-from spinney_unix.readiness import Readiness
+from frith.ports import Size
+from frith_pty import _home
+from frith_pty._output import Output
+from frith_unix.readiness import Readiness
 
 LONG = 60.0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from spinney.ports import Size
-from spinney_pty._windows import Windows
-from spinney_unix.sizes import SizePolicy
+from frith.ports import Size
+from frith_pty._windows import Windows
+from frith_unix.sizes import SizePolicy
 
 WIDE, HIGH = Size(20, 100), Size(40, 60)
 

@@ -12,7 +12,7 @@ from .panes import Panes
 @pytest.fixture(scope="module")
 def panes() -> Iterator[Panes]:
     # a path short enough for a socket
-    with TemporaryDirectory(prefix="spinney-") as directory:
+    with TemporaryDirectory(prefix="frith-") as directory:
         panes = Panes(Path(directory))
         try:
             # the server lives as long as its last session

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from spinney_unix.vt import Emulator, render
+from frith_unix.vt import Emulator, render
 
 from .panes import Panes
 from .sequences import COMPARABLE
@@ -70,8 +70,8 @@ def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes):
 
 @pytest.mark.expensive("tries many examples")
 @settings(
-    max_examples=int(os.environ.get("SPINNEY_EXAMPLES", "60")),
-    derandomize="SPINNEY_EXAMPLES" not in os.environ,  # where tmux differs is not for CI to find
+    max_examples=int(os.environ.get("FRITH_EXAMPLES", "60")),
+    derandomize="FRITH_EXAMPLES" not in os.environ,  # where tmux differs is not for CI to find
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(COMPARABLE)

@@ -16,12 +16,12 @@ import anyio
 import pytest
 from anyio.to_thread import run_sync
 
-from spinney.model import Details, Session, SessionStatus, now
-from spinney.ports import Size, SpawnRequest, Terminal
-from spinney_cli._attach import attach
-from spinney_pty._spawner import open_spawner
-from spinney_pty.options import PtyOptions
-from spinney_unix.vt.pen import PLAIN
+from frith.model import Details, Session, SessionStatus, now
+from frith.ports import Size, SpawnRequest, Terminal
+from frith_cli._attach import attach
+from frith_pty._spawner import open_spawner
+from frith_pty.options import PtyOptions
+from frith_unix.vt.pen import PLAIN
 
 from .panes import Pane, Panes, Shown
 
@@ -89,7 +89,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 class Stage:
-    """A terminal of spinney's, and panes that show it."""
+    """A terminal of frith's, and panes that show it."""
 
     def __init__(self, panes: Panes, terminal: Terminal, directory: Path) -> None:
         self.panes, self.terminal, self.directory = panes, terminal, directory

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinney.ports import Resize, Size
-from spinney_pty._ring import Ring
-from spinney_unix.picture import Picture
-from spinney_unix.vt import Emulator, render
+from frith.ports import Resize, Size
+from frith_pty._ring import Ring
+from frith_unix.picture import Picture
+from frith_unix.vt import Emulator, render
 
 from .sequences import OUTPUT
 

@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from anyio import fail_after
 
-import spinney_pty
-import spinney_status
-from spinney.model import Session, SessionStatus, now
-from spinney.ports import Conclusion, SpawnRequest, StatusDetector, StatusWatch, Stuck, Terminal
+import frith_pty
+import frith_status
+from frith.model import Session, SessionStatus, now
+from frith.ports import Conclusion, SpawnRequest, StatusDetector, StatusWatch, Stuck, Terminal
 from waiting import PATIENCE
 
 
@@ -64,8 +64,8 @@ def watching(tmp_path: Path) -> Watching:
     async def start(
         *command: str, env: dict[str, str] | None = None, cwd: Path = tmp_path, **options: Any
     ) -> AsyncIterator[Watched]:
-        (pty,) = spinney_pty.spinney_providers()
-        (status,) = spinney_status.spinney_providers()
+        (pty,) = frith_pty.frith_providers()
+        (status,) = frith_status.frith_providers()
         context: Any = Context()
         session_id = str(uuid4())
         request = SpawnRequest(session_id, command, str(cwd), str(tmp_path), env or {})

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from spinney.model import SessionStatus, Source
-from spinney.ports import Conclusion, Foreground, Reading
-from spinney_status._judging import Seen, Told, judge
-from spinney_status._marks import Kind
-from spinney_status._rules import Rules, built_in
-from spinney_status._screen import Screen
-from spinney_status.options import Rule, StatusOptions
+from frith.model import SessionStatus, Source
+from frith.ports import Conclusion, Foreground, Reading
+from frith_status._judging import Seen, Told, judge
+from frith_status._marks import Kind
+from frith_status._rules import Rules, built_in
+from frith_status._screen import Screen
+from frith_status.options import Rule, StatusOptions
 
 OPTIONS = StatusOptions()
 RULES = Rules([Rule(program="agent", pattern="Allow", status="waiting"), *built_in()])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spinney.model import SessionStatus, Source
-from spinney_status._marks import Kind, Mark, Marks
+from frith.model import SessionStatus, Source
+from frith_status._marks import Kind, Mark, Marks
 
 CALL = b"\x1b]777;notify;Build;it is done\x1b\\"
 PROMPT = b"\x1b]133;A\x07$ \x1b]133;B\x07"

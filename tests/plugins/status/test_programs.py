@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from anyio import move_on_after
 
-from spinney.model import SessionStatus
-from spinney.ports import Conclusion
+from frith.model import SessionStatus
+from frith.ports import Conclusion
 
 from .conftest import Watched, Watching
 from .programs import ROWS, Row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spinney_status._screen import Screen
+from frith_status._screen import Screen
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from anyio import fail_after, move_on_after
 from pydantic import ValidationError
 
-from spinney.model import SessionStatus, Source
-from spinney.ports import Conclusion, Stuck
-from spinney_status._watch import Watch
-from spinney_status.options import StatusOptions
+from frith.model import SessionStatus, Source
+from frith.ports import Conclusion, Stuck
+from frith_status._watch import Watch
+from frith_status.options import StatusOptions
 from waiting import PATIENCE
 
 from .conftest import Watching

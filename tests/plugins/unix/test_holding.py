@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from spinney_unix.holding import described, holders
+from frith_unix.holding import described, holders
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="needs /proc/locks")
 

@@ -1,4 +1,4 @@
-"""What spinney makes is for its owner alone, whatever the umask and whoever made it before."""
+"""What frith makes is for its owner alone, whatever the umask and whoever made it before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spinney_unix import private
+from frith_unix import private
 
 OWNER = 12345
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -1,15 +1,15 @@
-"""The store `counting` does what spinney asks of a store, over the store that it wraps."""
+"""The store `counting` does what frith asks of a store, over the store that it wraps."""
 
 from __future__ import annotations
 
+import frith_counting
 import pytest
-import spinney_counting
 
-from spinney import ProviderSpec
-from spinney_testing.store import StoreConformance
+from frith import ProviderSpec
+from frith_testing.store import StoreConformance
 
 
 class TestCountingStore(StoreConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:
-        return spinney_counting.spinney_providers()[0]
+        return frith_counting.frith_providers()[0]

@@ -1,14 +1,14 @@
-"""The plugin `policy` does what spinney asks of a plugin with lifecycle hooks."""
+"""The plugin `policy` does what frith asks of a plugin with lifecycle hooks."""
 
 from __future__ import annotations
 
+import frith_policy
 import pytest
-import spinney_policy
 
-from spinney_testing.lifecycle import LifecyclePluginConformance
+from frith_testing.lifecycle import LifecyclePluginConformance
 
 
 class TestPolicy(LifecyclePluginConformance):
     @pytest.fixture
-    def plugin(self) -> spinney_policy.Policy:
-        return spinney_policy.Policy()
+    def plugin(self) -> frith_policy.Policy:
+        return frith_policy.Policy()

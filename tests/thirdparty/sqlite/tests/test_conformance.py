@@ -1,21 +1,21 @@
-"""The store `sqlite` does what spinney asks of a store."""
+"""The store `sqlite` does what frith asks of a store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import frith_sqlite
 import pytest
-import spinney_sqlite
 
-from spinney.providers import ProviderSpec
-from spinney_testing.store import StoreConformance
+from frith.providers import ProviderSpec
+from frith_testing.store import StoreConformance
 
 
 class TestSqliteStore(StoreConformance):
     @pytest.fixture
     def provider(self) -> ProviderSpec:
-        return spinney_sqlite.spinney_providers()[0]
+        return frith_sqlite.frith_providers()[0]
 
     @pytest.fixture
     def damage(self, workspace: Path) -> Callable[[], None]:

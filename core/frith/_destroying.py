@@ -1,0 +1,178 @@
+"""The flows that stop a session and that destroy one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from anyio import CancelScope
+
+from frith._claims import Owned
+from frith._ownership import take_over
+from frith._parts import Parts
+from frith._reaching import forget
+from frith._running import Ending, without_process
+from frith.errors import (
+    CommitOutcomeUnknownError,
+    RemovalBlockedError,
+    SessionNotFoundError,
+    SessionOwnedError,
+    WorkAtStakeError,
+)
+from frith.events import SessionDestroyed, SessionDestroying
+from frith.model import AtStake, Changes, Reservation, Session, SessionId, SessionStatus, Snapshot
+from frith.ports import Holder, MarkerState
+from frith.providers import Role
+
+
+async def stop(parts: Parts, session_id: SessionId) -> Session:
+    """End the process of a session; see :meth:`frith.SessionManager.stop_session`."""
+    async with parts.alone(session_id):
+        before = await parts.ledger.need(session_id)
+        running = parts.mine(session_id)
+        if running is not None:
+            await running.end(Ending.STOP)
+            return await parts.ledger.need(session_id)
+        before, claim = await take_over(parts, before)
+        try:
+            session = await parts.ledger.amend(
+                session_id, lambda s: without_process(s, SessionStatus.STOPPED), claim=claim
+            )
+        finally:
+            with CancelScope(shield=True):
+                await parts.claims.give_back(claim)
+    await parts.announce_status(before, session)
+    return session
+
+
+async def inspect(parts: Parts, session: Session) -> AtStake:
+    """Tell what removing the worktree of ``session`` would destroy, and what forbids it."""
+    async with parts.providers.use(Role.WORKSPACE) as workspace:
+        at_stake = await workspace.inspect(session)
+    others = _others_in(parts.ledger.snapshot, session)
+    if not others:
+        return at_stake
+    return replace(at_stake, blocked=(*at_stake.blocked, *others))
+
+
+def _others_in(snapshot: Snapshot, session: Session) -> list[str]:
+    places: list[Session | Reservation] = [
+        *snapshot.sessions.values(),
+        *snapshot.reservations.values(),
+    ]
+    return [
+        f"session {other.name} ({other.id}) lives in it too"
+        for other in places
+        if other.worktree_path == session.worktree_path and other.id != session.id
+    ]
+
+
+async def destroy(parts: Parts, session_id: SessionId, *, cleanup: bool, force: bool) -> None:
+    """Destroy a session; see :meth:`frith.SessionManager.destroy_session`."""
+    started = time.monotonic()
+    async with parts.alone(session_id):
+        await parts.ledger.refresh()
+        session = await parts.ledger.need(session_id)
+        if not parts.mine(session_id):
+            await _check_askable(parts, session)
+        at_stake = AtStake()
+        if cleanup:
+            at_stake = await _inspect(parts, session, force=force)
+        await parts.hooks.session_destroying(
+            SessionDestroying(
+                workspace=parts.workspace,
+                session=session,
+                cleanup=cleanup,
+                force=force,
+                at_stake=at_stake,
+            )
+        )
+        session, claim = await take_over(parts, session)
+        try:
+            session = await parts.ledger.amend(
+                session_id, lambda s: without_process(s, _ended(s.status)), claim=claim
+            )
+            if cleanup:
+                await _inspect(parts, session, force=force)
+            with CancelScope(shield=True):
+                await _remove(parts, session, claim, cleanup=cleanup, force=force)
+        finally:
+            with CancelScope(shield=True):
+                await parts.claims.give_back(claim)
+    with CancelScope(shield=True):
+        await parts.hooks.session_destroyed(
+            SessionDestroyed(
+                workspace=parts.workspace,
+                session=session,
+                cleanup=cleanup,
+                duration=time.monotonic() - started,
+            )
+        )
+
+
+def _ended(status: SessionStatus) -> SessionStatus:
+    """A session whose process was ended to destroy it is stopped; others stay what they are."""
+    running = status in (SessionStatus.ACTIVE, SessionStatus.WAITING)
+    return SessionStatus.STOPPED if running else status
+
+
+async def _check_askable(parts: Parts, session: Session) -> None:
+    if await parts.claims.holder(session.id) is Holder.UNKNOWN:
+        raise SessionOwnedError(session.id, certain=False)
+
+
+async def _inspect(parts: Parts, session: Session, *, force: bool) -> AtStake:
+    at_stake = await inspect(parts, session)
+    if at_stake.blocked:
+        raise RemovalBlockedError(session.worktree_path, at_stake.blocked)
+    if at_stake and not force:
+        raise WorkAtStakeError(session.worktree_path, at_stake)
+    return at_stake
+
+
+async def _remove(
+    parts: Parts, session: Session, claim: Owned, *, cleanup: bool, force: bool
+) -> None:
+    """Remove the worktree if asked, then the record; back to a living session if that fails.
+
+    Raises:
+        CommitOutcomeUnknownError: of removing the record too; then nothing goes back, because the
+            marker of a living session would let a rebuild bring back what is removed.
+        ClaimLostError: another process owns the session; then nothing goes back either.
+    """
+    is_last = False
+    try:
+        if cleanup:
+            await _bar_entry(parts, session, claim)
+            claim.check()
+            await parts.markers.write(session, MarkerState.REMOVING)
+            async with parts.providers.use(Role.WORKSPACE) as workspace:
+                await workspace.remove(session, force=force)
+        else:
+            claim.check()
+            await parts.markers.release(session)
+        await forget(parts, session)
+        is_last = True
+        await parts.ledger.drop(session.id, claim=claim)
+        parts.ended.pop(session.id, None)
+    except BaseException as error:
+        if claim.is_lost or (is_last and isinstance(error, CommitOutcomeUnknownError)):
+            raise
+        if cleanup:
+            parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None), claim=claim)
+        await parts.markers.write(session, MarkerState.LIVE)
+        raise
+
+
+async def _bar_entry(parts: Parts, session: Session, claim: Owned) -> None:
+    """Say in the store that the worktree goes, so that nobody joins it from now on."""
+
+    def transaction(snapshot: Snapshot) -> Changes:
+        others = _others_in(snapshot, session)
+        if others:
+            raise RemovalBlockedError(session.worktree_path, others)
+        if session.id not in snapshot.sessions:
+            raise SessionNotFoundError(session.id)
+        return Changes(put=(snapshot.sessions[session.id].detail(removing=True),))
+
+    await parts.ledger.change(transaction, claim=claim)

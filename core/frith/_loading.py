@@ -1,0 +1,324 @@
+"""Discover, block, load and validate plugins; a broken one is recorded, never fatal.
+
+pluggy alone ignores unmarked implementations, lets wrappers pass and skips duplicate entry-point
+names silently; hence the loop and the checks here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from frith import hookspecs
+from frith._failures import described, is_interrupt
+from frith.config import ManagerConfig
+from frith.errors import ConfigurationError, FrithError, PluginError, nearest
+from frith.providers import Offer, ProviderSpec, Role, choose
+
+_HOOKS: Mapping[str, Callable[..., Any]] = {
+    name: function
+    for name, function in vars(hookspecs).items()
+    if name.startswith("frith_") and inspect.isfunction(function)
+}
+_HOST = "host"
+
+
+class PluginState(StrEnum):
+    """What became of a plugin."""
+
+    LOADED = "loaded"
+    BLOCKED = "blocked"
+    """The configuration blocks it; it was not imported."""
+    FAILED = "failed"
+    """It could not be imported or is not a valid plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRecord:
+    """One plugin, where it came from and what became of it."""
+
+    name: str
+    distribution: str
+    version: str
+    state: PluginState
+    reason: str = ""
+    """Why it is blocked or failed."""
+    providers: tuple[str, ...] = ()
+    """What it offers, as ``role:name``."""
+
+
+class InvalidPluginError(PluginError):
+    """A plugin implements a hook in a way that cannot work."""
+
+    code = "INVALID_PLUGIN"
+
+
+@dataclass(frozen=True, slots=True)
+class HookImplementation:
+    """One plugin's implementation of one hook."""
+
+    plugin: str
+    call: Callable[..., Any]
+    """Takes the hook's argument, whatever the implementation itself declares."""
+
+
+class Plugins:
+    """The loaded plugins: their records, offers and hook implementations."""
+
+    def __init__(self, blocked: Iterable[str] = ()) -> None:
+        self._blocked = frozenset(blocked)
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._labels: dict[str, tuple[str, str]] = {}
+        self.records: list[PluginRecord] = []
+        self.offers: list[Offer] = []
+
+    def discover(self) -> None:
+        """Load every installed plugin that is not blocked, in the order of their names.
+
+        Raises:
+            PluginError: the installed distributions cannot be read.
+        """
+        try:
+            installed = entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+        except OSError as error:
+            what = f"The installed plugins cannot be listed: {error}. Fix that, then try again."
+            raise PluginError(what) from error
+        found = sorted(
+            installed, key=lambda entry: (entry.name, entry.dist.name if entry.dist else "")
+        )
+        times = Counter(entry.name for entry in found)
+        for entry in found:
+            distribution = entry.dist.name if entry.dist else "unknown"
+            version = entry.dist.version if entry.dist else ""
+            label = f"{entry.name} ({distribution})" if times[entry.name] > 1 else entry.name
+            if entry.name in self._blocked:
+                self._record(entry.name, distribution, version, PluginState.BLOCKED, "blocked")
+                continue
+            try:
+                plugin = _import(entry)
+                offered = self._register(plugin, label, entry.name, distribution)
+            except PluginError as error:
+                self._record(entry.name, distribution, version, PluginState.FAILED, str(error))
+            else:
+                self._record(
+                    entry.name, distribution, version, PluginState.LOADED, providers=offered
+                )
+
+    def add(self, name: str, plugin: object) -> None:
+        """Add a plugin object of the host's own; its hooks are called after all others.
+
+        Raises:
+            PluginError: it is not a valid plugin.
+        """
+        offered = self._register(plugin, name, name, _HOST)
+        self._record(name, _HOST, "", PluginState.LOADED, providers=offered)
+
+    def configure(self, config: ManagerConfig) -> None:
+        """Hand every plugin its options; one that breaks over them is recorded as failed.
+
+        Raises:
+            ConfigurationError: a plugin refuses its options, or there is no such plugin.
+            FrithError: whatever else a plugin says on purpose.
+        """
+        known = [record.name for record in self.records]
+        for name in config.options.get("plugin", {}):
+            if name not in known:
+                raise ConfigurationError(f"options.plugin.{name}", "no such plugin", known=known)
+        for kind, named in config.options.items():
+            if kind != "plugin":
+                self._check_section(kind, named)
+        for implementation in self.implementations("frith_configure"):
+            try:
+                implementation.call(config)
+            except BaseException as error:
+                if is_interrupt(error) or isinstance(error, FrithError):
+                    raise
+                self._fail(implementation.plugin, f"frith_configure failed: {described(error)}")
+
+    def implementations(self, hook: str) -> list[HookImplementation]:
+        """Return the implementations of ``hook`` in the order in which they are called."""
+        found = {
+            implementation.plugin_name: implementation
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+        }
+        return [
+            HookImplementation(label, _adapted(found[label].function, bool(found[label].argnames)))
+            for label in self._labels
+            if label in found
+        ]
+
+    def plugin(self, name: str) -> object:
+        """Return the loaded plugin called ``name``.
+
+        Raises:
+            PluginError: there is none.
+        """
+        found: object = self._manager.get_plugin(name)
+        if found is None:
+            reasons = [record.reason for record in self.records if record.name == name]
+            raise PluginError(f"Plugin {name!r} is not loaded: {'; '.join(reasons) or 'unknown'}.")
+        return found
+
+    def choose(self, role: Role, name: str) -> Offer:
+        """Return the offer of ``role`` called ``name``.
+
+        Raises:
+            ProviderNotFoundError: no loaded plugin offers it; the message names those that
+                failed to load.
+            DuplicateProviderError: several do.
+        """
+        troubled = [
+            f"plugin {record.name!r} is {record.state}"
+            + (f": {record.reason}" if record.state is PluginState.FAILED else "")
+            for record in self.records
+            if record.state is not PluginState.LOADED
+        ]
+        return choose(self.offers, role, name, "; ".join(troubled))
+
+    def _check_section(self, kind: str, named: Mapping[str, Mapping[str, Any]]) -> None:
+        if kind not in list(Role):
+            raise ConfigurationError(f"options.{kind}", "unknown key", known=[*Role, "plugin"])
+        names = [offer.spec.name for offer in self.offers if offer.spec.role == kind]
+        absent = [record.name for record in self.records if record.state is not PluginState.LOADED]
+        for name in named:
+            if name not in (*names, *absent):
+                raise ConfigurationError(
+                    f"options.{kind}.{name}", f"there is no such {kind} provider", known=names
+                )
+
+    def _record(
+        self,
+        name: str,
+        distribution: str,
+        version: str,
+        state: PluginState,
+        reason: str = "",
+        providers: tuple[str, ...] = (),
+    ) -> None:
+        self.records.append(PluginRecord(name, distribution, version, state, reason, providers))
+
+    def _register(
+        self, plugin: object, label: str, name: str, distribution: str
+    ) -> tuple[str, ...]:
+        try:
+            check_plugin(plugin)
+            self._manager.register(plugin, label)
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise InvalidPluginError(str(error)) from error
+        except BaseException as error:  # an attribute may be computed by the plugin's own code
+            if is_interrupt(error) or isinstance(error, PluginError):
+                raise
+            raise InvalidPluginError(f"it cannot be inspected: {described(error)}") from error
+        self._labels[label] = name, distribution
+        try:
+            specs = self._provider_specs(label)
+        except PluginError:
+            self._manager.unregister(name=label)
+            del self._labels[label]
+            raise
+        self.offers.extend(Offer(spec, name, distribution) for spec in specs)
+        return tuple(f"{spec.role}:{spec.name}" for spec in specs)
+
+    def _fail(self, label: str, reason: str) -> None:
+        """Be rid of a plugin that breaks after it was loaded."""
+        self._manager.unregister(name=label)
+        source = self._labels.pop(label)
+        self.offers = [o for o in self.offers if (o.plugin, o.distribution) != source]
+        self.records = [
+            replace(record, state=PluginState.FAILED, reason=reason, providers=())
+            if (record.name, record.distribution) == source
+            else record
+            for record in self.records
+        ]
+
+    def _provider_specs(self, label: str) -> list[ProviderSpec]:
+        specs: list[ProviderSpec] = []
+        for implementation in self.implementations("frith_providers"):
+            if implementation.plugin != label:
+                continue
+            try:
+                specs.extend(implementation.call())
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                reason = f"frith_providers failed: {described(error)}"
+                raise InvalidPluginError(reason) from error
+        for spec in specs:
+            if not isinstance(spec, ProviderSpec):
+                raise InvalidPluginError(
+                    f"frith_providers returned {spec!r}, which is no ProviderSpec"
+                )
+        return specs
+
+
+def load_plugins(config: ManagerConfig, own: Mapping[str, object] | None = None) -> Plugins:
+    """Load the installed plugins, then the host's ``own``, by name."""
+    plugins = Plugins(config.blocked_plugins)
+    plugins.discover()
+    for name, plugin in (own or {}).items():
+        plugins.add(name, plugin)
+    return plugins
+
+
+def installed_plugins(config: ManagerConfig) -> tuple[PluginRecord, ...]:
+    """Return what became of every installed plugin; opens nothing."""
+    return tuple(load_plugins(config).records)
+
+
+def check_plugin(plugin: object) -> None:
+    """Check that ``plugin`` implements hooks in a way that works.
+
+    Raises:
+        InvalidPluginError: an implementation is unmarked, misspelled, wrongly signed, sync where
+            the hook is a coroutine function or the reverse, a wrapper or otherwise reordered.
+    """
+    for name in dir(plugin):
+        if not name.startswith("frith_"):
+            continue
+        function = getattr(plugin, name)
+        if callable(function):
+            _check_implementation(name, function)
+
+
+def _check_implementation(name: str, function: Any) -> None:
+    specification = _HOOKS.get(name)
+    if specification is None:
+        guess = nearest(name, list(_HOOKS))
+        hint = f"; did you mean {guess!r}?" if guess else ""
+        raise InvalidPluginError(f"there is no hook {name!r}{hint}")
+    options = getattr(function, f"{hookspecs.PROJECT}_impl", None)
+    if options is None:
+        raise InvalidPluginError(f"{name} is not marked with @hookimpl")
+    if chosen := sorted(option for option, value in options.items() if value):
+        raise InvalidPluginError(f"{name} uses {', '.join(chosen)}, which frith does not allow")
+    if inspect.iscoroutinefunction(specification) != inspect.iscoroutinefunction(function):
+        kind = "async" if inspect.iscoroutinefunction(specification) else "not async"
+        raise InvalidPluginError(f"{name} must be {kind}")
+    allowed = list(inspect.signature(specification).parameters)
+    given = list(inspect.signature(function).parameters)
+    if given not in ([], allowed):
+        raise InvalidPluginError(
+            f"{name} takes ({', '.join(given)}); it must take ({', '.join(allowed)})"
+        )
+
+
+def _import(entry: EntryPoint) -> object:
+    try:
+        return entry.load()
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise PluginError(f"import failed: {described(error)}") from error
+
+
+def _adapted(function: Callable[..., Any], takes_argument: bool) -> Callable[..., Any]:
+    return function if takes_argument else lambda *_: function()

@@ -1,0 +1,150 @@
+"""What can be wrong with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from frith.errors._root import FrithError, SessionError
+
+if TYPE_CHECKING:
+    from frith.model import Session
+
+
+class StoreError(FrithError):
+    """The store could not read or write; what was stored before is intact."""
+
+    code = "STORE_FAILED"
+
+
+class StoreBusyError(StoreError):
+    """The store's lock could not be had within the bounded wait; nothing was changed.
+
+    Attributes:
+        holder: what is known of the process that holds the lock, such as
+            ``Process 4242 (frith)``; empty if nothing is.
+    """
+
+    code = "STORE_BUSY"
+
+    def __init__(self, reason: str, holder: str = "") -> None:
+        super().__init__(reason)
+        self.holder = holder
+
+
+class CommitOutcomeUnknownError(StoreError):
+    """A commit failed at a point where it may be durable or not.
+
+    Load again to learn which; undo nothing before.
+    """
+
+    code = "COMMIT_OUTCOME_UNKNOWN"
+
+
+class StoreVersionError(StoreError):
+    """The stored data was written by a newer version; it was not touched."""
+
+    code = "STORE_VERSION"
+
+    def __init__(self, where: str, found: str, supported: str) -> None:
+        super().__init__(
+            f"{where!r} has version {found}; this frith reads up to {supported}. "
+            "Upgrade frith; the file was not touched."
+        )
+        self.where = where
+        self.found = found
+        self.supported = supported
+
+
+class StoreMismatchError(StoreError):
+    """The sessions of the workspace are kept in another store; nothing was changed.
+
+    Attributes:
+        workspace: path of the workspace.
+        bound: identity of the store that it is bound to, see ``SessionStore.identity``.
+        configured: identity of the store that this manager is configured for.
+        stamp: what binds it, for a person (a path).
+    """
+
+    code = "STORE_MISMATCH"
+
+    def __init__(self, workspace: str, bound: str, configured: str, stamp: str) -> None:
+        super().__init__(
+            f"The sessions of {workspace!r} are kept in the store {bound!r}, but {configured!r} is "
+            f"configured. Configure {bound!r}; or, if it is no longer in use, delete {stamp!r}, "
+            f"and the workspace is bound to {configured!r}."
+        )
+        self.workspace = workspace
+        self.bound = bound
+        self.configured = configured
+        self.stamp = stamp
+
+
+class CorruptStoreError(StoreError):
+    """The stored data cannot be believed. Nothing was deleted or overwritten.
+
+    Attributes:
+        where: what is corrupt, for a person (a path).
+        reason: what is wrong with it.
+        token: identifies the very content found corrupt, for ``SessionStore.replace_corrupt``.
+        salvage: the sessions that could still be read from it, perhaps none.
+        earlier: the sessions of an earlier state, if that is what is stored. What recovery
+            remembers of one may be newer.
+    """
+
+    code = "STORE_CORRUPT"
+
+    def __init__(
+        self,
+        where: str,
+        reason: str,
+        token: str,
+        salvage: Sequence[Session] = (),
+        earlier: Sequence[Session] = (),
+    ) -> None:
+        super().__init__(f"{where!r} is corrupt ({reason}). Rebuild it from the worktrees.")
+        self.where = where
+        self.reason = reason
+        self.token = token
+        self.salvage = tuple(salvage)
+        self.earlier = tuple(earlier)
+
+
+class ClaimLostError(StoreError, SessionError):
+    """This process no longer owns the session; nothing was changed."""
+
+    code = "CLAIM_LOST"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            "This host no longer owns session {session}: another one may have taken it over. "
+            "Nothing was changed. Load the sessions again to see what became of it.",
+            session_id,
+        )
+
+
+class ClaimDoubtfulError(StoreError, SessionError):
+    """It cannot be told now whether this process still owns the session; nothing was changed."""
+
+    code = "CLAIM_DOUBTFUL"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            "It cannot be told whether this host still owns session {session}: the store does "
+            "not answer. Nothing was changed. Try again when it does.",
+            session_id,
+        )
+
+
+class ClaimHeldError(StoreError, SessionError):
+    """The claim on a session is held by another living process, or that cannot be excluded."""
+
+    code = "CLAIM_HELD"
+
+    def __init__(self, session_id: str, *, certain: bool = True) -> None:
+        what = "is held" if certain else "may be held"
+        super().__init__(
+            f"The claim on session {{session}} {what} by another process. Stop it there first.",
+            session_id,
+        )
+        self.certain = certain

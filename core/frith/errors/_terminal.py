@@ -1,0 +1,76 @@
+"""What can be wrong with terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frith.errors._root import FrithError
+
+
+class TerminalError(FrithError):
+    """A terminal could not do what was asked."""
+
+    code = "TERMINAL_FAILED"
+
+
+class SpawnError(TerminalError):
+    """A process could not be started."""
+
+    code = "SPAWN_FAILED"
+
+    def __init__(self, command: Sequence[str], reason: str) -> None:
+        super().__init__(
+            f"Cannot start {' '.join(command)!r}: {reason}. Check the command, then try again."
+        )
+        self.command = tuple(command)
+        self.reason = reason
+
+
+class CommandNotFoundError(SpawnError):
+    """The command does not exist or may not be executed."""
+
+    code = "COMMAND_NOT_FOUND"
+
+
+class WorkingDirectoryError(SpawnError):
+    """The working directory of the process does not exist or cannot be entered."""
+
+    code = "WORKING_DIRECTORY"
+
+
+class TerminalClosedError(TerminalError):
+    """The terminal's process has ended, or the terminal was closed."""
+
+    code = "TERMINAL_CLOSED"
+
+
+class LineTooLongError(TerminalError):
+    """A line is longer than a terminal in canonical mode keeps; it would vanish silently."""
+
+    code = "LINE_TOO_LONG"
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(
+            f"A line of {length} bytes would be cut by the terminal, which keeps {limit}. "
+            "Send shorter lines."
+        )
+        self.length = length
+        self.limit = limit
+
+
+class TerminalBusyError(TerminalError):
+    """The process does not read its terminal; part of a write may have been accepted.
+
+    Attributes:
+        written: how many bytes were accepted before the deadline.
+    """
+
+    code = "TERMINAL_BUSY"
+
+    def __init__(self, written: int, total: int) -> None:
+        super().__init__(
+            f"The process does not read its terminal: {written} of {total} bytes accepted. "
+            "Send the rest once it reads."
+        )
+        self.written = written
+        self.total = total

@@ -1,0 +1,183 @@
+"""Lifecycle events: what a lifecycle hook is given. New fields come with defaults.
+
+Events are frozen, and so is what they hold: no hook can change what the next one is given, or what
+the manager knows. To change metadata, make a copy of it with ``copy.deepcopy()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from frith._frozen import frozen
+from frith.model import AtStake, Evidence, ExitStatus, Session, SessionId, SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all events have."""
+
+    workspace: str
+    """Absolute path of the workspace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreating(Event):
+    """A session is about to be created; nothing was done yet. May be vetoed."""
+
+    name: str | None
+    """As given; ``None`` if one will be generated."""
+    branch: str | None
+    """As given; ``None`` if it follows from the name."""
+    base: str | None = None
+    existing: bool = False
+    command: tuple[str, ...] = ()
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Freeze the metadata: the session is created with the same."""
+        object.__setattr__(self, "metadata", frozen(self.metadata))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreated(Event):
+    """A session was created; its record is durable."""
+
+    session: Session
+    duration: float
+    """Seconds that the creation took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreationFailed(Event):
+    """A session was not created; every step was undone."""
+
+    name: str | None
+    branch: str | None
+    error: BaseException
+    duration: float
+    session_id: SessionId | None = None
+    left_behind: tuple[str, ...] = ()
+    """What could not be undone, for a person; the next start names it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatusChanged(Event):
+    """This process changed the status of a session."""
+
+    session: Session
+    previous: SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUpdated(Event):
+    """This process changed the name, phase, metadata or last activity of a session."""
+
+    session: Session
+    before: Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionWaiting(Event):
+    """A session waits for the user. Told once, by the process that runs it."""
+
+    session: Session
+    evidence: Evidence
+    """How that is known, and what the user is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStuck(Event):
+    """The process of a session is not waiting for the user, yet silent for very long."""
+
+    session: Session
+    silent: float
+    """Seconds since its last output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChangedElsewhere(Event):
+    """Another process created, changed or destroyed a session."""
+
+    before: Session | None
+    """``None`` if it is new."""
+    after: Session | None
+    """``None`` if it is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDestroying(Event):
+    """A session is about to be destroyed. May be vetoed."""
+
+    session: Session
+    cleanup: bool
+    """Whether its worktree will be removed."""
+    force: bool
+    at_stake: AtStake = AtStake()
+    """What removing the worktree would destroy; empty without ``cleanup``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLost(Event):
+    """This manager no longer owns a session; another may run its process."""
+
+    session: Session
+    """As last known here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDestroyed(Event):
+    """A session was destroyed; its record is durably gone."""
+
+    session: Session
+    cleanup: bool
+    """Whether its worktree was removed."""
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsRestored(Event):
+    """The sessions of the workspace were loaded at start."""
+
+    sessions: tuple[Session, ...]
+    missing: tuple[SessionId, ...] = ()
+    """Sessions whose worktree has vanished."""
+    moved: tuple[SessionId, ...] = ()
+    """Sessions whose worktree lies at another path than recorded."""
+    swept: tuple[int, ...] = ()
+    """Process ids left behind by a dead host that were ended."""
+    notes: tuple[str, ...] = ()
+    """What else was found and done, for a person."""
+    duration: float = 0.0
+    adopted: tuple[SessionId, ...] = ()
+    """Sessions whose process outlived its host and is this one's now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCorrupted(Event):
+    """The stored state cannot be believed; recovery follows."""
+
+    where: str
+    """The file, or else the workspace."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsRecovered(Event):
+    """The state was rebuilt from what recovery remembers."""
+
+    sessions: tuple[Session, ...]
+    reason: str
+    incomplete: tuple[SessionId, ...] = ()
+    """Sessions of which only part was remembered."""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessExited(Event):
+    """The process of a session ended and its output is drained."""
+
+    session: Session
+    exit: ExitStatus

@@ -1,0 +1,393 @@
+"""The session record and the value objects around it.
+
+A :class:`Session` is immutable, its metadata included; a change makes a new one. Python names are
+snake_case, the JSON is camelCase. Fields that are not known here survive a round trip, because
+other programs and later versions write there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, Self, TypeAlias
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.functional_validators import AfterValidator
+
+from frith._frozen import FrozenDict, frozen
+
+SessionId: TypeAlias = str
+"""A UUID v4 in its canonical text form; the identity of a session."""
+
+_UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z"
+
+
+class SessionStatus(StrEnum):
+    """What a session is doing."""
+
+    ACTIVE = "active"
+    """Its process is working."""
+    WAITING = "waiting"
+    """Its process waits for the user."""
+    IDLE = "idle"
+    """It has no process, or one that has long been silent."""
+    ERROR = "error"
+    """Its process failed: a non-zero exit code, or a signal from elsewhere."""
+    STOPPED = "stopped"
+    """The user ended it, or its process ended with exit code 0."""
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Return ``moment`` as ISO 8601 in UTC with milliseconds and ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+Timestamp = Annotated[
+    AwareDatetime,
+    AfterValidator(_to_milliseconds),
+    PlainSerializer(format_timestamp, return_type=str, when_used="json"),
+]
+"""A moment in UTC, kept to the millisecond; JSON ``2025-11-24T10:30:00.000Z``."""
+
+
+def now() -> datetime:
+    """Return the present moment as a :data:`Timestamp` keeps it."""
+    return _to_milliseconds(datetime.now(UTC))
+
+
+class _Record(BaseModel):
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(frozen)]] = Field(init=False)
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    @property
+    def model_extra(self) -> dict[str, Any] | None:
+        """The fields that are not known here; they cannot be changed."""
+        return FrozenDict(self.__pydantic_extra__ or {})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with the changes of ``update``, whose values are valid already."""
+        changes = {name: frozen(item) for name, item in (update or {}).items()}
+        return super().model_copy(update=changes, deep=deep)
+
+
+class ExitStatus(_Record):
+    """How a process ended: exactly one of ``code`` and ``signal`` is given."""
+
+    code: int | None = None
+    """Exit code, 0 to 255."""
+    signal: int | None = None
+    """Number of the signal that killed it."""
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}" if self.signal is None else f"signal {self.signal}"
+
+
+class Owner(_Record):
+    """Who owns a session, kept for diagnosis only: whether it lives is told by the claim."""
+
+    pid: int
+    """Process id, as the owner itself sees it."""
+    start_time: str | None = None
+    """Start time of that process as the kernel tells it, to know a reused pid."""
+    boot_id: str | None = None
+    """Identifies the boot during which the process ran."""
+    host: str | None = None
+    """Host name."""
+
+
+class Source(StrEnum):
+    """What a status was concluded from, the strongest first."""
+
+    TOLD = "told"
+    """The program, a plugin or the user said so."""
+    PROCESS = "process"
+    """It runs, it reads from its terminal, or it has ended."""
+    SCREEN = "screen"
+    """What it wrote last."""
+    TIME = "time"
+    """How long it has been silent."""
+
+
+class Evidence(_Record):
+    """Why a session has the status that it has."""
+
+    status: SessionStatus
+    """The status that this is about; if the session has another, somebody else set that."""
+    source: Source
+    confidence: float = 1.0
+    """How sure that is, from 0 to 1."""
+    message: str | None = None
+    """What the user is asked or told."""
+    since: Timestamp
+    """When the session came to have this status."""
+
+
+class Details(_Record):
+    """What only frith needs to know of a session; kept apart from the agreed schema."""
+
+    command: tuple[str, ...] | None = None
+    """The command last started, as an argument vector."""
+    terminal: str | None = None
+    """Name of the terminal provider that runs or ran the process."""
+    terminal_ref: Annotated[dict[str, JsonValue], AfterValidator(frozen)] | None = None
+    """Opaque to all but that provider: how it finds its process again."""
+    desired: SessionStatus | None = None
+    """What somebody who does not own the session asks its owner to bring about."""
+    removing: bool | None = None
+    """Whether its worktree is being removed; nobody may join it then."""
+    exit: ExitStatus | None = None
+    """How the last process ended."""
+    owner: Owner | None = None
+    """Who owned the session last."""
+    evidence: Evidence | None = None
+    """Why the session has its status, and since when."""
+
+
+class Session(_Record):
+    """One session: a name, a branch, a worktree, perhaps a process. Immutable."""
+
+    id: Annotated[str, Field(pattern=_UUID4)]
+    name: str
+    status: SessionStatus
+    branch: str
+    worktree_path: str
+    """Absolute path of its worktree."""
+    pty_pid: int | None = None
+    """Process id of its process, only while one runs."""
+    created_at: Timestamp
+    last_activity: Timestamp
+    current_phase: str | None = None
+    metadata: Annotated[Mapping[str, JsonValue], AfterValidator(frozen)] | None = None
+    details: Details = Field(default_factory=Details, exclude=True, repr=False)
+    """Ours alone; never part of the record that other programs read."""
+
+    def evolve(self, **changes: Any) -> Session:
+        """Return a copy with ``changes`` (Python field names, values already valid)."""
+        return self.model_copy(update=changes)
+
+    def detail(self, **changes: Any) -> Session:
+        """Return a copy whose :attr:`details` carry ``changes``."""
+        return self.model_copy(update={"details": self.details.model_copy(update=changes)})
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """Why it has its status; ``None`` if that is not known, say set by another program."""
+        evidence = self.details.evidence
+        return evidence if evidence is not None and evidence.status == self.status else None
+
+    def conclude(
+        self,
+        status: SessionStatus,
+        source: Source,
+        *,
+        confidence: float = 1.0,
+        message: str | None = None,
+    ) -> Session:
+        """Return a copy with this status and why; ``since`` stays if the status was the same."""
+        known = self.evidence
+        since = known.since if known is not None and status == self.status else now()
+        evidence = Evidence(
+            status=status, source=source, confidence=confidence, message=message, since=since
+        )
+        return self.evolve(status=status).detail(evidence=evidence)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the agreed JSON record: camelCase, absent fields left out, no details.
+
+        Values that came from JSON are given back as they are, not copied.
+        """
+        optional = {
+            "ptyPid": self.pty_pid,
+            "createdAt": format_timestamp(self.created_at),
+            "lastActivity": format_timestamp(self.last_activity),
+            "currentPhase": self.current_phase,
+            "metadata": self.metadata,
+        }
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status.value,
+            "branch": self.branch,
+            "worktreePath": self.worktree_path,
+            **{key: value for key, value in optional.items() if value is not None},
+            **(self.__pydantic_extra__ or {}),
+        }
+
+
+class Reservation(_Record):
+    """A place taken for a session that is being created, so that limits hold meanwhile."""
+
+    id: SessionId
+    name: str
+    branch: str
+    worktree_path: str
+    creates_branch: bool
+    """Whether the branch is new; only such a branch may be undone."""
+    base_oid: str | None = None
+    """Commit at which the branch or worktree starts; ``None`` in an unborn repository."""
+    created_at: Timestamp
+
+
+class Integrity(StrEnum):
+    """How far a store believes what it has read."""
+
+    VERIFIED = "verified"
+    """As we wrote it."""
+    MISSING = "missing"
+    """There is nothing stored: a new workspace, or a lost file."""
+    FOREIGN = "foreign"
+    """Another program's or an older file, or written by one since; it carries no checksum."""
+    MISMATCH = "mismatch"
+    """Readable, but not what the checksum says: an edit by hand or a damaged medium."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a store holds, at one revision."""
+
+    sessions: Mapping[SessionId, Session] = field(default_factory=lambda: MappingProxyType({}))
+    reservations: Mapping[SessionId, Reservation] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    revision: int = 0
+    """Grows with every commit; 0 when nothing was ever stored."""
+    integrity: Integrity = Integrity.VERIFIED
+    commits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The id of the last commit of each host, that of the host that came last at the end; of the
+    :data:`HOSTS_REMEMBERED` that came last. By it a host whose commit had an unknown outcome tells
+    whether it is stored: contents may have changed since."""
+    fences: Mapping[SessionId, int] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+    """The fence of the newest claim on each session, which a store may look up only when it is
+    asked for; in the state that a transaction is given, and only while it runs."""
+
+
+HOSTS_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What tells one commit from all others."""
+
+    host: str
+    """A random id of the manager that makes it."""
+    id: str
+    """A random id of the commit."""
+
+    def added_to(self, commits: Mapping[str, str]) -> Mapping[str, str]:
+        """Return ``commits`` with this one as the last of its host."""
+        others = [(host, id_) for host, id_ in commits.items() if host != self.host]
+        last = [*others, (self.host, self.id)][-HOSTS_REMEMBERED:]
+        return MappingProxyType(dict(last))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a transaction does to a snapshot. Empty changes write nothing."""
+
+    put: tuple[Session, ...] = ()
+    """Sessions to add or replace, whole."""
+    delete: frozenset[SessionId] = frozenset()
+    """Sessions to remove."""
+    reserve: tuple[Reservation, ...] = ()
+    """Reservations to add or replace."""
+    release: frozenset[SessionId] = frozenset()
+    """Reservations to remove."""
+    commit: Commit | None = None
+    """Stored with the changes; it is none by itself."""
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.delete or self.reserve or self.release)
+
+    def apply(self, snapshot: Snapshot) -> Snapshot:
+        """Return ``snapshot`` with these changes, its revision one higher if there are any."""
+        if not self:
+            return snapshot
+        sessions = {k: v for k, v in snapshot.sessions.items() if k not in self.delete}
+        sessions.update((s.id, s) for s in self.put)
+        reservations = {k: v for k, v in snapshot.reservations.items() if k not in self.release}
+        reservations.update((r.id, r) for r in self.reserve)
+        return Snapshot(
+            MappingProxyType(sessions),
+            MappingProxyType(reservations),
+            snapshot.revision + 1,
+            Integrity.VERIFIED,
+            self.commit.added_to(snapshot.commits) if self.commit else snapshot.commits,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AtStake:
+    """The work that removing a worktree would destroy. Paths are relative to the worktree."""
+
+    staged: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """Ignored files that no ``disposable`` setting names."""
+    commits: tuple[str, ...] = ()
+    """Commits that no ref would reach any more."""
+    operation: str | None = None
+    """A merge, rebase, bisect, … in progress."""
+    submodules: tuple[str, ...] = ()
+    """For each submodule at stake, its path and why."""
+    blocked: tuple[str, ...] = ()
+    """Reasons for which it may not be removed even by force."""
+
+    def __bool__(self) -> bool:
+        return any(
+            (
+                self.staged,
+                self.changed,
+                self.untracked,
+                self.ignored,
+                self.commits,
+                self.operation,
+                self.submodules,
+                self.blocked,
+            )
+        )
+
+    def summary(self) -> str:
+        """Return one line for a person, at most three names of each kind."""
+        parts = []
+        for label in (
+            "staged",
+            "changed",
+            "untracked",
+            "ignored",
+            "commits",
+            "submodules",
+            "blocked",
+        ):
+            names: tuple[str, ...] = getattr(self, label)
+            if names:
+                shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+                parts.append(f"{len(names)} {label} ({shown})")
+        if self.operation:
+            parts.append(f"{self.operation} in progress")
+        return "; ".join(parts) or "nothing"

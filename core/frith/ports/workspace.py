@@ -1,0 +1,161 @@
+"""The workspace port: branches and worktrees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from frith.model import AtStake, Session, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class WorktreeRequest:
+    """What a session needs."""
+
+    session_id: SessionId
+    branch: str
+    base: str | None = None
+    """Where a new branch starts: a branch, tag or commit; ``None`` for the workspace's HEAD."""
+    existing: bool = False
+    """Whether ``branch`` must exist already, instead of being created."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorktreePlan:
+    """What :meth:`WorkspaceProvider.create` will do; enough to undo it after a crash."""
+
+    session_id: SessionId
+    path: str
+    """Absolute path of the worktree."""
+    branch: str
+    creates_branch: bool
+    base_oid: str | None
+    """Commit at which the worktree starts; ``None`` in a repository without commits."""
+
+
+class Presence(StrEnum):
+    """What became of a worktree."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    """Gone, or its files were never written completely: :meth:`WorkspaceProvider.restore`."""
+    MOVED = "moved"
+    """The workspace was moved or is mounted elsewhere: :meth:`WorkspaceProvider.repair`."""
+    REDIRECTED = "redirected"
+    """There, but whoever works in it would change files elsewhere; :attr:`Location.reason`."""
+    UNKNOWN = "unknown"
+    """Cannot be told; whoever asks must act as if it were present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the worktree of a session is."""
+
+    presence: Presence
+    path: str
+    """Absolute path: where it is, or was last."""
+    reason: str = ""
+    """Why it is redirected and how to end that, for a person."""
+
+
+class WorkspaceProvider(ABC):
+    """Creates, inspects and removes the worktrees of sessions.
+
+    Every method either completes or, failing or cancelled, leaves nothing of its own behind.
+    """
+
+    @abstractmethod
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        """See that the sessions of the workspace are kept in the store ``identity`` and no other.
+
+        Two stores of one workspace would each restore the sessions that the worktrees remember,
+        and disagree from then on. The workspace remembers the first store that it is bound to,
+        durably and for every process.
+
+        Args:
+            identity: ``SessionStore.identity``.
+            write: whether to remember it if none is remembered; without, nothing is changed.
+
+        Raises:
+            StoreMismatchError: another one is remembered.
+            WorkspaceError: that cannot be told, or not be written.
+        """
+
+    @abstractmethod
+    async def taken(self, branches: Collection[str]) -> frozenset[str]:
+        """Return those of ``branches`` that exist, or that cannot exist beside one that does."""
+
+    @abstractmethod
+    async def plan(self, request: WorktreeRequest) -> WorktreePlan:
+        """Look up what creating would do, changing nothing.
+
+        Raises:
+            InvalidBranchError: ``branch`` is not a valid branch name.
+            BranchTakenError: a new branch was asked for that exists.
+            BranchBlockedError: a new branch was asked for that cannot exist beside one that does.
+            BranchNotFoundError: an existing branch was asked for that does not.
+            BaseNotFoundError: ``base`` names no commit.
+            InvalidWorkspaceError: the workspace cannot hold worktrees.
+            WorkspaceError: anything else.
+        """
+
+    @abstractmethod
+    async def create(self, plan: WorktreePlan) -> None:
+        """Create the worktree, and the branch if the plan says so.
+
+        Raises:
+            BranchTakenError: the branch has come into being since.
+            BranchBlockedError: it cannot exist beside another one, if the plan did not tell.
+            BranchInUseError: the existing branch is checked out elsewhere.
+            WorktreeRedirectedError: whoever works in the new worktree would change files elsewhere.
+            WorkspaceError: anything else.
+        """
+
+    @abstractmethod
+    async def discard(self, plan: WorktreePlan) -> AtStake:
+        """Undo a creation that may have happened wholly, partly or not at all.
+
+        Removes only what the plan created and nobody has worked in since; the branch only if it
+        still is at ``base_oid``. Returns what is at stake: if anything, nothing was removed.
+        """
+
+    @abstractmethod
+    async def restore(self, session: Session) -> None:
+        """Re-create the missing worktree of ``session`` from its branch, at its path.
+
+        Raises:
+            WorktreeMissingError: the branch is gone too.
+            BranchInUseError: the branch is checked out elsewhere.
+        """
+
+    @abstractmethod
+    async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
+        """Tell for each of ``sessions`` where its worktree is."""
+
+    @abstractmethod
+    async def inspect(self, session: Session) -> AtStake:
+        """Tell what removing the worktree of ``session`` would destroy, and what forbids it.
+
+        A missing worktree has nothing at stake.
+        """
+
+    @abstractmethod
+    async def remove(self, session: Session, *, force: bool = False) -> None:
+        """Remove the worktree of ``session``; its branch stays.
+
+        Inspects again first. A missing worktree is no error.
+
+        Raises:
+            WorkAtStakeError: it holds work, and ``force`` was not given.
+            RemovalBlockedError: a registered worktree lies beneath it, it is the main worktree,
+                or something else forbids it, also with ``force``.
+        """
+
+    @abstractmethod
+    async def repair(self) -> tuple[str, ...]:
+        """Mend worktrees whose workspace was moved, and what protects them; return a line for each.
+
+        It begins when whatever a process that is dead now had started in the worktrees is done.
+        """

@@ -1,0 +1,17 @@
+"""Loading and configuring a plugin as frith does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frith._loading import Plugins
+from frith.config import ManagerConfig
+
+
+def configured(plugin: Any, config: ManagerConfig) -> Plugins:
+    """Return ``plugin``, loaded and configured."""
+    plugins = Plugins()
+    plugins.add("plugin", plugin)
+    for configure in plugins.implementations("frith_configure"):
+        configure.call(config)
+    return plugins

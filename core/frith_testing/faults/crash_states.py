@@ -1,0 +1,131 @@
+"""Every state that a crash or a power cut may leave, generated and judged.
+
+The work is done once, its system calls are traced, and from the trace the states are generated:
+:mod:`frith_testing.faults.disk` says which there are. Then it is done again for each fsync(2)
+in it, which fails: what was not forced to the medium may be lost, whatever is said of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import anyio
+
+from frith_testing._opening import Opening
+from frith_testing.faults.disk import Model
+from frith_testing.faults.fork_server import Channel, ForkServer, explained
+from frith_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
+from frith_testing.faults.replay import CrashState, CrashStates
+from frith_testing.faults.report import Report, Violation
+from frith_testing.faults.scenario import Scenario, ViolationError
+from frith_testing.faults.shim import Call, Fault
+from frith_testing.faults.tree import Tree, inodes, restore
+
+_BATCH = 200
+"""States that are judged in one process."""
+
+
+def at_every_crash_state(
+    scenario: Scenario,
+    opening: Opening,
+    *,
+    models: Sequence[Model] = tuple(Model),
+    limit: int = 10_000,
+    backend: Backend = "asyncio",
+    timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
+) -> Report:
+    """Judge each state that a crash during the work of ``scenario`` may leave.
+
+    What is checked is what had been acknowledged by that moment.
+
+    Args:
+        scenario: the work, and its judge.
+        opening: the provider, on a workspace that nobody else uses meanwhile.
+        models: what may be missing after a crash.
+        limit: how many states of each model and trace are judged, evenly spread; the rest is
+            counted as left out.
+        backend: the event loop of the work and of the checks.
+        timeout: seconds after which a check is taken to hang, which is a violation.
+        server: forks the runs; one of its own unless given.
+
+    Raises:
+        ViolationError: the work does not even succeed without a crash.
+        UnmodelledError: the provider does something that the models do not know.
+        RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
+    """
+    tried: Counter[str] = Counter()
+    violations: list[Violation] = []
+    left_out = 0
+    with laboratory(scenario, opening, backend, timeout, server) as lab:
+        root = lab.opening.workspace
+        numbers = inodes(root)
+        for fault, calls in _traces(lab):
+            states = CrashStates(root, lab.prepared, numbers, calls)
+            for model in models:
+                every = list(states.each(model))
+                chosen = every[:: -(-len(every) // limit) or 1]
+                left_out += len(every) - len(chosen)
+                for start in range(0, len(chosen), _BATCH):
+                    batch = chosen[start : start + _BATCH]
+                    tried[model] += len(batch)
+                    for state, broken in _judged(lab, batch):
+                        violations.append(Violation(state.where, f"{model} crash{fault}", broken))
+            left_out += states.left_out
+            lab.reset()
+            numbers = inodes(root)
+    return Report("states", tried, tuple(violations), left_out)
+
+
+def _traces(lab: Laboratory) -> Iterator[tuple[str, list[Call]]]:
+    """Yield what the work does undisturbed, and then with each of its fsync(2) failing."""
+    calls, outcome = lab.record()
+    if outcome.failure is not None:
+        raise ViolationError(f"the work fails without a crash: {outcome.failure}")
+    yield "", calls
+    operations = [call for call in calls if call.op != "mark"]
+    for number, call in enumerate(operations):
+        if call.op == "sync":
+            calls, outcome = lab.record(number, Fault.EIO)
+            if outcome.hit is not None:
+                yield f" after a failed {call}", calls
+
+
+def _judged(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashState, str]]:
+    """Return the states that break a promise, and how."""
+    broken: list[tuple[CrashState, str]] = []
+    rest = list(states)
+    while rest:
+        outcome = lab.run(_check_each, [(state.tree, state.acknowledged) for state in rest])
+        done = len(outcome.told)
+        for state, said in zip(rest, outcome.told, strict=False):
+            if said:
+                broken.append((state, said))
+        if done < len(rest):  # the process has not survived this one
+            broken.append((rest[done], outcome.failure or "it ended"))
+            done += 1
+        rest = rest[done:]
+    return broken
+
+
+def _check_each(
+    channel: Channel,
+    scenario: Scenario,
+    opening: Opening,
+    backend: Backend,
+    states: Sequence[tuple[Tree, Sequence[str]]],
+) -> None:
+    """Judge one state after another; tell what is broken in each, nothing if nothing is."""
+
+    async def judge() -> None:
+        for tree, acknowledged in states:
+            restore(opening.workspace, tree)
+            try:
+                await scenario.check(opening, acknowledged)
+            except Exception as error:
+                channel.tell(explained(error))
+            else:
+                channel.tell("")
+
+    anyio.run(judge, backend=backend)

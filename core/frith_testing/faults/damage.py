@@ -1,0 +1,140 @@
+"""Every truncation, every flipped bit and some added bytes, of every file that a provider keeps.
+
+Files that matter are found by evidence, not by name: those that the preparation made or changed,
+and whose content, replaced by its complement, is noticed. Another's content is a lock's or a note.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from frith_testing._opening import Opening
+from frith_testing.faults.fork_server import Channel, ForkServer, explained
+from frith_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
+from frith_testing.faults.report import Report, Violation
+from frith_testing.faults.scenario import Scenario, ViolationError
+from frith_testing.faults.tree import Tree, changed
+
+_ADDED = (b"\0", b"\n", b" ", b"}", b"\xff" * 16)
+_BATCH = 2000
+"""Damages that are judged in one process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One way in which a file can be damaged."""
+
+    kind: str
+    """``truncated``, ``flipped`` or ``added``."""
+    position: int
+    """The new size; the number of the bit; the number of what was added."""
+
+    def of(self, content: bytes) -> bytes:
+        """Return ``content`` with this damage."""
+        match self.kind:
+            case "truncated":
+                return content[: self.position]
+            case "flipped":
+                damaged = bytearray(content)
+                damaged[self.position // 8] ^= 1 << self.position % 8
+                return bytes(damaged)
+            case _:
+                return content + _ADDED[self.position]
+
+
+def damages(content: bytes) -> Iterator[Damage]:
+    """Yield every damage to ``content``."""
+    kinds = {"truncated": len(content), "flipped": 8 * len(content), "added": len(_ADDED)}
+    for kind, size in kinds.items():
+        yield from (Damage(kind, position) for position in range(size))
+
+
+def with_every_damage(
+    scenario: Scenario,
+    opening: Opening,
+    *,
+    sample: int | None = None,
+    backend: Backend = "asyncio",
+    timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
+) -> Report:
+    """Damage each file that ``scenario`` has prepared in each way, and have it judged.
+
+    Args:
+        scenario: its ``check`` says whether a damage is dealt with as it should be; ``work`` is
+            not called.
+        opening: the provider, on a workspace that nobody else uses meanwhile.
+        sample: how many damages of each file to try, evenly spread; all if it is not given.
+        backend: the event loop of the checks.
+        timeout: seconds after which a check is taken to hang, which is a violation.
+        server: forks the runs; one of its own unless given.
+
+    Raises:
+        ViolationError: no content of any file matters.
+        RuntimeError: runs cannot be forked: see :func:`.shim.unavailable`.
+    """
+    tried: Counter[str] = Counter()
+    violations: list[Violation] = []
+    left_out = 0
+    with laboratory(scenario, opening, backend, timeout, server) as lab:
+        files = changed(lab.original, lab.prepared)
+        inverted = [(path, bytes(255 - byte for byte in files[path])) for path in files]
+        outcomes = _judged(lab, inverted)
+        paths = [path for (path, _), said in zip(inverted, outcomes, strict=True) if not said]
+        if not paths:
+            raise ViolationError("no damage to any file that was written is noticed")
+        for path in paths:
+            every = list(damages(files[path]))
+            chosen = every if sample is None else every[:: max(1, len(every) // sample)]
+            left_out += len(every) - len(chosen)
+            for start in range(0, len(chosen), _BATCH):
+                batch = chosen[start : start + _BATCH]
+                said = _judged(lab, [(path, damage.of(files[path])) for damage in batch])
+                for damage, broken in zip(batch, said, strict=True):
+                    tried[damage.kind] += 1
+                    if broken:
+                        what = f"{damage.kind} {damage.position}"
+                        violations.append(Violation(path, what, broken))
+    return Report("damages", tried, tuple(violations), left_out)
+
+
+def _judged(lab: Laboratory, contents: Sequence[tuple[str, bytes]]) -> list[str]:
+    """Return for each file and its content what is broken, nothing if nothing is."""
+    said: list[str] = []
+    while len(said) < len(contents):
+        lab.reset()
+        rest = contents[len(said) :]
+        outcome = lab.run(_check_each, lab.prepared, rest)
+        said += outcome.told
+        if len(outcome.told) < len(rest):  # the process has not survived this one
+            said.append(outcome.failure or "it ended")
+    return said
+
+
+def _check_each(
+    channel: Channel,
+    scenario: Scenario,
+    opening: Opening,
+    backend: Backend,
+    tree: Tree,
+    contents: Sequence[tuple[str, bytes]],
+) -> None:
+    """Judge one damage after another; tell what is broken by each, nothing if nothing is."""
+
+    async def judge() -> None:
+        for path, content in contents:
+            file = opening.workspace / path
+            file.write_bytes(content)
+            try:
+                await scenario.check(opening, ())
+            except Exception as error:
+                channel.tell(explained(error))
+            else:
+                channel.tell("")
+            file.write_bytes(tree[path].content)
+
+    anyio.run(judge, backend=backend)

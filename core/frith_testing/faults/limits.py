@@ -1,0 +1,130 @@
+"""A store that meets a limit of the system in the middle of its work.
+
+The limit is moved step by step from where nothing fits to where all fits, so that it is met at
+every place where it can be. Each time the store must refuse with a typed error, or succeed; what
+was stored before must be there, and once the limit is lifted the next write must succeed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import anyio
+
+from frith_testing._opening import Opening
+from frith_testing.faults import _mounts
+from frith_testing.faults._fresh import forked, import_machinery, in_fresh_process
+from frith_testing.faults._meeting import meet, store_something
+from frith_testing.faults._rlimits import descriptors_left, largest_file
+
+_PAGE = 4096
+_MOST_STEPS = 200
+_UNLIMITED = f"size={64 << 20},nr_inodes=10000"
+
+
+class Limit(StrEnum):
+    """What there is too little of."""
+
+    SPACE = "space"
+    """Bytes on the file system: ENOSPC."""
+    INODES = "inodes"
+    """Inodes on the file system: ENOSPC, for a new file alone."""
+    FILE_SIZE = "file size"
+    """RLIMIT_FSIZE of the process: EFBIG, after a short write."""
+    DESCRIPTORS = "descriptors"
+    """RLIMIT_NOFILE of the process: EMFILE."""
+    WRITABILITY = "writability"
+    """The file system has become read-only: EROFS."""
+
+
+_OF_A_FILE_SYSTEM = frozenset({Limit.SPACE, Limit.INODES, Limit.WRITABILITY})
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReport:
+    """What became of a sweep."""
+
+    limit: Limit
+    steps: int
+    met: int
+    """Steps at which the write was refused."""
+    violations: tuple[str, ...]
+
+
+def unavailable(limit: Limit) -> str | None:
+    """Return why ``limit`` cannot be tried on this machine, if it cannot."""
+    return _mounts.unavailable() if limit in _OF_A_FILE_SYSTEM else None
+
+
+def run(opening: Opening, limit: Limit) -> LimitReport:
+    """Have the store meet ``limit`` at each step, once at its first commit and once later.
+
+    Args:
+        opening: opens the store. Limits of a file system are tried on a copy of its workspace.
+        limit: one that is available.
+    """
+    return in_fresh_process(_swept, opening, limit)
+
+
+def _swept(opening: Opening, limit: Limit) -> LimitReport:
+    if limit in _OF_A_FILE_SYSTEM:
+        _mounts.enter_private_mounts()
+        _move_into_memory(opening.workspace)
+    anyio.run(import_machinery, opening)
+    forked(partial(anyio.run, store_something, opening))
+    steps = met = fitted = 0
+    violations: list[str] = []
+    last = 1 if limit is Limit.WRITABILITY else _MOST_STEPS
+    for step, warm in product(range(last), (False, True)):
+        limiting = _limiting(limit, opening.workspace, step)
+        meeting = forked(partial(anyio.run, meet, opening, limiting, warm))
+        where = f"{limit}, step {step}, {'a later' if warm else 'the first'} commit"
+        violations += [f"{where}: {what}" for what in meeting.violations]
+        steps, met = steps + 1, met + meeting.refused
+        fitted = 0 if meeting.refused else fitted + 1
+        if violations or fitted == 2:
+            break
+    return LimitReport(limit, steps, met, tuple(violations))
+
+
+def _move_into_memory(workspace: Path) -> None:
+    """Mount a tmpfs over ``workspace``, with a copy of all that was there."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = shutil.copytree(workspace, Path(directory, "copy"), symlinks=True)
+        _mounts.mount("tmpfs", workspace, "tmpfs", data=_UNLIMITED)
+        shutil.copytree(copy, workspace, symlinks=True, dirs_exist_ok=True)
+
+
+def _limiting(limit: Limit, workspace: Path, step: int) -> AbstractContextManager[None]:
+    match limit:
+        case Limit.SPACE | Limit.INODES:
+            return _full(workspace, limit, step)
+        case Limit.FILE_SIZE:
+            return largest_file(step * _PAGE)
+        case Limit.DESCRIPTORS:
+            return descriptors_left(step)
+    return _mounts.read_only(workspace)
+
+
+@contextmanager
+def _full(workspace: Path, limit: Limit, left: int) -> Iterator[None]:
+    """Leave so many pages or inodes in a tmpfs."""
+    status = os.statvfs(workspace)
+    if limit is Limit.SPACE:
+        data = f"size={(status.f_blocks - status.f_bfree + left) * status.f_bsize}"
+    else:
+        data = f"nr_inodes={status.f_files - status.f_ffree + left}"
+    _mounts.mount("tmpfs", workspace, flags=_mounts.REMOUNT, data=data)
+    try:
+        yield
+    finally:
+        _mounts.mount("tmpfs", workspace, flags=_mounts.REMOUNT, data=_UNLIMITED)

@@ -1,0 +1,91 @@
+"""A fault at every system call of a piece of work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+
+from frith_testing._opening import Opening
+from frith_testing.faults.fork_server import ForkServer, Outcome
+from frith_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
+from frith_testing.faults.report import Report, Violation
+from frith_testing.faults.scenario import Scenario, ViolationError
+from frith_testing.faults.shim import Fault
+
+_DIVISIBLE = ("read", "write")
+_ROUNDS = 3
+"""How often one fault may each time leave more files than before."""
+
+
+def at_every_system_call(
+    scenario: Scenario,
+    opening: Opening,
+    *,
+    kinds: Sequence[Fault] = tuple(Fault),
+    backend: Backend = "asyncio",
+    timeout: float = TIMEOUT,
+    server: ForkServer | None = None,
+) -> Report:
+    """Do the work of ``scenario`` with a fault at each of its system calls, and judge each time.
+
+    Counted are the calls that touch files beneath the workspace; what they are is listed in
+    ``shim.c``. A fault that no call met is not counted: a short read or write exists only where
+    there is something to halve, and where threads race a later run may have fewer calls.
+
+    Args:
+        scenario: the work, and its judge.
+        opening: the provider, on a workspace that nobody else uses meanwhile.
+        kinds: the faults.
+        backend: the event loop of the work.
+        timeout: seconds after which a run is taken to hang, which is a violation.
+        server: forks the runs; one of its own unless given.
+
+    Raises:
+        ViolationError: the work does not even succeed without a fault.
+        RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
+    """
+    tried: Counter[str] = Counter()
+    violations: list[Violation] = []
+    with laboratory(scenario, opening, backend, timeout, server) as lab:
+        calls, undisturbed = lab.record()
+        _require(undisturbed, "the work fails without a fault")
+        _require(lab.check(undisturbed.told), "the work is wrong without a fault")
+        usual = lab.count_files()
+        operations = [call.op for call in calls if call.op != "mark"]
+        for kind in kinds:
+            for number in count():
+                known = number < len(operations)
+                if kind is Fault.SHORT and known and operations[number] not in _DIVISIBLE:
+                    continue
+                lab.reset()
+                outcome = lab.work(number, kind)
+                if outcome.hit is not None:
+                    tried[kind] += 1
+                    where = f"call {number}, {outcome.hit}"
+                    if broken := _judged(lab, number, kind, outcome, usual):
+                        violations.append(Violation(where, kind, broken))
+                elif not known:
+                    break
+    return Report("points", tried, tuple(violations))
+
+
+def _judged(lab: Laboratory, number: int, kind: Fault, outcome: Outcome, usual: int) -> str | None:
+    """Return which promise was broken, ``None`` if none was."""
+    if not (kind.kills and not outcome.timed_out) and outcome.failure is not None:
+        return f"while it worked: {outcome.failure}"
+    left = lab.check(outcome.told)
+    if left.failure is not None:
+        return f"afterwards: {left.failure}"
+    counts = [usual, lab.count_files()]
+    while counts[-2] < counts[-1]:  # a file too many may be left, but not one more each time
+        if len(counts) > _ROUNDS:
+            return f"files pile up: {counts} after the same fault again and again"
+        lab.check(lab.work(number, kind).told)
+        counts.append(lab.count_files())
+    return None
+
+
+def _require(outcome: Outcome, what: str) -> None:
+    if outcome.failure is not None:
+        raise ViolationError(f"{what}: {outcome.failure}")

@@ -1,0 +1,211 @@
+"""What every plugin with lifecycle hooks must do: see :mod:`frith.hookspecs`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from frith import hookspecs
+from frith._loading import Plugins
+from frith.config import ManagerConfig
+from frith.errors import SessionVetoed
+from frith.events import Event
+from frith_testing._lifecycle.configuring import configured as configured_plugin
+from frith_testing._lifecycle.events import sample_events, told_of
+from frith_testing._lifecycle.host import HostConformance
+from frith_testing._lifecycle.isolating import IsolatingConformance
+from frith_testing._lifecycle.repeating import LONGEST_PAUSE, TRIES, RepeatingConformance
+from frith_testing._lifecycle.watching import (
+    Cancelled,
+    logging_now,
+    process_now,
+    resources_now,
+    tasks_now,
+    watched_loop,
+)
+
+LIFECYCLE_HOOKS = tuple(
+    name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A lifecycle hook of the plugin, and a sample event to call it with."""
+
+    hook: str
+    function: Callable[[Event], Awaitable[object]]
+    event: Event
+    timeout: float
+
+    async def answer(self) -> object:
+        """Call it as a host does; return its answer, or what it raised.
+
+        Raises:
+            TimeoutError: it hangs.
+        """
+        with anyio.fail_after(self.timeout):
+            try:
+                return await self.function(self.event)
+            except Exception as error:
+                return error
+
+
+class LifecyclePluginConformance(
+    HostConformance,
+    RepeatingConformance,
+    IsolatingConformance,
+    suite="lifecycle",
+    subject="plugin",
+):
+    """Tests of a plugin with lifecycle hooks.
+
+    Define the fixture ``plugin``, which returns the module or object that implements them. They
+    are called with plain events and with odd ones: long and empty texts, control characters.
+    """
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> ManagerConfig:
+        """Return the configuration of the host; override it if the plugin needs options."""
+        return ManagerConfig(workspace=tmp_path)
+
+    @pytest.fixture
+    def configured(self, plugin: Any, config: ManagerConfig) -> Plugins:
+        """Return the plugin loaded and configured as frith does it."""
+        return configured_plugin(plugin, config)
+
+    @pytest.fixture
+    def calls(self, configured: Plugins, config: ManagerConfig) -> list[Call]:
+        """Return every lifecycle hook that the plugin implements, with each sample event."""
+        return [
+            Call(name, implementation.call, event, config.hook_timeout)
+            for name in LIFECYCLE_HOOKS
+            for implementation in configured.implementations(name)
+            for event in sample_events(name, str(config.workspace))
+        ]
+
+    def test_every_hook_is_implemented_as_specified(self, plugin: Any) -> None:
+        Plugins().add("plugin", plugin)
+
+    def test_providers_are_offered_alike_each_time(self, configured: Plugins) -> None:
+        for offer in configured.implementations("frith_providers"):
+            assert list(offer.call()) == list(offer.call())
+
+    def test_being_loaded_and_configured_leaves_logging_to_the_host(
+        self, plugin: Any, config: ManagerConfig
+    ) -> None:
+        before = logging_now()
+        configured_plugin(plugin, config)
+        assert logging_now() == before
+
+    async def test_hooks_leave_logging_to_the_host(self, calls: list[Call]) -> None:
+        for call in calls:
+            before = logging_now()
+            await call.answer()
+            assert logging_now() == before, call.hook
+
+    async def test_hooks_leave_what_the_process_shares_as_it_was(self, calls: list[Call]) -> None:
+        for call in calls:
+            before = process_now()
+            await call.answer()
+            assert process_now() == before, call.hook
+
+    async def test_hooks_answer_in_time(self, calls: list[Call]) -> None:
+        for call in calls:
+            with anyio.move_on_after(call.timeout) as scope, suppress(Exception):
+                await Cancelled(call.function(call.event))
+            assert not scope.cancelled_caught, f"{call.hook} hangs"
+
+    async def test_hooks_return_nothing(self, calls: list[Call]) -> None:
+        for call in calls:
+            answer = await call.answer()
+            nothing = answer is None or isinstance(answer, Exception)
+            assert nothing, f"{call.hook} returns something"
+
+    async def test_hooks_take_every_event_without_an_error(self, calls: list[Call]) -> None:
+        for call in calls:
+            answer = await call.answer()
+            if isinstance(answer, Exception) and not isinstance(answer, SessionVetoed):
+                pytest.fail(f"{call.hook} raised {answer!r} for {call.event!r:.500}")
+
+    async def test_only_hooks_that_may_veto_do(self, calls: list[Call]) -> None:
+        for call in calls:
+            if isinstance(await call.answer(), SessionVetoed):
+                assert call.hook in hookspecs.VETO_HOOKS, f"{call.hook} may not veto"
+
+    async def test_a_veto_gives_its_reason(self, calls: list[Call]) -> None:
+        for call in calls:
+            answer = await call.answer()
+            if isinstance(answer, SessionVetoed):
+                assert answer.reason.strip(), f"{call.hook} does not say why"
+
+    async def test_a_hook_answers_alike_when_it_is_asked_again(self, calls: list[Call]) -> None:
+        for call in calls:
+            vetoes = [isinstance(await call.answer(), SessionVetoed) for _ in range(2)]
+            assert vetoes[0] == vetoes[1], f"{call.hook} changes its mind"
+
+    async def test_hooks_may_be_called_at_once(self, calls: list[Call]) -> None:
+        alone = [type(await call.answer()) for call in calls]
+        at_once: dict[int, type] = {}
+
+        async def answer(number: int, call: Call) -> None:
+            at_once[number] = type(await call.answer())
+
+        async with anyio.create_task_group() as tasks:
+            for number, call in enumerate(calls):
+                tasks.start_soon(answer, number, call)
+        assert [at_once[number] for number in range(len(calls))] == alone
+
+    async def test_events_stay_as_they_are_for_the_next_plugin(self, calls: list[Call]) -> None:
+        for call in calls:
+            before = told_of(call.event)
+            await call.answer()
+            assert told_of(call.event) == before, f"{call.hook} changes its event"
+
+    async def test_the_event_loop_goes_on_during_hooks(self, calls: list[Call]) -> None:
+        for call in calls:
+            pause = LONGEST_PAUSE
+            for _ in range(TRIES):
+                if pause >= LONGEST_PAUSE:
+                    pause = await _longest_pause(call)
+            assert pause < LONGEST_PAUSE, f"{call.hook} blocks the event loop for {pause:.1f} s"
+
+    async def test_a_cancelled_hook_ends_where_it_waits(self, calls: list[Call]) -> None:
+        for call in calls:
+            cancelled = Cancelled(call.function(call.event))
+            ended = True
+            with anyio.CancelScope() as scope, suppress(Exception):
+                scope.cancel()
+                await cancelled
+                ended = cancelled.waits == 0
+            assert ended, f"{call.hook} goes on when it is cancelled"
+
+    async def test_hooks_leave_no_task_behind(self, calls: list[Call]) -> None:
+        for call in calls:
+            before = tasks_now()
+            await call.answer()
+            assert tasks_now() <= before, call.hook
+
+    async def test_hooks_use_up_no_threads_and_no_descriptors(self, calls: list[Call]) -> None:
+        for call in calls:
+            # The first call may open what the later ones use.
+            used = []
+            for _ in range(3):
+                await call.answer()
+                used.append(resources_now())
+            for what in used[0]:
+                first, second, third = (resources[what] for resources in used)
+                assert not first < second < third, f"{call.hook} uses up {what}"
+
+
+async def _longest_pause(call: Call) -> float:
+    async with watched_loop() as loop:
+        await call.answer()
+        return loop.longest_pause()

@@ -1,0 +1,5 @@
+"""``python -m frith_cli``: the command where its script is not on the path."""
+
+from frith_cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""Runs a command's coroutine so that a signal ends it cleanly instead of at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from frith_cli._app import Interrupted
+
+_Result = TypeVar("_Result")
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Guard:
+    """Waits for a signal that asks the command to end, and cancels its work."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self.received: int | None = None
+        self._scope = tasks.cancel_scope
+
+    async def wait(self, *, task_status: TaskStatus[None]) -> None:
+        """Wait for signals, until cancelled."""
+        # What the caller of this command chose to ignore (nohup, a shell's `&`) stays ignored.
+        wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        with anyio.open_signal_receiver(*wanted) as signals:
+            task_status.started()
+            async for number in signals:
+                self.received = self.received or number
+                self._scope.cancel()
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """Let a signal cancel what runs in this context alone, and what is around it end in order.
+
+        Raises:
+            Interrupted: a signal did.
+        """
+        outer, self._scope = self._scope, anyio.CancelScope()
+        try:
+            with self._scope:
+                yield
+        finally:
+            self._scope = outer
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+
+def drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+    """Run ``work`` on an event loop of its own and return its result.
+
+    Raises:
+        Interrupted: a signal ended it; it has cleaned up.
+        BaseException: what ``work`` raises.
+    """
+    return anyio.run(_drive, work, backend="asyncio")
+
+
+async def _drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+    results: list[_Result] = []
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as tasks:
+        guard = Guard(tasks)
+        await tasks.start(guard.wait)
+        try:
+            results.append(await work(guard))
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised below: the task group would wrap it
+            failure = error
+        finally:
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if guard.received is not None:
+        raise Interrupted(guard.received)
+    return results[0]

@@ -1,0 +1,119 @@
+"""The marker: a file in a worktree's administrative directory that remembers its sessions.
+
+One JSON object, readable by people. Its first line is the SHA-256 of all that follows that line::
+
+    {"checksum": "…",
+      "format": 1,
+      "sessions": [{"state": "live", "session": {…}, "details": {…}}]}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from pydantic import ValidationError
+
+from frith.model import Session, SessionId
+from frith.ports import MarkerState
+from frith_git._files import read_bytes
+
+NAME = "frith.json"
+FORMAT = 1
+
+_FIRST = b'{"checksum": "'
+_FIRST_END = b'",\n'
+
+
+class Trust(StrEnum):
+    """How far a marker is believed."""
+
+    WHOLE = "whole"
+    ABSENT = "absent"
+    BROKEN = "broken"
+    NEWER = "newer"
+    """Written by a later version; not to be touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """One session of a marker."""
+
+    state: MarkerState
+    session: Session
+
+    @property
+    def session_id(self) -> SessionId:
+        """The id of the session."""
+        return self.session.id
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerFile:
+    """What a marker says."""
+
+    trust: Trust
+    sessions: tuple[Remembered, ...] = ()
+
+
+def read_marker_file(admin: str) -> MarkerFile:
+    """Return the marker in the administrative directory ``admin``.
+
+    One that another user has put there is not believed: the command in it would be run.
+
+    Raises:
+        GitFileError: there may be one, but it cannot be read.
+    """
+
+    def is_trusted(found: os.stat_result) -> bool:
+        return found.st_uid in (0, os.geteuid(), os.stat(admin).st_uid)
+
+    content = read_bytes(f"{admin}/{NAME}", is_trusted=is_trusted)
+    return MarkerFile(Trust.ABSENT) if content is None else decode(content)
+
+
+def encode(sessions: Iterable[Remembered]) -> bytes:
+    """Return the content of a marker that remembers ``sessions``."""
+    document = {
+        "format": FORMAT,
+        "sessions": [
+            {
+                "state": found.state.value,
+                "session": found.session.to_record(),
+                "details": found.session.details.model_dump(
+                    mode="json", by_alias=True, exclude_none=True
+                ),
+            }
+            for found in sessions
+        ],
+    }
+    rest = json.dumps(document, indent=2).removeprefix("{\n").encode() + b"\n"
+    return _FIRST + _checksum(rest) + _FIRST_END + rest
+
+
+def decode(content: bytes) -> MarkerFile:
+    """Return what a marker with ``content`` says; if that cannot be believed, how far not."""
+    first, end, rest = content.partition(_FIRST_END)
+    if not end or first != _FIRST + _checksum(rest):
+        return MarkerFile(Trust.BROKEN)
+    try:
+        document = json.loads(content)
+        if document["format"] > FORMAT:
+            return MarkerFile(Trust.NEWER)
+        return MarkerFile(Trust.WHOLE, tuple(map(_remembered, document["sessions"])))
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return MarkerFile(Trust.BROKEN)
+
+
+def _remembered(entry: dict[str, Any]) -> Remembered:
+    session = Session.model_validate({**entry["session"], "details": entry["details"]})
+    return Remembered(MarkerState(entry["state"]), session)
+
+
+def _checksum(rest: bytes) -> bytes:
+    return sha256(rest).hexdigest().encode()

@@ -1,0 +1,93 @@
+"""Network file systems whose locks do not reach everybody who writes there.
+
+flock(2) succeeds on them, and two machines overwrite each other's changes nevertheless. They are
+told by proc_pid_mountinfo(5); where there is none, as on macOS, only an error of the lock tells.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from frith.errors import StoreError
+from frith_json import _files
+
+_UNSHARED = frozenset(
+    {"9p", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.goofys"}
+)
+"""Types of file systems that lock on this machine alone, or say that they lock and do not."""
+_UNSHARED_BY_OPTION = {
+    "nfs": {"nolock", "local_lock=all", "local_lock=flock"},  # nfs(5)
+    "nfs4": {"nolock", "local_lock=all", "local_lock=flock"},
+    "cifs": {"nobrl"},  # mount.cifs(8)
+    "smb3": {"nobrl"},
+    "lustre": {"localflock"},  # mount.lustre(8)
+    "gfs2": {"localflocks"},  # gfs2(5)
+    "ocfs2": {"localflocks"},
+}
+"""Types that lock everywhere, and the options with which they were mounted not to."""
+
+
+class UnsharedLocksError(StoreError):
+    """The file system has no locks, or none that reach the other machines that use it."""
+
+    code = "STORE_LOCKS_UNSHARED"
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(
+            f"Cannot rely on locks in {where!r}: {reason}. Mount it so that it has locks. If no "
+            "other machine uses this workspace meanwhile, name a directory of this machine for "
+            "the locks instead: options.store.json.locks."
+        )
+        self.where = where
+        self.reason = reason
+
+
+class Mount(NamedTuple):
+    """How a file system is mounted."""
+
+    kind: str
+    """Its type, as ``nfs4`` or ``fuse.sshfs``."""
+    options: frozenset[str]
+
+
+def require_shared_locks(path: str) -> None:
+    """Check that locks on the file ``path``, which need not exist, reach all who use it.
+
+    Raises:
+        UnsharedLocksError: they do not.
+    """
+    mount = mount_of(path)
+    if mount is None:
+        return
+    by_option = _UNSHARED_BY_OPTION.get(mount.kind, set()) & mount.options
+    if mount.kind in _UNSHARED or by_option:
+        how = "".join(f", mounted with {option}" for option in sorted(by_option))
+        reason = f"locks of this {mount.kind} file system{how} do not reach other machines"
+        raise UnsharedLocksError(os.path.dirname(path), reason)
+
+
+def mount_of(path: str) -> Mount | None:
+    """Return how the file system is mounted on which ``path`` is or would be.
+
+    Returns:
+        ``None`` where that cannot be told.
+    """
+    try:
+        here = next(parent for parent in Path(path).parents if parent.is_dir())
+        fd = _files.open_for_reading(str(here))
+        try:
+            about = _files.read_about(f"/proc/self/fdinfo/{fd}").split()
+        finally:
+            _files.close(fd)
+        number = about[about.index("mnt_id:") + 1]
+        for line in _files.read_about("/proc/self/mountinfo").splitlines():
+            first, _, second = line.partition(" - ")
+            fields = first.split(" ")
+            if fields[0] == number:
+                kind, _, options = second.split(" ", 2)
+                return Mount(kind, frozenset(f"{fields[5]},{options}".split(",")))
+    except (OSError, ValueError):
+        pass
+    return None

@@ -1,0 +1,112 @@
+"""What can still be read from a state file that cannot be believed as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from json import JSONDecodeError
+from typing import Any
+
+from frith.model import Session
+from frith_json._entry import read_session
+from frith_json._numbers import decode_from
+
+_SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
+_RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
+_BETWEEN = re.compile(r"[\s,]*")
+_RECORD = re.compile(r'\{(?=\s*"id"\s*:)')
+"""Where a record begins, after something that could not be read."""
+_MARGIN = 500
+"""Characters of which parsing costs as much as beginning to parse."""
+_EFFORT = 4
+"""How many times its own length may be parsed in vain until the rest of a file is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """Sessions found in damaged content."""
+
+    sessions: tuple[Session, ...]
+    """Of several with one id, the one that was active last."""
+    complete: bool
+    """Whether the list of sessions was read to its end without skipping anything."""
+
+
+def salvage(data: bytes) -> Salvage:
+    """Return every session that can be parsed from ``data``, whatever surrounds it."""
+    text = data.decode(errors="surrogateescape")
+    reader = _Reader(text)
+    found: list[Session] = []
+    start = _SESSIONS.search(text)
+    position, complete = (start.end(), True) if start else (0, False)
+    while True:
+        position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
+        if start and text.startswith("]", position):
+            again = _SESSIONS.search(text, position)
+            if again is None:
+                break
+            position, complete = again.end(), False  # a second list, or what looks like one
+            continue
+        session, position, skipped = reader.next(position)
+        complete = complete and not skipped
+        if session is None:
+            break
+        found.append(session)
+    return Salvage(_newest(found), complete)
+
+
+def _newest(sessions: Iterable[Session]) -> tuple[Session, ...]:
+    """Return each session once: the one that was active last; at a tie the last given."""
+    found: dict[str, Session] = {}
+    for session in sessions:
+        before = found.get(session.id)
+        if before is None or before.last_activity <= session.last_activity:
+            found[session.id] = session
+    return tuple(found.values())
+
+
+class _Reader:
+    """Reads sessions one after the other, in a time bounded by the length of the text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._details = _details(text)
+        self._effort = _EFFORT * len(text)
+
+    def next(self, position: int) -> tuple[Session | None, int, bool]:
+        """Return the next session from ``position`` on, where it ends, whether text was skipped."""
+        first = position
+        while self._effort > 0:
+            end = len(self._text)
+            try:
+                record, end = decode_from(self._text, position)
+                return _session(record, self._details), end, position != first
+            except JSONDecodeError as error:
+                end = error.pos
+            except ValueError:
+                pass
+            self._effort -= end - position + _MARGIN
+            start = _RECORD.search(self._text, position + 1)
+            if start is None:
+                break
+            position = start.start()
+        return None, len(self._text), True
+
+
+def _session(record: Any, details: dict[str, Any]) -> Session:
+    if not isinstance(record, dict) or not isinstance(key := record.get("id"), str):
+        raise ValueError("a session has an id")  # noqa: TRY004 - like all that is unreadable
+    try:
+        return read_session(record, details.get(key, {}))[0]
+    except ValueError:
+        return read_session(record, {})[0]
+
+
+def _details(text: str) -> dict[str, Any]:
+    found = _RECORDS.search(text)
+    try:
+        tree = decode_from(text, found.end())[0] if found else {}
+    except ValueError:
+        return {}
+    return tree if isinstance(tree, dict) else {}

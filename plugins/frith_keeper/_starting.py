@@ -1,0 +1,150 @@
+"""Starts a keeper, which starts the command. Blocks until both run."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from frith.errors import SpawnError, WorkingDirectoryError
+from frith.ports import SpawnRequest
+from frith_keeper._errors import KeeperError
+from frith_keeper._greeting import Greeted, RefusedError, greet
+from frith_keeper._living import NAME
+from frith_keeper._places import Places, name_of
+from frith_keeper.keeper import wire
+from frith_keeper.options import KeeperOptions
+from frith_unix.commands import check, directory, find, is_script, refusals
+from frith_unix.environment import environment
+
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; main()"
+_HOME = str(Path(__file__).parent)
+_WITHIN = 20.0
+"""Seconds in which a keeper must have started."""
+_KEPT = ("LD_LIBRARY_PATH",)
+"""Variables without which some interpreters do not start."""
+_LOOK = 10.0
+"""Seconds after which a keeper looks again whether it can be found."""
+
+
+def start(
+    request: SpawnRequest,
+    terminal_id: str,
+    places: Places,
+    options: KeeperOptions,
+) -> Greeted:
+    """Start a keeper that starts the command of ``request``; return it, greeted.
+
+    Raises:
+        CommandNotFoundError, WorkingDirectoryError, SpawnError: see ``TerminalSpawner.spawn``.
+            Nothing is left then.
+    """
+    name = name_of(request.session_id, terminal_id)
+    env = environment(request, options, terminal_id)
+    check(request, env)
+    with directory(request):
+        path = find(request, env.get("PATH", os.defpath))
+    wanted = {
+        "version": wire.VERSION,
+        "session": request.session_id,
+        "workspace": request.workspace,
+        "terminal": terminal_id,
+        "name": name,
+        "base": places.base,
+        "look": _LOOK,
+        "directory": places.directory,
+        "output": places.output(request.session_id),
+        "argv": request.command,
+        "path": path,
+        "script": is_script(request, path),
+        "env": [f"{name}={value}" for name, value in env.items()],
+        "cwd": request.cwd,
+        "rows": request.size.rows,
+        "columns": request.size.columns,
+        "scrollback": options.scrollback,
+        "sizePolicy": options.size,
+        "writeWithin": options.write_timeout,
+        "linger": options.linger,
+    }
+    try:
+        connection = _launched(json.dumps(wanted).encode(), name)
+    except OSError as error:
+        raise SpawnError(request.command, f"its keeper cannot be started: {error}") from error
+    try:
+        return greet(connection, _WITHIN)
+    except RefusedError as error:
+        raise _refused(request, path, error.said) from error
+    except (KeeperError, OSError) as error:
+        raise SpawnError(request.command, f"its keeper did not start: {error}") from error
+
+
+def _launched(request: bytes, name: str) -> socket.socket:
+    """Start a keeper, called ``name``; return the connection to it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with (
+            theirs,
+            _above_the_standard_ones(theirs.fileno()) as connection,
+            _memory(request) as fd,
+        ):
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM, _HOME],
+                # Not those by which a session's process is known: where a process of another
+                # session starts us, ending that session must not end us.
+                {NAME: name} | {key: os.environ[key] for key in _KEPT if key in os.environ},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, connection, 0),
+                    (os.POSIX_SPAWN_DUP2, fd, 1),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_RDWR, 0),
+                ],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+            )
+        with suppress(ChildProcessError):  # it has forked; the keeper is nobody's child
+            os.waitpid(pid, 0)
+    except BaseException:
+        ours.close()
+        raise
+    return ours
+
+
+@contextmanager
+def _above_the_standard_ones(fd: int) -> Iterator[int]:
+    """Give a duplicate that putting others in their place does not overwrite."""
+    duplicate = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    try:
+        yield duplicate
+    finally:
+        os.close(duplicate)
+
+
+@contextmanager
+def _memory(data: bytes) -> Iterator[int]:
+    """Give a descriptor of a file in memory with ``data``."""
+    with open(os.memfd_create("frith-request", os.MFD_CLOEXEC), "w+b") as file:
+        file.write(data)
+        file.flush()
+        with _above_the_standard_ones(file.fileno()) as fd:
+            yield fd
+
+
+def _refused(request: SpawnRequest, path: str, said: wire.Message) -> Exception:
+    if said["error"] != "command":
+        return SpawnError(request.command, f"its keeper cannot serve: {said.get('message')}")
+    error = OSError(said["errno"], os.strerror(said["errno"]))
+    if said["inDirectory"]:
+        reason = f"working directory {request.cwd!r}: {error.strerror}"
+        return WorkingDirectoryError(request.command, reason)
+    try:
+        with refusals(request, path):
+            raise error
+    except SpawnError as refusal:
+        return refusal

@@ -1,0 +1,25 @@
+"""Terminal `pty`: each process in a pseudo-terminal of this host, which ends with the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+
+from frith.hookspecs import hookimpl
+from frith.ports import TerminalSpawner
+from frith.providers import ProviderContext, ProviderSpec, Role
+from frith_pty.options import PtyOptions
+
+
+def _open(
+    options: PtyOptions, context: ProviderContext
+) -> AbstractAsyncContextManager[TerminalSpawner]:
+    from frith_pty._spawner import open_spawner
+
+    return open_spawner(options, str(context.workspace))
+
+
+@hookimpl
+def frith_providers() -> Iterable[ProviderSpec]:
+    """Offer the terminal provider `pty`."""
+    return [ProviderSpec(Role.TERMINAL, "pty", _open, PtyOptions)]

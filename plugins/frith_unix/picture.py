@@ -1,0 +1,173 @@
+"""The screen of a terminal at some offset of its output, brought up to date only when asked for.
+
+Interpreting every byte as it comes would cost far more than reading it. So output waits in the
+ring, and is interpreted when somebody wants to see the screen, or when the ring is about to
+overwrite it. Three ways then:
+
+- plain text that scrolled away is passed over, which loses nothing;
+- other output is interpreted as it comes, up to a megabyte a second, and more for a while;
+- what comes faster is skimmed: modes, margins and erasures count, text does not. That
+  alone is an approximation, which whatever draws the whole screen anew ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Protocol
+
+from anyio import lowlevel
+
+from frith.ports import Resize, Screen, Size
+from frith_unix.vt import SPECIAL, TAIL_A_CELL, Emulator, render
+
+_RATE = 1_000_000
+"""Bytes a second that are interpreted as they come, a quarter of what is possible."""
+_SLICE = 8 * 1024
+"""Bytes that are interpreted without a pause: some milliseconds."""
+_MOST_LEFT = 16 * _SLICE
+_APPROACHES = 256
+"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
+_MOST_ROWS, _MOST_COLUMNS = 500, 1000
+"""What there is of a window that claims to be larger; a process may ask for 65535 by 65535."""
+
+
+class Ring(Protocol):
+    """The newest output, each byte at its absolute offset."""
+
+    capacity: int
+
+    @property
+    def start(self) -> int:
+        """Offset of the oldest byte that is kept."""
+
+    @property
+    def end(self) -> int:
+        """Offset after the newest byte."""
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset`` on."""
+
+    def holds(self, byte: bytes, offset: int) -> bool:
+        """Return whether ``byte`` occurs from ``offset`` on."""
+
+
+def _bounded(size: Size) -> tuple[int, int]:
+    return min(size.rows, _MOST_ROWS), min(size.columns, _MOST_COLUMNS)
+
+
+class Picture:
+    """The screen as it was at the offset :attr:`at`."""
+
+    __slots__ = ("_clock", "_emulator", "_kept_up", "_ring", "_sizes", "at")
+
+    def __init__(
+        self, ring: Ring, sizes: list[Resize], clock: Callable[[], float] = perf_counter
+    ) -> None:
+        """Follow ``ring``, written to windows of ``sizes``, which its owner keeps up to date."""
+        self._clock = clock
+        self._kept_up = 0.0
+        self._ring = ring
+        self._sizes = sizes
+        self._emulator: Emulator | None = None
+        self.at = 0
+
+    @property
+    def _behind(self) -> int:
+        return self._ring.end - self.at
+
+    def keep_up(self, came: int) -> int:
+        """See to it that the ring overwrites nothing unseen, at a bounded cost.
+
+        Args:
+            came: bytes that were just read.
+
+        Returns:
+            The end of the ring at which to do so again.
+        """
+        ring = self._ring
+        most = ring.capacity // 2
+        self._pass_over()
+        if self._behind > most:
+            now = self._clock()
+            earned = int(min(now - self._kept_up, 1.0) * _RATE)
+            self._kept_up = now
+            self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)))
+            self._pass_over()  # a prompt, then a flood
+        if self._behind > most + most // 2:
+            self._skim(ring.end - most // 2)
+        return max(self.at + most, ring.end + min(_SLICE, most // 4))
+
+    @property
+    def is_near(self) -> bool:
+        """Whether what is left can be interpreted at once."""
+        return self._behind <= _SLICE
+
+    def approach(self) -> None:
+        """Interpret some of what is left: plain text of any length, and one slice."""
+        self._pass_over()
+        self._advance(min(self._ring.end, self.at + _SLICE))
+
+    async def shown(self, size: Size | None) -> Screen:
+        """Return the screen, as :meth:`screen`; the event loop has its turns meanwhile."""
+        await lowlevel.checkpoint()
+        for _ in range(_APPROACHES):
+            if self.is_near:
+                break
+            self.approach()
+            await lowlevel.checkpoint()
+        return self.screen(size)
+
+    def screen(self, size: Size | None) -> Screen:
+        """Return the screen at the end of the ring, for a terminal of ``size``."""
+        if self._behind > _MOST_LEFT:
+            self._skim(self._ring.end - _MOST_LEFT)
+        self._advance(self._ring.end)
+        emulator = self._begun()
+        own = Size(emulator.rows, emulator.columns)
+        wanted = size or own
+        return Screen(self.at, own, render(emulator, wanted.rows, wanted.columns))
+
+    def _begun(self) -> Emulator:
+        if self._emulator is None:
+            self._emulator = Emulator(*_bounded(self._sizes[0].size))
+        return self._emulator
+
+    def _pass_over(self) -> None:
+        """Go on behind plain text that scrolled away, and was written at one size."""
+        self._advance(self.at)
+        emulator, ring = self._begun(), self._ring
+        if not emulator.is_settled:
+            return
+        later = [resize.offset for resize in self._sizes if resize.offset > self.at]
+        end = later[0] if later else ring.end
+        if not later and not any(ring.holds(byte, self.at) for byte in SPECIAL):
+            # nothing but text: its end tells all, and copying the rest would cost most
+            self.at = max(self.at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
+        self.at += emulator.pass_over(ring.read(self.at, end - self.at))
+
+    def _skim(self, to: int) -> None:
+        self._mind_loss()
+        if to > self.at:
+            self._begun().skim(self._ring.read(self.at, to - self.at))
+            self.at = to
+
+    def _mind_loss(self) -> None:
+        """Go on at the oldest byte if unseen ones are gone: a ring smaller than one reading."""
+        if self.at < self._ring.start:
+            self._begun().skim(b"")
+            self.at = self._ring.start
+
+    def _advance(self, to: int) -> None:
+        self._mind_loss()
+        held = [resize for resize in self._sizes if resize.offset <= self.at]
+        later = [resize for resize in self._sizes if self.at < resize.offset <= to]
+        for resize in held[-1:] + later:
+            self._feed(resize.offset)
+            self._begun().resize(*_bounded(resize.size))
+        self._feed(to)
+
+    def _feed(self, to: int) -> None:
+        if to > self.at:
+            self._begun().feed(self._ring.read(self.at, to - self.at))
+            self.at = to

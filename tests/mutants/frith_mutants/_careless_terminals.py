@@ -1,0 +1,268 @@
+"""Replacements for parts of the terminal ``pty``: each takes the original part."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from anyio import Lock, current_time, get_cancelled_exc_class, move_on_after
+
+from frith.model import ExitStatus
+from frith_unix.processes import environ_of
+
+Part = Callable[..., Any]
+
+
+def closes_nothing(add: Part) -> Part:
+    def careless(self: Any, actions: Any, action: str, *arguments: Any) -> None:
+        if action not in ("close", "closefrom_np"):
+            add(self, actions, action, *arguments)
+
+    return careless
+
+
+def takes_no_control(add: Part) -> Part:
+    def careless(self: Any, actions: Any, action: str, *arguments: Any) -> None:
+        if action == "open":
+            fd, path, flags, mode = arguments
+            arguments = (fd, path, flags | os.O_NOCTTY, mode)
+        add(self, actions, action, *arguments)
+
+    return careless
+
+
+def prefers_the_host(environment: Part) -> Part:
+    def careless(*arguments: Any) -> dict[str, str]:
+        own = {name: text for name, text in os.environ.items() if name.startswith("FRITH_")}
+        return environment(*arguments) | own
+
+    return careless
+
+
+def takes_them_along(close: Part) -> Part:
+    def careless(self: Any) -> None:
+        for terminal in self._terminals:
+            with suppress(ProcessLookupError):
+                os.kill(terminal.pid, signal.SIGKILL)
+        close(self)
+
+    return careless
+
+
+def shows_all_from_the_start(attach: Part) -> Part:
+    def careless(self: Any, from_offset: int | None = None, *arguments: Any, **named: Any) -> Any:
+        return attach(self, None, *arguments, **named)
+
+    return careless
+
+
+def asks_anyio_for_the_time(on_exit: Part) -> Part:
+    def careless(self: Any) -> None:
+        current_time()
+        on_exit(self)
+
+    return careless
+
+
+def does_nothing(_: Part) -> Part:
+    async def careless(*_: Any) -> None:
+        pass
+
+    return careless
+
+
+def does_nothing_at_once(_: Part) -> Part:
+    return lambda *_: None
+
+
+def writes_blocking(_: Part) -> Part:
+    async def careless(self: Any, data: bytes) -> None:
+        os.set_blocking(self._master, True)
+        try:
+            while data:
+                data = data[os.write(self._master, data) :]
+        finally:
+            os.set_blocking(self._master, False)
+
+    return careless
+
+
+def takes_no_turns(_: Part) -> Part:
+    return lambda self: Lock()
+
+
+def stops_at_the_exit(_: Part) -> Part:
+    async def careless(self: Any) -> None:
+        self._release_other_end()
+
+    return careless
+
+
+def leaves_it_to_the_exit(on_readable: Part) -> Part:
+    def careless(self: Any) -> None:
+        if self._leader.status() is None:
+            on_readable(self)
+
+    return careless
+
+
+def decodes(append: Part) -> Part:
+    return lambda self, data: append(self, data.decode(errors="replace").encode())
+
+
+def begins_at_the_end(init: Part) -> Part:
+    def careless(self: Any, output: Any, from_offset: int | None, mode: Any) -> None:
+        init(self, output, output.ring.end, mode)
+
+    return careless
+
+
+def waits_for_no_viewer(_: Part) -> Part:
+    return lambda self: self.ring.capacity
+
+
+def waits_for_every_viewer(add: Part) -> Part:
+    def careless(self: Any, viewer: Any) -> None:
+        viewer.lossless = True
+        add(self, viewer)
+
+    return careless
+
+
+def adds_128(exited: Part) -> Part:
+    async def careless(self: Any) -> ExitStatus:
+        status = await exited(self)
+        return status if status.signal is None else ExitStatus(code=128 + status.signal)
+
+    return careless
+
+
+def believes_in_the_end(_: Part) -> Part:
+    def careless(self: Any) -> None:
+        self._home.readiness.unwatch(self._output.master)
+        self._status = ExitStatus(code=0)
+        self._exited.set()
+
+    return careless
+
+
+def signals_the_leader(_: Part) -> Part:
+    return lambda self, number: os.kill(self.pid, number)
+
+
+def kills_instead_of_continuing(signal_group: Part) -> Part:
+    def careless(self: Any, number: int) -> None:
+        signal_group(self, signal.SIGKILL if number == signal.SIGCONT else number)
+
+    return careless
+
+
+def gives_no_grace(terminate: Part) -> Part:
+    return lambda self, grace: terminate(self, 0)
+
+
+def ends_the_group(_: Part) -> Part:
+    async def careless(self: Any, grace: float = 0) -> ExitStatus:
+        self._output.release()
+        for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10)):
+            self._leader.signal_group(number)
+            with move_on_after(patience):
+                await self.exited()
+                await self.drained()
+                break
+        return self._status
+
+    return careless
+
+
+def asks_for_no_workspace(_: Part) -> Part:
+    return lambda self, pid: self._session in (environ_of(pid) or ()) and pid not in self._spared
+
+
+def awaits_nobody(_: Part) -> Part:
+    def careless(self: Any) -> None:
+        if not self._closed:
+            self.reaped = self._closed = True
+            os.close(self.fd)
+
+    return careless
+
+
+def reap() -> None:
+    """Wait for all children that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def keeps_a_descriptor(_: Part) -> Part:
+    def careless(self: Any) -> None:
+        self.reaped = self._closed = True
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+
+    return careless
+
+
+def shares_the_wait(exited: Part) -> Part:
+    waiting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+    async def careless(self: Any) -> ExitStatus:
+        waiting[self] = waiting.get(self, 0) + 1
+        try:
+            status: ExitStatus = await exited(self)
+        except get_cancelled_exc_class():
+            if waiting[self] > 1:
+                self._status = ExitStatus(signal=signal.SIGHUP)
+                self._exited.set()
+            raise
+        finally:
+            waiting[self] -= 1
+        return status
+
+    return careless
+
+
+def closes_when_cancelled(write: Part) -> Part:
+    async def careless(self: Any, data: bytes) -> None:
+        try:
+            await write(self, data)
+        except get_cancelled_exc_class():
+            self._closed = True
+            raise
+
+    return careless
+
+
+def terminates_once(terminate: Part) -> Part:
+    asked: WeakSet[Any] = WeakSet()
+
+    async def careless(self: Any, grace: float) -> ExitStatus:
+        if self in asked:
+            return ExitStatus(signal=signal.SIGKILL)
+        asked.add(self)
+        status: ExitStatus = await terminate(self, grace)
+        return status
+
+    return careless
+
+
+_of_viewers: list[int] = []
+
+
+def keeps_a_descriptor_a_viewer(attach: Part) -> Part:
+    def careless(self: Any, *arguments: Any, **named: Any) -> Any:
+        _of_viewers.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        return attach(self, *arguments, **named)
+
+    return careless
+
+
+def close_what_viewers_left() -> None:
+    """Close what they opened, as a provider does that looks at the end only."""
+    while _of_viewers:
+        os.close(_of_viewers.pop())

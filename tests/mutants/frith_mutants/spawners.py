@@ -1,0 +1,330 @@
+"""Broken terminals."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from frith.providers import Role
+from frith_mutants import _careless_terminals as careless
+from frith_mutants import _wrapped_spawners as wrapped
+from frith_mutants.mutant import Mutant
+
+_mutant = partial(Mutant, Role.TERMINAL)
+_TERMINAL = "frith_pty._terminal:PtyTerminal"
+_keeper = partial(Mutant, Role.TERMINAL, plugin="frith_keeper")
+_KEPT = "frith_keeper._terminal:KeeperTerminal"
+
+SPAWNERS = (
+    _mutant(
+        "leaks-descriptors",
+        "The process inherits every inheritable descriptor of its host.",
+        "no descriptor of the host reaches the process",
+        replaces={"frith_pty._libc:PosixSpawn._add": careless.closes_nothing},
+    ),
+    _mutant(
+        "no-controlling-terminal",
+        "The process leads a session, but the terminal does not control it.",
+        "the process leads a session with a controlling terminal of its own",
+        replaces={"frith_pty._libc:PosixSpawn._add": careless.takes_no_control},
+    ),
+    _mutant(
+        "inherits-signals",
+        "Signals that the host ignores stay ignored in the process.",
+        "signals that the host ignores or blocks act in the process",
+        replaces={"frith_pty._libc:_RESET": lambda _: []},
+    ),
+    _mutant(
+        "forgets-variables",
+        "The variables of a request are not set.",
+        "the environment of the host is inherited",
+        wraps=wrapped.ForgetsVariables,
+    ),
+    _mutant(
+        "inherits-the-repository",
+        "The process inherits GIT_DIR and the like, so its git works on another worktree.",
+        "nothing ties a process to the repository or terminal of the host",
+        replaces={"frith_unix.environment:NOT_INHERITED": lambda names: names[:1]},
+    ),
+    _mutant(
+        "inherits-no-git-configuration",
+        "The process inherits nothing of git, not even what makes it trust the repository.",
+        "git configuration in the environment is inherited",
+        replaces={"frith_unix.environment:NOT_INHERITED": lambda names: (*names, "GIT_*")},
+    ),
+    _mutant(
+        "calls-anyio-in-a-callback",
+        "A callback of the event loop asks anyio for the time, which works under its own runner.",
+        "the end of a process is noticed in a program that asyncio run starts",
+        replaces={f"{_TERMINAL}._on_exit": careless.asks_anyio_for_the_time},
+    ),
+    _mutant(
+        "ends-the-stopped",
+        "A process that stops itself is killed.",
+        "a process that stops itself is continued",
+        replaces={"frith_pty._leader:Leader.signal_group": careless.kills_instead_of_continuing},
+    ),
+    _mutant(
+        "leaks-identity",
+        "The identity of the session that the host itself runs in wins over that of the new one.",
+        "a process carries the identity of its own session alone",
+        replaces={"frith_pty._starting:environment": careless.prefers_the_host},
+    ),
+    _mutant(
+        "waits-for-output",
+        "Spawning blocks the event loop until the process has written something.",
+        "spawning does not wait for the process",
+        wraps=wrapped.WaitsForOutput,
+    ),
+    _mutant(
+        "main-thread-only",
+        "It handles signals, which only the main thread may.",
+        "it works in any thread",
+        wraps=wrapped.MainThreadOnly,
+    ),
+    _mutant(
+        "forgets-the-size",
+        "A new size is taken and goes nowhere.",
+        "the window has the size last given",
+        replaces={f"{_TERMINAL}.resize": careless.does_nothing},
+    ),
+    _mutant(
+        "blocks-on-input",
+        "Writing blocks the event loop while the process does not read.",
+        "the event loop goes on while a process does not read",
+        replaces={"frith_pty._input:Input.write": careless.writes_blocking},
+    ),
+    _mutant(
+        "mixes-input",
+        "What several write at once is written in pieces, in turn.",
+        "what several write at once is not mixed",
+        replaces={"frith_pty._input:Input._turn": careless.takes_no_turns},
+    ),
+    _mutant(
+        "loses-the-tail",
+        "Reading ends when the process has exited.",
+        "what many wrote before they exited at once arrives",
+        replaces={
+            f"{_TERMINAL}._drain": careless.stops_at_the_exit,
+            f"{_TERMINAL}._on_readable": careless.leaves_it_to_the_exit,
+        },
+    ),
+    _mutant(
+        "takes-bytes-for-text",
+        "Output is decoded and encoded again.",
+        "every byte comes as it was written",
+        replaces={"frith_pty._ring:Ring.append": careless.decodes},
+    ),
+    _mutant(
+        "replays-nothing",
+        "A viewer sees only what comes after it.",
+        "what it wrote is replayed after its end",
+        replaces={"frith_unix.viewing:Viewer.__init__": careless.begins_at_the_end},
+    ),
+    _mutant(
+        "keeps-everything",
+        "The scrollback has no bound.",
+        "of endless output only the newest is kept",
+        replaces={"frith_pty._output:Ring": lambda ring: lambda _: ring(1 << 40)},
+    ),
+    _mutant(
+        "loses-what-is-slow-to-be-read",
+        "A lossless viewer that is slow falls off the scrollback like any other.",
+        "a lossless viewer that is slow misses nothing",
+        replaces={"frith_pty._output:Output._room": careless.waits_for_no_viewer},
+    ),
+    _mutant(
+        "waits-for-every-viewer",
+        "A viewer that does not read holds up the process, though nobody asked for that.",
+        "a viewer that never reads holds up nobody",
+        replaces={"frith_pty._output:Output.add": careless.waits_for_every_viewer},
+    ),
+    _mutant(
+        "waits-for-a-viewer-when-ending",
+        "A lossless viewer that does not read keeps a process from being ended.",
+        "terminating waits for no viewer",
+        replaces={"frith_pty._output:Output.release": careless.does_nothing_at_once},
+    ),
+    _mutant(
+        "speaks-like-a-shell",
+        "A process that a signal killed is said to have exited with 128 and the number.",
+        "the signal that killed it is told",
+        replaces={f"{_TERMINAL}.exited": careless.adds_128},
+    ),
+    _mutant(
+        "takes-the-hangup-for-the-exit",
+        "A process that closes its terminal is said to have exited.",
+        "a process that has closed its terminal has not exited",
+        replaces={f"{_TERMINAL}._hold_other_end": careless.believes_in_the_end},
+    ),
+    _mutant(
+        "signals-one-process",
+        "A signal reaches the process and not its group.",
+        "a signal reaches the whole group of the process",
+        replaces={"frith_pty._leader:Leader.signal_group": careless.signals_the_leader},
+    ),
+    _mutant(
+        "kills-at-once",
+        "Terminating gives no time.",
+        "terminating leaves time to end in order",
+        replaces={f"{_TERMINAL}.terminate": careless.gives_no_grace},
+    ),
+    _mutant(
+        "ends-one-group",
+        "Terminating ends the group of the process; jobs in groups of their own live on.",
+        "terminating ends every process of the session",
+        replaces={f"{_TERMINAL}.terminate": careless.ends_the_group},
+    ),
+    _mutant(
+        "closes-and-leaves",
+        "When the provider is closed, what has left the group of a process lives on.",
+        "closing the provider ends its processes",
+        replaces={f"{_TERMINAL}.aclose": careless.ends_the_group},
+    ),
+    _mutant(
+        "sweeps-by-pid",
+        "A sweep kills whatever has the recorded process id.",
+        "sweeping touches no process that only has the recorded pid",
+        wraps=wrapped.SweepsByPid,
+    ),
+    _mutant(
+        "sweeps-one-group",
+        "A sweep ends the group of the recorded process and looks for no other.",
+        "sweeping finds whatever carries the session wherever it went",
+        wraps=wrapped.SweepsOneGroup,
+    ),
+    _mutant(
+        "sweeps-copies",
+        "A sweep ends the processes of the same session in a copy of the workspace.",
+        "sweeping touches no session of a copied workspace",
+        replaces={"frith_unix.sweeping:_Carriers.belongs": careless.asks_for_no_workspace},
+    ),
+    _mutant(
+        "leaves-zombies",
+        "Nobody waits for processes that have ended.",
+        "processes that ended leave no zombie",
+        replaces={"frith_pty._leader:Leader.reap": careless.awaits_nobody},
+        clears=careless.reap,
+    ),
+    _mutant(
+        "leaks-a-descriptor",
+        "The handle of a process that has ended stays open.",
+        "processes that ended leave no descriptor",
+        replaces={"frith_pty._leader:Leader.reap": careless.keeps_a_descriptor},
+    ),
+    _mutant(
+        "leaks-a-thread",
+        "Each process has a thread of the host, which stays.",
+        "processes that ended leave no thread",
+        wraps=wrapped.KeepsAThread,
+    ),
+    _mutant(
+        "forgets-when-cancelled",
+        "A spawn that is cancelled after the process has started forgets it.",
+        "a cancelled spawn leaves no process",
+        wraps=wrapped.ForgetsWhenCancelled,
+    ),
+    _mutant(
+        "leaks-when-refusing",
+        "A spawn that is refused leaves the terminal open that it had made.",
+        "a refused spawn leaves nothing",
+        wraps=wrapped.LeaksWhenRefusing,
+    ),
+    _mutant(
+        "searches-like-the-host",
+        "The command is looked up in the PATH of the host, whatever the request says.",
+        "the command is found where it will run",
+        wraps=wrapped.SearchesLikeTheHost,
+    ),
+    _mutant(
+        "lets-errors-through",
+        "What the system says of a command that cannot be run reaches the caller as it is.",
+        "a command that is too long is refused",
+        wraps=wrapped.LetsErrorsThrough,
+    ),
+    _mutant(
+        "shares-the-wait",
+        "Who stops waiting for the end of a process decides it for all.",
+        "who stops waiting for the end disturbs no other",
+        replaces={f"{_TERMINAL}.exited": careless.shares_the_wait},
+    ),
+    _mutant(
+        "closes-when-cancelled",
+        "A write that is cancelled is the last one.",
+        "a cancelled write holds up no other",
+        replaces={"frith_pty._input:Input.write": careless.closes_when_cancelled},
+    ),
+    _mutant(
+        "terminates-once",
+        "Terminating that was cancelled passes for done.",
+        "terminating that was cancelled can be done again",
+        replaces={f"{_TERMINAL}.terminate": careless.terminates_once},
+    ),
+    _mutant(
+        "leaks-viewers",
+        "Each viewer leaves a descriptor open.",
+        "viewers that left leave no descriptor",
+        replaces={f"{_TERMINAL}.attach": careless.keeps_a_descriptor_a_viewer},
+        clears=careless.close_what_viewers_left,
+    ),
+    _keeper(
+        "lists-nothing",
+        "Processes that nobody has recorded are not listed.",
+        "what can be adopted is listed whether or not it is recorded",
+        wraps=wrapped.ListsNothing,
+    ),
+    _keeper(
+        "takes-them-along",
+        "When the provider is closed its processes end.",
+        "closing the provider leaves its processes running",
+        replaces={"frith_keeper._spawner:KeeperSpawner.close": careless.takes_them_along},
+    ),
+    _keeper(
+        "starts-over",
+        "What it gives for adopted is a new process.",
+        "a process of a killed host is adopted",
+        wraps=wrapped.StartsOver,
+    ),
+    _keeper(
+        "shows-all-from-the-start",
+        "A viewer that has seen a part is shown it again.",
+        "its output goes on at the byte where it stopped",
+        replaces={f"{_KEPT}.attach": careless.shows_all_from_the_start},
+    ),
+    _keeper(
+        "one-host-alone",
+        "Where one host has a process no other can have it.",
+        "two hosts see and write at once",
+        wraps=wrapped.FindsNothing,
+    ),
+    _keeper(
+        "tells-it-for-ever",
+        "How a process ended is told also after somebody has taken note.",
+        "how a process ended while no host was there is told until it is collected",
+        replaces={f"{_KEPT}.collect": careless.does_nothing},
+        case="exit",
+    ),
+    _keeper(
+        "sweeps-in-silence",
+        "A sweep does not say what it has ended.",
+        "sweeping ends also what could be adopted",
+        wraps=wrapped.SweepsInSilence,
+    ),
+    _keeper(
+        "remembers-for-ever",
+        "The output of a session that was destroyed stays.",
+        "what was forgotten is not recalled",
+        wraps=wrapped.RemembersForEver,
+    ),
+    _keeper(
+        "recalls-anything",
+        "While a process runs, what the one before it wrote passes for its output.",
+        "of the processes of a session the last one is recalled",
+        wraps=wrapped.RecallsAnything,
+    ),
+    _keeper(
+        "loses-the-output",
+        "The output of a process is gone when somebody has taken note of its end.",
+        "the output of a process whose end was collected is shown by any host",
+        replaces={"frith_keeper._places:Places.output_of": careless.does_nothing_at_once},
+    ),
+)

@@ -1,3 +1,0 @@
-"""A plugin of spinney that cannot be imported."""
-
-raise ImportError("a library that this plugin needs is not installed")
