@@ -1,0 +1,1 @@
+"""Files, locks, processes and pseudo-terminals, for plugins and keepers; standard library only."""
