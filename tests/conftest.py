@@ -165,7 +165,7 @@ def untouched_logging() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one commit, to be copied."""
-    from frith_testing._repository import make_repository
+    from frith_testing.harness.repository import make_repository
 
     files = {
         "README": "hello\n",

@@ -25,6 +25,6 @@ import pytest
 
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
 
-from frith_testing._promises import deviation  # noqa: E402 - its asserts are rewritten, too
+from frith_testing.harness.promises import deviation  # noqa: E402 - its asserts are rewritten, too
 
 __all__ = ["deviation"]

@@ -17,19 +17,19 @@ from frith._loading import Plugins
 from frith.config import ManagerConfig
 from frith.errors import SessionVetoed
 from frith.events import Event
-from frith_testing._lifecycle.configuring import configured as configured_plugin
-from frith_testing._lifecycle.events import sample_events, told_of
-from frith_testing._lifecycle.host import HostConformance
-from frith_testing._lifecycle.isolating import IsolatingConformance
-from frith_testing._lifecycle.repeating import LONGEST_PAUSE, TRIES, RepeatingConformance
-from frith_testing._lifecycle.watching import (
+from frith_testing.harness.resources import resources_now
+from frith_testing.suites.lifecycle.configured import configured as configured_plugin
+from frith_testing.suites.lifecycle.host_process import HostConformance
+from frith_testing.suites.lifecycle.process_state import (
     Cancelled,
     logging_now,
     process_now,
-    resources_now,
     tasks_now,
     watched_loop,
 )
+from frith_testing.suites.lifecycle.raised_errors import IsolatingConformance
+from frith_testing.suites.lifecycle.repeated_calls import LONGEST_PAUSE, TRIES, RepeatingConformance
+from frith_testing.suites.lifecycle.sample_events import sample_events, told_of
 
 LIFECYCLE_HOOKS = tuple(
     name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)

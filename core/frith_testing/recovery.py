@@ -15,13 +15,13 @@ import pytest
 from frith.model import Session, now
 from frith.ports import Marker, MarkerState, SessionRecovery
 from frith.providers import Capability
-from frith_testing._base import Opening
-from frith_testing._files import changed, files_of
-from frith_testing._process import elsewhere
-from frith_testing._promises import promise
-from frith_testing._recovery.faults import RecoveryFaultConformance
-from frith_testing._recovery.keeping import KeepingConformance
-from frith_testing._samples import a_full_session, a_session
+from frith_testing.harness.base import Opening
+from frith_testing.harness.files import changed, files_of
+from frith_testing.harness.process import elsewhere
+from frith_testing.harness.promises import promise
+from frith_testing.harness.samples import a_full_session, a_session
+from frith_testing.suites.recovery.marker_faults import RecoveryFaultConformance
+from frith_testing.suites.recovery.marker_isolation import KeepingConformance
 
 
 class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="recovery"):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from frith_testing._terminal.adopting import AdoptingConformance
-from frith_testing._terminal.ending import EndingConformance
-from frith_testing._terminal.giving_up import GivingUpConformance
-from frith_testing._terminal.input import InputConformance
-from frith_testing._terminal.leftovers import LeftoversConformance
-from frith_testing._terminal.output import OutputConformance
-from frith_testing._terminal.programs import ProgramConformance
-from frith_testing._terminal.recalling import RecallingConformance
-from frith_testing._terminal.starting import StartingConformance
-from frith_testing._terminal.sweeping import SweepingConformance
+from frith_testing.suites.terminal.adoption import AdoptingConformance
+from frith_testing.suites.terminal.cancellation import GivingUpConformance
+from frith_testing.suites.terminal.event_loop import ProgramConformance
+from frith_testing.suites.terminal.input import InputConformance
+from frith_testing.suites.terminal.leftovers import LeftoversConformance
+from frith_testing.suites.terminal.output import OutputConformance
+from frith_testing.suites.terminal.recall import RecallingConformance
+from frith_testing.suites.terminal.start import StartingConformance
+from frith_testing.suites.terminal.sweep import SweepingConformance
+from frith_testing.suites.terminal.termination import EndingConformance
 
 
 class SpawnerConformance(

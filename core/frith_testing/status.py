@@ -6,10 +6,10 @@ import anyio
 
 from frith.model import SessionStatus
 from frith.ports import AttachMode, Conclusion, StatusDetector, Stuck
-from frith_testing._base import PATIENCE
-from frith_testing._status.opened import ASKED, concluded, watched
-from frith_testing._status.withstanding import WithstandingConformance
-from frith_testing._terminal.shells import Spawn, output_of, shown
+from frith_testing.harness.base import PATIENCE
+from frith_testing.suites.status.open_detector import ASKED, concluded, watched
+from frith_testing.suites.status.robustness import WithstandingConformance
+from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
 

@@ -13,18 +13,18 @@ from frith.errors import UnsupportedCapabilityError
 from frith.model import Changes, Commit, Integrity, Session, Snapshot
 from frith.ports import SessionStore, Transaction
 from frith.providers import Capability
-from frith_testing._base import PATIENCE, Opening
-from frith_testing._files import changed, copied, files_of
-from frith_testing._process import elsewhere
-from frith_testing._promises import promise
-from frith_testing._samples import a_full_session, a_reservation, a_session
-from frith_testing._store.changing import ChangingConformance
-from frith_testing._store.claims import ClaimConformance
-from frith_testing._store.corruption import CorruptionConformance
-from frith_testing._store.faults import StoreFaultConformance
-from frith_testing._store.holding import HoldingConformance
-from frith_testing._store.seeing import SeeingConformance
-from frith_testing._store.waiting import WaitingConformance
+from frith_testing.harness.base import PATIENCE, Opening
+from frith_testing.harness.files import changed, copied, files_of
+from frith_testing.harness.process import elsewhere
+from frith_testing.harness.promises import promise
+from frith_testing.harness.samples import a_full_session, a_reservation, a_session
+from frith_testing.suites.store.changes import ChangingConformance
+from frith_testing.suites.store.claim_safety import HoldingConformance
+from frith_testing.suites.store.claims import ClaimConformance
+from frith_testing.suites.store.corruption import CorruptionConformance
+from frith_testing.suites.store.other_processes import SeeingConformance
+from frith_testing.suites.store.store_faults import StoreFaultConformance
+from frith_testing.suites.store.waiting import WaitingConformance
 
 
 class StoreConformance(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from frith.errors import FrithError
-from frith_testing._installed import suites_for
-from frith_testing._plugin import chosen
+from frith_testing.pytest_plugin import chosen
+from frith_testing.selection import suites_for
 
 if not chosen:
     raise pytest.Collector.CollectError(

@@ -16,18 +16,18 @@ from frith.errors import (
     InvalidBranchError,
 )
 from frith.ports import WorkspaceProvider, WorktreePlan
-from frith_testing._base import Opening
-from frith_testing._files import changed, files_of
-from frith_testing._promises import promise
-from frith_testing._workspace.binding import BindingConformance
-from frith_testing._workspace.git_view import GitView
-from frith_testing._workspace.hidden_work import HiddenWorkConformance
-from frith_testing._workspace.locating import LocatingConformance
-from frith_testing._workspace.neighbours import NeighboursConformance
-from frith_testing._workspace.opened import created, request
-from frith_testing._workspace.redirecting import RedirectingConformance
-from frith_testing._workspace.undoing import UndoingConformance
-from frith_testing._workspace.work_at_stake import WorkConformance
+from frith_testing.harness.base import Opening
+from frith_testing.harness.files import changed, files_of
+from frith_testing.harness.promises import promise
+from frith_testing.suites.workspace.foreign_files import NeighboursConformance
+from frith_testing.suites.workspace.git_view import GitView
+from frith_testing.suites.workspace.hidden_work import HiddenWorkConformance
+from frith_testing.suites.workspace.locate import LocatingConformance
+from frith_testing.suites.workspace.open_workspace import created, request
+from frith_testing.suites.workspace.redirected_git import RedirectingConformance
+from frith_testing.suites.workspace.store_binding import BindingConformance
+from frith_testing.suites.workspace.undo import UndoingConformance
+from frith_testing.suites.workspace.work_at_stake import WorkConformance
 
 
 class WorkspaceConformance(

@@ -99,7 +99,7 @@ def test_the_pytest_plugin_imports_nothing_of_frith_at_start_up(tmp_path: Path) 
     (tmp_path / "test_nothing.py").write_text(
         "import sys\n"
         "def test_nothing():\n"
-        "    assert 'frith_testing._plugin' in sys.modules\n"
+        "    assert 'frith_testing.pytest_plugin' in sys.modules\n"
         "    assert 'frith' not in sys.modules\n"
     )
     command = [sys.executable, "-m", "pytest", *PLAIN, "test_nothing.py"]

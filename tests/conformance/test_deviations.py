@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from frith_testing import _promises, deviation
+from frith_testing import deviation
+from frith_testing.harness import promises
 from frith_testing.lifecycle import LifecyclePluginConformance
 
 pytest_plugins = ["pytester"]
@@ -73,9 +74,9 @@ def renewed(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Say that a promise came with some version of the suites, which are at 1.7."""
 
     def renew(since: str) -> None:
-        monkeypatch.setattr(_promises, "SUITE_VERSION", "1.7")
+        monkeypatch.setattr(promises, "SUITE_VERSION", "1.7")
         test = getattr(LifecyclePluginConformance, VETO)
-        monkeypatch.setattr(test, "__promise__", _promises.Promise(since), raising=False)
+        monkeypatch.setattr(test, "__promise__", promises.Promise(since), raising=False)
 
     return renew
 

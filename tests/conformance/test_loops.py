@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from frith_testing._loops import PlainLoop
+from frith_testing.harness.loops import PlainLoop
 
 pytest_plugins = ["pytester"]
 

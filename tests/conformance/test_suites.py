@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from frith import hookspecs
-from frith_testing._lifecycle.events import sample_events
-from frith_testing._process import elsewhere
+from frith_testing.harness.process import elsewhere
 from frith_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance
 from frith_testing.recovery import RecoveryConformance
 from frith_testing.spawner import SpawnerConformance
 from frith_testing.status import StatusConformance
 from frith_testing.store import StoreConformance, counts
+from frith_testing.suites.lifecycle.sample_events import sample_events
 from frith_testing.workspace import WorkspaceConformance
 
 SUITES = [

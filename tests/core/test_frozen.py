@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from frith import ManagerConfig, Session, hookimpl
 from frith._frozen import FrozenDict, FrozenList, frozen
 from frith.events import Event, SessionCreated, SessionCreating
-from frith_testing._lifecycle.events import sample_events
-from frith_testing._samples import a_full_session
+from frith_testing.harness.samples import a_full_session
+from frith_testing.suites.lifecycle.sample_events import sample_events
 
 from .managers import LIFECYCLE_HOOKS, configuration, manager
 from .world import World

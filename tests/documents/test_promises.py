@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from frith_testing._base import standard_tests
-from frith_testing._installed import SUITES
+from frith_testing.harness.base import standard_tests
 from frith_testing.lifecycle import LifecyclePluginConformance
+from frith_testing.selection import SUITES
 
 EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation" / "how-we-know.md"
 QUOTED = re.findall(r"\*([a-z][a-z ]{15,})\*", EXPLANATION.read_text("utf-8"))

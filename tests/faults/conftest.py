@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from frith_json import frith_providers
-from frith_testing._opening import Opening
 from frith_testing.faults.shim import unavailable
+from frith_testing.harness.opening import Opening
 
 sys.path.insert(0, str(Path(__file__).parent))  # processes of the laboratory import it from there
 

@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from frith_testing._opening import Opening
 from frith_testing.faults.fork_server import Channel
 from frith_testing.faults.scenario import Acknowledge, Scenario, ViolationError
+from frith_testing.harness.opening import Opening
 
 
 class Writing(Scenario):

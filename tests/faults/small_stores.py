@@ -18,7 +18,7 @@ from frith.errors import ClaimHeldError, CommitOutcomeUnknownError, CorruptStore
 from frith.model import Details, Integrity, Session, SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
 from frith.providers import Capability, ProviderContext, ProviderSpec, Role
-from frith_testing._opening import Opening
+from frith_testing.harness.opening import Opening
 
 
 class SmallStore(SessionStore):

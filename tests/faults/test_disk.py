@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frith_testing.faults.contents import BLOCK, Truncate, Write, after, weak_contents
-from frith_testing.faults.disk import Disk, Model
+from frith_testing.faults.disk_model.contents import BLOCK, Truncate, Write, after, weak_contents
+from frith_testing.faults.disk_model.disk import Disk, Model
 from frith_testing.faults.tree import Entry, Kind
 
 OLD, NEW = b"old content", b"new content, longer"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from frith_testing._store import scenarios as scenarios
 from frith_testing.faults.crash_states import at_every_crash_state
 from frith_testing.faults.damage import with_every_damage
-from frith_testing.faults.disk import Model
+from frith_testing.faults.disk_model.disk import Model
 from frith_testing.faults.scenario import Scenario, ViolationError
 from frith_testing.faults.shim import Fault
 from frith_testing.faults.system_calls import at_every_system_call
+from frith_testing.suites.store import store_scenarios as scenarios
 
 import small_stores as small  # isort: skip - found by the path that conftest sets
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from frith_testing._opening import Opening
 from frith_testing.faults import histories
+from frith_testing.harness.opening import Opening
 
 
 @pytest.mark.requirement("R3.7")

@@ -9,8 +9,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frith_testing.faults._counters import State
-from frith_testing.faults._history import Commit, Load, violations
+from frith_testing.faults.history.counters import State
+from frith_testing.faults.history.order import Commit, Load, violations
 
 START = State(1, 0, "", (0, 0, 0))
 SLACK = st.integers(0, 25)

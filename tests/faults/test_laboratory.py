@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from frith_testing._opening import Opening
 from frith_testing.faults.fork_server import fork_server
 from frith_testing.faults.laboratory import laboratory
 from frith_testing.faults.scenario import ViolationError
 from frith_testing.faults.shim import Fault
 from frith_testing.faults.tree import captured, restore
+from frith_testing.harness.opening import Opening
 
 import small_stores as small  # isort: skip - found by the path that conftest sets
 from plain_work import Unprepared, Writing, leaves_a_process  # isort: skip

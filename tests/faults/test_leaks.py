@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from frith_testing._opening import Opening
 from frith_testing.faults import leaks
+from frith_testing.harness.opening import Opening
 
 
 def test_many_commits_and_failures_leave_nothing_behind(json_store: Opening) -> None:

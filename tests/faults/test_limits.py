@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from frith_testing._opening import Opening
 from frith_testing.faults import limits
 from frith_testing.faults.limits import Limit
+from frith_testing.harness.opening import Opening
 
 
 def skip_unless_available(limit: Limit) -> None:

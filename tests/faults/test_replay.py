@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from frith_testing.faults.disk import Model
-from frith_testing.faults.replay import CrashStates, UnmodelledError
+from frith_testing.faults.disk_model.disk import Model
+from frith_testing.faults.disk_model.replay import CrashStates, UnmodelledError
 from frith_testing.faults.shim import Call
 from frith_testing.faults.tree import Entry, Kind
 

@@ -9,10 +9,10 @@ import pytest
 import frith_git
 import frith_json
 from frith.providers import ProviderSpec, Role
-from frith_testing._opening import Opening
-from frith_testing._recovery.scenarios import RECOVERY_SCENARIOS
-from frith_testing._store.scenarios import STORE_SCENARIOS
 from frith_testing.faults.scenario import Scenario
+from frith_testing.harness.opening import Opening
+from frith_testing.suites.recovery.marker_scenarios import RECOVERY_SCENARIOS
+from frith_testing.suites.store.store_scenarios import STORE_SCENARIOS
 
 (STORE,) = frith_json.frith_providers()
 (RECOVERY,) = (spec for spec in frith_git.frith_providers() if spec.role is Role.RECOVERY)

@@ -1,8 +1,8 @@
 """Every state that a crash or a power cut may leave, generated and judged.
 
 The work is done once, its system calls are traced, and from the trace the states are generated:
-:mod:`frith_testing.faults.disk` says which there are. Then it is done again for each fsync(2)
-in it, which fails: what was not forced to the medium may be lost, whatever is said of it.
+:mod:`frith_testing.faults.disk_model.disk` says which there are. Then it is done again for each
+fsync(2) in it, which fails: what was not forced to the medium may be lost, whatever is said of it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 
 import anyio
 
-from frith_testing._opening import Opening
-from frith_testing.faults.disk import Model
+from frith_testing.faults.disk_model.disk import Model
+from frith_testing.faults.disk_model.replay import CrashState, CrashStates
+from frith_testing.faults.findings import Report, Violation
 from frith_testing.faults.fork_server import Channel, ForkServer, explained
 from frith_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
-from frith_testing.faults.replay import CrashState, CrashStates
-from frith_testing.faults.report import Report, Violation
 from frith_testing.faults.scenario import Scenario, ViolationError
 from frith_testing.faults.shim import Call, Fault
 from frith_testing.faults.tree import Tree, inodes, restore
+from frith_testing.harness.opening import Opening
 
 _BATCH = 200
 """States that are judged in one process."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import anyio
 
-from frith_testing._opening import Opening
+from frith_testing.faults.findings import Report, Violation
 from frith_testing.faults.fork_server import Channel, ForkServer, explained
 from frith_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
-from frith_testing.faults.report import Report, Violation
 from frith_testing.faults.scenario import Scenario, ViolationError
 from frith_testing.faults.tree import Tree, changed
+from frith_testing.harness.opening import Opening
 
 _ADDED = (b"\0", b"\n", b" ", b"}", b"\xff" * 16)
 _BATCH = 2000

@@ -22,12 +22,17 @@ from typing import TypeAlias
 import anyio
 
 from frith.errors import CommitOutcomeUnknownError, StoreBusyError
-from frith_testing._opening import Opening
-from frith_testing.faults._command import report_on
-from frith_testing.faults._counters import State, beginning, counting
-from frith_testing.faults._fresh import fork, forked, import_machinery, in_fresh_process
-from frith_testing.faults._history import Load, violations
-from frith_testing.faults._notebook import Notebook, read_notebooks
+from frith_testing.faults.command import report_on
+from frith_testing.faults.history.counters import State, beginning, counting
+from frith_testing.faults.history.notebook import Notebook, read_notebooks
+from frith_testing.faults.history.order import Load, violations
+from frith_testing.faults.machine.fresh_process import (
+    fork,
+    forked,
+    import_machinery,
+    in_fresh_process,
+)
+from frith_testing.harness.opening import Opening
 
 _PATIENCE = 60.0
 """Seconds that a process may still take when all shall end."""

@@ -15,12 +15,12 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-from frith_testing._opening import Opening
 from frith_testing.faults import shim
 from frith_testing.faults.fork_server import Channel, ForkServer, Outcome, fork_server
 from frith_testing.faults.scenario import Scenario, ViolationError
 from frith_testing.faults.shim import Call, Fault
 from frith_testing.faults.tree import Tree, captured, restore
+from frith_testing.harness.opening import Opening
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
 TIMEOUT = 30.0

@@ -18,11 +18,11 @@ import anyio
 
 from frith.model import Changes, Session, Snapshot
 from frith.ports import SessionStore, Transaction
-from frith_testing._opening import Opening
-from frith_testing._samples import a_session
-from frith_testing.faults._command import report_on
-from frith_testing.faults._fresh import in_fresh_process
-from frith_testing.faults._rlimits import descriptors_left, largest_file
+from frith_testing.faults.command import report_on
+from frith_testing.faults.machine.fresh_process import in_fresh_process
+from frith_testing.faults.machine.rlimits import descriptors_left, largest_file
+from frith_testing.harness.opening import Opening
+from frith_testing.harness.samples import a_session
 
 _WARMING = 20
 """Commits and faults after which a store has all that it needs for the rest of its life."""

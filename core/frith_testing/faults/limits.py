@@ -20,11 +20,11 @@ from pathlib import Path
 
 import anyio
 
-from frith_testing._opening import Opening
-from frith_testing.faults import _mounts
-from frith_testing.faults._fresh import forked, import_machinery, in_fresh_process
-from frith_testing.faults._meeting import meet, store_something
-from frith_testing.faults._rlimits import descriptors_left, largest_file
+from frith_testing.faults.limited_store import meet, store_something
+from frith_testing.faults.machine import mounts
+from frith_testing.faults.machine.fresh_process import forked, import_machinery, in_fresh_process
+from frith_testing.faults.machine.rlimits import descriptors_left, largest_file
+from frith_testing.harness.opening import Opening
 
 _PAGE = 4096
 _MOST_STEPS = 200
@@ -62,7 +62,7 @@ class LimitReport:
 
 def unavailable(limit: Limit) -> str | None:
     """Return why ``limit`` cannot be tried on this machine, if it cannot."""
-    return _mounts.unavailable() if limit in _OF_A_FILE_SYSTEM else None
+    return mounts.unavailable() if limit in _OF_A_FILE_SYSTEM else None
 
 
 def run(opening: Opening, limit: Limit) -> LimitReport:
@@ -77,7 +77,7 @@ def run(opening: Opening, limit: Limit) -> LimitReport:
 
 def _swept(opening: Opening, limit: Limit) -> LimitReport:
     if limit in _OF_A_FILE_SYSTEM:
-        _mounts.enter_private_mounts()
+        mounts.enter_private_mounts()
         _move_into_memory(opening.workspace)
     anyio.run(import_machinery, opening)
     forked(partial(anyio.run, store_something, opening))
@@ -100,7 +100,7 @@ def _move_into_memory(workspace: Path) -> None:
     """Mount a tmpfs over ``workspace``, with a copy of all that was there."""
     with tempfile.TemporaryDirectory() as directory:
         copy = shutil.copytree(workspace, Path(directory, "copy"), symlinks=True)
-        _mounts.mount("tmpfs", workspace, "tmpfs", data=_UNLIMITED)
+        mounts.mount("tmpfs", workspace, "tmpfs", data=_UNLIMITED)
         shutil.copytree(copy, workspace, symlinks=True, dirs_exist_ok=True)
 
 
@@ -112,7 +112,7 @@ def _limiting(limit: Limit, workspace: Path, step: int) -> AbstractContextManage
             return largest_file(step * _PAGE)
         case Limit.DESCRIPTORS:
             return descriptors_left(step)
-    return _mounts.read_only(workspace)
+    return mounts.read_only(workspace)
 
 
 @contextmanager
@@ -123,8 +123,8 @@ def _full(workspace: Path, limit: Limit, left: int) -> Iterator[None]:
         data = f"size={(status.f_blocks - status.f_bfree + left) * status.f_bsize}"
     else:
         data = f"nr_inodes={status.f_files - status.f_ffree + left}"
-    _mounts.mount("tmpfs", workspace, flags=_mounts.REMOUNT, data=data)
+    mounts.mount("tmpfs", workspace, flags=mounts.REMOUNT, data=data)
     try:
         yield
     finally:
-        _mounts.mount("tmpfs", workspace, flags=_mounts.REMOUNT, data=_UNLIMITED)
+        mounts.mount("tmpfs", workspace, flags=mounts.REMOUNT, data=_UNLIMITED)

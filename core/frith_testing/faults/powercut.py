@@ -32,12 +32,17 @@ from functools import cache, partial
 import anyio
 
 from frith.errors import StoreBusyError
-from frith_testing._opening import Opening
-from frith_testing.faults import _images
-from frith_testing.faults._command import report_on
-from frith_testing.faults._counters import State, beginning, counting
-from frith_testing.faults._fresh import fork, forked, import_machinery, in_fresh_process
-from frith_testing.faults._images import FileSystem
+from frith_testing.faults.command import report_on
+from frith_testing.faults.history.counters import State, beginning, counting
+from frith_testing.faults.machine import images
+from frith_testing.faults.machine.fresh_process import (
+    fork,
+    forked,
+    import_machinery,
+    in_fresh_process,
+)
+from frith_testing.faults.machine.images import FileSystem
+from frith_testing.harness.opening import Opening
 
 _LONGEST = 0.03
 """Seconds that writers work between two cuts, or from a commit to the next cut, at most."""
@@ -93,15 +98,15 @@ def cut_power(
     anyio.run(import_machinery, opening)
     cut = amid = 0
     violations: list[str] = []
-    with _images.image(file_system) as image:
+    with images.image(file_system) as image:
         on, off, clone = (image.with_name(name) for name in ("on", "off", "clone"))
         here, there = opening.at(on / "workspace"), opening.at(off / "workspace")
-        with _images.mounted(file_system, image, on):
+        with images.mounted(file_system, image, on):
             shutil.copytree(opening.workspace, here.workspace, symlinks=True)
             start = forked(partial(anyio.run, _begin, here, writers))
         # Mounted anew, so that what the laboratory itself has made is durable.
         works = [partial(anyio.run, _write, here, promises, writer) for writer in range(writers)]
-        with _images.mounted(file_system, image, on), _stopped(works) as pids:
+        with images.mounted(file_system, image, on), _stopped(works) as pids:
             while cut < cuts and _alive(pids, violations):
                 cut += 1
                 with _going_on(pids):
@@ -109,9 +114,9 @@ def cut_power(
                         promises.wait_for_another()
                     time.sleep(chance.uniform(0, _LONGEST))
                     acknowledged = promises.acknowledged
-                    _images.clone(image, clone)
+                    images.clone(image, clone)
                     begun = promises.begun
-                with _images.mounted(file_system, clone, off, clone=True):
+                with images.mounted(file_system, clone, off, clone=True):
                     found = forked(partial(anyio.run, _found, there, start))
                 clone.unlink()
                 if isinstance(found, State):
@@ -125,11 +130,11 @@ def cut_power(
 
 def _refusal(file_system: FileSystem) -> str | None:
     try:
-        with _images.image(file_system) as image:
+        with images.image(file_system) as image:
             clone, at = image.with_name("clone"), image.with_name("on")
-            with _images.mounted(file_system, image, at):
-                _images.clone(image, clone)
-                with _images.mounted(file_system, clone, image.with_name("off"), clone=True):
+            with images.mounted(file_system, image, at):
+                images.clone(image, clone)
+                with images.mounted(file_system, clone, image.with_name("off"), clone=True):
                     return None
     except OSError as error:
         return f"a clone of {file_system} cannot be mounted here: {error}"

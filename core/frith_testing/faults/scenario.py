@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from frith_testing._opening import Opening
+from frith_testing.harness.opening import Opening
 
 Acknowledge: TypeAlias = Callable[[str], None]
 """Tells the laboratory, at once and durably, what the provider has promised by now."""

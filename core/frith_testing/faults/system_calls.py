@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 
-from frith_testing._opening import Opening
+from frith_testing.faults.findings import Report, Violation
 from frith_testing.faults.fork_server import ForkServer, Outcome
 from frith_testing.faults.laboratory import TIMEOUT, Backend, Laboratory, laboratory
-from frith_testing.faults.report import Report, Violation
 from frith_testing.faults.scenario import Scenario, ViolationError
 from frith_testing.faults.shim import Fault
+from frith_testing.harness.opening import Opening
 
 _DIVISIBLE = ("read", "write")
 _ROUNDS = 3

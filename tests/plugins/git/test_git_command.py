@@ -22,7 +22,7 @@ from frith_git._git import (
     GitNotStartedError,
 )
 from frith_git._process import run_process
-from frith_testing.faults._rlimits import descriptors_left
+from frith_testing.faults.machine.rlimits import descriptors_left
 from waiting import until
 
 

@@ -22,7 +22,7 @@ import frith_keeper
 from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
 from frith_keeper import _spawner, _starting
-from frith_testing._samples import a_session
+from frith_testing.harness.samples import a_session
 from waiting import PATIENCE, wait_until
 
 HOST = Path(__file__).with_name("host.py")

@@ -15,7 +15,7 @@ import pytest
 from frith_keeper import _starting
 from frith_keeper._living import living
 from frith_keeper._places import Places, name_of
-from frith_testing._samples import a_session
+from frith_testing.harness.samples import a_session
 from waiting import until
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'

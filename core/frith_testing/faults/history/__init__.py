@@ -1,0 +1,1 @@
+"""What several processes did to a store, and whether it fits one order."""

@@ -1,0 +1,111 @@
+"""How a store behaves while a limit lasts, and what is left when it is lifted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from frith.errors import CommitOutcomeUnknownError, CorruptStoreError, StoreError
+from frith.model import Changes, Session, SessionId, Snapshot
+from frith.ports import SessionStore
+from frith_testing.harness.opening import Opening
+from frith_testing.harness.samples import a_session
+
+_LARGE = 32 << 10
+"""Bytes that the write under the limit adds, so that it takes several steps to fit."""
+
+Sessions: TypeAlias = Mapping[SessionId, Session]
+
+
+@dataclass(slots=True)
+class Meeting:
+    """One store that met a limit once."""
+
+    refused: bool = False
+    """Whether the write under the limit was refused, or its outcome unknown."""
+    violations: list[str] = field(default_factory=list)
+
+    def judge(self, when: str, found: Sessions, possible: Sequence[Sessions]) -> None:
+        """Note it if ``found`` is none of what may be stored."""
+        if found not in possible:
+            counts = " or ".join(str(len(sessions)) for sessions in possible)
+            self.violations.append(f"{when} {len(found)} other sessions are there, not {counts}")
+
+    @contextmanager
+    def trying(self, what: str, *, limited: bool) -> Iterator[None]:
+        """Note it if ``what`` fails: under the limit only as the port permits, else at all."""
+        try:
+            yield
+        except Exception as error:
+            # What is intact and called corrupt would be rebuilt.
+            typed = isinstance(error, StoreError) and not isinstance(error, CorruptStoreError)
+            if not (limited and typed):
+                self.violations.append(f"{what} raised {type(error).__name__}: {error}")
+
+
+async def store_something(opening: Opening) -> None:
+    """Store the session that no limit may touch."""
+    async with opening.open() as store:
+        await store.transact(lambda _: Changes(put=(a_session(),)))
+
+
+async def meet(opening: Opening, limiting: AbstractContextManager[None], warm: bool) -> Meeting:
+    """Write and read while ``limiting`` is entered, and again after.
+
+    Args:
+        opening: opens a store in which something is stored; it is left with just that.
+        limiting: the limit.
+        warm: whether the store has written before.
+    """
+    meeting, new = Meeting(), a_session(metadata={"filler": "x" * _LARGE})
+    async with opening.open() as store:
+        if warm:
+            await store.transact(_putting_again)
+        before = dict((await store.load()).sessions)
+        with limiting:
+            possible = await _write(store, new, before, meeting)
+            for what, load in (("loading", store.load), ("loading anew", _loading(opening))):
+                with meeting.trying(what, limited=True):
+                    meeting.judge("under the limit", (await load()).sessions, possible)
+        with meeting.trying("loading without the limit", limited=False):
+            meeting.judge("without the limit", (await store.load()).sessions, possible)
+        with meeting.trying("the next write", limited=False):
+            changes = Changes(put=(*before.values(),), delete=frozenset({new.id}))
+            await store.transact(lambda _: changes)
+    with meeting.trying("loading in the end", limited=False):
+        meeting.judge("in the end", (await _loading(opening)()).sessions, [before])
+    return meeting
+
+
+async def _write(
+    store: SessionStore, new: Session, before: Sessions, meeting: Meeting
+) -> list[Sessions]:
+    """Try to store ``new``; return what may be stored then."""
+    after = {**before, new.id: new}
+    possible: list[Sessions] = [before]
+    with meeting.trying("the write", limited=True):
+        try:
+            await store.transact(lambda _: Changes(put=(new,)))
+            possible = [after]
+        except CommitOutcomeUnknownError:
+            meeting.refused = True
+            possible = [before, after]
+        except Exception:
+            meeting.refused = True
+            raise
+    return possible
+
+
+def _loading(opening: Opening) -> Callable[[], Awaitable[Snapshot]]:
+    async def load() -> Snapshot:
+        async with opening.open() as store:
+            snapshot: Snapshot = await store.load()
+            return snapshot
+
+    return load
+
+
+def _putting_again(newest: Snapshot) -> Changes:
+    return Changes(put=tuple(newest.sessions.values()))

@@ -1,0 +1,1 @@
+"""Limits, mounts and images of this machine, and processes that may have them."""

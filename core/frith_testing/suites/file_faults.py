@@ -1,0 +1,112 @@
+"""What every provider that is file-backed must survive: the laboratory's faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pytest
+
+from frith.providers import Capability
+from frith_testing.faults.crash_states import at_every_crash_state
+from frith_testing.faults.damage import with_every_damage
+from frith_testing.faults.findings import Report
+from frith_testing.faults.fork_server import ForkServer
+from frith_testing.faults.laboratory import Backend
+from frith_testing.faults.scenario import Scenario
+from frith_testing.faults.shim import Fault
+from frith_testing.faults.system_calls import at_every_system_call
+from frith_testing.harness.base import Opening, ProviderConformance
+from frith_testing.harness.promises import promise
+
+STATES = 500
+"""How many crash states of each kind are judged, where a provider's writes allow more."""
+SAMPLE = 500
+"""How many damages of each file are tried where not all are."""
+
+
+class LaboratoryArguments(TypedDict):
+    """What every kind of fault is told beside the scenario."""
+
+    opening: Opening
+    backend: Backend
+    server: ForkServer
+
+
+class FaultConformance(ProviderConformance, suite="provider"):
+    """The part of a suite that throws faults at a provider.
+
+    A suite defines the fixtures ``scenario``, with each piece of work for a parameter, and
+    ``noticing``, the one that judges damage.
+    """
+
+    @pytest.fixture
+    def scenario(self) -> Scenario:
+        """Return a piece of the provider's work."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def noticing(self, provider: object) -> Scenario:
+        """Return what judges whether damage is noticed."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def laboratory(
+        self, opening: Opening, anyio_backend_name: str, frith_fork_server: ForkServer
+    ) -> LaboratoryArguments:
+        """Return what every kind of fault is told."""
+        backend: Backend = "trio" if anyio_backend_name == "trio" else "asyncio"
+        return {"opening": opening, "backend": backend, "server": frith_fork_server}
+
+    @pytest.mark.faults
+    @promise(needs=Capability.FILE_BACKED)
+    def test_a_kill_at_any_system_call_breaks_nothing(
+        self, scenario: Scenario, laboratory: LaboratoryArguments
+    ) -> None:
+        kinds = (Fault.KILL_BEFORE, Fault.KILL_AFTER)
+        require_sound(at_every_system_call(scenario, kinds=kinds, **laboratory))
+
+    @pytest.mark.faults
+    @pytest.mark.parametrize("kind", [Fault.EIO, Fault.ENOSPC, Fault.EMFILE])
+    @promise(needs=Capability.FILE_BACKED)
+    def test_a_failure_of_any_system_call_is_reported_and_breaks_nothing(
+        self, scenario: Scenario, laboratory: LaboratoryArguments, kind: Fault
+    ) -> None:
+        require_sound(at_every_system_call(scenario, kinds=[kind], **laboratory))
+
+    @pytest.mark.faults
+    @promise(needs=Capability.FILE_BACKED)
+    def test_a_short_read_or_write_breaks_nothing(
+        self, scenario: Scenario, laboratory: LaboratoryArguments
+    ) -> None:
+        kinds: Sequence[Fault] = [Fault.SHORT]
+        require_sound(at_every_system_call(scenario, kinds=kinds, **laboratory))
+
+    @pytest.mark.faults
+    @promise(needs=Capability.FILE_BACKED)
+    def test_every_state_that_a_power_cut_may_leave_is_what_was_promised(
+        self, scenario: Scenario, laboratory: LaboratoryArguments
+    ) -> None:
+        require_sound(at_every_crash_state(scenario, limit=STATES, **laboratory))
+
+    @pytest.mark.faults
+    @promise(needs=Capability.CHECKSUMMED)
+    def test_every_cut_and_every_flipped_bit_is_noticed(
+        self, noticing: Scenario, laboratory: LaboratoryArguments
+    ) -> None:
+        # All of it once: which event loop waits makes no difference to what is read.
+        sample = SAMPLE if laboratory["backend"] == "trio" else None
+        require_sound(with_every_damage(noticing, sample=sample, **laboratory))
+
+    @pytest.mark.faults
+    @promise(needs=Capability.FILE_BACKED, without=Capability.CHECKSUMMED)
+    def test_damage_is_reported_by_a_typed_error_if_at_all(
+        self, noticing: Scenario, laboratory: LaboratoryArguments
+    ) -> None:
+        require_sound(with_every_damage(noticing, sample=SAMPLE, **laboratory))
+
+
+def require_sound(report: Report) -> None:
+    """Fail with what was broken, and where."""
+    assert report.tried, "nothing could be tried"
+    assert not report.violations, str(report)

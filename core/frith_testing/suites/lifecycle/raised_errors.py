@@ -1,0 +1,44 @@
+"""What a plugin must not do to the program that calls it, although frith would contain it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frith._apart import Apart
+from frith._failures import is_interrupt
+from frith._loading import Plugins
+from frith.config import ManagerConfig
+from frith_testing.harness.base import Conformance
+from frith_testing.harness.promises import promise
+
+if TYPE_CHECKING:
+    from frith_testing.lifecycle import Call
+
+
+class IsolatingConformance(Conformance, suite="lifecycle", subject="plugin"):
+    """The part of the suite that is about what a plugin raises."""
+
+    @promise(since="1.1")
+    def test_a_plugin_is_loaded_and_configured_without_an_error(
+        self, plugin: Any, config: ManagerConfig
+    ) -> None:
+        plugins = Plugins()
+        plugins.add("plugin", plugin)
+        for configure in plugins.implementations("frith_configure"):
+            try:
+                configure.call(config)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                pytest.fail(f"frith_configure raised {error!r}")
+
+    @promise(since="1.1")
+    async def test_hooks_raise_neither_a_cancellation_nor_an_exit(self, calls: list[Call]) -> None:
+        for call in calls:
+            apart = Apart(partial(call.function, call.event), call.timeout)
+            await apart.run()
+            contained = apart.error is None or isinstance(apart.error, Exception)
+            assert contained, f"{call.hook} raised {apart.error!r}"

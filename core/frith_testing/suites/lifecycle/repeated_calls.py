@@ -1,0 +1,78 @@
+"""What a plugin with lifecycle hooks must do however often it is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from frith import hookspecs
+from frith.config import ManagerConfig
+from frith.errors import SessionVetoed
+from frith_testing.harness.base import Conformance
+from frith_testing.harness.promises import promise
+from frith_testing.harness.resources import resources_now
+from frith_testing.suites.lifecycle.configured import configured
+from frith_testing.suites.lifecycle.process_state import watched_loop
+
+if TYPE_CHECKING:
+    from frith_testing.lifecycle import Call
+
+LONGEST_PAUSE = 1.0
+"""Seconds; for how long a hook may keep the event loop from all else."""
+TRIES = 3
+"""A pause that does not come again was the machine's."""
+CALLS, ENOUGH = 100, 1.0
+"""How often a hook is called, and the seconds after which that will do."""
+
+
+class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
+    """The part of the suite that is about many calls.
+
+    Its first test comes before all others of the suite: they would use up what works only once.
+    """
+
+    @promise(since="1.1")
+    async def test_a_veto_holds_however_often_it_is_asked_for(self, calls: list[Call]) -> None:
+        for call in calls:
+            if call.hook in hookspecs.VETO_HOOKS:
+                vetoes = [isinstance(await call.answer(), SessionVetoed) for _ in range(3)]
+                assert len(set(vetoes)) == 1, f"{call.hook} changes its mind: {vetoes}"
+
+    @promise(since="1.1")
+    async def test_the_event_loop_goes_on_however_often_hooks_are_called(
+        self, calls: list[Call]
+    ) -> None:
+        by_hook: dict[str, list[Call]] = {}
+        for call in calls:
+            by_hook.setdefault(call.hook, []).append(call)
+        for hook, samples in by_hook.items():
+            pauses: list[float] = []
+            while not pauses or (pauses[-1] >= LONGEST_PAUSE and len(pauses) < TRIES):
+                pauses.append(await _longest_pause(samples))
+            assert min(pauses) < LONGEST_PAUSE, f"{hook} blocks the event loop now and then"
+
+    @promise(since="1.1")
+    def test_being_configured_uses_up_no_threads_and_no_descriptors(
+        self, plugin: Any, config: ManagerConfig
+    ) -> None:
+        # A host opens managers one after the other, and each configures the plugin.
+        used = []
+        for _ in range(3):
+            configured(plugin, config)
+            used.append(resources_now())
+        for what in used[0]:
+            first, second, third = (resources[what] for resources in used)
+            assert not first < second < third, f"to configure the plugin uses up {what}"
+
+
+async def _longest_pause(samples: list[Call]) -> float:
+    """Call a hook with ``samples`` in turn, until the event loop stands still or that will do."""
+    async with watched_loop() as loop:
+        with anyio.move_on_after(ENOUGH):
+            for number in range(CALLS):
+                await samples[number % len(samples)].answer()
+                await anyio.lowlevel.checkpoint()
+                if loop.longest_pause() >= LONGEST_PAUSE:
+                    break
+        return loop.longest_pause()

@@ -1,0 +1,68 @@
+"""The base of the parts of the status provider's suite: the provider, opened, and its watches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from frith.config import ManagerConfig
+from frith.model import SessionStatus, Source
+from frith.ports import Conclusion, StatusDetector, StatusWatch, Stuck, Terminal
+from frith.providers import Role
+from frith_testing.harness.base import PATIENCE, Opening, ProviderConformance
+from frith_testing.harness.opening import Context
+from frith_testing.harness.samples import a_session
+from frith_testing.suites.terminal.shells import Spawn, spawning
+
+ASKED = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
+
+
+class OpenStatusConformance(ProviderConformance, suite="status"):
+    """Base of the parts of the status provider's suite."""
+
+    role = Role.STATUS
+
+    @pytest.fixture
+    async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:
+        """Return what starts a shell script; it is ended after the test."""
+        terminal = ManagerConfig(workspace=workspace).terminal
+        async with (
+            Context(workspace).open(Role.TERMINAL, terminal) as spawner,
+            spawning(spawner, workspace) as spawn,
+        ):
+            yield spawn
+
+    @pytest.fixture
+    async def detector(self, opening: Opening) -> AsyncIterator[StatusDetector]:
+        """Return the status provider, opened."""
+        async with opening.open() as detector:
+            yield detector
+
+
+@asynccontextmanager
+async def watched(
+    detector: StatusDetector, terminal: Terminal
+) -> AsyncIterator[tuple[StatusWatch, AsyncIterator[Conclusion | Stuck]]]:
+    """Watch ``terminal``; give the watch, and its findings."""
+    session = a_session(id=terminal.session_id, status=SessionStatus.ACTIVE, pty_pid=terminal.pid)
+    async with (
+        detector.watch(session, terminal) as watch,
+        aclosing(cast("Any", aiter(watch))) as findings,
+    ):
+        yield watch, findings
+
+
+async def concluded(
+    findings: AsyncIterator[Conclusion | Stuck], status: SessionStatus
+) -> Conclusion:
+    """Return the next conclusion of ``status``."""
+    with anyio.fail_after(PATIENCE):
+        async for finding in findings:
+            if isinstance(finding, Conclusion) and finding.status is status:
+                return finding
+    pytest.fail(f"{status} was never concluded")

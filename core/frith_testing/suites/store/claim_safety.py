@@ -1,0 +1,117 @@
+"""What a claim must withstand: other threads, hosts that look at it, cancellation, children."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from frith.errors import ClaimHeldError
+from frith.model import Changes
+from frith.ports import Holder, SessionStore
+from frith.providers import Capability
+from frith_testing.harness.base import Opening
+from frith_testing.harness.process import elsewhere
+from frith_testing.harness.promises import promise
+from frith_testing.harness.samples import a_session
+from frith_testing.suites.store.open_store import OpenStoreConformance
+
+ID = a_session().id
+CHECKPOINTS, MOMENTS = 10, 60
+"""A claim is cancelled at each of its first checkpoints, then later each time until it is had."""
+FIRST, GROWTH = 0.0005, 1.2
+"""Seconds until the first cancellation after those, and the factor from each to the next."""
+
+
+class HoldingConformance(OpenStoreConformance, suite="store"):
+    """The part of the store's suite that is about keeping claims, and letting go of them."""
+
+    @promise(since="1.1")
+    async def test_a_claim_is_refused_in_every_other_thread(
+        self, store: SessionStore, opening: Opening, anyio_backend_name: str
+    ) -> None:
+        async def refused() -> None:
+            async with opening.open() as another:
+                assert await another.holder(ID) is Holder.HELD
+                await _require_refused(another)
+
+        def in_thread() -> None:
+            anyio.run(refused, backend=anyio_backend_name)
+
+        async with store.claim(ID):
+            await anyio.to_thread.run_sync(in_thread)
+            await _require_refused(store)
+
+    @promise(since="1.1", needs=Capability.MULTI_PROCESS)
+    async def test_a_claim_withstands_hosts_of_its_process_that_look_at_it_and_leave(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        # fcntl(2): to close any descriptor of a file ends all record locks of its process on it.
+        async with store.claim(ID):
+            for _ in range(2):
+                async with opening.open() as another:
+                    await another.holder(ID)
+                    await _require_refused(another)
+            async with elsewhere(is_refused, opening, ID) as other:
+                assert await other.step() == [Holder.HELD, True]
+
+    @promise(since="1.1")
+    async def test_a_claim_that_is_cancelled_while_it_is_taken_is_free(
+        self, store: SessionStore
+    ) -> None:
+        for moment in range(MOMENTS):
+            taken = anyio.Event()
+
+            async def take() -> None:
+                async with store.claim(ID):
+                    taken.set()  # noqa: B023
+                    await anyio.sleep_forever()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(take)
+                for _ in range(min(moment, CHECKPOINTS)):
+                    await anyio.lowlevel.checkpoint()
+                if moment > CHECKPOINTS:
+                    await anyio.sleep(FIRST * GROWTH ** (moment - CHECKPOINTS))
+                tasks.cancel_scope.cancel()
+            assert await store.holder(ID) is Holder.FREE, f"cancelled at moment {moment}"
+            if taken.is_set():
+                break
+
+    @promise(since="1.1")
+    async def test_what_a_host_starts_inherits_no_descriptor_of_its_store(
+        self, opening: Opening
+    ) -> None:
+        # Whatever inherits the lock of a claim holds it on after the host is dead.
+        before = inherited()
+        async with opening.open() as store:
+            await store.transact(lambda _: Changes(put=(a_session(),)))
+            async with store.claim(ID):
+                assert inherited() == before
+
+
+async def _require_refused(store: SessionStore) -> None:
+    with pytest.raises(ClaimHeldError):
+        async with store.claim(ID):
+            pytest.fail("claimed twice")
+
+
+def inherited() -> list[str]:
+    """Return the descriptors of a process that this one starts, all that can be passed on."""
+    command = ["ls", "/dev/fd"]
+    done = subprocess.run(command, close_fds=False, check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+async def is_refused(opening: Opening, session_id: str) -> AsyncIterator[tuple[str, bool]]:
+    """In another process: yield who holds the claim, and whether it is refused."""
+    async with opening.open() as store:
+        holder = await store.holder(session_id)
+        try:
+            async with store.claim(session_id):
+                refused = False
+        except ClaimHeldError:
+            refused = True
+        yield holder, refused

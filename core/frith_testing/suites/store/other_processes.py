@@ -1,0 +1,71 @@
+"""What every store must show of what other processes have stored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, cast
+
+import anyio
+
+from frith.model import Changes, Commit, Snapshot
+from frith.ports import SessionStore
+from frith.providers import Capability
+from frith_testing.harness.base import PATIENCE, Opening
+from frith_testing.harness.process import elsewhere
+from frith_testing.harness.promises import promise
+from frith_testing.harness.samples import a_reservation, a_session
+from frith_testing.suites.store.open_store import OpenStoreConformance
+
+
+class SeeingConformance(OpenStoreConformance, suite="store"):
+    """The part of the store's suite that is about the changes of other processes."""
+
+    @promise(since="1.1", needs=Capability.MULTI_PROCESS)
+    async def test_a_transaction_sees_all_that_another_process_has_stored(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        # The limit of sessions and the branches in use count reservations, too.
+        await store.load()
+        async with elsewhere(reserves, opening) as other:
+            session_id, reservation_id = await other.step()
+            seen: list[Snapshot] = []
+
+            def look(newest: Snapshot) -> Changes:
+                seen[:] = [newest]
+                return Changes()
+
+            committed = await store.transact(look)
+            for snapshot in (*seen, committed.snapshot, await store.load()):
+                assert [*snapshot.sessions] == [session_id]
+                assert [*snapshot.reservations] == [reservation_id]
+                assert dict(snapshot.commits) == {"other": "1"}
+                assert snapshot.revision == committed.revision
+
+    @promise(since="1.1", needs=Capability.WATCH)
+    async def test_watching_begins_with_what_has_changed_since_the_store_was_read(
+        self, store: SessionStore, opening: Opening
+    ) -> None:
+        # A host reads what is stored, and only then begins to watch.
+        await store.load()
+        async with elsewhere(reserves, opening) as other:
+            session_id, _ = await other.step()
+            with anyio.fail_after(PATIENCE / 3):
+                snapshot = await next_seen(store)
+        assert [*snapshot.sessions] == [session_id]
+
+
+async def next_seen(store: SessionStore) -> Snapshot:
+    """Watch ``store`` until it tells of a change."""
+    async with aclosing(cast("Any", store.watch())) as changes:
+        snapshot: Snapshot = await anext(changes)
+        return snapshot
+
+
+async def reserves(opening: Opening) -> AsyncIterator[tuple[str, str]]:
+    """In another process: store a session and a reservation; yield their ids."""
+    session, reservation = a_session(), a_reservation()
+    changes = Changes(put=(session,), reserve=(reservation,), commit=Commit("other", "1"))
+    async with opening.open() as store:
+        await store.transact(lambda _: changes)
+        yield session.id, reservation.id

@@ -1,0 +1,96 @@
+"""What every terminal provider must do about what is written to a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from frith.errors import LineTooLongError, TerminalClosedError
+from frith.ports import Size
+from frith_testing.harness.base import PATIENCE
+from frith_testing.harness.watchdog import otherwise
+from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
+from frith_testing.suites.terminal.shells import Spawn, output_of, shown
+
+KEEP = "stty -echo; echo ready; cat >kept"
+"""A script that keeps its input in a file, up to the end of file that ^D stands for."""
+MANY = 100_000
+"""Bytes that a terminal cannot hold by far: the process must read for more to be written."""
+TICKS = 20
+
+
+class InputConformance(OpenSpawnerConformance, suite="terminal"):
+    """The part of the terminal's suite that is about input."""
+
+    async def test_input_reaches_the_process_whole_and_in_order(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
+        terminal = await spawn(KEEP)
+        await shown(terminal, b"ready")
+        lines = [b"%d\n" % number * 20 for number in range(50)]
+        for line in lines:
+            await terminal.write(line)
+        await terminal.write(b"\x04")
+        await output_of(terminal)
+        assert (workspace / "kept").read_bytes() == b"".join(lines)
+
+    async def test_what_several_write_at_once_is_not_mixed(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
+        terminal = await spawn(f"stty raw; {KEEP}")
+        await shown(terminal, b"ready")
+        async with anyio.create_task_group() as tasks:
+            for letter in b"abcd":
+                tasks.start_soon(terminal.write, bytes([letter]) * MANY)
+        await self._kept(workspace, 4 * MANY)
+        kept = (workspace / "kept").read_bytes()
+        assert sorted(kept[start : start + MANY] for start in range(0, 4 * MANY, MANY)) == [
+            bytes([letter]) * MANY for letter in b"abcd"
+        ]
+
+    async def test_the_event_loop_goes_on_while_a_process_does_not_read(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
+        go_on = workspace / "go-on"
+        wait = f"while ! [ -e {go_on} ]; do sleep 0.01; done"
+        terminal = await spawn(f"stty raw -echo; echo ready; {wait}; cat >kept")
+        await shown(terminal, b"ready")
+
+        async def tick() -> None:
+            for _ in range(TICKS):
+                await anyio.sleep(0.001)
+            go_on.touch()
+
+        with otherwise(go_on.touch) as given_up:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(terminal.write, b"x" * MANY)
+                tasks.start_soon(tick)
+        assert not given_up.is_set(), "it went on only when the process read"
+        await self._kept(workspace, MANY)
+
+    async def test_a_line_that_the_terminal_would_cut_is_refused(self, spawn: Spawn) -> None:
+        terminal = await spawn("read -r _")
+        with pytest.raises(LineTooLongError):
+            await terminal.write(b"x" * 100_000 + b"\n")
+
+    async def test_what_needs_a_process_is_refused_after_its_end(self, spawn: Spawn) -> None:
+        terminal = await spawn("exit 0")
+        await output_of(terminal)
+        with pytest.raises(TerminalClosedError):
+            await terminal.write(b"x")
+        with pytest.raises(TerminalClosedError):
+            await terminal.signal(signal.SIGINT)
+        with pytest.raises(TerminalClosedError):
+            await terminal.resize("viewer", Size())
+
+    async def _kept(self, workspace: Path, size: int) -> None:
+        """Wait until the process has kept ``size`` bytes."""
+        kept = workspace / "kept"
+        with anyio.fail_after(PATIENCE):
+            while not kept.exists() or os.path.getsize(kept) < size:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        assert kept.stat().st_size == size

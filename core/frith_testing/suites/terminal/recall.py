@@ -1,0 +1,100 @@
+"""What every terminal provider must do that keeps what ended processes wrote."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from frith.errors import TerminalClosedError, UnsupportedCapabilityError
+from frith.model import ExitStatus, Session
+from frith.ports import Size, Terminal, TerminalSpawner
+from frith.providers import Capability
+from frith_testing.harness.base import PATIENCE, Opening
+from frith_testing.harness.promises import promise
+from frith_testing.harness.samples import a_session
+from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
+from frith_testing.suites.terminal.shells import Spawn, output_of, shown
+
+LINES = 500
+COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
+"""Writes numbered lines, less than any provider may forget."""
+WRITTEN = b"".join(b"line %d\r\n" % number for number in range(LINES))
+
+
+class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
+    """The part of the terminal's suite that is about output that outlives its process."""
+
+    @promise(needs=Capability.RECALL)
+    async def test_the_output_of_a_process_whose_end_was_collected_is_shown_by_any_host(
+        self, spawn: Spawn, opening: Opening
+    ) -> None:
+        session = a_session()
+        await collected(await spawn(f"{COUNT}; exit 5", session=session))
+        for _ in range(2):
+            async with opening.open() as other:
+                terminal = await recalled(other, session)
+                assert await output_of(terminal) == WRITTEN
+                async with terminal.attach(from_offset=len(WRITTEN) - 7) as view:
+                    assert view.snapshot == WRITTEN[-7:]
+                assert await terminal.exited() == ExitStatus(code=5)
+
+    @promise(needs=Capability.RECALL)
+    async def test_of_the_processes_of_a_session_the_last_one_is_recalled(
+        self, spawn: Spawn
+    ) -> None:
+        session = a_session()
+        await collected(await spawn("echo first", session=session))
+        terminal = await spawn("echo second; read -r line", session=session)
+        await shown(terminal, b"second")
+        assert await spawn.spawner.recall(session) is None, "it has a process"
+        await terminal.write(b"\n")
+        await collected(terminal)
+        output = await output_of(await recalled(spawn.spawner, session))
+        assert b"second" in output
+        assert b"first" not in output
+
+    @promise(needs=Capability.RECALL)
+    async def test_what_is_recalled_takes_nothing(self, spawn: Spawn) -> None:
+        session = a_session()
+        await collected(await spawn("echo done", session=session))
+        terminal = await recalled(spawn.spawner, session)
+        with pytest.raises(TerminalClosedError):
+            await terminal.write(b"x")
+        with pytest.raises(TerminalClosedError):
+            await terminal.resize("viewer", Size())
+        with pytest.raises(TerminalClosedError):
+            await terminal.signal(15)
+
+    @promise(needs=Capability.RECALL)
+    async def test_what_was_forgotten_is_not_recalled(self, spawn: Spawn, opening: Opening) -> None:
+        session = a_session()
+        await collected(await spawn("echo done", session=session))
+        for _ in range(2):
+            await spawn.spawner.forget(session.id)
+            assert await spawn.spawner.recall(session) is None
+        async with opening.open() as other:
+            assert await other.recall(session) is None
+
+    @promise(without=Capability.RECALL)
+    async def test_recalling_that_is_not_declared_is_refused(self, spawn: Spawn) -> None:
+        session = a_session()
+        with pytest.raises(UnsupportedCapabilityError) as caught:
+            await spawn.spawner.recall(session)
+        assert caught.value.capability == Capability.RECALL
+        with pytest.raises(UnsupportedCapabilityError) as caught:
+            await spawn.spawner.forget(session.id)
+        assert caught.value.capability == Capability.RECALL
+
+
+async def collected(terminal: Terminal) -> None:
+    """Wait until ``terminal`` is drained, and take note of its end."""
+    with anyio.fail_after(PATIENCE):
+        await terminal.drained()
+        await terminal.collect()
+
+
+async def recalled(spawner: TerminalSpawner, session: Session) -> Terminal:
+    """Return the last terminal of ``session``, of which something must be left."""
+    terminal = await spawner.recall(session)
+    assert terminal is not None, "there is nothing to recall"
+    return terminal

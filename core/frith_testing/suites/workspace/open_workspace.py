@@ -1,0 +1,54 @@
+"""The base of the parts of the workspace provider's suite: the provider, opened, and git."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from frith.model import Session
+from frith.ports import WorkspaceProvider, WorktreePlan, WorktreeRequest
+from frith.providers import Role
+from frith_testing.harness.base import Opening, ProviderConformance
+from frith_testing.harness.samples import a_session
+from frith_testing.suites.workspace.git_view import GitView
+
+
+class OpenWorkspaceConformance(ProviderConformance, suite="workspace"):
+    """Base of the parts of the workspace provider's suite."""
+
+    role = Role.WORKSPACE
+
+    @pytest.fixture
+    async def trees(self, opening: Opening) -> AsyncIterator[WorkspaceProvider]:
+        """Return the workspace provider, opened."""
+        async with opening.open() as provider:
+            yield provider
+
+    @pytest.fixture
+    def view(self, workspace: Path) -> GitView:
+        """Return the back door: git itself, asked past the provider."""
+        return GitView(workspace)
+
+    @pytest.fixture
+    async def session(self, trees: WorkspaceProvider) -> Session:
+        """Return a session that lives in a new worktree, on the branch ``feature/one``."""
+        return session_of(await created(trees, request("feature/one")))
+
+
+def request(branch: str, *, base: str | None = None, existing: bool = False) -> WorktreeRequest:
+    """Return the request of a new session."""
+    return WorktreeRequest(a_session().id, branch, base=base, existing=existing)
+
+
+def session_of(plan: WorktreePlan) -> Session:
+    """Return the session whose worktree ``plan`` describes."""
+    return a_session(id=plan.session_id, branch=plan.branch, worktree_path=plan.path)
+
+
+async def created(provider: WorkspaceProvider, request: WorktreeRequest) -> WorktreePlan:
+    """Create what ``request`` asks for; return its plan."""
+    plan = await provider.plan(request)
+    await provider.create(plan)
+    return plan

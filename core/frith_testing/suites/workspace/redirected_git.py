@@ -1,0 +1,64 @@
+"""What every workspace provider must do where the configuration leads git to another directory.
+
+With `extensions.worktreeConfig` git applies `core.worktree` of the common configuration to linked
+worktrees, too: whoever works in one with git changes the files of the directory that it names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from frith.errors import WorkAtStakeError, WorktreeRedirectedError
+from frith.model import Session
+from frith.ports import Presence, WorkspaceProvider
+from frith_testing.harness.promises import promise
+from frith_testing.suites.workspace.git_view import GitView
+from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConformance, request
+
+
+class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
+    """The part of the suite that is about a configuration that leads git elsewhere."""
+
+    @promise(since="1.1")
+    async def test_where_git_would_work_elsewhere_no_worktree_is_created(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        redirect(view)
+        before = view.main_worktree()
+        plan = await trees.plan(request("feature/one"))
+        with pytest.raises(WorktreeRedirectedError, match=r"core\.worktree"):
+            await trees.create(plan)
+        assert view.main_worktree() == before
+        assert view.worktrees() == {}
+        assert "feature/one" not in view.branches()
+        assert not Path(plan.path).exists()
+
+    @promise(since="1.1")
+    async def test_a_worktree_in_which_git_works_elsewhere_is_located_as_redirected(
+        self, trees: WorkspaceProvider, view: GitView, session: Session
+    ) -> None:
+        redirect(view)
+        found = (await trees.locate([session]))[session.id]
+        assert (found.presence, found.path) == (Presence.REDIRECTED, session.worktree_path)
+        assert "core.worktree" in found.reason
+
+    @promise(since="1.1")
+    async def test_where_git_works_elsewhere_the_work_of_the_session_is_at_stake(
+        self, trees: WorkspaceProvider, view: GitView, session: Session
+    ) -> None:
+        work = Path(session.worktree_path, "work.txt")
+        work.write_text("of the session")
+        Path(view.workspace, "of_the_user.txt").write_text("in the main worktree")
+        redirect(view)
+        assert (await trees.inspect(session)).untracked == ("work.txt",)
+        with pytest.raises(WorkAtStakeError):
+            await trees.remove(session)
+        assert work.exists()
+
+
+def redirect(view: GitView) -> None:
+    """Have git work on the files of the main worktree, in whatever worktree it is run."""
+    view.git("config", "core.worktree", str(view.workspace))
+    view.git("config", "extensions.worktreeConfig", "true")

@@ -1,0 +1,129 @@
+"""What every workspace provider must do to undo creations, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from frith.model import AtStake
+from frith.ports import WorkspaceProvider
+from frith_testing.suites.workspace.git_view import GitView
+from frith_testing.suites.workspace.open_workspace import (
+    OpenWorkspaceConformance,
+    created,
+    request,
+    session_of,
+)
+
+FIRST, GROWTH, MOMENTS = 0.002, 1.4, 30
+"""A creation is cancelled at once, then after so many seconds, then so many times later each time
+until it is done before: at so many moments at most."""
+
+
+class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
+    """The part of the suite that is about creations that do not come to pass."""
+
+    async def test_a_creation_cancelled_at_any_moment_leaves_nothing(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        before = view.branches()
+        for moment in (0.0, *(FIRST * GROWTH**number for number in range(MOMENTS))):
+            plan = await trees.plan(request("feature/one"))
+            with anyio.move_on_after(moment) as scope:
+                await trees.create(plan)
+            if not scope.cancelled_caught:
+                assert view.worktrees() == {plan.path: "feature/one"}, moment
+                break
+            assert not Path(plan.path).exists(), moment
+            assert (view.worktrees(), view.branches()) == ({}, before), moment
+
+    async def test_discarding_removes_what_was_created(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        before = view.branches()
+        plan = await created(trees, request("feature/one"))
+        for _ in range(2):
+            assert await trees.discard(plan) == AtStake()
+            assert not Path(plan.path).exists()
+            assert (view.worktrees(), view.branches()) == ({}, before)
+
+    async def test_discarding_what_never_happened_is_no_error(
+        self, trees: WorkspaceProvider
+    ) -> None:
+        assert await trees.discard(await trees.plan(request("feature/one"))) == AtStake()
+
+    @pytest.mark.parametrize("name", ["tracked.txt", "new.txt"])
+    async def test_discarding_removes_nothing_that_somebody_worked_in(
+        self, trees: WorkspaceProvider, view: GitView, name: str
+    ) -> None:
+        plan = await created(trees, request("feature/one"))
+        _let_the_clock_go_on(view.workspace.with_name("clock"))
+        work = Path(plan.path) / name
+        work.write_text("precious")
+        assert name in (await trees.discard(plan)).summary()
+        assert work.read_text() == "precious"
+        assert view.worktrees() == {plan.path: "feature/one"}
+
+    async def test_discarding_removes_no_branch_that_somebody_committed_to(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        plan = await created(trees, request("feature/one"))
+        commit = view.commit(plan.path)
+        assert (await trees.discard(plan)).commits == (commit,)
+        assert view.branches()["feature/one"] == commit
+        assert Path(plan.path, "work.txt").exists()
+
+    async def test_discarding_keeps_a_branch_that_was_there_before(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        view.git("branch", "feature/one")
+        plan = await created(trees, request("feature/one", existing=True))
+        await trees.discard(plan)
+        assert not Path(plan.path).exists()
+        assert "feature/one" in view.branches()
+
+    async def test_discarding_keeps_a_branch_that_somebody_else_created(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        plan = await trees.plan(request("feature/one"))
+        view.git("branch", "feature/one")
+        await trees.discard(plan)
+        assert "feature/one" in view.branches()
+
+    async def test_discarding_keeps_what_somebody_else_put_at_the_path(
+        self, trees: WorkspaceProvider
+    ) -> None:
+        plan = await trees.plan(request("feature/one"))
+        Path(plan.path).mkdir(parents=True)
+        Path(plan.path, "file").write_text("precious")
+        assert await trees.discard(plan), "it says that nothing is at stake"
+        assert Path(plan.path, "file").read_text() == "precious"
+
+    async def test_discarding_keeps_a_worktree_that_somebody_else_made(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        plan = await trees.plan(request("feature/one"))
+        view.git("worktree", "add", "-q", "-b", "theirs", plan.path)
+        assert await trees.discard(plan), "it says that nothing is at stake"
+        assert view.worktrees() == {plan.path: "theirs"}
+
+    async def test_a_late_discard_keeps_the_branch_of_another_session(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
+        late = await trees.plan(request("feature/one"))
+        early = await created(trees, request("feature/one"))
+        await trees.discard(late)
+        assert view.worktrees() == {early.path: "feature/one"}
+        await trees.remove(session_of(early))
+        await trees.discard(late)
+        assert "feature/one" in view.branches()
+
+
+def _let_the_clock_go_on(probe: Path) -> None:
+    """Return when a file written now gets a later time than one written before."""
+    probe.touch()
+    before = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == before:
+        probe.touch()
