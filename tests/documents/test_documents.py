@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import SkipTest
+from unittest import SkipTest, mock
 
 import pytest
 from sybil import Document, Example
@@ -81,7 +81,7 @@ PARSERS = (
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, whose modules can be imported and are forgotten afterwards."""
+    """An empty working directory; its modules and its changes of the environment are undone."""
     here = tmp_path / "here"
     here.mkdir()
     temporary = tmp_path / "temporary"
@@ -89,7 +89,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(here)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for name, value in {
+    environment = {
         "DOCUMENT_CWD": str(tmp_path / "cwd"),
         "GIT_AUTHOR_EMAIL": "reader@example.org",
         "GIT_AUTHOR_NAME": "Reader",
@@ -100,13 +100,13 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         "PATH": path,
         "SHELL": "/bin/sh",
         "TMPDIR": str(temporary),  # a pytest that a document runs leaves its files there
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield here
-    for keeper in here.glob("**/.git/frith/keepers/*"):  # of a document that failed half-way
-        session_id, _, _ = keeper.name.partition(".")
-        stop = ("-w", str(keeper.parents[3]), "stop", session_id)
-        subprocess.run([sys.executable, "-m", "frith_cli", *stop], check=True)
+    }
+    with mock.patch.dict(os.environ, environment):  # undoes what the document changes as well
+        yield here
+        for keeper in here.glob("**/.git/frith/keepers/*"):  # of a document that failed half-way
+            session_id, _, _ = keeper.name.partition(".")
+            stop = ("-w", str(keeper.parents[3]), "stop", session_id)
+            subprocess.run([sys.executable, "-m", "frith_cli", *stop], check=True)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(here)):
             del sys.modules[name]
