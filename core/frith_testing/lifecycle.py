@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from frith import hookspecs
-from frith._loading import Plugins
 from frith.config import ManagerConfig
 from frith.errors import SessionVetoed
 from frith.events import Event
+from frith.plugins import Plugins
 from frith_testing.harness.resources import resources_now
 from frith_testing.suites.lifecycle.configured import configured as configured_plugin
 from frith_testing.suites.lifecycle.host_process import HostConformance

@@ -14,8 +14,10 @@ import pytest
 from anyio import CancelScope, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from frith import _apart, _dispatch, hookimpl
-from frith._apart import Apart
+from frith import hookimpl
+from frith._engine import hook_call
+from frith._engine import hooks as hooks_module
+from frith._engine.hook_call import Apart
 from frith.errors import SessionVetoed, VetoHookFailedError
 from frith.events import SessionCreated
 from waiting import PATIENCE, until
@@ -30,7 +32,7 @@ MOMENT = 0.01
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_apart, "GRACE", MOMENT)
+    monkeypatch.setattr(hook_call, "GRACE", MOMENT)
 
 
 class Stubborn:
@@ -221,7 +223,7 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_a_hook_that_goes_on(
 async def test_a_caller_that_is_cancelled_waits_until_a_hook_has_cleaned_up(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(_apart, "GRACE", PATIENCE)
+    monkeypatch.setattr(hook_call, "GRACE", PATIENCE)
     cleaned: list[str] = []
 
     async def hook() -> None:
@@ -305,7 +307,7 @@ async def test_a_veto_after_the_time_is_a_veto() -> None:
 async def test_a_hook_that_blocks_the_event_loop_is_named(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(_dispatch, "LONGEST_STEP", MOMENT)
+    monkeypatch.setattr(hooks_module, "LONGEST_STEP", MOMENT)
 
     async def blocks() -> None:
         await checkpoint()
@@ -321,8 +323,8 @@ async def test_a_hook_that_blocks_the_event_loop_is_named(
 async def test_a_hook_that_waits_does_not_block_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(_apart, "time", Clock())
-    monkeypatch.setattr(_dispatch, "LONGEST_STEP", 2)
+    monkeypatch.setattr(hook_call, "time", Clock())
+    monkeypatch.setattr(hooks_module, "LONGEST_STEP", 2)
 
     async def waits() -> None:
         for _ in range(10):

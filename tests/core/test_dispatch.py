@@ -10,11 +10,11 @@ from anyio import CancelScope, create_task_group, fail_after, sleep_forever
 from anyio import Event as Signal
 
 from frith import hookimpl
-from frith._dispatch import Hooks
-from frith._loading import Plugins
+from frith._engine.hooks import Hooks
 from frith.errors import SessionVetoed, VetoHookFailedError
 from frith.events import SessionCreated, SessionCreating, SessionDestroying
 from frith.hookspecs import VETO_HOOKS
+from frith.plugins import Plugins
 
 from .managers import LIFECYCLE_HOOKS
 from .world import a_session

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from frith import errors
-from frith._ledger import StoreVanishedError
-from frith._loading import InvalidPluginError
+from frith._engine.ledger import StoreVanishedError
 from frith.errors import FrithError
 from frith.model import AtStake
+from frith.plugins import InvalidPluginError
 
 CODES = {
     errors.BaseNotFoundError: "BASE_NOT_FOUND",

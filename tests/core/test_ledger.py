@@ -12,12 +12,11 @@ from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from frith import Capability
-from frith._batch import Batch, Pending
-from frith._claims import Owned
-from frith._hosting import Providers
-from frith._ledger import Ledger, StoreVanishedError
-from frith._loading import Plugins
-from frith._tasks import Tasks
+from frith._engine.batch import Batch, Pending
+from frith._engine.claims import Owned
+from frith._engine.ledger import Ledger, StoreVanishedError
+from frith._engine.open_providers import Providers
+from frith._engine.tasks import Tasks
 from frith.errors import (
     ClaimDoubtfulError,
     CommitOutcomeUnknownError,
@@ -36,6 +35,7 @@ from frith.model import (
     SessionStatus,
     Snapshot,
 )
+from frith.plugins import Plugins
 from frith.ports import Claim
 from frith.providers import Role
 from waiting import until

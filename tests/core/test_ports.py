@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from frith import _identity as identity
+from frith._engine import processes as identity
 from frith.errors import UnsupportedCapabilityError
 from frith.model import Changes
 from frith.ports import Holder, SessionStore, TerminalSpawner, WrappedStore

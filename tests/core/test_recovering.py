@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from frith import Session, SessionStatus
-from frith._recovering import merge
+from frith._flows.rebuild import merge
 from frith.errors import CorruptStoreError, StoreError, WorkspaceError
 from frith.events import SessionsRecovered, SessionsRestored, StoreCorrupted
 from frith.model import Details, Integrity

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from frith._apart import Apart
+from frith._engine.hook_call import Apart
 from frith._failures import is_interrupt
-from frith._loading import Plugins
 from frith.config import ManagerConfig
+from frith.plugins import Plugins
 from frith_testing.harness.base import Conformance
 from frith_testing.harness.promises import promise
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from frith._ownership import end_stray, strays, unrecorded, write_marker
-from frith._parts import Parts
-from frith._reaching import adopt
-from frith._recovering import merge, rebuild, remembered
-from frith._restoring import locations, reconcile
+from frith._engine.context import Engine
+from frith._flows.rebuild import merge, rebuild, remembered
+from frith._flows.start import locations, reconcile
+from frith._flows.takeover import end_stray, strays, unrecorded, write_marker
+from frith._flows.terminals import adopt
 from frith.errors import TerminalError
 from frith.model import Session, SessionId
 from frith.ports import Holder, Location, Marker, Presence
@@ -30,57 +30,57 @@ class Finding:
     repaired: bool = False
 
 
-async def diagnose(parts: Parts) -> tuple[Finding, ...]:
+async def diagnose(engine: Engine) -> tuple[Finding, ...]:
     """Return what is not as it should be; changes nothing."""
-    await parts.ledger.refresh()
-    markers = await remembered(parts)
+    await engine.ledger.refresh()
+    markers = await remembered(engine)
     findings = [
-        *_about_worktrees(parts, await locations(parts)),
-        *await _about_owners(parts),
-        *await _about_reservations(parts),
-        *await _about_removals(parts),
-        *_about_markers(parts, markers),
-        *await _about_strays(parts, markers),
+        *_about_worktrees(engine, await locations(engine)),
+        *await _about_owners(engine),
+        *await _about_reservations(engine),
+        *await _about_removals(engine),
+        *_about_markers(engine, markers),
+        *await _about_strays(engine, markers),
     ]
     return tuple(findings)
 
 
-async def repair(parts: Parts) -> tuple[Finding, ...]:
+async def repair(engine: Engine) -> tuple[Finding, ...]:
     """Mend what can be mended; return what was found, each with whether it is repaired."""
-    found = await diagnose(parts)
+    found = await diagnose(engine)
     if not found:
         return ()
-    async with parts.providers.use(Role.WORKSPACE) as workspace:
+    async with engine.providers.use(Role.WORKSPACE) as workspace:
         await workspace.repair()
-    for session_id, location in (await locations(parts)).items():
+    for session_id, location in (await locations(engine)).items():
         if location.presence in (Presence.PRESENT, Presence.MOVED):
-            await _relocate(parts, session_id, location.path)
-    await rebuild(parts, dry_run=False)
-    await reconcile(parts)
-    for session_id in await strays(parts):
-        await end_stray(parts, session_id)
-    left = {(finding.code, finding.session_id) for finding in await diagnose(parts)}
+            await _relocate(engine, session_id, location.path)
+    await rebuild(engine, dry_run=False)
+    await reconcile(engine)
+    for session_id in await strays(engine):
+        await end_stray(engine, session_id)
+    left = {(finding.code, finding.session_id) for finding in await diagnose(engine)}
     return tuple(
         replace(finding, repaired=(finding.code, finding.session_id) not in left)
         for finding in found
     )
 
 
-async def _relocate(parts: Parts, session_id: SessionId, path: str) -> None:
-    session = parts.ledger.get(session_id)
+async def _relocate(engine: Engine, session_id: SessionId, path: str) -> None:
+    session = engine.ledger.get(session_id)
     if session is None or session.worktree_path == path:
         return
-    moved = await parts.ledger.amend(session_id, lambda s: s.evolve(worktree_path=path))
-    await write_marker(parts, moved.id)
+    moved = await engine.ledger.amend(session_id, lambda s: s.evolve(worktree_path=path))
+    await write_marker(engine, moved.id)
 
 
 def _label(session: Session) -> str:
     return f"session {session.name} ({session.id})"
 
 
-def _about_worktrees(parts: Parts, where: dict[SessionId, Location]) -> list[Finding]:
+def _about_worktrees(engine: Engine, where: dict[SessionId, Location]) -> list[Finding]:
     findings = []
-    for session in parts.ledger.all():
+    for session in engine.ledger.all():
         location = where.get(session.id)
         if location is None or location.presence is Presence.PRESENT or session.details.removing:
             continue
@@ -114,15 +114,15 @@ def _about_worktrees(parts: Parts, where: dict[SessionId, Location]) -> list[Fin
     return findings
 
 
-async def _about_owners(parts: Parts) -> list[Finding]:
+async def _about_owners(engine: Engine) -> list[Finding]:
     findings = []
-    for session in parts.ledger.all():
+    for session in engine.ledger.all():
         if session.pty_pid is None and session.details.terminal_ref is None:
             continue
-        holder = await parts.claims.holder(session.id)
+        holder = await engine.claims.holder(session.id)
         if holder is Holder.FREE:
             try:
-                if await adopt(parts, session) is not None:
+                if await adopt(engine, session) is not None:
                     continue  # its host has left it for the next one
             except TerminalError as error:
                 message = f"the terminal of {_label(session)} cannot be reached: {error}"
@@ -147,7 +147,7 @@ async def _about_owners(parts: Parts) -> list[Finding]:
     return findings
 
 
-async def _about_reservations(parts: Parts) -> list[Finding]:
+async def _about_reservations(engine: Engine) -> list[Finding]:
     return [
         Finding(
             "CREATION_UNFINISHED",
@@ -155,12 +155,12 @@ async def _about_reservations(parts: Parts) -> list[Finding]:
             reservation.id,
             "undo it, or finish it if its worktree holds work",
         )
-        for reservation in parts.ledger.snapshot.reservations.values()
-        if await parts.claims.holder(reservation.id) is Holder.FREE
+        for reservation in engine.ledger.snapshot.reservations.values()
+        if await engine.claims.holder(reservation.id) is Holder.FREE
     ]
 
 
-async def _about_removals(parts: Parts) -> list[Finding]:
+async def _about_removals(engine: Engine) -> list[Finding]:
     return [
         Finding(
             "REMOVAL_UNFINISHED",
@@ -168,12 +168,12 @@ async def _about_removals(parts: Parts) -> list[Finding]:
             session.id,
             "finish it, or undo it if its worktree is still there",
         )
-        for session in parts.ledger.all()
-        if session.details.removing and await parts.claims.holder(session.id) is Holder.FREE
+        for session in engine.ledger.all()
+        if session.details.removing and await engine.claims.holder(session.id) is Holder.FREE
     ]
 
 
-async def _about_strays(parts: Parts, markers: Sequence[Marker]) -> list[Finding]:
+async def _about_strays(engine: Engine, markers: Sequence[Marker]) -> list[Finding]:
     remembered_ids = {marker.session.id for marker in markers}
     findings = [
         Finding(
@@ -182,19 +182,19 @@ async def _about_strays(parts: Parts, markers: Sequence[Marker]) -> list[Finding
             session_id,
             "end it",
         )
-        for session_id, pid in (await strays(parts)).items()
+        for session_id, pid in (await strays(engine)).items()
         if session_id not in remembered_ids
     ]
-    for session_id, pid in (await unrecorded(parts)).items():
-        session = await parts.ledger.need(session_id)
+    for session_id, pid in (await unrecorded(engine)).items():
+        session = await engine.ledger.need(session_id)
         what = f"process {pid} runs for {_label(session)}, whose record names none: look at it"
         message = f"{what}, and end it with `kill {pid}`, before the session is resumed"
         findings.append(Finding("PROCESS_UNRECORDED", message, session_id))
     return findings
 
 
-def _about_markers(parts: Parts, markers: Sequence[Marker]) -> list[Finding]:
-    snapshot = parts.ledger.snapshot
+def _about_markers(engine: Engine, markers: Sequence[Marker]) -> list[Finding]:
+    snapshot = engine.ledger.snapshot
     merged = merge(snapshot.sessions.values(), markers, reserved=snapshot.reservations)
     findings = []
     for session_id in merged.corrected:

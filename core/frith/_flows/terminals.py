@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyio import move_on_after
 
-from frith._parts import Parts
+from frith._engine.context import Engine
 from frith.errors import ProviderNotFoundError, SessionNotRunningError
 from frith.logs import log
 from frith.model import Session, SessionId, Source
@@ -12,27 +12,27 @@ from frith.ports import SweepReport, Terminal
 from frith.providers import Capability, Role
 
 
-async def adopt(parts: Parts, session: Session) -> Terminal | None:
+async def adopt(engine: Engine, session: Session) -> Terminal | None:
     """Return the process of ``session`` that another host has started, if it can be had.
 
     Only the terminal provider named in the record may know.
     """
-    if not can_be_adopted(parts, session):
+    if not can_be_adopted(engine, session):
         return None
-    async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
+    async with engine.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
         return await spawner.adopt(session)
 
 
-def terminal(parts: Parts, session_id: SessionId) -> Terminal:
+def terminal(engine: Engine, session_id: SessionId) -> Terminal:
     """Return the terminal of a session whose process runs here, or ran here last of all.
 
     Raises:
         SessionNotRunningError: it does not, and did not.
     """
-    running = parts.mine(session_id)
-    found = running.terminal if running else parts.ended.get(session_id)
+    running = engine.mine(session_id)
+    found = running.terminal if running else engine.ended.get(session_id)
     if found is None:
-        raise _not_running(session_id, parts.ledger.get(session_id))
+        raise _not_running(session_id, engine.ledger.get(session_id))
     return found
 
 
@@ -44,11 +44,11 @@ async def has_ended(terminal: Terminal) -> bool:
     return False
 
 
-async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal:
+async def reach(engine: Engine, session_id: SessionId, *, ended: bool) -> Terminal:
     """Return the terminal of a session, wherever its process runs.
 
     Args:
-        parts: the manager's.
+        engine: the manager's.
         session_id: the session.
         ended: also if it ran, as far as its output is kept.
 
@@ -56,14 +56,14 @@ async def reach(parts: Parts, session_id: SessionId, *, ended: bool) -> Terminal
         SessionNotFoundError: there is no such session.
         SessionNotRunningError: it has no process that can be reached from here.
     """
-    running = parts.mine(session_id)
+    running = engine.mine(session_id)
     if running is not None:
         return running.terminal
-    await parts.ledger.refresh()
-    session = await parts.ledger.need(session_id)
-    found = await adopt(parts, session)
+    await engine.ledger.refresh()
+    session = await engine.ledger.need(session_id)
+    found = await adopt(engine, session)
     if found is None and ended:
-        found = await _recall(parts, session) or parts.ended.get(session_id)
+        found = await _recall(engine, session) or engine.ended.get(session_id)
     if found is None:
         raise _not_running(session_id, session)
     return found
@@ -77,57 +77,57 @@ def _not_running(session_id: SessionId, session: Session | None) -> SessionNotRu
     )
 
 
-def forget_older(parts: Parts, before: Session | None, after: Session | None) -> None:
+def forget_older(engine: Engine, before: Session | None, after: Session | None) -> None:
     """Forget the terminal that ended here, if another host has run the session since."""
     known = after or before
-    ended = parts.ended.get(known.id) if known is not None else None
+    ended = engine.ended.get(known.id) if known is not None else None
     if known is None or ended is None:
         return
     if after is None or after.details.terminal_ref not in (None, ended.ref):
-        del parts.ended[known.id]
+        del engine.ended[known.id]
         return
     evidence = after.evidence
     has_ended = evidence is not None and evidence.source is Source.PROCESS
     if has_ended and (before is None or evidence != before.evidence):
-        del parts.ended[known.id]
+        del engine.ended[known.id]
 
 
-async def _recall(parts: Parts, session: Session) -> Terminal | None:
-    if not _its_provider_can(parts, session, Capability.RECALL):
+async def _recall(engine: Engine, session: Session) -> Terminal | None:
+    if not _its_provider_can(engine, session, Capability.RECALL):
         return None
-    async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
+    async with engine.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
         return await spawner.recall(session)
 
 
-async def forget(parts: Parts, session: Session) -> None:
+async def forget(engine: Engine, session: Session) -> None:
     """Remove what is kept of the processes that ``session`` had; a failure is only logged."""
-    if not _its_provider_can(parts, session, Capability.RECALL):
+    if not _its_provider_can(engine, session, Capability.RECALL):
         return
     try:
-        async with parts.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
+        async with engine.providers.use(Role.TERMINAL, session.details.terminal) as spawner:
             await spawner.forget(session.id)
     except Exception as error:
         log.warning("output_not_forgotten", session_id=session.id, reason=error)
 
 
-def can_be_adopted(parts: Parts, session: Session) -> bool:
+def can_be_adopted(engine: Engine, session: Session) -> bool:
     """Tell whether the recorded process of ``session`` is one that outlives its host."""
     if session.details.terminal_ref is None:
         return False
-    return _its_provider_can(parts, session, Capability.ADOPT)
+    return _its_provider_can(engine, session, Capability.ADOPT)
 
 
-def _its_provider_can(parts: Parts, session: Session, capability: Capability) -> bool:
+def _its_provider_can(engine: Engine, session: Session, capability: Capability) -> bool:
     name = session.details.terminal
     if name is None:
         return False
     try:
-        return parts.providers.can(Role.TERMINAL, name, capability)
+        return engine.providers.can(Role.TERMINAL, name, capability)
     except ProviderNotFoundError:
         return False
 
 
-async def sweep(parts: Parts, session: Session) -> SweepReport:
+async def sweep(engine: Engine, session: Session) -> SweepReport:
     """End what a dead host left running for ``session``; this process must hold its claim.
 
     Only the terminal provider named in the record may do that.
@@ -136,7 +136,7 @@ async def sweep(parts: Parts, session: Session) -> SweepReport:
     if name is None:
         return SweepReport()
     try:
-        async with parts.providers.use(Role.TERMINAL, name) as spawner:
-            return await spawner.sweep(session, parts.config.terminate_grace)
+        async with engine.providers.use(Role.TERMINAL, name) as spawner:
+            return await spawner.sweep(session, engine.config.terminate_grace)
     except ProviderNotFoundError:
         return SweepReport(unknown=(f"terminal provider {name!r} is not installed",))

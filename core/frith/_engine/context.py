@@ -10,13 +10,12 @@ from weakref import WeakValueDictionary
 
 from anyio import Lock
 
-from frith._calls import Calls
-from frith._claims import Claims
-from frith._dispatch import Hooks
-from frith._hosting import Providers
-from frith._ledger import Ledger
-from frith._markers import Markers
-from frith._tasks import Task, Tasks
+from frith._engine.claims import Claims
+from frith._engine.hooks import Hooks
+from frith._engine.ledger import Ledger
+from frith._engine.markers import Markers
+from frith._engine.open_providers import Providers
+from frith._engine.tasks import Calls, Task, Tasks
 from frith.config import ManagerConfig
 from frith.errors import SessionError
 from frith.events import SessionStatusChanged, SessionUpdated
@@ -25,14 +24,14 @@ from frith.model import Session, SessionId
 from frith.ports import Terminal
 
 if TYPE_CHECKING:
-    from frith._running import Running
+    from frith._engine.processes import Running
 
 
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class Parts:
+class Engine:
     """The parts of one open manager."""
 
     config: ManagerConfig

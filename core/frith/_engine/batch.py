@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from anyio import Event
 
-from frith._claims import Owned
+from frith._engine.claims import Owned
 from frith.model import Changes, Commit, Reservation, Session, SessionId, Snapshot
 from frith.ports import Transaction
 

@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from frith._binding import bind
-from frith._ownership import write_marker
-from frith._parts import Parts
+from frith._engine.binding import bind
+from frith._engine.context import Engine
+from frith._flows.takeover import write_marker
 from frith.errors import CorruptStoreError, FrithError, StoreError
 from frith.events import SessionsRecovered, StoreCorrupted
 from frith.logs import log
@@ -98,60 +98,60 @@ def _combined(record: Session | None, marker: Marker) -> Session:
     return session
 
 
-async def remembered(parts: Parts) -> Sequence[Marker]:
+async def remembered(engine: Engine) -> Sequence[Marker]:
     """Return what recovery remembers."""
-    async with parts.providers.use(Role.RECOVERY) as recovery:
+    async with engine.providers.use(Role.RECOVERY) as recovery:
         return await recovery.rebuild()
 
 
 async def _creators(
-    parts: Parts, markers: Sequence[Marker]
+    engine: Engine, markers: Sequence[Marker]
 ) -> tuple[list[Session], set[SessionId]]:
     """Return the sessions that living processes are creating, and those whose creator died."""
     alive: list[Session] = []
     abandoned: set[SessionId] = set()
     for marker in markers:
         if marker.state is MarkerState.CREATING:
-            if await parts.claims.holder(marker.session.id) is Holder.FREE:
+            if await engine.claims.holder(marker.session.id) is Holder.FREE:
                 abandoned.add(marker.session.id)
             else:
                 alive.append(marker.session)
     return alive, abandoned
 
 
-async def recover(parts: Parts, cause: StoreError | None) -> Snapshot:
+async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
     """Rebuild the store, whose ``cause`` says what is wrong with it; ``None`` if it is missing.
 
     Works on the store alone, for the ledger calls it while it holds its own lock.
     """
     started = time.monotonic()
-    known = parts.ledger.snapshot
-    markers = await remembered(parts)
+    known = engine.ledger.snapshot
+    markers = await remembered(engine)
     records = list(known.sessions.values())
     corrupt = cause if isinstance(cause, CorruptStoreError) else None
     if corrupt:
         records = _newest(_overtaken(corrupt.earlier, markers), records, corrupt.salvage)
-        await parts.hooks.store_corrupted(
-            StoreCorrupted(workspace=parts.workspace, where=corrupt.where, reason=corrupt.reason)
+        await engine.hooks.store_corrupted(
+            StoreCorrupted(workspace=engine.workspace, where=corrupt.where, reason=corrupt.reason)
         )
-    alive, abandoned = await _creators(parts, markers)
+    alive, abandoned = await _creators(engine, markers)
     merged = merge(records, markers, abandoned=abandoned, reserved=known.reservations)
     if merged.sessions or cause:
-        await bind(parts)
+        await bind(engine)
     reservations = {session.id: _reservation(session) for session in alive}
     reservations.update(known.reservations)
     snapshot = Snapshot(
         MappingProxyType(dict(merged.sessions)), MappingProxyType(reservations), known.revision
     )
-    async with parts.providers.use(Role.STORE) as store:
+    async with engine.providers.use(Role.STORE) as store:
         committed = await store.replace_corrupt(corrupt.token, snapshot) if corrupt else None
         # What was corrupt may have been deleted meanwhile; nothing is replaced then.
         if committed is None or committed.snapshot.integrity is Integrity.MISSING:
             committed = await store.transact(_unless_stored(snapshot))
     if merged.sessions or cause is not None:
-        await parts.hooks.sessions_recovered(
+        await engine.hooks.sessions_recovered(
             SessionsRecovered(
-                workspace=parts.workspace,
+                workspace=engine.workspace,
                 sessions=tuple(committed.snapshot.sessions.values()),
                 reason=str(corrupt) if corrupt else "The stored state was missing.",
                 incomplete=tuple(merged.incomplete),
@@ -211,19 +211,19 @@ def _unless_stored(snapshot: Snapshot) -> Transaction:
     return transaction
 
 
-async def verify(parts: Parts, snapshot: Snapshot) -> Snapshot:
+async def verify(engine: Engine, snapshot: Snapshot) -> Snapshot:
     """Check a state that was edited or damaged against the markers, and store what results.
 
     Another program's file is accepted as it is, with what only the markers know added; of a file
     that carries a wrong checksum the identity of sessions is believed from the markers.
     """
-    markers = await remembered(parts)
+    markers = await remembered(engine)
     damaged = snapshot.integrity is Integrity.MISMATCH
     if damaged:
-        await parts.hooks.store_corrupted(
+        await engine.hooks.store_corrupted(
             StoreCorrupted(
-                workspace=parts.workspace,
-                where=parts.workspace,
+                workspace=engine.workspace,
+                where=engine.workspace,
                 reason="the checksum does not match: edited by hand, or damaged",
             )
         )
@@ -237,14 +237,14 @@ async def verify(parts: Parts, snapshot: Snapshot) -> Snapshot:
             delete=frozenset(newest.sessions.keys() - merged.sessions.keys()),
         )
 
-    return await parts.ledger.change(transaction, verifies=True)
+    return await engine.ledger.change(transaction, verifies=True)
 
 
-async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
+async def rebuild(engine: Engine, *, dry_run: bool) -> tuple[Session, ...]:
     """Add and correct sessions as the markers say; return those added or corrected."""
-    markers = await remembered(parts)
-    reserved = (await parts.ledger.refresh()).reservations
-    _, abandoned = await _creators(parts, markers)
+    markers = await remembered(engine)
+    reserved = (await engine.ledger.refresh()).reservations
+    _, abandoned = await _creators(engine, markers)
     abandoned -= reserved.keys()
     found: list[Session] = []
 
@@ -256,21 +256,21 @@ async def rebuild(parts: Parts, *, dry_run: bool) -> tuple[Session, ...]:
         return Changes(put=tuple(found))
 
     if dry_run:
-        transaction(parts.ledger.snapshot)
+        transaction(engine.ledger.snapshot)
     else:
-        await parts.ledger.change(transaction)
+        await engine.ledger.change(transaction)
         for session in found:
-            await write_marker(parts, session.id)
+            await write_marker(engine, session.id)
         if found:
-            await protect(parts)
+            await protect(engine)
     return tuple(found)
 
 
-async def protect(parts: Parts) -> None:
+async def protect(engine: Engine) -> None:
     """Have the worktrees of adopted sessions remembered and locked, so that nobody prunes them."""
-    await parts.markers.flush()
+    await engine.markers.flush()
     try:
-        async with parts.providers.use(Role.WORKSPACE) as workspace:
+        async with engine.providers.use(Role.WORKSPACE) as workspace:
             await workspace.repair()
     except FrithError as error:
         log.warning("worktrees_not_protected", reason=str(error))

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from anyio import CancelScope, Event, Lock, create_task_group, sleep
 
-from frith._batch import Batch, Pending
-from frith._claims import Owned
-from frith._hosting import Providers
-from frith._iterating import closing
-from frith._owing import Amendment, Owing
+from frith._engine.batch import Batch, Pending
+from frith._engine.claims import Owned
+from frith._engine.deferred import Amendment, Owing
+from frith._engine.open_providers import Providers
+from frith._engine.tasks import closing
 from frith.errors import (
     ClaimLostError,
     CommitOutcomeUnknownError,

@@ -8,25 +8,24 @@ from typing import Any, TypeVarTuple
 from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
-from frith import _recovering, _restoring
-from frith._binding import bind
-from frith._calls import Calls
-from frith._claims import Claims, Owned
-from frith._dispatch import Hooks
-from frith._hosting import Providers
-from frith._ledger import Ledger
-from frith._loading import PluginRecord, load_plugins
-from frith._markers import Markers
-from frith._parts import Parts
-from frith._reaching import forget_older
-from frith._running import Ending, Running
-from frith._tasks import Tasks
-from frith._watching import told
+from frith._engine.binding import bind
+from frith._engine.claims import Claims, Owned
+from frith._engine.context import Engine
+from frith._engine.hooks import Hooks
+from frith._engine.ledger import Ledger
+from frith._engine.markers import Markers
+from frith._engine.open_providers import Providers
+from frith._engine.processes import Ending, Running
+from frith._engine.status_watch import told
+from frith._engine.tasks import Calls, Tasks
+from frith._flows import rebuild, start
+from frith._flows.terminals import forget_older
 from frith.config import ManagerConfig
 from frith.errors import CorruptStoreError, FrithError, StoreError
 from frith.events import SessionChangedElsewhere, SessionLost
 from frith.logs import log
 from frith.model import Integrity, Session, SessionStatus, Snapshot
+from frith.plugins import PluginRecord, load_plugins
 
 _PATIENCE = 30.0
 """Seconds that one step of closing may take beyond the grace of processes."""
@@ -49,13 +48,13 @@ class Lifespan:
         self.plugins: tuple[PluginRecord, ...] = tuple(plugins.records)
         ledger = Ledger(
             providers,
-            bind=lambda: bind(self.parts),
+            bind=lambda: bind(self.engine),
             recover=self._recover,
             changed_elsewhere=self._changed_elsewhere,
             flushed=self._flushed,
             distrusted=lambda snapshot: self._later(self._verify, snapshot),
         )
-        self.parts = Parts(
+        self.engine = Engine(
             config=config,
             tasks=tasks,
             providers=providers,
@@ -80,7 +79,7 @@ class Lifespan:
         lifespan: Lifespan | None = None
         try:
             lifespan = cls(config, own_plugins, task_group)
-            lifespan.parts.tasks.start(lifespan.parts.ledger.run)
+            lifespan.engine.tasks.start(lifespan.engine.ledger.run)
             await lifespan._start(restore=restore)
         except BaseException:
             if lifespan is not None:
@@ -93,17 +92,17 @@ class Lifespan:
     async def _start(self, *, restore: bool) -> None:
         if restore:
             self._succeeds = True
-            await _restoring.restore(self.parts)
-            self.parts.follow()
-            for session in self.parts.ledger.all():
+            await start.restore(self.engine)
+            self.engine.follow()
+            for session in self.engine.ledger.all():
                 self._stand_by(session)
             return
         try:
-            integrity = (await self.parts.ledger.load()).integrity
+            integrity = (await self.engine.ledger.load()).integrity
         except CorruptStoreError:
             integrity = Integrity.MISSING
         if integrity is not Integrity.VERIFIED:
-            await _restoring.restore(self.parts)
+            await start.restore(self.engine)
 
     async def close(self) -> None:
         """End what cannot outlive this process, store what is owed, close the providers.
@@ -111,28 +110,28 @@ class Lifespan:
         The task group is left without an exception of the host's in it, so that the host gets
         its own exceptions as they were, not in a group.
         """
-        parts, grace = self.parts, self.parts.config.terminate_grace
+        engine, grace = self.engine, self.engine.config.terminate_grace
         with CancelScope(shield=True):
             for step, patience in (
-                (parts.calls.end, grace + _PATIENCE),
+                (engine.calls.end, grace + _PATIENCE),
                 (self._stand_down, _PATIENCE),
                 (self._end_processes, grace + _PATIENCE),
                 (self._flush, _PATIENCE),
-                (parts.markers.flush, _PATIENCE),
-                (parts.claims.give_all_back, _PATIENCE),
-                (parts.unfollow, _PATIENCE),
-                (parts.providers.close, grace + _PATIENCE),
+                (engine.markers.flush, _PATIENCE),
+                (engine.claims.give_all_back, _PATIENCE),
+                (engine.unfollow, _PATIENCE),
+                (engine.providers.close, grace + _PATIENCE),
             ):
                 with move_on_after(patience) as scope:
                     await step()
                 if scope.cancelled_caught:
                     log.error("closing_step_abandoned", step=step.__name__, seconds=patience)
-            await parts.tasks.cancel()
+            await engine.tasks.cancel()
         await self._task_group.__aexit__(None, None, None)
 
     async def _end_processes(self) -> None:
         async with create_task_group() as tasks:
-            for running in tuple(self.parts.running.values()):
+            for running in tuple(self.engine.running.values()):
                 if not running.outlives_its_host:
                     tasks.start_soon(self._end, running)
 
@@ -146,66 +145,66 @@ class Lifespan:
 
     async def _flush(self) -> None:
         try:
-            await self.parts.ledger.flush()
+            await self.engine.ledger.flush()
         except FrithError as error:
             log.error("flush_failed", reason=str(error))
 
     def _flushed(self, session: Session) -> None:
-        self.parts.markers.write_later(session.id)
-        ended = self.parts.uncollected.pop(session.id, None)
+        self.engine.markers.write_later(session.id)
+        ended = self.engine.uncollected.pop(session.id, None)
         if ended is not None:
             self._later(ended.collect)
 
     def _lose(self, claim: Owned) -> None:
         """Give up a session that another host may own by now; no step waits for anything."""
-        parts = self.parts
-        running = parts.running.get(claim.session_id)
+        engine = self.engine
+        running = engine.running.get(claim.session_id)
         if running is not None and running.claim is claim:
             running.lose()
-        parts.ledger.forget(claim)
-        parts.markers.forget(claim.session_id)
-        session = parts.ledger.get(claim.session_id)
+        engine.ledger.forget(claim)
+        engine.markers.forget(claim.session_id)
+        session = engine.ledger.get(claim.session_id)
         if session is not None:
             self._later(
-                parts.hooks.session_lost, SessionLost(workspace=parts.workspace, session=session)
+                engine.hooks.session_lost, SessionLost(workspace=engine.workspace, session=session)
             )
             self._stand_by(session)
 
     def _stand_by(self, session: Session) -> None:
         """Be ready to take over the process of a session that another host runs."""
-        parts, session_id = self.parts, session.id
-        is_needed = session.details.terminal_ref is not None and not parts.mine(session_id)
-        if self._succeeds and is_needed and session_id not in parts.awaited:
-            parts.awaited[session_id] = parts.tasks.start(_restoring.succeed, parts, session_id)
+        engine, session_id = self.engine, session.id
+        is_needed = session.details.terminal_ref is not None and not engine.mine(session_id)
+        if self._succeeds and is_needed and session_id not in engine.awaited:
+            engine.awaited[session_id] = engine.tasks.start(start.succeed, engine, session_id)
 
     async def _stand_down(self) -> None:
         """Wait no more for the hosts of other sessions to go away."""
         self._succeeds = False
-        for task in tuple(self.parts.awaited.values()):
+        for task in tuple(self.engine.awaited.values()):
             await task.cancel()
 
     def _later(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
     ) -> None:
-        self.parts.tasks.start(function, *args)
+        self.engine.tasks.start(function, *args)
 
     async def _recover(self, cause: StoreError) -> Snapshot:
-        return await _recovering.recover(self.parts, cause)
+        return await rebuild.recover(self.engine, cause)
 
     async def _verify(self, snapshot: Snapshot) -> None:
         log.warning("state_not_verified", reason=snapshot.integrity.value)
         try:
-            await _recovering.verify(self.parts, snapshot)
+            await rebuild.verify(self.engine, snapshot)
         except FrithError as error:
             log.error("state_not_checked", reason=str(error))
 
     def _changed_elsewhere(self, before: Session | None, after: Session | None) -> None:
-        forget_older(self.parts, before, after)
+        forget_older(self.engine, before, after)
         self._later(self._heed, before, after)
 
     async def _heed(self, before: Session | None, after: Session | None) -> None:
         """Do what another process asks of this one, and tell the plugins what it changed."""
-        running = self.parts.mine(after.id) if after is not None else None
+        running = self.engine.mine(after.id) if after is not None else None
         if after is not None and after.details.desired is SessionStatus.STOPPED and running:
             try:
                 await running.end(Ending.STOP)
@@ -217,6 +216,6 @@ class Lifespan:
                 running.tell(conclusion)
         if after is not None:
             self._stand_by(after)
-        await self.parts.hooks.session_changed_elsewhere(
-            SessionChangedElsewhere(workspace=self.parts.workspace, before=before, after=after)
+        await self.engine.hooks.session_changed_elsewhere(
+            SessionChangedElsewhere(workspace=self.engine.workspace, before=before, after=after)
         )

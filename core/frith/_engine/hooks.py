@@ -7,9 +7,8 @@ its time is up is abandoned.
 
 from __future__ import annotations
 
-from frith._apart import Apart
+from frith._engine.hook_call import Apart
 from frith._failures import described
-from frith._loading import HookImplementation, Plugins
 from frith.errors import SessionVetoed, VetoHookFailedError
 from frith.events import (
     Event,
@@ -30,6 +29,7 @@ from frith.events import (
     StoreCorrupted,
 )
 from frith.logs import log
+from frith.plugins import HookImplementation, Plugins
 
 LONGEST_STEP = 1.0
 """Seconds for which a hook may block the event loop before that is logged."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from anyio import CancelScope, Event
 
-from frith._hosting import Providers
-from frith._tasks import Tasks
+from frith._engine.open_providers import Providers
+from frith._engine.tasks import Tasks
 from frith.errors import (
     ClaimDoubtfulError,
     ClaimHeldError,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from anyio import CancelScope
 
-from frith._claims import Owned
-from frith._ownership import take_over
-from frith._parts import Parts
-from frith._reaching import forget
-from frith._running import Ending, without_process
+from frith._engine.claims import Owned
+from frith._engine.context import Engine
+from frith._engine.processes import Ending, without_process
+from frith._flows.takeover import take_over
+from frith._flows.terminals import forget
 from frith.errors import (
     CommitOutcomeUnknownError,
     RemovalBlockedError,
@@ -25,31 +25,31 @@ from frith.ports import Holder, MarkerState
 from frith.providers import Role
 
 
-async def stop(parts: Parts, session_id: SessionId) -> Session:
+async def stop(engine: Engine, session_id: SessionId) -> Session:
     """End the process of a session; see :meth:`frith.SessionManager.stop_session`."""
-    async with parts.alone(session_id):
-        before = await parts.ledger.need(session_id)
-        running = parts.mine(session_id)
+    async with engine.alone(session_id):
+        before = await engine.ledger.need(session_id)
+        running = engine.mine(session_id)
         if running is not None:
             await running.end(Ending.STOP)
-            return await parts.ledger.need(session_id)
-        before, claim = await take_over(parts, before)
+            return await engine.ledger.need(session_id)
+        before, claim = await take_over(engine, before)
         try:
-            session = await parts.ledger.amend(
+            session = await engine.ledger.amend(
                 session_id, lambda s: without_process(s, SessionStatus.STOPPED), claim=claim
             )
         finally:
             with CancelScope(shield=True):
-                await parts.claims.give_back(claim)
-    await parts.announce_status(before, session)
+                await engine.claims.give_back(claim)
+    await engine.announce_status(before, session)
     return session
 
 
-async def inspect(parts: Parts, session: Session) -> AtStake:
+async def inspect(engine: Engine, session: Session) -> AtStake:
     """Tell what removing the worktree of ``session`` would destroy, and what forbids it."""
-    async with parts.providers.use(Role.WORKSPACE) as workspace:
+    async with engine.providers.use(Role.WORKSPACE) as workspace:
         at_stake = await workspace.inspect(session)
-    others = _others_in(parts.ledger.snapshot, session)
+    others = _others_in(engine.ledger.snapshot, session)
     if not others:
         return at_stake
     return replace(at_stake, blocked=(*at_stake.blocked, *others))
@@ -67,42 +67,42 @@ def _others_in(snapshot: Snapshot, session: Session) -> list[str]:
     ]
 
 
-async def destroy(parts: Parts, session_id: SessionId, *, cleanup: bool, force: bool) -> None:
+async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force: bool) -> None:
     """Destroy a session; see :meth:`frith.SessionManager.destroy_session`."""
     started = time.monotonic()
-    async with parts.alone(session_id):
-        await parts.ledger.refresh()
-        session = await parts.ledger.need(session_id)
-        if not parts.mine(session_id):
-            await _check_askable(parts, session)
+    async with engine.alone(session_id):
+        await engine.ledger.refresh()
+        session = await engine.ledger.need(session_id)
+        if not engine.mine(session_id):
+            await _check_askable(engine, session)
         at_stake = AtStake()
         if cleanup:
-            at_stake = await _inspect(parts, session, force=force)
-        await parts.hooks.session_destroying(
+            at_stake = await _inspect(engine, session, force=force)
+        await engine.hooks.session_destroying(
             SessionDestroying(
-                workspace=parts.workspace,
+                workspace=engine.workspace,
                 session=session,
                 cleanup=cleanup,
                 force=force,
                 at_stake=at_stake,
             )
         )
-        session, claim = await take_over(parts, session)
+        session, claim = await take_over(engine, session)
         try:
-            session = await parts.ledger.amend(
+            session = await engine.ledger.amend(
                 session_id, lambda s: without_process(s, _ended(s.status)), claim=claim
             )
             if cleanup:
-                await _inspect(parts, session, force=force)
+                await _inspect(engine, session, force=force)
             with CancelScope(shield=True):
-                await _remove(parts, session, claim, cleanup=cleanup, force=force)
+                await _remove(engine, session, claim, cleanup=cleanup, force=force)
         finally:
             with CancelScope(shield=True):
-                await parts.claims.give_back(claim)
+                await engine.claims.give_back(claim)
     with CancelScope(shield=True):
-        await parts.hooks.session_destroyed(
+        await engine.hooks.session_destroyed(
             SessionDestroyed(
-                workspace=parts.workspace,
+                workspace=engine.workspace,
                 session=session,
                 cleanup=cleanup,
                 duration=time.monotonic() - started,
@@ -116,13 +116,13 @@ def _ended(status: SessionStatus) -> SessionStatus:
     return SessionStatus.STOPPED if running else status
 
 
-async def _check_askable(parts: Parts, session: Session) -> None:
-    if await parts.claims.holder(session.id) is Holder.UNKNOWN:
+async def _check_askable(engine: Engine, session: Session) -> None:
+    if await engine.claims.holder(session.id) is Holder.UNKNOWN:
         raise SessionOwnedError(session.id, certain=False)
 
 
-async def _inspect(parts: Parts, session: Session, *, force: bool) -> AtStake:
-    at_stake = await inspect(parts, session)
+async def _inspect(engine: Engine, session: Session, *, force: bool) -> AtStake:
+    at_stake = await inspect(engine, session)
     if at_stake.blocked:
         raise RemovalBlockedError(session.worktree_path, at_stake.blocked)
     if at_stake and not force:
@@ -131,7 +131,7 @@ async def _inspect(parts: Parts, session: Session, *, force: bool) -> AtStake:
 
 
 async def _remove(
-    parts: Parts, session: Session, claim: Owned, *, cleanup: bool, force: bool
+    engine: Engine, session: Session, claim: Owned, *, cleanup: bool, force: bool
 ) -> None:
     """Remove the worktree if asked, then the record; back to a living session if that fails.
 
@@ -143,28 +143,30 @@ async def _remove(
     is_last = False
     try:
         if cleanup:
-            await _bar_entry(parts, session, claim)
+            await _bar_entry(engine, session, claim)
             claim.check()
-            await parts.markers.write(session, MarkerState.REMOVING)
-            async with parts.providers.use(Role.WORKSPACE) as workspace:
+            await engine.markers.write(session, MarkerState.REMOVING)
+            async with engine.providers.use(Role.WORKSPACE) as workspace:
                 await workspace.remove(session, force=force)
         else:
             claim.check()
-            await parts.markers.release(session)
-        await forget(parts, session)
+            await engine.markers.release(session)
+        await forget(engine, session)
         is_last = True
-        await parts.ledger.drop(session.id, claim=claim)
-        parts.ended.pop(session.id, None)
+        await engine.ledger.drop(session.id, claim=claim)
+        engine.ended.pop(session.id, None)
     except BaseException as error:
         if claim.is_lost or (is_last and isinstance(error, CommitOutcomeUnknownError)):
             raise
         if cleanup:
-            parts.ledger.owe(session.id, "removing", lambda s: s.detail(removing=None), claim=claim)
-        await parts.markers.write(session, MarkerState.LIVE)
+            engine.ledger.owe(
+                session.id, "removing", lambda s: s.detail(removing=None), claim=claim
+            )
+        await engine.markers.write(session, MarkerState.LIVE)
         raise
 
 
-async def _bar_entry(parts: Parts, session: Session, claim: Owned) -> None:
+async def _bar_entry(engine: Engine, session: Session, claim: Owned) -> None:
     """Say in the store that the worktree goes, so that nobody joins it from now on."""
 
     def transaction(snapshot: Snapshot) -> Changes:
@@ -175,4 +177,4 @@ async def _bar_entry(parts: Parts, session: Session, claim: Owned) -> None:
             raise SessionNotFoundError(session.id)
         return Changes(put=(snapshot.sessions[session.id].detail(removing=True),))
 
-    await parts.ledger.change(transaction, claim=claim)
+    await engine.ledger.change(transaction, claim=claim)

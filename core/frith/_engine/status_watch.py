@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from anyio import Lock
 
-from frith._claims import Owned
-from frith._iterating import closing
-from frith._parts import Parts
+from frith._engine.claims import Owned
+from frith._engine.context import Engine
+from frith._engine.tasks import closing
 from frith.config import NO_STATUS
 from frith.errors import ClaimLostError, SessionNotFoundError
 from frith.events import SessionStuck, SessionWaiting
@@ -16,23 +16,23 @@ from frith.ports import Conclusion, StatusWatch, Stuck, Terminal
 from frith.providers import Role
 
 
-async def check_detector(parts: Parts) -> None:
+async def check_detector(engine: Engine) -> None:
     """Open the chosen status provider, if any, so that what is wrong with it is said at once.
 
     Raises:
         PluginError: it is missing, doubled or broken.
         ConfigurationError: an option of it is wrong.
     """
-    if parts.config.status != NO_STATUS:
-        async with parts.providers.use(Role.STATUS):
+    if engine.config.status != NO_STATUS:
+        async with engine.providers.use(Role.STATUS):
             pass
 
 
 class Watching:
     """The watch over one process, on behalf of its session."""
 
-    def __init__(self, parts: Parts, claim: Owned, terminal: Terminal) -> None:
-        self._parts = parts
+    def __init__(self, engine: Engine, claim: Owned, terminal: Terminal) -> None:
+        self._engine = engine
         self._claim = claim
         self._id = claim.session_id
         self._terminal = terminal
@@ -48,14 +48,14 @@ class Watching:
 
     async def run(self) -> None:
         """Record and announce what the process is doing, until it has ended."""
-        session = self._parts.ledger.get(self._id)
-        if session is None or self._parts.config.status == NO_STATUS:
+        session = self._engine.ledger.get(self._id)
+        if session is None or self._engine.config.status == NO_STATUS:
             return
         if session.status is SessionStatus.WAITING:  # an earlier host has called for that
             self._asked = concluded(session)
         try:
             async with (
-                self._parts.providers.use(Role.STATUS) as detector,
+                self._engine.providers.use(Role.STATUS) as detector,
                 detector.watch(session, self._terminal) as watch,
                 closing(watch) as findings,
             ):
@@ -69,9 +69,9 @@ class Watching:
 
     async def _take(self, finding: Conclusion | Stuck) -> None:
         if isinstance(finding, Stuck):
-            session = self._parts.ledger.get(self._id)
+            session = self._engine.ledger.get(self._id)
             if session is not None:
-                self._parts.tasks.start(self._announce, None, session, finding)
+                self._engine.tasks.start(self._announce, None, session, finding)
             return
         before: list[Session] = []
 
@@ -87,30 +87,30 @@ class Watching:
             )
 
         try:
-            after = await self._parts.ledger.amend(self._id, amendment, claim=self._claim)
+            after = await self._engine.ledger.amend(self._id, amendment, claim=self._claim)
         except (SessionNotFoundError, ClaimLostError):
             return
         if after.pty_pid is not None:
-            self._parts.markers.write_later(self._id)
-            self._parts.tasks.start(self._announce, before[0], after, finding)
+            self._engine.markers.write_later(self._id)
+            self._engine.tasks.start(self._announce, before[0], after, finding)
 
     async def _announce(
         self, before: Session | None, session: Session, finding: Conclusion | Stuck
     ) -> None:
         # In a task of its own, one after the other: a slow plugin must not delay what is recorded.
-        parts = self._parts
+        engine = self._engine
         async with self._announcing:
             if isinstance(finding, Stuck):
-                await parts.hooks.session_stuck(
-                    SessionStuck(workspace=parts.workspace, session=session, silent=finding.silent)
+                await engine.hooks.session_stuck(
+                    SessionStuck(workspace=engine.workspace, session=session, silent=finding.silent)
                 )
                 return
             if before is not None:
-                await parts.announce_status(before, session)
+                await engine.announce_status(before, session)
             if self._is_news(finding) and session.evidence is not None:
-                await parts.hooks.session_waiting(
+                await engine.hooks.session_waiting(
                     SessionWaiting(
-                        workspace=parts.workspace, session=session, evidence=session.evidence
+                        workspace=engine.workspace, session=session, evidence=session.evidence
                     )
                 )
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from anyio import Event
 
-from frith._batch import Pending
-from frith._claims import Owned
+from frith._engine.batch import Pending
+from frith._engine.claims import Owned
 from frith.errors import ClaimLostError
 from frith.logs import log
 from frith.model import Changes, Session, SessionId, Snapshot

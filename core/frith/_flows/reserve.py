@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from frith import naming
-from frith._parts import Parts
-from frith._restoring import settle_reservations
+from frith._engine.context import Engine
+from frith._flows.start import settle_reservations
 from frith.errors import (
     BranchBlockedError,
     BranchInUseError,
@@ -58,7 +58,7 @@ class _NameTakenMeanwhileError(Exception):
 class Admission:
     """One wish on its way to a place."""
 
-    parts: Parts
+    engine: Engine
     wish: Wish
     id: str
     name: str | None = None
@@ -75,14 +75,16 @@ class Admission:
         """
         if self.name is not None:
             naming.check_name(self.name)
-        if self._full(self.parts.ledger.snapshot) and self._full(await self.parts.ledger.refresh()):
-            await settle_reservations(self.parts)
-            if self._full(self.parts.ledger.snapshot):
-                raise SessionLimitError(self.parts.config.max_sessions)
+        if self._full(self.engine.ledger.snapshot) and self._full(
+            await self.engine.ledger.refresh()
+        ):
+            await settle_reservations(self.engine)
+            if self._full(self.engine.ledger.snapshot):
+                raise SessionLimitError(self.engine.config.max_sessions)
 
     def _full(self, snapshot: Snapshot) -> bool:
         taken = len(snapshot.sessions) + len(snapshot.reservations)
-        return taken >= self.parts.config.max_sessions
+        return taken >= self.engine.config.max_sessions
 
     async def reserve(self, command: tuple[str, ...]) -> tuple[Session, WorktreePlan | None]:
         """Take a place, a name and a branch; settle once what dead creators left, and retry.
@@ -94,14 +96,14 @@ class Admission:
             FrithError: the branch or its base is not as asked, or a step failed.
         """
         settled = False
-        async with self.parts.admission:
+        async with self.engine.admission:
             for _ in range(_ATTEMPTS):
                 try:
                     return await self._try_to_reserve(command)
                 except _NameTakenMeanwhileError:
                     continue
                 except (SessionLimitError, BranchTakenError, BranchInUseError):
-                    if settled or not await settle_reservations(self.parts):
+                    if settled or not await settle_reservations(self.engine):
                         raise
                     settled = True
         raise BranchTakenError(self.branch or "")
@@ -109,11 +111,11 @@ class Admission:
     async def _try_to_reserve(
         self, command: tuple[str, ...]
     ) -> tuple[Session, WorktreePlan | None]:
-        parts, wish = self.parts, self.wish
+        engine, wish = self.engine, self.wish
         generated = not wish.name
-        snapshot = await parts.ledger.refresh()
+        snapshot = await engine.ledger.refresh()
         if self._full(snapshot):
-            raise SessionLimitError(parts.config.max_sessions)
+            raise SessionLimitError(engine.config.max_sessions)
         name = wish.name or await self._free_name(snapshot)
         branch = wish.branch or naming.branch_of(name)
         self.name, self.branch = name, branch
@@ -139,7 +141,7 @@ class Admission:
             current_phase=wish.current_phase,
             details=Details(
                 command=command,
-                terminal=chosen_name(parts.config, Role.TERMINAL) if wish.start else None,
+                terminal=chosen_name(engine.config, Role.TERMINAL) if wish.start else None,
             ),
         ).evolve(metadata=wish.metadata)  # the store refuses what is no JSON
         reservation = Reservation(
@@ -154,7 +156,7 @@ class Admission:
 
         def transaction(snapshot: Snapshot) -> Changes:
             if self._full(snapshot):
-                raise SessionLimitError(parts.config.max_sessions)
+                raise SessionLimitError(engine.config.max_sessions)
             if generated and name in _names(snapshot):
                 raise _NameTakenMeanwhileError
             self._check_branch(snapshot, branch)
@@ -162,7 +164,7 @@ class Admission:
                 raise BranchInUseError(branch, shared.worktree_path, shared.id)
             return Changes(reserve=(reservation,))
 
-        await parts.ledger.change(transaction)
+        await engine.ledger.change(transaction)
         return session, plan
 
     async def _free_name(self, snapshot: Snapshot) -> str:
@@ -182,7 +184,7 @@ class Admission:
                 for number in numbers
                 if (name := naming.generated_name(today, number)) not in names
             }
-            async with self.parts.providers.use(Role.WORKSPACE) as workspace:
+            async with self.engine.providers.use(Role.WORKSPACE) as workspace:
                 taken = await workspace.taken(tuple(candidates))
             free = [branch for branch in candidates if branch not in taken | held]
             lowest = lowest or next(iter(candidates), "")
@@ -199,7 +201,7 @@ class Admission:
             BranchBlockedError: that is so, and one of them was to be created.
         """
         try:
-            async with self.parts.providers.use(Role.WORKSPACE) as workspace:
+            async with self.engine.providers.use(Role.WORKSPACE) as workspace:
                 await workspace.plan(WorktreeRequest(self.id, branch, self.wish.base))
         except BranchBlockedError:
             if not self.wish.branch:
@@ -211,7 +213,7 @@ class Admission:
 
     async def _plan(self, branch: str) -> WorktreePlan:
         request = WorktreeRequest(self.id, branch, self.wish.base, self.wish.existing)
-        async with self.parts.providers.use(Role.WORKSPACE) as workspace:
+        async with self.engine.providers.use(Role.WORKSPACE) as workspace:
             return await workspace.plan(request)
 
     def _sharing(self, snapshot: Snapshot, branch: str) -> Session | None:

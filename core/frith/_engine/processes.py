@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
+from functools import cache
+from pathlib import Path
 
 from anyio import CancelScope, Event, sleep
 
-from frith._claims import Owned
-from frith._identity import this_process
-from frith._iterating import closing
-from frith._ledger import COALESCE
-from frith._owing import Amendment
-from frith._parts import Parts
-from frith._tasks import Task
-from frith._watching import Watching, check_detector
+from frith._engine.claims import Owned
+from frith._engine.context import Engine
+from frith._engine.deferred import Amendment
+from frith._engine.ledger import COALESCE
+from frith._engine.status_watch import Watching, check_detector
+from frith._engine.tasks import Task, closing
 from frith.errors import ClaimLostError, SessionNotFoundError, SpawnError
 from frith.events import ProcessExited
 from frith.logs import log
-from frith.model import ExitStatus, Session, SessionStatus, Source, now
+from frith.model import ExitStatus, Owner, Session, SessionStatus, Source, now
 from frith.ports import AttachMode, Conclusion, Size, SpawnRequest, Terminal
 from frith.providers import Capability, Role, chosen_name
 
@@ -37,7 +38,7 @@ class Ending(Enum):
 
 
 def command_for(
-    parts: Parts, given: Sequence[str] | None, recorded: Sequence[str] | None = None
+    engine: Engine, given: Sequence[str] | None, recorded: Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """Return what to run: as given, else as recorded, else as configured, else the login shell.
 
@@ -48,7 +49,7 @@ def command_for(
         if not given:
             raise SpawnError((), "the command is empty")
         return tuple(given)
-    return tuple(recorded or parts.config.command or (_login_shell(),))
+    return tuple(recorded or engine.config.command or (_login_shell(),))
 
 
 def _login_shell() -> str:
@@ -59,7 +60,7 @@ def _login_shell() -> str:
 
 
 async def spawn(
-    parts: Parts, session: Session, env: Mapping[str, str] | None, size: Size
+    engine: Engine, session: Session, env: Mapping[str, str] | None, size: Size
 ) -> Terminal:
     """Start the recorded command of ``session`` in its worktree.
 
@@ -67,24 +68,24 @@ async def spawn(
         SpawnError: it cannot be started.
         PluginError: the status provider is missing, doubled or broken.
     """
-    await check_detector(parts)
+    await check_detector(engine)
     request = SpawnRequest(
         session_id=session.id,
         command=session.details.command or (),
         cwd=session.worktree_path,
-        workspace=parts.workspace,
+        workspace=engine.workspace,
         env=dict(env or {}),
         size=size,
     )
-    async with parts.providers.use(Role.TERMINAL) as spawner:
+    async with engine.providers.use(Role.TERMINAL) as spawner:
         return await spawner.spawn(request)
 
 
-def with_process(parts: Parts, session: Session, terminal: Terminal) -> Session:
+def with_process(engine: Engine, session: Session, terminal: Terminal) -> Session:
     """Return ``session`` as it is while ``terminal`` runs its process."""
     running = session.evolve(pty_pid=terminal.pid, last_activity=now())
     return running.conclude(SessionStatus.ACTIVE, Source.PROCESS).detail(
-        terminal=chosen_name(parts.config, Role.TERMINAL),
+        terminal=chosen_name(engine.config, Role.TERMINAL),
         terminal_ref=dict(terminal.ref),
         owner=this_process(),
         desired=None,
@@ -113,25 +114,25 @@ class Running:
     """One running process and the tasks that watch it."""
 
     def __init__(
-        self, parts: Parts, claim: Owned, terminal: Terminal, provider: str | None = None
+        self, engine: Engine, claim: Owned, terminal: Terminal, provider: str | None = None
     ) -> None:
         """Take charge of a process.
 
         Args:
-            parts: the manager's.
+            engine: the manager's.
             claim: the ownership of its session.
             terminal: the process.
             provider: name of the terminal provider that it comes from; the chosen one by default.
         """
-        self._parts = parts
-        self._provider = provider or chosen_name(parts.config, Role.TERMINAL)
+        self._engine = engine
+        self._provider = provider or chosen_name(engine.config, Role.TERMINAL)
         self._id = claim.session_id
         self._ending = Ending.ITSELF
         self._heirs = 0
         """How many want to go on owning the session."""
         self._gave_back = False
         self._recorded = Event()
-        self._watching = Watching(parts, claim, terminal)
+        self._watching = Watching(engine, claim, terminal)
         self._tasks: list[Task] = []
         self._terminating: set[CancelScope] = set()
         self.claim = claim
@@ -139,10 +140,10 @@ class Running:
 
     def watch(self) -> None:
         """Watch the process from now on, in tasks of the manager's."""
-        self._parts.running[self._id] = self
-        self._parts.ended.pop(self._id, None)
+        self._engine.running[self._id] = self
+        self._engine.ended.pop(self._id, None)
         watches = (self._watch_exit, self._watch_output, self._watching.run)
-        self._tasks = [self._parts.tasks.start(watch) for watch in watches]
+        self._tasks = [self._engine.tasks.start(watch) for watch in watches]
         if self.claim.is_lost:  # since it was recorded
             self.lose()
 
@@ -151,8 +152,8 @@ class Running:
 
         Nothing is ended, recorded or collected.
         """
-        if self._parts.running.get(self._id) is self:
-            del self._parts.running[self._id]
+        if self._engine.running.get(self._id) is self:
+            del self._engine.running[self._id]
         for scope in self._terminating:
             scope.cancel()
         for task in self._tasks:
@@ -163,7 +164,7 @@ class Running:
     @property
     def outlives_its_host(self) -> bool:
         """Whether the process runs on when this manager is closed."""
-        return self._parts.providers.can(Role.TERMINAL, self._provider, Capability.ADOPT)
+        return self._engine.providers.can(Role.TERMINAL, self._provider, Capability.ADOPT)
 
     def tell(self, conclusion: Conclusion) -> None:
         """Take what somebody says the process is doing; it is recorded already."""
@@ -188,20 +189,20 @@ class Running:
             await self.ended()
             self.claim.check()
             if keep_claim and self._gave_back:
-                self.claim = await self._parts.claims.take(self._id)
+                self.claim = await self._engine.claims.take(self._id)
         except BaseException:
             self._heirs -= keep_claim
             if self._recorded.is_set() and not self._heirs:
                 with CancelScope(shield=True):
-                    await self._parts.claims.give_back(self.claim)
+                    await self._engine.claims.give_back(self.claim)
             raise
 
     async def _terminate(self) -> None:
         with CancelScope() as scope:
             self._terminating.add(scope)
             try:
-                async with self._parts.providers.use(Role.TERMINAL, self._provider):
-                    await self.terminal.terminate(self._parts.config.terminate_grace)
+                async with self._engine.providers.use(Role.TERMINAL, self._provider):
+                    await self.terminal.terminate(self._engine.config.terminate_grace)
             finally:
                 self._terminating.discard(scope)
 
@@ -212,20 +213,20 @@ class Running:
     async def _watch_exit(self) -> None:
         exit_status: ExitStatus | None = None
         try:
-            async with self._parts.providers.use(Role.TERMINAL, self._provider):
+            async with self._engine.providers.use(Role.TERMINAL, self._provider):
                 exit_status = await self.terminal.exited()
                 await self.terminal.drained()
         except Exception as error:
             log.error("terminal_lost", session_id=self._id, reason=error)
-        before = self._parts.ledger.get(self._id)
+        before = self._engine.ledger.get(self._id)
         session = await self._record(exit_status)
         if not self._heirs:
             self._gave_back = True
-            await self._parts.claims.give_back(self.claim)
-        if self._parts.running.get(self._id) is not self:
+            await self._engine.claims.give_back(self.claim)
+        if self._engine.running.get(self._id) is not self:
             return  # it is lost, and was let go of
-        del self._parts.running[self._id]
-        self._parts.ended[self._id] = self.terminal
+        del self._engine.running[self._id]
+        self._engine.ended[self._id] = self.terminal
         self._recorded.set()
         if session is not None and before is not None:
             await self._announce(before, session, exit_status)
@@ -233,11 +234,11 @@ class Running:
     async def _announce(
         self, before: Session, session: Session, exit_status: ExitStatus | None
     ) -> None:
-        parts = self._parts
-        await parts.announce_status(before, session)
+        engine = self._engine
+        await engine.announce_status(before, session)
         if exit_status is not None:
-            await parts.hooks.process_exited(
-                ProcessExited(workspace=parts.workspace, session=session, exit=exit_status)
+            await engine.hooks.process_exited(
+                ProcessExited(workspace=engine.workspace, session=session, exit=exit_status)
             )
 
     async def _record(self, exit_status: ExitStatus | None) -> Session | None:
@@ -248,24 +249,24 @@ class Running:
                 return session  # stored late: another process runs in it by now
             return without_process(session, status, exit_status)
 
-        self._parts.ledger.forgive(self._id, "process")
+        self._engine.ledger.forgive(self._id, "process")
         try:
-            session = await self._parts.ledger.amend(self._id, amendment, claim=self.claim)
-            self._parts.markers.write_later(self._id)
+            session = await self._engine.ledger.amend(self._id, amendment, claim=self.claim)
+            self._engine.markers.write_later(self._id)
         except (SessionNotFoundError, ClaimLostError):
             return None
         except Exception as error:
             log.error("exit_not_stored", session_id=self._id, reason=error)
-            self._parts.ledger.owe(self._id, "process", amendment, claim=self.claim)
-            self._parts.uncollected[self._id] = self
-            return self._parts.ledger.get(self._id)
+            self._engine.ledger.owe(self._id, "process", amendment, claim=self.claim)
+            self._engine.uncollected[self._id] = self
+            return self._engine.ledger.get(self._id)
         await self.collect()
         return session
 
     async def collect(self) -> None:
         """Tell the provider that the end is stored, so that it need not keep it any longer."""
         try:
-            async with self._parts.providers.use(Role.TERMINAL, self._provider):
+            async with self._engine.providers.use(Role.TERMINAL, self._provider):
                 await self.terminal.collect()
         except Exception as error:
             log.warning("exit_not_collected", session_id=self._id, reason=error)
@@ -282,7 +283,7 @@ class Running:
     async def _watch_output(self) -> None:
         try:
             async with (
-                self._parts.providers.use(Role.TERMINAL, self._provider),
+                self._engine.providers.use(Role.TERMINAL, self._provider),
                 self.terminal.attach(mode=AttachMode.LOSSY) as attachment,
                 closing(attachment) as output,
             ):
@@ -293,12 +294,12 @@ class Running:
             log.warning("activity_lost", session_id=self._id, reason=error)
 
     async def _note_activity(self) -> None:
-        ledger = self._parts.ledger
+        ledger = self._engine.ledger
         before = ledger.get(self._id)
         ledger.owe(self._id, "activity", _active_at(now()), claim=self.claim)
         session = ledger.get(self._id)
         if before is not None and session is not None:
-            await self._parts.announce_update(before, session)
+            await self._engine.announce_update(before, session)
 
 
 def _active_at(moment: datetime) -> Amendment:
@@ -306,3 +307,31 @@ def _active_at(moment: datetime) -> Amendment:
         return session.evolve(last_activity=max(moment, session.last_activity))
 
     return amendment
+
+
+@cache
+def _of(pid: int) -> Owner:
+    return Owner(
+        pid=pid, start_time=_start_time(), boot_id=_boot_id(), host=platform.node() or None
+    )
+
+
+def this_process() -> Owner:
+    """Return the identity of this process."""
+    return _of(os.getpid())
+
+
+def _start_time() -> str | None:
+    """Field 22 of ``/proc/self/stat``, see proc(5); the second may hold spaces and brackets."""
+    try:
+        stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None

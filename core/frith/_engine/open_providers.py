@@ -14,12 +14,12 @@ from typing import Any, Literal, overload
 
 from anyio import CancelScope, Event, Lock
 
+from frith._engine.tasks import Tasks
 from frith._failures import described, is_from_outside, unwrapped
-from frith._loading import Plugins
-from frith._tasks import Tasks
 from frith.config import ManagerConfig
 from frith.errors import FrithError, ManagerClosedError, ProviderCycleError, ProviderFailedError
 from frith.logs import log
+from frith.plugins import Plugins
 from frith.ports import (
     SessionRecovery,
     SessionStore,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from anyio import Lock, sleep
 
-from frith._hosting import Providers
-from frith._ledger import COALESCE, Ledger
-from frith._tasks import Tasks
+from frith._engine.ledger import COALESCE, Ledger
+from frith._engine.open_providers import Providers
+from frith._engine.tasks import Tasks
 from frith.errors import FrithError
 from frith.logs import log
 from frith.model import Session, SessionId

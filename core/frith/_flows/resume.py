@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from frith._claims import Owned
-from frith._parts import Parts
-from frith._reaching import adopt, forget, has_ended, sweep
-from frith._running import Running, command_for, spawn, with_process
+from frith._engine.claims import Owned
+from frith._engine.context import Engine
+from frith._engine.processes import Running, command_for, spawn, with_process
+from frith._flows.terminals import adopt, forget, has_ended, sweep
 from frith.errors import (
     CommitOutcomeUnknownError,
     SessionOwnedError,
@@ -24,89 +24,89 @@ from frith.providers import Role, chosen_name
 
 
 async def resume(
-    parts: Parts,
+    engine: Engine,
     session_id: SessionId,
     command: Sequence[str] | None,
     env: Mapping[str, str] | None,
     size: Size,
 ) -> Session:
     """Start a process for a session; see :meth:`frith.SessionManager.resume_session`."""
-    async with parts.alone(session_id):
-        session = await parts.ledger.need(session_id)
-        if parts.mine(session_id):
+    async with engine.alone(session_id):
+        session = await engine.ledger.need(session_id)
+        if engine.mine(session_id):
             raise SessionRunningError(session_id)
-        argv = command_for(parts, command, session.details.command)
-        claim = await parts.claims.take(session_id)
+        argv = command_for(engine, command, session.details.command)
+        claim = await engine.claims.take(session_id)
         try:
-            before, session = await _start(parts, claim, argv, env, size)
+            before, session = await _start(engine, claim, argv, env, size)
         except BaseException:
-            if not parts.mine(session_id):
+            if not engine.mine(session_id):
                 with CancelScope(shield=True):
-                    await parts.claims.give_back(claim)
+                    await engine.claims.give_back(claim)
             raise
-    await parts.announce_status(before, session)
+    await engine.announce_status(before, session)
     return session
 
 
 async def _start(
-    parts: Parts,
+    engine: Engine,
     claim: Owned,
     command: tuple[str, ...],
     env: Mapping[str, str] | None,
     size: Size,
 ) -> tuple[Session, Session]:
     session_id = claim.session_id
-    await parts.ledger.refresh()
-    before = await parts.ledger.need(session_id)
+    await engine.ledger.refresh()
+    before = await engine.ledger.need(session_id)
     if before.details.removing:
         raise SessionOwnedError(session_id)
     if before.pty_pid is not None or before.details.terminal_ref is not None:
-        if await _lives(parts, before):
+        if await _lives(engine, before):
             raise SessionRunningError(session_id)
-        await sweep(parts, before)
-    await _ensure_worktree(parts, before)
+        await sweep(engine, before)
+    await _ensure_worktree(engine, before)
     claim.check()
-    terminal = await spawn(parts, before.detail(command=command), env, size)
+    terminal = await spawn(engine, before.detail(command=command), env, size)
 
     def started(current: Session) -> Session:
-        return with_process(parts, current.detail(command=command), terminal)
+        return with_process(engine, current.detail(command=command), terminal)
 
     try:
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
-            session = await parts.ledger.amend(session_id, started, claim=claim)
-            Running(parts, claim, terminal).watch()
-            parts.follow()
-            await parts.markers.write(session, MarkerState.LIVE)
+            session = await engine.ledger.amend(session_id, started, claim=claim)
+            Running(engine, claim, terminal).watch()
+            engine.follow()
+            await engine.markers.write(session, MarkerState.LIVE)
     except CommitOutcomeUnknownError:
         # It may be recorded: the process stays, and is recorded as soon as that is possible.
-        parts.ledger.owe(session_id, "process", started, claim=claim)
-        Running(parts, claim, terminal).watch()
-        parts.follow()
+        engine.ledger.owe(session_id, "process", started, claim=claim)
+        Running(engine, claim, terminal).watch()
+        engine.follow()
         raise
     except BaseException:
-        if not parts.mine(session_id):
+        if not engine.mine(session_id):
             with CancelScope(shield=True):
-                async with parts.providers.use(Role.TERMINAL):
-                    await terminal.terminate(parts.config.terminate_grace)
+                async with engine.providers.use(Role.TERMINAL):
+                    await terminal.terminate(engine.config.terminate_grace)
                 if not claim.is_lost:
                     await forget(
-                        parts, before.detail(terminal=chosen_name(parts.config, Role.TERMINAL))
+                        engine, before.detail(terminal=chosen_name(engine.config, Role.TERMINAL))
                     )
         raise
     if before.details.terminal != session.details.terminal:
-        await forget(parts, before)
+        await forget(engine, before)
     return before, session
 
 
-async def _lives(parts: Parts, session: Session) -> bool:
+async def _lives(engine: Engine, session: Session) -> bool:
     """Tell whether a process runs on that its host has left, for the next one to adopt."""
-    terminal = await adopt(parts, session)
+    terminal = await adopt(engine, session)
     return terminal is not None and not await has_ended(terminal)
 
 
-async def _ensure_worktree(parts: Parts, session: Session) -> None:
-    async with parts.providers.use(Role.WORKSPACE) as workspace:
+async def _ensure_worktree(engine: Engine, session: Session) -> None:
+    async with engine.providers.use(Role.WORKSPACE) as workspace:
         location = (await workspace.locate([session]))[session.id]
         if location.presence is Presence.MISSING:
             with CancelScope(shield=True):

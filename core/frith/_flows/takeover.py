@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 from anyio import fail_after, sleep
 
-from frith._claims import Owned
-from frith._identity import this_process
-from frith._parts import Parts
-from frith._reaching import adopt, forget, sweep
-from frith._running import Ending, Running
+from frith._engine.claims import Owned
+from frith._engine.context import Engine
+from frith._engine.processes import Ending, Running, this_process
+from frith._flows.terminals import adopt, forget, sweep
 from frith.errors import SessionOwnedError, TerminalError
 from frith.logs import log
 from frith.model import Details, Session, SessionId, SessionStatus, now
@@ -24,7 +23,7 @@ PATIENCE = 5.0
 _RETRY = 0.05
 
 
-async def take_over(parts: Parts, session: Session) -> tuple[Session, Owned]:
+async def take_over(engine: Engine, session: Session) -> tuple[Session, Owned]:
     """Make this process the owner of ``session``, with no process of it running any more.
 
     Returns the session as it is then, and its ownership.
@@ -36,38 +35,38 @@ async def take_over(parts: Parts, session: Session) -> tuple[Session, Owned]:
         SessionOwnedError: the owner does not let go in time, or it cannot be told who it is.
         SessionNotFoundError: it was destroyed meanwhile.
     """
-    running = parts.mine(session.id)
+    running = engine.mine(session.id)
     if running is None:
-        claim = await _claim(parts, session)
-        running = await _left_running(parts, session, claim)
+        claim = await _claim(engine, session)
+        running = await _left_running(engine, session, claim)
     if running is not None:
         await running.end(Ending.STOP, keep_claim=True)
         claim = running.claim
     try:
-        await parts.ledger.refresh()
-        session = await parts.ledger.need(session.id)
+        await engine.ledger.refresh()
+        session = await engine.ledger.need(session.id)
         if session.pty_pid is not None or session.details.terminal_ref is not None:
             claim.check()
-            await sweep(parts, session)
+            await sweep(engine, session)
     except BaseException:
-        await parts.claims.give_back(claim)
+        await engine.claims.give_back(claim)
         raise
     return session, claim
 
 
-async def _left_running(parts: Parts, session: Session, claim: Owned) -> Running | None:
+async def _left_running(engine: Engine, session: Session, claim: Owned) -> Running | None:
     try:
-        await parts.ledger.refresh()
-        return await go_on(parts, await parts.ledger.need(session.id), claim)
+        await engine.ledger.refresh()
+        return await go_on(engine, await engine.ledger.need(session.id), claim)
     except TerminalError as error:
         log.warning("session_not_adopted", session_id=session.id, reason=error)
         return None
     except BaseException:
-        await parts.claims.give_back(claim)
+        await engine.claims.give_back(claim)
         raise
 
 
-async def go_on(parts: Parts, session: Session, claim: Owned) -> Running | None:
+async def go_on(engine: Engine, session: Session, claim: Owned) -> Running | None:
     """Run the process that a dead owner left, as this manager's.
 
     Returns:
@@ -76,11 +75,11 @@ async def go_on(parts: Parts, session: Session, claim: Owned) -> Running | None:
     Raises:
         TerminalError: it cannot be told whether there is one.
     """
-    terminal = await adopt(parts, session)
+    terminal = await adopt(engine, session)
     if terminal is None:
         return None
     try:
-        await parts.ledger.amend(
+        await engine.ledger.amend(
             session.id,
             lambda s: s.evolve(pty_pid=terminal.pid).detail(
                 owner=this_process(), terminal_ref=dict(terminal.ref)
@@ -90,70 +89,70 @@ async def go_on(parts: Parts, session: Session, claim: Owned) -> Running | None:
     except BaseException:
         terminal.detach()
         raise
-    running = Running(parts, claim, terminal, session.details.terminal)
+    running = Running(engine, claim, terminal, session.details.terminal)
     running.watch()
     return running
 
 
-async def _claim(parts: Parts, session: Session) -> Owned:
+async def _claim(engine: Engine, session: Session) -> Owned:
     try:
-        return await parts.claims.take(session.id)
+        return await engine.claims.take(session.id)
     except SessionOwnedError as error:
         if not error.certain:
             raise
-    parts.follow()
-    await parts.ledger.amend(session.id, lambda s: s.detail(desired=SessionStatus.STOPPED))
+    engine.follow()
+    await engine.ledger.amend(session.id, lambda s: s.detail(desired=SessionStatus.STOPPED))
     try:
-        with fail_after(parts.config.terminate_grace + PATIENCE):
+        with fail_after(engine.config.terminate_grace + PATIENCE):
             while True:
                 with suppress(SessionOwnedError):
-                    return await parts.claims.take(session.id)
+                    return await engine.claims.take(session.id)
                 await sleep(_RETRY)
     except TimeoutError:
-        await parts.ledger.amend(session.id, lambda s: s.detail(desired=None))
+        await engine.ledger.amend(session.id, lambda s: s.detail(desired=None))
         raise SessionOwnedError(session.id) from None
 
 
 @asynccontextmanager
 async def claimed_if_free(
-    parts: Parts, session_id: SessionId
+    engine: Engine, session_id: SessionId
 ) -> AsyncIterator[tuple[Holder, Owned | None]]:
     """Tell who held the session; if nobody did, this process owns it inside, by what is yielded.
 
     It goes on owning it if it runs the session's process then.
     """
     claim: Owned | None = None
-    holder = await parts.claims.holder(session_id)
+    holder = await engine.claims.holder(session_id)
     if holder is Holder.FREE:
         try:
-            claim = await parts.claims.take(session_id)
+            claim = await engine.claims.take(session_id)
         except SessionOwnedError:
             holder = Holder.HELD
     try:
         yield holder, claim
     finally:
-        if claim is not None and not parts.mine(session_id):
-            await parts.claims.give_back(claim)
+        if claim is not None and not engine.mine(session_id):
+            await engine.claims.give_back(claim)
 
 
-async def strays(parts: Parts) -> dict[SessionId, int]:
+async def strays(engine: Engine) -> dict[SessionId, int]:
     """Return the process id of each session that has one to adopt, and that nothing records."""
-    kept = await _kept(parts)
-    snapshot = parts.ledger.snapshot
+    kept = await _kept(engine)
+    snapshot = engine.ledger.snapshot
     known = snapshot.sessions.keys() | snapshot.reservations.keys()
     return {session_id: pid for session_id, pid in kept.items() if session_id not in known}
 
 
-async def unrecorded(parts: Parts) -> dict[SessionId, int]:
+async def unrecorded(engine: Engine) -> dict[SessionId, int]:
     """Return the process id of each session that has one to adopt, though its record names none."""
 
     async def look() -> set[tuple[SessionId, int]]:
         return {
             (session_id, pid)
-            for session_id, pid in (await _kept(parts)).items()
-            if (session := parts.ledger.get(session_id))
+            for session_id, pid in (await _kept(engine)).items()
+            if (session := engine.ledger.get(session_id))
             and session.details.terminal_ref is None
-            and await parts.claims.holder(session_id) is Holder.FREE
+            and await engine.claims.holder(session_id) is Holder.FREE
         }
 
     found = await look()
@@ -161,17 +160,17 @@ async def unrecorded(parts: Parts) -> dict[SessionId, int]:
     return dict(found & await look()) if found else {}
 
 
-async def _kept(parts: Parts) -> dict[SessionId, int]:
-    name = chosen_name(parts.config, Role.TERMINAL)
-    if not parts.providers.can(Role.TERMINAL, name, Capability.ADOPT):
+async def _kept(engine: Engine) -> dict[SessionId, int]:
+    name = chosen_name(engine.config, Role.TERMINAL)
+    if not engine.providers.can(Role.TERMINAL, name, Capability.ADOPT):
         return {}
-    async with parts.providers.use(Role.TERMINAL) as spawner:
+    async with engine.providers.use(Role.TERMINAL) as spawner:
         kept = await spawner.kept()
-    await parts.ledger.refresh()  # afterwards: what was started since then is recorded by now
+    await engine.ledger.refresh()  # afterwards: what was started since then is recorded by now
     return kept
 
 
-async def end_stray(parts: Parts, session_id: SessionId) -> None:
+async def end_stray(engine: Engine, session_id: SessionId) -> None:
     """End the processes of a session that nothing records."""
     moment = now()
     session = Session(
@@ -179,40 +178,40 @@ async def end_stray(parts: Parts, session_id: SessionId) -> None:
         name="stray",
         status=SessionStatus.IDLE,
         branch="stray",
-        worktree_path=parts.workspace,
+        worktree_path=engine.workspace,
         created_at=moment,
         last_activity=moment,
-        details=Details(terminal=chosen_name(parts.config, Role.TERMINAL)),
+        details=Details(terminal=chosen_name(engine.config, Role.TERMINAL)),
     )
-    claim = await parts.claims.take(session_id)
+    claim = await engine.claims.take(session_id)
     try:
-        await sweep(parts, session)
-        await forget(parts, session)
+        await sweep(engine, session)
+        await forget(engine, session)
     finally:
-        await parts.claims.give_back(claim)
+        await engine.claims.give_back(claim)
 
 
-async def write_marker(parts: Parts, session_id: SessionId) -> None:
+async def write_marker(engine: Engine, session_id: SessionId) -> None:
     """Write the marker of a session durably; if another process owns it, only update it.
 
     Without owning the session a durable marker might revive one that is just being destroyed.
     """
-    if parts.mine(session_id):
-        await _write_newest(parts, session_id)
+    if engine.mine(session_id):
+        await _write_newest(engine, session_id)
         return
     try:
-        claim = await parts.claims.take(session_id)
+        claim = await engine.claims.take(session_id)
     except SessionOwnedError:
-        parts.markers.write_later(session_id)
+        engine.markers.write_later(session_id)
         return
     try:
-        await parts.ledger.refresh()
-        await _write_newest(parts, session_id)
+        await engine.ledger.refresh()
+        await _write_newest(engine, session_id)
     finally:
-        await parts.claims.give_back(claim)
+        await engine.claims.give_back(claim)
 
 
-async def _write_newest(parts: Parts, session_id: SessionId) -> None:
-    session = parts.ledger.get(session_id)
+async def _write_newest(engine: Engine, session_id: SessionId) -> None:
+    session = engine.ledger.get(session_id)
     if session is not None:
-        await parts.markers.write(session, MarkerState.LIVE)
+        await engine.markers.write(session, MarkerState.LIVE)

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from frith._owing import Amendment
-from frith._ownership import write_marker
-from frith._parts import Parts
+from frith._engine.context import Engine
+from frith._engine.deferred import Amendment
+from frith._flows.takeover import write_marker
 from frith.model import Session, SessionId, SessionStatus, Source
 from frith.ports import Conclusion
 
 
 async def tell_status(
-    parts: Parts, session_id: SessionId, status: SessionStatus, message: str | None
+    engine: Engine, session_id: SessionId, status: SessionStatus, message: str | None
 ) -> Session:
     """Record a status that somebody told; see ``SessionManager.update_session_status``."""
     before, session = await _amend(
-        parts, session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
+        engine, session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
     )
-    running = parts.mine(session_id)
+    running = engine.mine(session_id)
     if running is not None:
         running.tell(Conclusion(status, Source.TOLD, message=message))
-    await parts.announce_status(before, session)
+    await engine.announce_status(before, session)
     return session
 
 
-async def update(parts: Parts, session_id: SessionId, **fields: Any) -> Session:
+async def update(engine: Engine, session_id: SessionId, **fields: Any) -> Session:
     """Change ``fields`` of the record; see ``SessionManager.update_session``."""
-    async with parts.alone(session_id):
-        before, session = await _amend(parts, session_id, lambda s: s.evolve(**fields))
+    async with engine.alone(session_id):
+        before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))
         if "name" in fields:
-            await write_marker(parts, session_id)
-    await parts.announce_update(before, session)
+            await write_marker(engine, session_id)
+    await engine.announce_update(before, session)
     return session
 
 
-async def _amend(parts: Parts, session_id: SessionId, fn: Amendment) -> tuple[Session, Session]:
+async def _amend(engine: Engine, session_id: SessionId, fn: Amendment) -> tuple[Session, Session]:
     """Change a session; return it as it was stored before, and as it is stored now."""
     found: list[Session] = []
 
@@ -43,6 +43,6 @@ async def _amend(parts: Parts, session_id: SessionId, fn: Amendment) -> tuple[Se
         found[:] = [session]
         return fn(session)
 
-    session = await parts.ledger.amend(session_id, amendment)
-    parts.markers.write_later(session_id)
+    session = await engine.ledger.amend(session_id, amendment)
+    engine.markers.write_later(session_id)
     return found[0], session
