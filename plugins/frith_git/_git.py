@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from frith.errors import InvalidWorkspaceError, WorkspaceError
 from frith_git._lock import held
 from frith_git._process import run_process
-from frith_unix.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
+from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
 
 LOCAL_VARIABLES = frozenset(
     {

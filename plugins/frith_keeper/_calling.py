@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio import move_on_after, wait_readable
 
-from frith_unix.processes import Process, boot_id, pid_namespace, stat_of
+from frith_terminals.processes import Process, boot_id, pid_namespace, stat_of
 
 _ENDED = "ZX"
 """States of a process that runs no more: where nobody reaps orphans, as in some containers, those

@@ -10,11 +10,11 @@ from pydantic import JsonValue
 
 from frith.errors import TerminalClosedError
 from frith.model import ExitStatus, SessionId
-from frith.ports import Attachment, AttachMode, Resize, Screen, Size, Terminal
+from frith.ports import Attachment, AttachMode, Screen, Size, Terminal
 from frith_keeper._last_output import LastOutput
 from frith_keeper._output import Output
 from frith_keeper.keeper.ring import LastRing
-from frith_unix.viewing import Viewer
+from frith_terminals.viewing import Viewer, screen
 
 
 class EndedTerminal(Terminal):
@@ -46,7 +46,7 @@ class EndedTerminal(Terminal):
         self._was_shut_down = was_shut_down
         self._clear = clear
         ring = last.ring if last else LastRing(0, b"")
-        self._output = Output(ring, last.sizes if last else [Resize(0, Size())], lambda _: None)
+        self._output = Output(ring, last.sizes if last else [(0, 24, 80)], lambda _: None)
         self._output.close()
 
     @property
@@ -80,7 +80,7 @@ class EndedTerminal(Terminal):
 
     async def screen(self, size: Size | None = None) -> Screen:
         """Return the screen as it was in the end; see ``Terminal.screen``."""
-        return await self._output.picture.shown(size)
+        return await screen(self._output.picture, size)
 
     async def write(self, data: bytes) -> None:
         """Refuse; the process has ended."""

@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from frith.model import ExitStatus
-from frith.ports import Resize, Size
 from frith_keeper.keeper.ring import LastRing
 
 _Count = Annotated[int, Field(ge=0)]
@@ -31,7 +30,7 @@ class LastOutput:
     pid: int
     status: ExitStatus
     ring: LastRing
-    sizes: list[Resize]
+    sizes: list[tuple[int, int, int]]
 
 
 def parse(content: bytes | None) -> LastOutput | None:
@@ -43,6 +42,5 @@ def parse(content: bytes | None) -> LastOutput | None:
         about = _About.model_validate_json(line)
     except ValidationError:
         return None
-    sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in about.sizes]
     ring = LastRing(about.offset, data)
-    return LastOutput(about.terminal, about.pid, about.exit, ring, sizes)
+    return LastOutput(about.terminal, about.pid, about.exit, ring, about.sizes)

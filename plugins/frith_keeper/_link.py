@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 
 from frith_keeper._errors import KeeperError, KeeperLostError
 from frith_keeper.keeper import wire
-from frith_unix.readiness import Bell, Readiness
+from frith_terminals.readiness import Bell, Readiness
 
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pydantic import JsonValue
 
 from frith_keeper._errors import KeeperError
-from frith_unix.processes import all_pids, boot_id, environ_of, pid_namespace, stat_of
+from frith_terminals.processes import all_pids, boot_id, environ_of, pid_namespace, stat_of
 
 NAME = "FRITH_KEEPER"
 """Variable in the environment of a keeper, not of its command: the name of its socket."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from frith.ports import Chunk, Resize, Size
+from frith.ports import Chunk
 from frith_keeper.keeper.ring import SPARE, LastRing, MappedRing
-from frith_unix.picture import Picture
-from frith_unix.readiness import Bell
-from frith_unix.viewing import Viewer
+from frith_terminals.readiness import Bell
+from frith_terminals.viewing import Viewer
+from frith_vt import Picture
 
 _CHUNK = 64 * 1024
 _SIZES = 256
@@ -21,14 +21,14 @@ class Output:
     def __init__(
         self,
         ring: MappedRing | LastRing,
-        sizes: list[Resize],
+        sizes: list[tuple[int, int, int]],
         hold: Callable[[int | None], None],
     ) -> None:
         """Show what is in ``ring``.
 
         Args:
             ring: that of the keeper, or what it held last.
-            sizes: the sizes of the window so far.
+            sizes: offset, rows and columns: the sizes of the window so far.
             hold: tells the keeper from where on nothing may be overwritten, ``None`` for nowhere.
         """
         self.ring = ring
@@ -52,13 +52,13 @@ class Output:
             self._due = self.picture.keep_up(_CHUNK)
         self.news.ring()
 
-    def resized(self, offset: int, size: Size) -> None:
-        """Record that what came from ``offset`` on was written to a window of ``size``."""
+    def resized(self, offset: int, rows: int, columns: int) -> None:
+        """Record that what came from ``offset`` on was written to a window of this size."""
         sizes = self.sizes
-        if sizes[-1].offset == offset:
+        if sizes[-1][0] == offset:
             sizes.pop()
-        sizes.append(Resize(offset, size))
-        while len(sizes) > 1 and (sizes[1].offset <= self.ring.start or len(sizes) > _SIZES):
+        sizes.append((offset, rows, columns))
+        while len(sizes) > 1 and (sizes[1][0] <= self.ring.start or len(sizes) > _SIZES):
             del sizes[0]
 
     def close(self) -> None:

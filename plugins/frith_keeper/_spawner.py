@@ -41,10 +41,10 @@ from frith_keeper._starting import start
 from frith_keeper._terminal import KeeperTerminal
 from frith_keeper.keeper import wire
 from frith_keeper.options import KeeperOptions
-from frith_unix.births import Thread, born
-from frith_unix.processes import stat_of
-from frith_unix.readiness import Readiness
-from frith_unix.sweeping import sweep
+from frith_terminals.processes import stat_of
+from frith_terminals.readiness import Readiness
+from frith_terminals.sweeping import sweep
+from frith_terminals.threads import Thread, born
 
 _FOUND_AGAIN = 2.0
 """Seconds in which a keeper that was called must listen again."""

@@ -20,8 +20,8 @@ from frith_keeper._living import NAME
 from frith_keeper._places import Places, name_of
 from frith_keeper.keeper import wire
 from frith_keeper.options import KeeperOptions
-from frith_unix.commands import check, directory, find, is_script, refusals
-from frith_unix.environment import environment
+from frith_terminals.commands import check, directory, find, is_script, refusals
+from frith_terminals.environment import environment
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; main()"
 _HOME = str(Path(__file__).parent)

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from frith.model import ExitStatus, SessionId
-from frith.ports import Attachment, AttachMode, Foreground, Resize, Screen, Size, Terminal
+from frith.ports import Attachment, AttachMode, Foreground, Screen, Size, Terminal
 from frith_keeper._calling import call
 from frith_keeper._errors import KeeperError, KeeperLostError
 from frith_keeper._greeting import Greeted
@@ -21,12 +21,12 @@ from frith_keeper._link import Link
 from frith_keeper._output import Output
 from frith_keeper.keeper import wire
 from frith_keeper.keeper.inputs import LINE_LIMIT
-from frith_unix.ending import end_all
-from frith_unix.environment import TERMINAL_ID
-from frith_unix.foreground import Written, described
-from frith_unix.processes import boot_id, environ_of, pid_namespace, stat_of
-from frith_unix.readiness import Bell, Latch, Readiness
-from frith_unix.viewing import Viewer
+from frith_terminals.ending import end_all
+from frith_terminals.environment import TERMINAL_ID
+from frith_terminals.foreground import Written, described
+from frith_terminals.processes import boot_id, environ_of, pid_namespace, stat_of
+from frith_terminals.readiness import Bell, Latch, Readiness
+from frith_terminals.viewing import Viewer, screen
 
 _RETRY = 1.0
 """Seconds until a keeper that lives is tried to be reached again."""
@@ -77,7 +77,7 @@ class KeeperTerminal(Terminal):
         self._lost = self._was_shut_down = False
         self._ending: Lock | None = None
         self._departures, self._departure = 0, Bell()
-        sizes = [Resize(at, Size(rows, columns)) for at, rows, columns in said["sizes"]]
+        sizes = [(at, rows, columns) for at, rows, columns in said["sizes"]]
         self._ring = greeted.ring
         self._output = Output(self._ring, sizes, self._hold)
         self._link = Link(
@@ -170,8 +170,8 @@ class KeeperTerminal(Terminal):
                 await self._link.ask("leave", viewer=viewer)
 
     async def screen(self, size: Size | None = None) -> Screen:
-        """Return the screen as it is; see ``Terminal.screen`` and :class:`Picture`."""
-        return await self._output.picture.shown(size)
+        """Return the screen as it is; see ``Terminal.screen``."""
+        return await screen(self._output.picture, size)
 
     async def foreground(self) -> Foreground | None:
         """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""
@@ -304,8 +304,7 @@ class KeeperTerminal(Terminal):
     def _heard(self, said: wire.Message) -> None:
         event = said.get("event")
         if event == "resized":
-            offset, rows, columns = said["size"]
-            self._output.resized(offset, Size(rows, columns))
+            self._output.resized(*said["size"])
         elif event == "departed":
             self._departures += 1
             self._departure.ring()
@@ -362,8 +361,8 @@ class KeeperTerminal(Terminal):
         self._link.open(greeted.connection)
         self._hold(self._output.slowest)
         for at, rows, columns in greeted.said["sizes"]:
-            if at >= self._output.sizes[-1].offset:
-                self._output.resized(at, Size(rows, columns))
+            if at >= self._output.sizes[-1][0]:
+                self._output.resized(at, rows, columns)
         self._output.ring_bell()
         self._heard({"event": "departed"})
         self._note_end(greeted.said)

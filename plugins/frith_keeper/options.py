@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from frith_unix.environment import EnvironmentOptions
-from frith_unix.sizes import SizePolicy
+from frith_terminals.environment import EnvironmentOptions
+from frith_terminals.sizes import SizePolicy
 
 
 class KeeperOptions(EnvironmentOptions):

@@ -17,7 +17,7 @@ from anyio import CancelScope, sleep
 from anyio.abc import TaskGroup
 
 from frith_pty._stops import Stops
-from frith_unix.readiness import Readiness
+from frith_terminals.readiness import Readiness
 
 if TYPE_CHECKING:
     from frith_pty._terminal import PtyTerminal

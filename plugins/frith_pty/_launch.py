@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from frith.ports import SpawnRequest
 from frith_pty._libc import PosixSpawn
-from frith_unix.commands import directory, find, is_script, refusals
+from frith_terminals.commands import directory, find, is_script, refusals
 
 
 def launch(spawner: PosixSpawn, request: SpawnRequest, env: Mapping[str, str], slave: str) -> int:

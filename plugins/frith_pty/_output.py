@@ -7,11 +7,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 from time import perf_counter
 
-from frith.ports import Chunk, Resize, Size
+from frith.ports import Chunk, Size
 from frith_pty._ring import Ring
-from frith_unix.picture import Picture
-from frith_unix.readiness import Bell
-from frith_unix.viewing import Viewer
+from frith_terminals.readiness import Bell
+from frith_terminals.viewing import Viewer
+from frith_vt import Picture
 
 _READ = 64 * 1024
 _LITTLE = 256
@@ -69,7 +69,7 @@ class Output:
         """Read from ``master``; ``on_room`` is called when a lossless viewer has read."""
         self.master = master
         self.ring = Ring(scrollback)
-        self.sizes = [Resize(0, size)]
+        self.sizes = [(0, size.rows, size.columns)]
         self.picture = Picture(self.ring, self.sizes)
         self._due = scrollback // 2
         self.closed = False
@@ -140,12 +140,12 @@ class Output:
     def resized(self, size: Size) -> None:
         """Record that what comes from now on is written to a window of ``size``."""
         sizes, ring = self.sizes, self.ring
-        if sizes[-1].size == size:
+        if sizes[-1][1:] == (size.rows, size.columns):
             return
-        if sizes[-1].offset == ring.end:
+        if sizes[-1][0] == ring.end:
             sizes.pop()
-        sizes.append(Resize(ring.end, size))
-        while len(sizes) > 1 and (sizes[1].offset <= ring.start or len(sizes) > _SIZES):
+        sizes.append((ring.end, size.rows, size.columns))
+        while len(sizes) > 1 and (sizes[1][0] <= ring.start or len(sizes) > _SIZES):
             del sizes[0]
 
     def close(self) -> None:

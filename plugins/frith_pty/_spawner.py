@@ -20,10 +20,10 @@ from frith_pty._libc import PosixSpawn
 from frith_pty._starting import start
 from frith_pty._terminal import PtyTerminal
 from frith_pty.options import PtyOptions
-from frith_unix.births import Thread, born
-from frith_unix.processes import boot_id, pid_namespace, stat_of
-from frith_unix.readiness import Readiness
-from frith_unix.sweeping import sweep
+from frith_terminals.processes import boot_id, pid_namespace, stat_of
+from frith_terminals.readiness import Readiness
+from frith_terminals.sweeping import sweep
+from frith_terminals.threads import Thread, born
 
 
 @asynccontextmanager

@@ -18,9 +18,9 @@ from frith_pty._group import Group
 from frith_pty._launch import launch
 from frith_pty._leader import Leader
 from frith_pty._libc import PosixSpawn
-from frith_unix.commands import check
-from frith_unix.environment import EnvironmentOptions, environment
-from frith_unix.processes import stat_of
+from frith_terminals.commands import check
+from frith_terminals.environment import EnvironmentOptions, environment
+from frith_terminals.processes import stat_of
 
 _IUTF8 = 0x4000
 """Erasing removes whole UTF-8 characters; see termios(3)."""

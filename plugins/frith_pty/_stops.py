@@ -13,7 +13,7 @@ from typing import Protocol
 
 from anyio import CancelScope, move_on_after
 
-from frith_unix.readiness import Bell
+from frith_terminals.readiness import Bell
 
 _PAUSES = (0.1, 0.3, 1.0, 30.0)
 """Seconds between two looks since something has happened, and the last one again and again."""

@@ -27,13 +27,13 @@ from frith_pty._input import Input
 from frith_pty._leader import Leader
 from frith_pty._output import Output, Pumped
 from frith_pty._windows import Windows
-from frith_unix.ending import ask_to_end, end_all, hang_up
-from frith_unix.environment import TERMINAL_ID
-from frith_unix.foreground import Written, foreground
-from frith_unix.processes import Process, environ_of, stat_of
-from frith_unix.readiness import Latch
-from frith_unix.sizes import SizePolicy
-from frith_unix.viewing import Viewer
+from frith_terminals.ending import ask_to_end, end_all, hang_up
+from frith_terminals.environment import TERMINAL_ID
+from frith_terminals.foreground import Written, foreground
+from frith_terminals.processes import Process, environ_of, stat_of
+from frith_terminals.readiness import Latch
+from frith_terminals.sizes import SizePolicy
+from frith_terminals.viewing import Viewer, screen
 
 _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
@@ -162,8 +162,8 @@ class PtyTerminal(Terminal):
         self._output.resized(size)
 
     async def screen(self, size: Size | None = None) -> Screen:
-        """Return the screen as it is; see ``Terminal.screen`` and :class:`Picture`."""
-        return await self._output.picture.shown(size)
+        """Return the screen as it is; see ``Terminal.screen``."""
+        return await screen(self._output.picture, size)
 
     async def foreground(self) -> Foreground | None:
         """Look who has the terminal, and what it waits for; see ``Terminal.foreground``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frith.ports import Size
-from frith_unix.sizes import SizePolicy
+from frith_terminals.sizes import SizePolicy
 
 
 class Windows:

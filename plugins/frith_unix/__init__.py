@@ -1,4 +1,1 @@
-"""What the built-in providers share: private files, locks, commands, processes, readiness, screens.
-
-No plugin: nothing is offered here. Other distributions may use it as they use the ports.
-"""
+"""Private files and lock holders, until both are in frith_os."""

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from anyio import Lock, current_time, get_cancelled_exc_class, move_on_after
 
 from frith.model import ExitStatus
-from frith_unix.processes import environ_of
+from frith_terminals.processes import environ_of
 
 Part = Callable[..., Any]
 

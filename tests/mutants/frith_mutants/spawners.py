@@ -43,13 +43,13 @@ SPAWNERS = (
         "inherits-the-repository",
         "The process inherits GIT_DIR and the like, so its git works on another worktree.",
         "nothing ties a process to the repository or terminal of the host",
-        replaces={"frith_unix.environment:NOT_INHERITED": lambda names: names[:1]},
+        replaces={"frith_terminals.environment:NOT_INHERITED": lambda names: names[:1]},
     ),
     _mutant(
         "inherits-no-git-configuration",
         "The process inherits nothing of git, not even what makes it trust the repository.",
         "git configuration in the environment is inherited",
-        replaces={"frith_unix.environment:NOT_INHERITED": lambda names: (*names, "GIT_*")},
+        replaces={"frith_terminals.environment:NOT_INHERITED": lambda names: (*names, "GIT_*")},
     ),
     _mutant(
         "calls-anyio-in-a-callback",
@@ -118,7 +118,7 @@ SPAWNERS = (
         "replays-nothing",
         "A viewer sees only what comes after it.",
         "what it wrote is replayed after its end",
-        replaces={"frith_unix.viewing:Viewer.__init__": careless.begins_at_the_end},
+        replaces={"frith_terminals.viewing:Viewer.__init__": careless.begins_at_the_end},
     ),
     _mutant(
         "keeps-everything",
@@ -196,7 +196,7 @@ SPAWNERS = (
         "sweeps-copies",
         "A sweep ends the processes of the same session in a copy of the workspace.",
         "sweeping touches no session of a copied workspace",
-        replaces={"frith_unix.sweeping:_Carriers.belongs": careless.asks_for_no_workspace},
+        replaces={"frith_terminals.sweeping:_Carriers.belongs": careless.asks_for_no_workspace},
     ),
     _mutant(
         "leaves-zombies",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from frith_keeper import _starting
-from frith_unix.processes import stat_of
+from frith_terminals.processes import stat_of
 
 LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
 ITS_OWN = ("/dev/null", "/dev/pt", "/memfd:", "socket:", "anon_inode:")

@@ -20,7 +20,7 @@ from frith.model import ExitStatus
 from frith.ports import Size
 from frith_keeper._errors import KeeperError
 from frith_keeper._places import name_of
-from frith_unix.processes import boot_id, pid_namespace
+from frith_terminals.processes import boot_id, pid_namespace
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")

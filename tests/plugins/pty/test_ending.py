@@ -13,7 +13,7 @@ import pytest
 from frith.ports import AttachMode
 from frith_pty import _terminal
 from frith_pty._output import Pumped
-from frith_unix.processes import all_pids, environ_of
+from frith_terminals.processes import all_pids, environ_of
 from waiting import PATIENCE
 
 STUBBORN = "trap '' TERM HUP; "

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from frith_unix import ending as _ending
-from frith_unix import processes as _processes
+from frith_terminals import ending as _ending
+from frith_terminals import processes as _processes
 from waiting import wait_until
 
 NOBODY = 2**22 + 1

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from frith.ports import Size
-from frith_unix.environment import EnvironmentOptions, environment
+from frith_terminals.environment import EnvironmentOptions, environment
 
 HERE = os.getpid()
 

@@ -10,8 +10,8 @@ import pytest
 
 from frith.errors import SpawnError
 from frith_pty import _spawner, _starting
-from frith_unix import births
-from frith_unix.processes import all_pids, environ_of
+from frith_terminals import threads
+from frith_terminals.processes import all_pids, environ_of
 from waiting import PATIENCE, until
 
 
@@ -93,7 +93,7 @@ async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeyp
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(births, "start_new_thread", refuse)
+    monkeypatch.setattr(threads, "start_new_thread", refuse)
     with pytest.raises(SpawnError, match="can't start new thread; end some processes"):
         await spawner.spawn(request_for("true"))
 

@@ -13,9 +13,9 @@ import pytest
 
 from frith.errors import TerminalError
 from frith.model import Session, SessionStatus
+from frith_terminals import sweeping as _sweep
+from frith_terminals.processes import boot_id, environ_of, matching, pid_namespace, stat_of
 from frith_testing.faults.machine.rlimits import descriptors_left
-from frith_unix import sweeping as _sweep
-from frith_unix.processes import boot_id, environ_of, matching, pid_namespace, stat_of
 from waiting import PATIENCE, wait_until
 
 

@@ -9,7 +9,7 @@ import pytest
 from frith.ports import Size
 from frith_pty import _home
 from frith_pty._output import Output
-from frith_unix.readiness import Readiness
+from frith_terminals.readiness import Readiness
 
 LONG = 60.0
 

@@ -6,7 +6,7 @@ import pytest
 
 from frith.ports import Size
 from frith_pty._windows import Windows
-from frith_unix.sizes import SizePolicy
+from frith_terminals.sizes import SizePolicy
 
 WIDE, HIGH = Size(20, 100), Size(40, 60)
 

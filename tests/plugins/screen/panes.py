@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from frith_unix.vt.emulator import GRAPHICS
-from frith_unix.vt.pen import PLAIN, Pen, select
+from frith_vt.emulator import GRAPHICS
+from frith_vt.pen import PLAIN, Pen, select
 from waiting import PATIENCE, wait_until
 
 _STATE = [

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from frith_unix.vt import Emulator, render
+from frith_vt import Emulator, render
 
 from .panes import Panes
 from .sequences import COMPARABLE

@@ -21,7 +21,7 @@ from frith.ports import Size, SpawnRequest, Terminal
 from frith_cli._attach import attach
 from frith_pty._spawner import open_spawner
 from frith_pty.options import PtyOptions
-from frith_unix.vt.pen import PLAIN
+from frith_vt.pen import PLAIN
 
 from .panes import Pane, Panes, Shown
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frith_unix.vt import Emulator, render
+from frith_vt import Emulator, render
 
 from .sequences import OUTPUT
 

@@ -6,15 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frith.ports import Resize, Size
 from frith_pty._ring import Ring
-from frith_unix.picture import Picture
-from frith_unix.vt import Emulator, render
+from frith_vt import Emulator, Picture, render
 
 from .sequences import OUTPUT
 
 CAPACITY = 64 * 1024
-SIZE = Size(24, 80)
+SIZE = (24, 80)
 
 
 class Written:
@@ -23,7 +21,7 @@ class Written:
     def __init__(self, rate: float = 1e9) -> None:
         """Write ``rate`` bytes a second."""
         self.ring = Ring(CAPACITY)
-        self.sizes = [Resize(0, SIZE)]
+        self.sizes = [(0, *SIZE)]
         self.picture = Picture(self.ring, self.sizes, lambda: len(self.whole) / rate)
         self.whole = b""
         self._due = CAPACITY // 2
@@ -37,14 +35,14 @@ class Written:
                 self._due = self.picture.keep_up(len(piece))
 
     def should_be(self) -> bytes:
-        emulator = Emulator(SIZE.rows, SIZE.columns)
+        emulator = Emulator(*SIZE)
         emulator.parser.feed(self.whole)
-        return render(emulator, SIZE.rows, SIZE.columns)
+        return render(emulator, *SIZE)
 
     def shown(self) -> bytes:
-        screen = self.picture.screen(None)
-        assert (screen.offset, screen.size) == (self.ring.end, SIZE)
-        return screen.data
+        offset, size, data = self.picture.screen(None)
+        assert (offset, size) == (self.ring.end, SIZE)
+        return data
 
 
 def numbered(lines: int, line: str) -> bytes:
@@ -97,14 +95,14 @@ def test_any_output_is_shown_however_often_it_was_looked_at(pieces, at_once):
 def test_output_is_shown_at_the_size_it_was_written_for():
     written = Written()
     written.write(b"x" * 100 + b"\r\n", 100)
-    written.sizes.append(Resize(written.ring.end, Size(24, 40)))
+    written.sizes.append((written.ring.end, 24, 40))
     written.write(b"y" * 41, 100)
-    screen = written.picture.screen(None)
+    _, size, data = written.picture.screen(None)
     emulator = Emulator(24, 40)
     emulator.feed(b"x" * 40 + b"\r\n" + b"x" * 20 + b"\r\n" + b"y" * 41)
-    assert (screen.size, screen.data) == (Size(24, 40), render(emulator, 24, 40))
+    assert (size, data) == ((24, 40), render(emulator, 24, 40))
 
 
 def test_a_window_that_claims_to_be_enormous_costs_no_more_than_a_large_one():
-    picture = Picture(Ring(CAPACITY), [Resize(0, Size(65535, 65535))])
-    assert picture.screen(Size(24, 80)).size == Size(500, 1000)
+    picture = Picture(Ring(CAPACITY), [(0, 65535, 65535)])
+    assert picture.screen((24, 80))[1] == (500, 1000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from frith_unix.vt import plain
-from frith_unix.vt.actions import ACTIONS, numbers
-from frith_unix.vt.grid import BLANK, Cell, Grid, width
-from frith_unix.vt.modes import ORIGIN, WRAP, Modes
-from frith_unix.vt.parser import Parser
-from frith_unix.vt.pen import PLAIN, Pen, select
+from frith_vt import plain
+from frith_vt.actions import ACTIONS, numbers
+from frith_vt.grid import BLANK, Cell, Grid, width
+from frith_vt.modes import ORIGIN, WRAP, Modes
+from frith_vt.parser import Parser
+from frith_vt.pen import PLAIN, Pen, select
 
 _TAB = 8
 _LONGEST_TITLE = 256

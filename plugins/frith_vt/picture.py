@@ -12,22 +12,22 @@ overwrite it. Three ways then:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol
 
-from anyio import lowlevel
+from frith_vt.emulator import Emulator
+from frith_vt.plain import SPECIAL, TAIL_A_CELL
+from frith_vt.render import render
 
-from frith.ports import Resize, Screen, Size
-from frith_unix.vt import SPECIAL, TAIL_A_CELL, Emulator, render
+Size = tuple[int, int]
+"""Rows and columns."""
 
 _RATE = 1_000_000
 """Bytes a second that are interpreted as they come, a quarter of what is possible."""
 _SLICE = 8 * 1024
 """Bytes that are interpreted without a pause: some milliseconds."""
 _MOST_LEFT = 16 * _SLICE
-_APPROACHES = 256
-"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
 _MOST_ROWS, _MOST_COLUMNS = 500, 1000
 """What there is of a window that claims to be larger; a process may ask for 65535 by 65535."""
 
@@ -52,8 +52,8 @@ class Ring(Protocol):
         """Return whether ``byte`` occurs from ``offset`` on."""
 
 
-def _bounded(size: Size) -> tuple[int, int]:
-    return min(size.rows, _MOST_ROWS), min(size.columns, _MOST_COLUMNS)
+def _bounded(rows: int, columns: int) -> Size:
+    return min(rows, _MOST_ROWS), min(columns, _MOST_COLUMNS)
 
 
 class Picture:
@@ -62,9 +62,19 @@ class Picture:
     __slots__ = ("_clock", "_emulator", "_kept_up", "_ring", "_sizes", "at")
 
     def __init__(
-        self, ring: Ring, sizes: list[Resize], clock: Callable[[], float] = perf_counter
+        self,
+        ring: Ring,
+        sizes: Sequence[tuple[int, int, int]],
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Follow ``ring``, written to windows of ``sizes``, which its owner keeps up to date."""
+        """Follow ``ring``.
+
+        Args:
+            ring: the output.
+            sizes: offset, rows and columns: from there on it was written to a window of that
+                size. Its owner keeps this up to date.
+            clock: returns seconds.
+        """
         self._clock = clock
         self._kept_up = 0.0
         self._ring = ring
@@ -108,29 +118,22 @@ class Picture:
         self._pass_over()
         self._advance(min(self._ring.end, self.at + _SLICE))
 
-    async def shown(self, size: Size | None) -> Screen:
-        """Return the screen, as :meth:`screen`; the event loop has its turns meanwhile."""
-        await lowlevel.checkpoint()
-        for _ in range(_APPROACHES):
-            if self.is_near:
-                break
-            self.approach()
-            await lowlevel.checkpoint()
-        return self.screen(size)
+    def screen(self, size: Size | None) -> tuple[int, Size, bytes]:
+        """Return the screen at the end of the ring: its offset, its size, and what shows it.
 
-    def screen(self, size: Size | None) -> Screen:
-        """Return the screen at the end of the ring, for a terminal of ``size``."""
+        Args:
+            size: of the terminal that is to show it; by default that of the screen.
+        """
         if self._behind > _MOST_LEFT:
             self._skim(self._ring.end - _MOST_LEFT)
         self._advance(self._ring.end)
         emulator = self._begun()
-        own = Size(emulator.rows, emulator.columns)
-        wanted = size or own
-        return Screen(self.at, own, render(emulator, wanted.rows, wanted.columns))
+        own = emulator.rows, emulator.columns
+        return self.at, own, render(emulator, *(size or own))
 
     def _begun(self) -> Emulator:
         if self._emulator is None:
-            self._emulator = Emulator(*_bounded(self._sizes[0].size))
+            self._emulator = Emulator(*_bounded(*self._sizes[0][1:]))
         return self._emulator
 
     def _pass_over(self) -> None:
@@ -139,7 +142,7 @@ class Picture:
         emulator, ring = self._begun(), self._ring
         if not emulator.is_settled:
             return
-        later = [resize.offset for resize in self._sizes if resize.offset > self.at]
+        later = [offset for offset, *_ in self._sizes if offset > self.at]
         end = later[0] if later else ring.end
         if not later and not any(ring.holds(byte, self.at) for byte in SPECIAL):
             # nothing but text: its end tells all, and copying the rest would cost most
@@ -160,11 +163,11 @@ class Picture:
 
     def _advance(self, to: int) -> None:
         self._mind_loss()
-        held = [resize for resize in self._sizes if resize.offset <= self.at]
-        later = [resize for resize in self._sizes if self.at < resize.offset <= to]
-        for resize in held[-1:] + later:
-            self._feed(resize.offset)
-            self._begun().resize(*_bounded(resize.size))
+        held = [size for size in self._sizes if size[0] <= self.at]
+        later = [size for size in self._sizes if self.at < size[0] <= to]
+        for offset, rows, columns in held[-1:] + later:
+            self._feed(offset)
+            self._begun().resize(*_bounded(rows, columns))
         self._feed(to)
 
     def _feed(self, to: int) -> None:

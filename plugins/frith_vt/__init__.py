@@ -4,8 +4,8 @@ Needs nothing but the standard library. Sources: ECMA-48; "XTerm Control Sequenc
 machine is Paul Williams' "A parser for DEC's ANSI-compatible video terminals".
 """
 
-from frith_unix.vt.emulator import Emulator
-from frith_unix.vt.plain import SPECIAL, TAIL_A_CELL
-from frith_unix.vt.render import render
+from frith_vt.emulator import Emulator
+from frith_vt.picture import Picture
+from frith_vt.render import render
 
-__all__ = ["SPECIAL", "TAIL_A_CELL", "Emulator", "render"]
+__all__ = ["Emulator", "Picture", "render"]

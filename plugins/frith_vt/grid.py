@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from frith_unix.vt.pen import PLAIN, Pen
+from frith_vt.pen import PLAIN, Pen
 
 Cell = tuple[str, Pen]
 """A character with what combines with it, and how it is drawn.

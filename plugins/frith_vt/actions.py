@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frith_unix.vt.emulator import Emulator
+    from frith_vt.emulator import Emulator
 
 Action = Callable[["Emulator", list[int]], None]
 _MOST = 1 << 16

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from frith_unix.vt.emulator import Cursor, Emulator
-from frith_unix.vt.grid import BLANK, Grid, Line
-from frith_unix.vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
-from frith_unix.vt.pen import PLAIN
+from frith_vt.emulator import Cursor, Emulator
+from frith_vt.grid import BLANK, Grid, Line
+from frith_vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
+from frith_vt.pen import PLAIN
 
 _BARE = "\x1b[?6l\x1b(B\x1b)B\x0f\x1b[0m"
 """No origin mode, ASCII, no colours."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from frith.ports import Attachment, AttachMode, Chunk, Gap, Resize
-from frith_unix.readiness import Bell
+from anyio import lowlevel
+
+from frith.ports import Attachment, AttachMode, Chunk, Gap, Resize, Screen, Size
+from frith_terminals.readiness import Bell
+from frith_vt import Picture
+
+_APPROACHES = 256
+"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
 
 
 class Ring(Protocol):
@@ -31,8 +37,8 @@ class Viewed(Protocol):
         """What is kept of it."""
 
     @property
-    def sizes(self) -> Sequence[Resize]:
-        """The sizes of the window so far."""
+    def sizes(self) -> Sequence[tuple[int, int, int]]:
+        """Offset, rows and columns: the sizes of the window so far."""
 
     @property
     def news(self) -> Bell:
@@ -62,7 +68,7 @@ class Viewer(Attachment):
     @property
     def resizes(self) -> tuple[Resize, ...]:
         """The sizes of the window; see ``Attachment.resizes``."""
-        return tuple(self._output.sizes)
+        return tuple(Resize(at, Size(rows, columns)) for at, rows, columns in self._output.sizes)
 
     def __aiter__(self) -> Viewer:
         """Return itself: what has been yielded is not yielded again."""
@@ -88,3 +94,15 @@ class Viewer(Attachment):
         self.cursor += len(chunk.data)
         output.has_read(self)
         return chunk
+
+
+async def screen(picture: Picture, size: Size | None) -> Screen:
+    """Return the screen as it is; the event loop has its turns meanwhile."""
+    await lowlevel.checkpoint()
+    for _ in range(_APPROACHES):
+        if picture.is_near:
+            break
+        picture.approach()
+        await lowlevel.checkpoint()
+    at, own, data = picture.screen((size.rows, size.columns) if size else None)
+    return Screen(at, Size(*own), data)

@@ -8,9 +8,9 @@ from anyio import to_thread
 
 from frith.model import Session
 from frith.ports import SweepReport
-from frith_unix.ending import end_all, searching
-from frith_unix.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
-from frith_unix.processes import (
+from frith_terminals.ending import end_all, searching
+from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
+from frith_terminals.processes import (
     all_pids,
     ancestors,
     boot_id,
