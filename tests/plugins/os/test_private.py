@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frith_unix import private
+from frith_os import private
 
 OWNER = 12345
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
