@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from frith_unix.holding import described, holders
+from frith_os.locks import describe_holders, holders
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="needs /proc/locks")
 
@@ -58,7 +58,7 @@ def hold(path):
 def test_the_process_that_took_it_is_named_with_its_command(path, hold):
     pid = hold()
     assert holders(path) == (pid,)
-    assert described(path).startswith(f"Process {pid} (python")
+    assert describe_holders(path).startswith(f"Process {pid} (python")
 
 
 def test_a_child_that_goes_on_holding_it_is_named(path, hold):
@@ -81,12 +81,12 @@ def test_who_waits_does_not_hold_it(path, hold):
 
 def test_of_a_lock_that_is_free_or_no_file_nothing_is_known(path, tmp_path):
     assert holders(path) == holders(str(tmp_path / "none")) == ()
-    assert described(path) == "Another process"
+    assert describe_holders(path) == "Another process"
 
 
 def test_arguments_of_the_command_are_not_told(path, hold):
     hold()
-    assert path not in described(path)
+    assert path not in describe_holders(path)
 
 
 def test_without_descriptors_nothing_is_known(path, monkeypatch):
@@ -95,4 +95,4 @@ def test_without_descriptors_nothing_is_known(path, monkeypatch):
 
     monkeypatch.setattr("builtins.open", refused)
     monkeypatch.setattr(os, "listdir", refused)
-    assert described(path) == "Another process"
+    assert describe_holders(path) == "Another process"
