@@ -47,7 +47,7 @@ _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capabil
 def _open_workspace(
     options: GitWorkspaceOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[WorkspaceProvider]:
-    from frith_git._workspace import open_workspace
+    from frith_git.workspace import open_workspace
 
     return open_workspace(options, context.workspace)
 
@@ -55,7 +55,7 @@ def _open_workspace(
 def _open_recovery(
     _options: Options, context: ProviderContext
 ) -> AbstractAsyncContextManager[SessionRecovery]:
-    from frith_git._recovery import open_recovery
+    from frith_git.recovery import open_recovery
 
     return open_recovery(context.workspace)
 

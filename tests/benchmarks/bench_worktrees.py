@@ -20,8 +20,8 @@ import anyio
 from frith.model import Session, SessionStatus, now
 from frith.ports import MarkerState, WorktreeRequest
 from frith_git import GitWorkspaceOptions
-from frith_git._recovery import GitRecovery
-from frith_git._workspace import GitWorkspace
+from frith_git.recovery import GitRecovery
+from frith_git.workspace import GitWorkspace
 
 ROUNDS = 11
 

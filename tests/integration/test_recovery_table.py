@@ -24,8 +24,8 @@ from frith.errors import StoreVersionError
 from frith.events import Event, SessionsRestored
 from frith.model import Changes, Snapshot
 from frith.ports import MarkerState
-from frith_git import _marker_file
-from frith_git._marker_file import Remembered
+from frith_git import marker as markers
+from frith_git.marker import Remembered
 from frith_json._document import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
@@ -229,7 +229,7 @@ def write_state(path: Path, disk: Disk) -> None:
 def marker(case: Case, workspace: Path) -> bytes:
     states: set[str] = {*MarkerState}
     state = MarkerState(case.marker) if case.marker in states else MarkerState.LIVE
-    content = _marker_file.encode([Remembered(state, case.marked(workspace))])
+    content = markers.encode([Remembered(state, case.marked(workspace))])
     if case.marker == "broken":
         return content[:-9]
     if case.marker == "newer":
@@ -254,7 +254,7 @@ def inhabit(workspace: Path, case: Case) -> None:
         if case.worktree == "there":
             (admin / "index").write_bytes(EMPTY_INDEX + sha1(EMPTY_INDEX).digest())
         if case.marker != "none":
-            (admin / _marker_file.NAME).write_bytes(marker(case, workspace))
+            (admin / markers.NAME).write_bytes(marker(case, workspace))
 
 
 @pytest.fixture
@@ -359,7 +359,7 @@ def nothing_is_gone(disk: Disk, before: dict[Path, bytes], after: dict[Path, byt
     assert (state in aside) is (disk.documented["kept aside"] == "yes")
     kept = {path.parent: data for path, data in after.items() if ".broken-" in path.name}
     for case in CASES:
-        marker = disk.workspace / ".git" / "worktrees" / case.id / _marker_file.NAME
+        marker = disk.workspace / ".git" / "worktrees" / case.id / markers.NAME
         if marker in before and marker not in after:  # a removal was finished
             assert (case.record, case.worktree, disk.expected(case)) == ("going", "vanished", None)
         elif case.marker == "newer":

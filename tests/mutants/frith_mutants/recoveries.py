@@ -198,7 +198,7 @@ RECOVERIES = (
         "takes-other-checkouts",
         "The sessions of another checkout of the repository pass for those of this one.",
         "the sessions of another checkout are not rebuilt",
-        replaces={"frith_git._rebuild:_is_of_another_workspace": knows_no_other},
+        replaces={"frith_git.recovery:_is_of_another_workspace": knows_no_other},
     ),
     _mutant(
         "marks-in-the-worktree",

@@ -14,8 +14,8 @@ import pytest
 from frith.model import AtStake, Session, SessionStatus, now
 from frith.ports import WorktreePlan, WorktreeRequest
 from frith_git import GitWorkspaceOptions
-from frith_git._recovery import GitRecovery
-from frith_git._workspace import GitWorkspace
+from frith_git.recovery import GitRecovery
+from frith_git.workspace import GitWorkspace
 
 _GLOBAL_CONFIG = """\
 [user]

@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from frith.errors import StoreMismatchError
-from frith_git._repository import Repository
-from frith_git._stamp import bind
+from frith_git.repository import Repository
+from frith_git.stamp import bind
 
 
 def stamp_of(path):

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from frith.errors import InvalidBranchError
-from frith_git._branches import check_branch, is_valid_branch
+from frith_git.branches import check_branch, is_valid_branch
 
 _PARTS = ["a", "-", ".", "..", "/", "@", "{", "lock", ".lock", "~", "^", ":", " ", "*", "?", "["]
 _NAMES = st.lists(st.sampled_from([*_PARTS, "\\", "\x7f", "\n", "ü", "HEAD"]), max_size=5).map(

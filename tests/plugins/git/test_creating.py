@@ -17,8 +17,8 @@ from frith.errors import (
     WorkspaceError,
 )
 from frith_git import GitWorkspaceOptions
-from frith_git._git import Git, GitError
-from frith_git._workspace import GitWorkspace
+from frith_git.git import Git, GitError
+from frith_git.workspace import GitWorkspace
 
 
 @pytest.mark.requirement("R1.5")
@@ -256,7 +256,7 @@ async def test_many_files_are_written_by_several_processes(repo, monkeypatch, th
         return await run(self, directory, *args, **options)
 
     monkeypatch.setattr(Git, "run", recording)
-    monkeypatch.setattr("frith_git._creation._MANY_FILES", threshold)
+    monkeypatch.setattr("frith_git.checkout._MANY_FILES", threshold)
     workspace = GitWorkspace(GitWorkspaceOptions(checkout_workers=2), repo.path)
     plan = await repo.plan()
     await workspace.create(plan)

@@ -15,9 +15,9 @@ import pytest
 
 from frith.errors import WorktreeMissingError
 from frith.ports import MarkerState, Presence
-from frith_git import _creation, _location
-from frith_git._git import Git, GitError, GitNotFoundError
-from frith_git._lock import exclusive
+from frith_git import checkout, locate
+from frith_git.git import Git, GitError, GitNotFoundError
+from frith_git.lock import exclusive
 from waiting import until
 
 _HOST = """
@@ -25,7 +25,7 @@ import os, sys, anyio
 from pathlib import Path
 from frith.model import Session
 from frith_git import GitWorkspaceOptions
-from frith_git._workspace import GitWorkspace
+from frith_git.workspace import GitWorkspace
 workspace, session = sys.argv[1:]
 os.environ["HOST"] = str(os.getpid())
 provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
@@ -170,7 +170,7 @@ async def test_creating_again_leaves_no_worktree_whatever_stops_it(
     async def failing(*_):
         raise error
 
-    monkeypatch.setattr(_location, "check_out", failing)
+    monkeypatch.setattr(locate, "check_out", failing)
     with pytest.raises(type(error)):
         await repo.workspace.restore(session)
     assert not tree.exists()
@@ -187,7 +187,7 @@ async def test_what_stopped_it_is_told_also_if_that_cannot_be_undone(
         monkeypatch.setenv("PATH", "/nowhere")
         raise OSError("no process")
 
-    monkeypatch.setattr(_location, "check_out", failing)
+    monkeypatch.setattr(locate, "check_out", failing)
     with pytest.raises(OSError, match="no process"):
         await repo.workspace.restore(session)
     assert await presence_of(repo, session) == Presence.MISSING
@@ -196,15 +196,15 @@ async def test_what_stopped_it_is_told_also_if_that_cannot_be_undone(
 async def test_a_creation_that_still_writes_the_files_is_not_disturbed(
     repo, session, tree, monkeypatch
 ):
-    monkeypatch.setattr(_creation, "_PATIENCE", 0)
-    async with exclusive(repo.admin(session) / _creation.FILLING):
+    monkeypatch.setattr(checkout, "_PATIENCE", 0)
+    async with exclusive(repo.admin(session) / "frith-filling.lock"):
         with pytest.raises(WorktreeMissingError, match="Try again later"):
             await repo.workspace.restore(session)
     assert os.listdir(tree) == [".git"]
 
 
 def _waits_for_a_lock() -> bool:
-    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-lock" for thread in threading.enumerate())
 
 
 async def test_a_git_that_outlived_its_host_is_waited_for(repo, session, tree, tmp_path):

@@ -14,14 +14,14 @@ import pytest
 
 from frith.errors import WorkspaceError
 from frith.ports import WorktreeRequest
-from frith_git._git import (
+from frith_git.git import (
     LOCAL_VARIABLES,
     Git,
     GitError,
     GitNotFoundError,
     GitNotStartedError,
+    run_process,
 )
-from frith_git._process import run_process
 from frith_testing.faults.machine.rlimits import descriptors_left
 from waiting import until
 

@@ -11,9 +11,9 @@ import pytest
 
 from frith.model import AtStake
 from frith_git import GitWorkspaceOptions
-from frith_git._files import GitFileError
-from frith_git._git import GitError
-from frith_git._workspace import GitWorkspace
+from frith_git.git import GitError
+from frith_git.repository import GitFileError
+from frith_git.workspace import GitWorkspace
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ async def test_the_main_worktree_is_blocked(repo, session):
 async def test_a_worktree_elsewhere_is_blocked(repo, session, tmp_path):
     repo.git("worktree", "add", "--quiet", "-b", "mine", str(tmp_path / "mine"))
     found = await repo.inspect(session.evolve(worktree_path=str(tmp_path / "mine")))
-    assert "does not lie" in found.blocked[0]
+    assert "is not in" in found.blocked[0]
 
 
 async def test_a_directory_that_is_no_worktree_is_blocked(repo, session):

@@ -12,9 +12,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from frith_git import _lock
-from frith_git._files import GitFileError
-from frith_git._lock import GitLockedError, exclusive, held
+from frith_git import lock
+from frith_git.lock import GitLockedError, exclusive, held
+from frith_git.repository import GitFileError
 from waiting import until
 
 _HOLDER = """
@@ -30,7 +30,7 @@ import sys, uuid, anyio
 from pathlib import Path
 from frith.ports import WorktreeRequest
 from frith_git import GitWorkspaceOptions
-from frith_git._workspace import GitWorkspace
+from frith_git.workspace import GitWorkspace
 
 async def main(workspace, who):
     provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
@@ -148,9 +148,10 @@ async def test_one_deleted_and_not_made_anew_is_made_by_us(path, holder):
             assert _is_locked(path)
 
 
-async def test_a_lock_that_cannot_be_had_at_all_is_an_error(tmp_path):
+async def test_a_lock_file_that_cannot_be_created_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(GitFileError):
-        async with exclusive(tmp_path / "no" / "such" / "directory"):
+        async with exclusive(tmp_path / "file" / "lock"):
             pass
 
 
@@ -162,7 +163,7 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
             raise OSError(37, "No locks available")
         real(descriptor, how)
 
-    monkeypatch.setattr("frith_git._lock.fcntl.flock", without)
+    monkeypatch.setattr("fcntl.flock", without)
     with pytest.raises(GitFileError, match="No locks"):
         async with exclusive(path):
             pass
@@ -171,7 +172,7 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
 async def test_a_lock_that_another_process_keeps_is_an_error_that_names_it(
     path, holder, monkeypatch
 ):
-    monkeypatch.setattr(_lock, "_PATIENCE", 0.01)
+    monkeypatch.setattr(lock, "_PATIENCE", 0.01)
     with pytest.raises(GitLockedError) as caught:
         async with exclusive(path):
             pass
@@ -183,7 +184,7 @@ async def test_a_lock_that_another_process_keeps_is_an_error_that_names_it(
 
 async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeypatch):
     looks, enough = [], anyio.Event()
-    real, turns = _lock.holding.holders, 3
+    real, turns = lock.holders, 3
 
     def looked(where: str) -> tuple[int, ...]:
         looks.append(where)
@@ -191,9 +192,9 @@ async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeyp
             anyio.from_thread.run_sync(enough.set)
         return real(where)
 
-    monkeypatch.setattr(_lock, "_PATIENCE", 0.01)
-    monkeypatch.setattr(_lock, "_OWN_TURNS", 1000)
-    monkeypatch.setattr(_lock.holding, "holders", looked)
+    monkeypatch.setattr(lock, "_PATIENCE", 0.01)
+    monkeypatch.setattr(lock, "_OWN_TURNS", 1000)
+    monkeypatch.setattr(lock, "holders", looked)
 
     async def wait() -> None:
         async with exclusive(path):
@@ -205,7 +206,7 @@ async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeyp
 
 
 async def test_and_is_an_error_in_the_end(path, monkeypatch):
-    monkeypatch.setattr(_lock, "_PATIENCE", 0.01)
+    monkeypatch.setattr(lock, "_PATIENCE", 0.01)
     async with exclusive(path):
         with pytest.raises(GitLockedError):
             async with exclusive(path):

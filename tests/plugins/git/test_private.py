@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from frith.ports import MarkerState
-from frith_git._recovery import open_recovery
+from frith_git.recovery import open_recovery
 
 OWNER = 12345
 
@@ -105,7 +105,7 @@ async def test_what_root_makes_in_the_repository_of_another_user_belongs_to_that
     before = {*repo.path.rglob("*")}
     hook("mkdir made; touch made/by_the_hook")
     if how == "refused":
-        monkeypatch.setattr("frith_git._creation.touch", None)
+        monkeypatch.setattr("frith_git.create.run_post_checkout", None)
         with pytest.raises(TypeError):
             await repo.create("feature/deep/name")
     else:

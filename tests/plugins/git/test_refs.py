@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from frith_git._git import GitError
-from frith_git._refs import read_refs
-from frith_git._repository import Repository
+from frith_git.branches import read_refs
+from frith_git.git import GitError
+from frith_git.repository import Repository
 
 NAMES = ("HEAD", "refs/heads/main", "refs/heads/a/b", "refs/heads/a", "refs/heads/none")
 

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from frith.errors import InvalidWorkspaceError
 from frith.model import ExitStatus, Session, SessionStatus
 from frith.ports import MarkerState
-from frith_git import _files
-from frith_git._files import GitFileError
-from frith_git._marker_file import MarkerFile, Remembered, Trust, decode, encode
-from frith_git._recovery import GitRecovery, NewerMarkerError
+from frith_git.marker import MarkerFile, Remembered, Trust, decode, encode
+from frith_git.recovery import GitRecovery, NewerMarkerError
+from frith_git.repository import GitFileError
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ async def test_one_whose_worktree_goes_meanwhile_is_not_remembered(repo, session
         shutil.rmtree(repo.admin(session))
         return MarkerFile(Trust.ABSENT)
 
-    monkeypatch.setattr("frith_git._recovery.read_marker_file", removed)
+    monkeypatch.setattr("frith_git.recovery.read_marker_file", removed)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert not repo.admin(session).exists()
 
@@ -269,7 +268,7 @@ async def test_a_full_disk_leaves_the_marker_as_it_was(repo, session, marker, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_files.os, "write", full)
+        patch.setattr(os, "write", full)
         with pytest.raises(GitFileError, match="No space"):
             await repo.recovery.remember(session.evolve(name="later"), MarkerState.LIVE)
     assert marker.read_bytes() == before
@@ -290,7 +289,7 @@ async def test_durable_means_file_and_directory_and_otherwise_the_file(repo, ses
         synced.append(Path(f"/proc/self/fd/{descriptor}").resolve().is_dir())
         fsync(descriptor)
 
-    monkeypatch.setattr(_files.os, "fsync", recording)
+    monkeypatch.setattr(os, "fsync", recording)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert synced == [False, True]
     synced.clear()

@@ -13,8 +13,8 @@ import pytest
 
 from frith.errors import RemovalBlockedError, WorkAtStakeError
 from frith.ports import MarkerState
-from frith_git._files import GitFileError
-from frith_git._git import Git, GitError
+from frith_git.git import Git, GitError
+from frith_git.repository import GitFileError
 from waiting import until
 
 
@@ -124,16 +124,16 @@ async def test_an_unlocked_worktree_is_removed(repo, session, tree):
 
 
 async def test_if_git_refuses_it_stays_locked_and_whole(repo, session, tree, monkeypatch):
-    inspector = "frith_git._inspection.tree_status"
+    inspector = "frith_git.inspect.tree_status"
 
     async def blind(*_):
-        from frith_git._status import TreeStatus
+        from frith_git.status import TreeStatus
 
         return TreeStatus(commit="0" * 40)
 
     (tree / "untracked").write_text("written just after the inspection")
     monkeypatch.setattr(inspector, blind)
-    monkeypatch.setattr("frith_git._inspection.unreachable_commits", _none)
+    monkeypatch.setattr("frith_git.inspect.unreachable_commits", _none)
     with pytest.raises(GitError, match="untracked"):
         await repo.workspace.remove(session)
     assert (tree / "untracked").exists()
@@ -213,7 +213,7 @@ async def test_no_marker_is_written_while_that_is_deleted(repo, session, disturb
     events = []
 
     def waits_for_a_lock():
-        return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
+        return any(thread.name == "frith-lock" for thread in threading.enumerate())
 
     async def update():
         await repo.recovery.remember(session, MarkerState.LIVE, durable=False)

@@ -11,7 +11,7 @@ import pytest
 from frith.errors import InvalidWorkspaceError, WorkspaceError
 from frith.model import AtStake
 from frith.ports import MarkerState, Presence
-from frith_git._files import GitFileError
+from frith_git.repository import GitFileError
 
 
 async def _lives(repo, existing: str | None = None) -> None:

@@ -16,8 +16,7 @@ import pytest
 
 from frith.errors import BranchTakenError
 from frith.model import AtStake
-from frith_git import _process
-from frith_git._git import Git, GitError
+from frith_git.git import Git, GitError, run_process
 from waiting import until
 
 _PROGRAM = """
@@ -25,7 +24,7 @@ import sys, anyio
 from pathlib import Path
 from frith.ports import WorktreePlan
 from frith_git import GitWorkspaceOptions
-from frith_git._workspace import GitWorkspace
+from frith_git.workspace import GitWorkspace
 workspace, id, path, branch, base = sys.argv[1:]
 provider = GitWorkspace(GitWorkspaceOptions(), Path(workspace))
 anyio.run(provider.create, WorktreePlan(id, path, branch, True, base))
@@ -54,7 +53,7 @@ def _is_clean(repo) -> bool:
 
 
 def _waits_for_a_lock() -> bool:
-    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-lock" for thread in threading.enumerate())
 
 
 @pytest.mark.requirement("R2.2")
@@ -65,8 +64,8 @@ async def test_a_step_that_fails_undoes_the_earlier_ones(repo, monkeypatch, comm
     plan = await repo.plan()
     run = Git._run
 
-    async def failing(self, directory, args, *options):
-        output = await run(self, directory, args, *options)
+    async def failing(self, directory, args, inherited, **options):
+        output = await run(self, directory, args, inherited, **options)
         if args[: len(command)] == command and "-d" not in args:
             raise GitError(("git", *args), 1, "broken for the test")
         return output
@@ -86,7 +85,7 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
         plan = await repo.plan()
         seen = 0
         with anyio.CancelScope() as scope:
-            start = _process.run_process
+            start = run_process
 
             async def counting(*args, **options):
                 nonlocal seen
@@ -96,8 +95,8 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
                 return await start(*args, **options)  # noqa: B023
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("frith_git._git.run_process", counting)
-                patch.setattr("frith_git._hooks.run_process", counting)
+                patch.setattr("frith_git.git.run_process", counting)
+                patch.setattr("frith_git.checkout.run_process", counting)
                 await repo.workspace.create(plan)
         if not Path(plan.path).exists():
             assert _is_clean(repo), step
@@ -130,8 +129,8 @@ async def test_what_cannot_be_undone_is_logged(repo, hook, caplog, monkeypatch):
     async def stuck(*_, **__):
         raise GitError(("git",), 1, "stuck for the test")
 
-    monkeypatch.setattr("frith_git._creation.check_out", failing)
-    monkeypatch.setattr("frith_git._creation.take_away", stuck)
+    monkeypatch.setattr("frith_git.create.check_out", failing)
+    monkeypatch.setattr("frith_git.create.take_away", stuck)
     with pytest.raises(GitError, match="broken"):
         await repo.workspace.create(plan)
     assert "creation_not_undone" in caplog.text

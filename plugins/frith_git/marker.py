@@ -1,6 +1,6 @@
-"""The marker: a file in a worktree's administrative directory that remembers its sessions.
+"""The marker: a file in a worktree's administrative directory that records its sessions.
 
-One JSON object, readable by people. Its first line is the SHA-256 of all that follows that line::
+One JSON object with line breaks. Its first line is the SHA-256 of everything after that line::
 
     {"checksum": "…",
       "format": 1,
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from frith.model import Session, SessionId
 from frith.ports import MarkerState
-from frith_git._files import read_bytes
+from frith_git.repository import read_bytes
 
 NAME = "frith.json"
 FORMAT = 1
@@ -31,31 +31,31 @@ _FIRST_END = b'",\n'
 
 
 class Trust(StrEnum):
-    """How far a marker is believed."""
+    """Whether a marker can be used."""
 
     WHOLE = "whole"
     ABSENT = "absent"
     BROKEN = "broken"
     NEWER = "newer"
-    """Written by a later version; not to be touched."""
+    """Written by a later version; must not be changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """One session of a marker."""
+    """One session in a marker."""
 
     state: MarkerState
     session: Session
 
     @property
     def session_id(self) -> SessionId:
-        """The id of the session."""
+        """Id of the session."""
         return self.session.id
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerFile:
-    """What a marker says."""
+    """The content of a marker."""
 
     trust: Trust
     sessions: tuple[Remembered, ...] = ()
@@ -64,10 +64,10 @@ class MarkerFile:
 def read_marker_file(admin: str) -> MarkerFile:
     """Return the marker in the administrative directory ``admin``.
 
-    One that another user has put there is not believed: the command in it would be run.
+    A marker of another user counts as broken, because the command in it would be run.
 
     Raises:
-        GitFileError: there may be one, but it cannot be read.
+        GitFileError: the marker cannot be read.
     """
 
     def is_trusted(found: os.stat_result) -> bool:
@@ -78,7 +78,7 @@ def read_marker_file(admin: str) -> MarkerFile:
 
 
 def encode(sessions: Iterable[Remembered]) -> bytes:
-    """Return the content of a marker that remembers ``sessions``."""
+    """Return the content of a marker with ``sessions``."""
     document = {
         "format": FORMAT,
         "sessions": [
@@ -97,7 +97,7 @@ def encode(sessions: Iterable[Remembered]) -> bytes:
 
 
 def decode(content: bytes) -> MarkerFile:
-    """Return what a marker with ``content`` says; if that cannot be believed, how far not."""
+    """Return the marker with ``content``; without sessions unless it is whole."""
     first, end, rest = content.partition(_FIRST_END)
     if not end or first != _FIRST + _checksum(rest):
         return MarkerFile(Trust.BROKEN)

@@ -1,4 +1,4 @@
-"""Taking a worktree away: by git; only what git gave up on deleting is deleted here."""
+"""Removing a worktree: git does it, frith deletes only the files that git left."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from contextlib import suppress
 import anyio
 
 from frith.logs import log
-from frith_git._files import accessing
-from frith_git._git import Git, GitError
-from frith_git._lock import exclusive
-from frith_git._repository import Repository, Worktree
+from frith_git.git import Git, GitError
+from frith_git.lock import exclusive
+from frith_git.repository import Repository, Worktree, accessing, names_in
 
 
 async def take_away(
     git: Git, repository: Repository, worktree: Worktree, path: str, *, force: bool
 ) -> None:
-    """Remove ``worktree``, which lies at ``path`` or is missing there. Whoever calls has looked.
+    """Remove ``worktree``, whose directory is ``path`` or missing. The caller has inspected it.
 
-    It is removed once git has dropped it, although files may be left; that is logged.
+    The worktree is removed once git no longer lists it. Files that are left are logged.
 
     Args:
-        force: also if git sees changes, or submodules in it.
+        force: also if it has changes or submodules.
 
     Raises:
         GitError: git refuses; the worktree is locked as before.
-        GitFileError: an unfinished worktree holds something that git did not put there, or it
-            cannot be told what git did.
+        GitFileError: an unfinished worktree contains files that git did not write, or a file
+            cannot be accessed.
     """
     _remove_unfinished_directory(worktree, path)
     if worktree.path is None:
-        _remove_unfinished(worktree)
+        _remove_unfinished_admin(worktree.admin)
         return
     workspace = repository.workspace
     if worktree.lock is not None:
@@ -46,8 +45,8 @@ async def take_away(
             if worktree.lock is not None:
                 await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
             raise
-        # Git drops a worktree for good even if it could not delete all of its files: what is not
-        # there to be deleted, or comes into being meanwhile, such as a marker.
+        # Git unregisters a worktree even if it could not delete all of its files: read-only
+        # directories, or files created meanwhile, such as a marker.
         await anyio.to_thread.run_sync(_delete_rest, path)
         async with exclusive(repository.markers_lock):
             await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
@@ -64,7 +63,6 @@ def _is_registered(worktree: Worktree) -> bool:
 
 
 def _delete_rest(path: str) -> None:
-    """Delete what git left of the worktree at ``path``, read-only directories too."""
     with suppress(OSError):
         for *_, directory in os.fwalk(path):
             os.fchmod(directory, stat.S_IRWXU)
@@ -74,26 +72,26 @@ def _delete_rest(path: str) -> None:
 
 
 def _remove_unfinished_directory(worktree: Worktree, path: str) -> None:
-    """Remove a directory that is empty, or holds no more than the link of a worktree half made.
+    """Remove a directory that is empty or contains only the link of an unfinished worktree.
 
     Git refuses to remove either.
     """
     with accessing(path), suppress(FileNotFoundError, NotADirectoryError):
         content = os.listdir(path)
-        half_made = not all(os.path.exists(f"{worktree.admin}/{f}") for f in ("HEAD", "commondir"))
-        if content == [".git"] and half_made and worktree.is_linked():
+        unfinished = not all(os.path.exists(f"{worktree.admin}/{f}") for f in ("HEAD", "commondir"))
+        if content == [".git"] and unfinished and worktree.is_linked():
             os.unlink(f"{path}/.git")
             content = []
         if not content:
             os.rmdir(path)
 
 
-def _remove_unfinished(worktree: Worktree) -> None:
-    """Remove what `git worktree add` leaves if killed in its first step, which git never does.
+def _remove_unfinished_admin(admin: str) -> None:
+    """Remove the directory that `git worktree add` leaves if killed in its first step.
 
-    That is a directory with the lock alone; with anything else in it, this fails.
+    It contains at most the lock; with any other file in it, this fails. Git never removes it.
     """
-    with accessing(worktree.admin):
-        if sorted(os.listdir(worktree.admin)) == ["locked"]:
-            os.unlink(f"{worktree.admin}/locked")
-        os.rmdir(worktree.admin)
+    with accessing(admin):
+        if names_in(admin) == ["locked"]:
+            os.unlink(f"{admin}/locked")
+        os.rmdir(admin)

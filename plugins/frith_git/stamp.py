@@ -1,13 +1,12 @@
 """The stamp: a file in the workspace's git directory that names the store of its sessions.
 
-One JSON object, readable by people::
+One JSON object::
 
     {"workspace": "…a random id…", "path": "/srv/app", "inode": 1234, "store": "json:…"}
 """
 
 from __future__ import annotations
 
-import json
 import os
 from uuid import uuid4
 
@@ -15,21 +14,20 @@ import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frith.errors import StoreMismatchError
-from frith_git._files import accessing, read_bytes, replace
-from frith_git._lock import exclusive
-from frith_git._repository import Repository
-from frith_unix import private
+from frith_git.lock import exclusive
+from frith_git.repository import Repository, accessing, read_bytes
+from frith_os import atomic, private
 
 
 class Stamp(BaseModel):
-    """Which workspace this is, and which store it has."""
+    """Identity of a workspace and of its store."""
 
     model_config = ConfigDict(frozen=True)
 
     workspace: str
-    """A random id, which stays when the workspace is moved; a copy of it gets another."""
+    """A random id, kept when the workspace is moved. A copy of the workspace gets a new one."""
     path: str
-    """Where the workspace was when this was written."""
+    """Path of the workspace when the stamp was written."""
     inode: int
     store: str
     """``SessionStore.identity``."""
@@ -46,10 +44,10 @@ async def bind(repository: Repository, store: str, *, write: bool) -> None:
 
 
 def _is_bound(repository: Repository, store: str) -> bool:
-    """Tell whether the stamp is as it should be.
+    """Return whether the stamp names ``store`` and the workspace as it is now.
 
     Raises:
-        StoreMismatchError: it names another store.
+        StoreMismatchError: the stamp names another store.
     """
     stamp = _read(repository.stamp)
     if stamp is None:
@@ -60,43 +58,33 @@ def _is_bound(repository: Repository, store: str) -> bool:
 
 
 def _read(file: str) -> Stamp | None:
-    """Return what the stamp ``file`` says; ``None`` if there is none, or nothing can be made of it.
+    """Return the stamp ``file``, ``None`` if it is missing or invalid.
 
     Raises:
-        GitFileError: it cannot be read.
+        GitFileError: the file cannot be read.
     """
     content = read_bytes(file)
-    if content is None:
-        return None
     try:
-        return Stamp.model_validate(json.loads(content))
-    except (ValueError, ValidationError):
+        return None if content is None else Stamp.model_validate_json(content)
+    except ValidationError:
         return None
 
 
 def _write(repository: Repository, store: str) -> None:
+    old = _read(repository.stamp)
+    path, inode = _place(repository)
+    workspace = str(uuid4()) if old is None or _is_copy(old, inode) else old.workspace
+    stamp = Stamp(workspace=workspace, path=path, inode=inode, store=store)
+    content = stamp.model_dump_json().encode() + b"\n"
     with accessing(repository.stamp):
         private.make_directory(os.path.dirname(repository.stamp))
-        content = _renewed(repository, store).model_dump_json().encode() + b"\n"
-        replace(repository.stamp, content, is_private=True)
-
-
-def _renewed(repository: Repository, store: str) -> Stamp:
-    path, inode = _place(repository)
-    old = _read(repository.stamp)
-    keeps_id = old is not None and not _is_copy(old, inode)
-    return Stamp(
-        workspace=old.workspace if old and keeps_id else str(uuid4()),
-        path=path,
-        inode=inode,
-        store=store,
-    )
+        atomic.replace(repository.stamp, [content], keep_access=False)
 
 
 def _is_copy(stamp: Stamp, inode: int) -> bool:
-    """Tell whether the workspace that ``stamp`` was written in is another one, which still exists.
+    """Return whether the workspace in which ``stamp`` was written still exists elsewhere.
 
-    A workspace that was moved to another file system has another inode, too, but its old path is
+    A workspace that was moved to another file system has a new inode too, but its old path is
     gone.
     """
     if stamp.inode == inode:

@@ -1,0 +1,274 @@
+"""Branches: valid names, commits, collisions, and the branch that a session's creation makes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from frith.errors import (
+    BaseNotFoundError,
+    BranchBlockedError,
+    BranchInUseError,
+    BranchNotFoundError,
+    BranchTakenError,
+    InvalidBranchError,
+    InvalidWorkspaceError,
+)
+from frith.ports import WorktreePlan, WorktreeRequest
+from frith_git.git import Git, together
+from frith_git.repository import GitFileError, Repository, read_bytes
+
+HEADS = "refs/heads/"
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|\Z)|\A[-./]|[./]\Z")
+_LONGEST_COMPONENT = 250
+"""Bytes: file systems allow 255, and git adds ``.lock``."""
+_COMMIT = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n")
+_BRANCH = re.compile(rb"ref: (refs/heads/[^\n]+)\n")
+
+
+def check_branch(branch: str) -> None:
+    """Refuse a name that git does not accept for a branch (git-check-ref-format(1)).
+
+    Raises:
+        InvalidBranchError: ``branch`` is not valid.
+    """
+    if not branch:
+        raise InvalidBranchError(branch, "it is empty")
+    if branch == "HEAD" or _FORBIDDEN.search(branch):
+        raise InvalidBranchError(branch)
+    try:
+        encoded = branch.encode()
+    except UnicodeEncodeError:
+        printable = branch.encode(errors="backslashreplace").decode()
+        raise InvalidBranchError(printable, "it is not valid Unicode") from None
+    if max(map(len, encoded.split(b"/"))) > _LONGEST_COMPONENT:
+        raise InvalidBranchError(branch, f"a part of it is longer than {_LONGEST_COMPONENT} bytes")
+
+
+def is_valid_branch(branch: str) -> bool:
+    """Return whether git accepts ``branch`` as the name of a branch."""
+    try:
+        check_branch(branch)
+    except InvalidBranchError:
+        return False
+    return True
+
+
+async def taken(git: Git, repository: Repository, branches: Collection[str]) -> frozenset[str]:
+    """Return those of ``branches`` that exist, or collide with an existing one: ``a`` with ``a/b``.
+
+    As in git, names that differ only in case are different.
+    """
+    valid = [branch for branch in branches if is_valid_branch(branch)]
+    prefixes = sorted({name for branch in valid for name in _prefixes(branch)})
+    found: set[str] = set()
+    blocking: set[str] = set()
+
+    async def find_longer() -> None:
+        patterns = [HEADS + branch for branch in valid]
+        output = await git.read(
+            repository.workspace, "for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns
+        )
+        for name in output.decode(errors="surrogateescape").split("\n"):
+            found.update((name, *_prefixes(name)))
+
+    async def find_prefixes() -> None:
+        commits = await _resolve(git, repository.workspace, [HEADS + name for name in prefixes])
+        blocking.update(name for name, oid in zip(prefixes, commits, strict=True) if oid)
+
+    if valid:
+        await together(find_longer, *([find_prefixes] if prefixes else []))
+    return frozenset(b for b in valid if b in found or not blocking.isdisjoint(_prefixes(b)))
+
+
+async def blocking_branch(git: Git, repository: Repository, branch: str) -> str | None:
+    """Return an existing branch whose name is a prefix of ``branch``, or the reverse."""
+    prefixes = _prefixes(branch)
+    commits = await _resolve(git, repository.workspace, [HEADS + name for name in prefixes])
+    for name, commit in zip(prefixes, commits, strict=False):
+        if commit:
+            return name
+    longer = await git.read(
+        repository.workspace,
+        *("for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", "--", f"{HEADS}{branch}/"),
+    )
+    return longer.decode(errors="surrogateescape").strip() or None
+
+
+def _prefixes(branch: str) -> list[str]:
+    """Return the names that cannot exist beside ``branch``: ``a`` and ``a/b`` for ``a/b/c``."""
+    parts = branch.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+async def starting_point(git: Git, repository: Repository, request: WorktreeRequest) -> str:
+    """Return the commit at which the worktree of ``request`` will start.
+
+    Runs a git process only if a base is given or git's files do not answer; then one.
+
+    Raises:
+        InvalidBranchError, BranchTakenError, BranchBlockedError, BranchNotFoundError,
+        BaseNotFoundError, InvalidWorkspaceError: see
+            :meth:`~frith.ports.WorkspaceProvider.plan`.
+    """
+    check_branch(request.branch)
+    base = "HEAD" if request.base is None else request.base
+    if not base or not base.isprintable():
+        raise BaseNotFoundError(base.encode(errors="backslashreplace").decode())
+    prefixes = _prefixes(request.branch)
+    names = [base, HEADS + request.branch, *(HEADS + name for name in prefixes)]
+    commits = read_refs(repository, names) or await _resolve(git, repository.workspace, names)
+    start, branch, *blocking = commits
+    if request.existing:
+        if not branch:
+            raise BranchNotFoundError(request.branch)
+        return branch
+    if branch:
+        raise BranchTakenError(request.branch)
+    for name, commit in zip(prefixes, blocking, strict=True):
+        if commit:
+            raise BranchBlockedError(request.branch, name)
+    if start:
+        return start
+    if request.base is not None:
+        raise BaseNotFoundError(request.base)
+    reason = "its HEAD names no commit yet. Make a first commit, or give a base."
+    raise InvalidWorkspaceError(repository.workspace, reason)
+
+
+async def _resolve(git: Git, workspace: str, names: Iterable[str]) -> list[str | None]:
+    """Return the commit of each of ``names``, ``None`` if it has none. One git process."""
+    output = await git.read(
+        workspace,
+        *("cat-file", "--batch-check=%(objectname)"),
+        stdin="".join(f"{name}^{{commit}}\n" for name in names).encode(),
+    )
+    answers = output.decode(errors="replace").removesuffix("\n").split("\n")
+    return [answer if " " not in answer else None for answer in answers]
+
+
+class _UnclearError(Exception):
+    """Git's files do not answer without doubt."""
+
+
+def read_refs(repository: Repository, names: Sequence[str]) -> list[str | None] | None:
+    """Return the commit of each of ``names``, read from loose and packed refs without git.
+
+    Args:
+        names: ``HEAD`` or full names of branches.
+
+    Returns:
+        ``None`` if only git can answer: for other names or ref storages, symbolic refs, a HEAD
+        without a commit, a workspace that is not a main worktree, or a repository of another
+        user, which git may refuse to trust.
+    """
+    if repository.main != os.path.realpath(repository.workspace):
+        return None
+    try:
+        if os.stat(repository.common).st_uid != os.geteuid():
+            return None
+        return [_read_ref(repository.common, name) for name in names]
+    except (_UnclearError, GitFileError, OSError):
+        return None
+
+
+def _read_ref(common: str, name: str) -> str | None:
+    if name.startswith(HEADS):
+        return _read_branch(common, os.fsencode(name))
+    if name != "HEAD":
+        raise _UnclearError
+    head = read_bytes(f"{common}/HEAD") or b""
+    # In the reftable format, HEAD names a branch that never exists.
+    target = _BRANCH.fullmatch(head)
+    commit = _read_branch(common, target[1]) if target else _commit(head)
+    if commit is None:
+        raise _UnclearError
+    return commit
+
+
+def _read_branch(common: str, ref: bytes) -> str | None:
+    path = os.path.join(common, os.fsdecode(ref))
+    if not os.path.isdir(path) and (loose := read_bytes(path)) is not None:
+        return _commit(loose)
+    # After the loose ref: git writes packed-refs before it deletes the loose ref.
+    packed = read_bytes(f"{common}/packed-refs") or b""
+    end = packed.find(b" " + ref + b"\n")
+    return None if end < 0 else _commit(packed[packed.rfind(b"\n", 0, end) + 1 : end] + b"\n")
+
+
+def _commit(content: bytes) -> str:
+    if found := _COMMIT.fullmatch(content):
+        return found[1].decode()
+    raise _UnclearError
+
+
+def check_free(repository: Repository, branch: str, path: str) -> None:
+    """Refuse a branch that is checked out in a worktree other than the one at ``path``.
+
+    Raises:
+        BranchInUseError: the branch is checked out elsewhere.
+        GitFileError: a file of git cannot be read.
+    """
+    places = [(found.admin, found.path) for found in repository.worktrees()]
+    if repository.main:
+        places.append((repository.common, repository.main))
+    for git_dir, place in places:
+        if place and place != path and _has_checked_out(git_dir, branch):
+            raise BranchInUseError(branch, place)
+
+
+def _has_checked_out(git_dir: str, branch: str) -> bool:
+    ref = (HEADS + branch).encode()
+    return (
+        read_bytes(f"{git_dir}/HEAD") == b"ref: " + ref + b"\n"
+        # During a rebase HEAD is detached, and git reserves the branch.
+        or read_bytes(f"{git_dir}/rebase-merge/head-name") == ref + b"\n"
+        or read_bytes(f"{git_dir}/rebase-apply/head-name") == ref + b"\n"
+    )
+
+
+async def create_branch(git: Git, repository: Repository, plan: WorktreePlan) -> None:
+    """Create the branch of ``plan``, with a reflog entry that names the session.
+
+    Raises:
+        GitError: the branch exists or cannot be created.
+    """
+    # With an empty old value git refuses if the branch exists by now.
+    ref = (HEADS + plan.branch, plan.base_oid or "", "")
+    await git.run(repository.workspace, "update-ref", "--create-reflog", "-m", _note(plan), *ref)
+
+
+async def delete_branch(git: Git, repository: Repository, plan: WorktreePlan) -> str | None:
+    """Delete the branch that was created for ``plan``, recognized by its reflog, if unchanged.
+
+    Returns:
+        The commit of the branch if it was created for ``plan`` but has moved; it then stays.
+
+    Raises:
+        GitError: the branch moved at this moment.
+    """
+    if not plan.creates_branch or plan.base_oid is None:
+        return None
+    ref = HEADS + plan.branch
+    commit = await git.read(
+        repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
+    )
+    if not commit:
+        return None
+    notes = await git.read(
+        repository.workspace,
+        *("log", "--walk-reflogs", "--no-show-signature", "--format=%gs", ref, "--"),
+    )
+    history = notes.decode(errors="replace").splitlines()
+    if history[-1:] != [_note(plan)]:
+        return None
+    if len(history) > 1:
+        return commit.decode().strip()
+    await git.run(repository.workspace, "update-ref", "-d", ref, plan.base_oid)
+    return None
+
+
+def _note(plan: WorktreePlan) -> str:
+    return f"frith: created for session {plan.session_id}"

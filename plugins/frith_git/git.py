@@ -1,0 +1,291 @@
+"""Running the `git` command: no shell, a fixed locale, no variables that redirect git."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import IO, Any, TypedDict, TypeVar, Unpack
+
+import anyio
+
+from frith.errors import InvalidWorkspaceError, WorkspaceError
+from frith_git.lock import held
+from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
+
+_T = TypeVar("_T")
+
+LOCAL_VARIABLES = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_CONFIG",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_GRAFT_FILE",
+        "GIT_INDEX_FILE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_PREFIX",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_COMMON_DIR",
+    }
+)
+"""Variables that tie git to one repository: the output of `git rev-parse --local-env-vars`.
+
+`GIT_CONFIG_COUNT` and `GIT_CONFIG_PARAMETERS` are left out: containers and CI use them to trust a
+repository (`safe.directory`).
+"""
+
+_ALSO_REMOVED = frozenset({"GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
+_OF_SESSIONS = frozenset({SESSION_ID, WORKSPACE, TERMINAL_ID})
+"""Processes with these variables are killed when their session ends. If frith runs in a session,
+its git processes must not inherit them, because they work for other sessions."""
+_USAGE = 129
+_DUBIOUS = "detected dubious ownership"
+_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class GitError(WorkspaceError):
+    """A git command failed.
+
+    Attributes:
+        argv: the command.
+        exit_code: its exit code; a negative signal number if a signal ended it.
+        stderr: its error output.
+    """
+
+    code = "GIT_FAILED"
+
+    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str) -> None:
+        output = stderr.strip() or "no output"
+        hint = " Frith needs git 2.33 or later." if exit_code == _USAGE else ""
+        super().__init__(f"`{' '.join(argv)}` failed with exit code {exit_code}: {output}.{hint}")
+        self.argv = argv
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+class GitNotFoundError(WorkspaceError):
+    """The git command was not found."""
+
+    code = "GIT_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The command `git` cannot be run. Install git, or add it to the PATH.")
+
+
+class GitNotStartedError(WorkspaceError):
+    """The system could not start a git command.
+
+    Attributes:
+        reason: the system's message.
+    """
+
+    code = "GIT_NOT_STARTED"
+
+    def __init__(self, error: OSError) -> None:
+        self.reason = error.strerror or str(error)
+        super().__init__(
+            f"The command `git` cannot be started: {self.reason}. "
+            "End some sessions, or raise the limit (`ulimit -n`, `ulimit -u`), then try again."
+        )
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of :meth:`Git.run`."""
+
+    stdin: bytes
+    """Input of the command."""
+    ok: Collection[int]
+    """Exit codes that are not a failure; only 0 by default."""
+    env: Mapping[str, str]
+    """Additional environment variables."""
+    in_tree: bool
+    """Whether the command works on the files in ``directory``, whatever ``core.worktree`` and
+    ``core.bare`` say. Never by ``--git-dir``, which would disable git's ownership check."""
+
+
+class Git:
+    """Runs git commands, and counts them."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        """Number of git processes started."""
+
+    async def read(self, directory: str, *args: str, **options: Unpack[RunOptions]) -> bytes:
+        """Run a command that changes nothing and takes no optional lock. See :meth:`run`."""
+        options["env"] = {"GIT_OPTIONAL_LOCKS": "0", **options.get("env", {})}
+        return await self._run(directory, args, (), **options)
+
+    async def run(self, directory: str, *args: str, **options: Unpack[RunOptions]) -> bytes:
+        """Run ``git -C directory args`` and return its standard output.
+
+        Git looks for the repository in ``directory`` itself, never above it. The process inherits
+        the locks that the task holds. If cancelled, it is terminated and waited for.
+
+        Raises:
+            GitError: the exit code is not one of ``ok``.
+            GitNotFoundError: git is not installed.
+            GitNotStartedError: the system lacks descriptors, processes or memory.
+            InvalidWorkspaceError: git does not trust the owner of ``directory``.
+        """
+        return await self._run(directory, args, held.get(), **options)
+
+    async def _run(
+        self,
+        directory: str,
+        args: tuple[str, ...],
+        inherited: tuple[int, ...],
+        *,
+        stdin: bytes = b"",
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+        in_tree: bool = False,
+    ) -> bytes:
+        # A stale fsmonitor hides changes; a new one would keep the inherited locks.
+        tree = _work_tree(directory) if in_tree else ()
+        argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *tree, *args)
+        environment = {
+            **clean_environment(),
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
+            **(env or {}),
+        }
+        self.runs += 1
+        try:
+            code, output, errors = await run_process(
+                argv, cwd="/", env=environment, stdin=stdin, inherited=inherited
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise GitNotFoundError from error
+        except OSError as error:
+            raise GitNotStartedError(error) from error
+        if code in ok:
+            return output
+        stderr = errors.decode(errors="backslashreplace")
+        if _DUBIOUS in stderr:
+            raise InvalidWorkspaceError(directory, stderr.strip())
+        raise GitError(argv, code, stderr)
+
+
+def _work_tree(directory: str) -> tuple[str, ...]:
+    return (f"--work-tree={directory}",)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without variables that redirect git or mark a session's processes."""
+    removed = LOCAL_VARIABLES | _ALSO_REMOVED | _OF_SESSIONS
+    return {key: value for key, value in os.environ.items() if key not in removed}
+
+
+async def together(*jobs: Callable[[], Awaitable[_T]]) -> list[_T]:
+    """Run ``jobs`` concurrently and return their results in order.
+
+    Raises:
+        Exception: the first failure, not in a group; the other jobs are cancelled.
+    """
+    results: dict[int, _T] = {}
+    failures: list[Exception] = []
+
+    async def run(index: int, job: Callable[[], Awaitable[_T]]) -> None:
+        try:
+            results[index] = await job()
+        except Exception as error:
+            failures.append(error)
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for index, job in enumerate(jobs):
+            tasks.start_soon(run, index, job)
+    if failures:
+        raise failures[0]
+    return [results[index] for index in range(len(jobs))]
+
+
+async def run_process(
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    output: IO[bytes] | None = None,
+    inherited: Sequence[int] = (),
+) -> tuple[int, bytes, bytes]:
+    """Run ``argv`` and return its exit code, standard output and standard error.
+
+    The process runs in a worker thread, which costs half of what the event loop's own processes
+    do, and in a session of its own, so that Ctrl-C does not interrupt a change. If cancelled, its
+    process group is terminated, killed if necessary, and waited for.
+
+    Args:
+        stdin: its input; empty for ``/dev/null``.
+        output: a file that gets both output streams instead.
+        inherited: file descriptors that it inherits.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+    start = partial(
+        subprocess.Popen,
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=output or subprocess.PIPE,
+        stderr=output or subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=inherited,
+    )
+    child = _Child(start, stdin)
+    try:
+        return await anyio.to_thread.run_sync(child.run, abandon_on_cancel=True)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            # With a limiter of its own: waiting processes may occupy every thread of the default.
+            await anyio.to_thread.run_sync(child.end, limiter=anyio.CapacityLimiter(1))
+        raise
+
+
+class _Child:
+    def __init__(self, start: Callable[[], subprocess.Popen[Any]], stdin: bytes) -> None:
+        self._start = start
+        self._stdin = stdin
+        self._starting = threading.Lock()
+        self._cancelled = False
+        self._process: subprocess.Popen[Any] | None = None
+        self._done = threading.Event()
+
+    def run(self) -> tuple[int, bytes, bytes]:
+        with self._starting:
+            if self._cancelled:
+                return -signal.SIGTERM, b"", b""
+            self._process = process = self._start()
+        try:
+            with process:
+                out, err = process.communicate(self._stdin or None)
+            return process.returncode, out or b"", err or b""
+        finally:
+            self._done.set()
+
+    def end(self) -> None:
+        with self._starting:
+            self._cancelled = True
+        process = self._process
+        if process is None:
+            return
+        # SIGTERM first, because git then removes its lock files.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            if self._done.wait(_GRACE):
+                return

@@ -1,0 +1,263 @@
+"""The recovery provider `git`: sessions are recorded in their worktrees, and rebuilt from them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import anyio
+
+from frith.errors import InvalidNameError, WorkspaceError
+from frith.model import Session, SessionId, SessionStatus
+from frith.naming import branch_of, check_name
+from frith.ports import Marker, MarkerState, SessionRecovery
+from frith_git import marker as markers
+from frith_git.branches import HEADS, is_valid_branch
+from frith_git.lock import exclusive
+from frith_git.marker import Remembered, Trust, read_marker_file
+from frith_git.repository import Repository, Worktree, accessing, link_target, read_bytes
+from frith_os import atomic, private
+
+_ENDING = (MarkerState.REMOVING, MarkerState.RELEASED)
+_UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+class NewerMarkerError(WorkspaceError):
+    """The marker of a worktree was written by a later version of frith, and was not changed."""
+
+    code = "MARKER_VERSION"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path!r} was written by a newer version of frith, and was not changed. Upgrade frith."
+        )
+        self.path = path
+
+
+class GitRecovery(SessionRecovery):
+    """Keeps a marker in the administrative directory of each session's worktree.
+
+    Git removes the marker with the worktree. No method runs git: the files are documented in
+    gitrepository-layout(5).
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+
+    async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
+        """Write the session into the marker of its worktree, beside others that share it."""
+        repository = Repository.find(self._workspace)
+
+        def change(sessions: tuple[Remembered, ...]) -> Iterable[Remembered]:
+            mine = [found for found in sessions if found.session_id == session.id]
+            if not durable and any(found.state in _ENDING for found in mine):
+                return sessions
+            others = [found for found in sessions if found.session_id != session.id]
+            return [*others, Remembered(state, session)]
+
+        def write() -> None:
+            if admin := _admin_of(repository, session):
+                _rewrite(admin, change, durable=durable)
+
+        await _change(repository, write)
+
+    async def forget(self, session_id: SessionId) -> None:
+        """Remove the session from every marker that contains it."""
+        repository = Repository.find(self._workspace)
+
+        def change(sessions: tuple[Remembered, ...]) -> Iterable[Remembered]:
+            return [found for found in sessions if found.session_id != session_id]
+
+        def write() -> None:
+            for worktree in repository.worktrees():
+                known = read_marker_file(worktree.admin).sessions
+                if any(found.session_id == session_id for found in known):
+                    _rewrite(worktree.admin, change, durable=True)
+
+        await _change(repository, write)
+
+    async def rebuild(self) -> Sequence[Marker]:
+        """Return a marker for every session of the workspace, in the order of creation.
+
+        A worktree without a marker counts as a session if it is a directory directly under
+        ``.worktrees`` that is named by a UUID. The session has the name of its branch, or
+        ``recovered-`` and the first eight digits of its id; with a detached HEAD it has the
+        branch ``feature/{name}``. Its times are those of git's files.
+
+        Raises:
+            InvalidWorkspaceError: the workspace is not a repository.
+            GitFileError: a file cannot be read.
+        """
+        return await anyio.to_thread.run_sync(lambda: _rebuild(Repository.find(self._workspace)))
+
+
+@asynccontextmanager
+async def open_recovery(workspace: Path) -> AsyncIterator[GitRecovery]:
+    """Open the recovery provider `git` on ``workspace``."""
+    await anyio.to_thread.run_sync(_restrict_markers, workspace)
+    yield GitRecovery(workspace)
+
+
+def _restrict_markers(workspace: Path) -> None:
+    """Deny other users the markers of older versions, whose mode was set by the umask."""
+    with suppress(WorkspaceError, OSError):
+        root = f"{Repository.find(workspace).common}/worktrees"
+        for name in os.listdir(root):
+            path = f"{root}/{name}/{markers.NAME}"
+            with suppress(OSError):
+                if os.stat(path).st_mode & 0o077:
+                    private.restrict_file(path)
+
+
+async def _change(repository: Repository, write: Callable[[], None]) -> None:
+    async with exclusive(repository.markers_lock):
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(write)
+
+
+def _admin_of(repository: Repository, session: Session) -> str | None:
+    """Return the administrative directory of the session's worktree, even if moved or missing."""
+    path = session.worktree_path
+    local = repository.path_of(os.path.basename(path))
+    if target := link_target(local) or link_target(path):
+        admin = f"{repository.common}/worktrees/{os.path.basename(target)}"
+        if os.path.isdir(admin):
+            return admin
+    worktree = repository.worktree_at(local)
+    return worktree.admin if worktree else None
+
+
+def _rewrite(
+    admin: str,
+    change: Callable[[tuple[Remembered, ...]], Iterable[Remembered]],
+    *,
+    durable: bool,
+) -> None:
+    path = f"{admin}/{markers.NAME}"
+    known = read_marker_file(admin)
+    if known.trust is Trust.NEWER:
+        raise NewerMarkerError(path)
+    # Without its directory, the worktree and its marker were removed meanwhile.
+    with accessing(path), suppress(FileNotFoundError):
+        if known.trust is Trust.BROKEN:
+            _keep_aside(path)
+        content = markers.encode(change(known.sessions))
+        atomic.replace(path, [content], keep_access=False, sync_name=durable)
+
+
+def _keep_aside(path: str) -> None:
+    """Rename a broken marker to a name with its digest, so that equal ones are kept only once."""
+    private.restrict_file(path)
+    content = read_bytes(path) or b""
+    os.rename(path, f"{path}.broken-{sha256(content).hexdigest()[:8]}")
+
+
+def _rebuild(repository: Repository) -> list[Marker]:
+    home = os.path.realpath(repository.home)
+    found = [
+        marker
+        for worktree in repository.worktrees()
+        if not _is_of_another_workspace(home, worktree)
+        for marker in _sessions_of(repository, home, worktree)
+    ]
+    return sorted(found, key=lambda marker: (marker.session.created_at, marker.session.id))
+
+
+def _is_of_another_workspace(home: str, worktree: Worktree) -> bool:
+    """Return whether it is in the directory of session worktrees of another checkout."""
+    if worktree.path is None or not worktree.is_linked():
+        return False
+    place = os.path.dirname(os.path.realpath(worktree.path))
+    checkout, name = os.path.split(place)
+    return place != home and name == os.path.basename(home) and os.path.exists(f"{checkout}/.git")
+
+
+def _sessions_of(repository: Repository, home: str, worktree: Worktree) -> Iterable[Marker]:
+    known = read_marker_file(worktree.admin)
+    path = _current_path(repository, home, worktree)
+    if known.trust is Trust.WHOLE:
+        return [Marker(_at(path, found.session), found.state) for found in known.sessions]
+    had_marker = known.trust is not Trust.ABSENT
+    session_id = _id_of(repository, path, worktree, had_marker=had_marker)
+    if session_id is None:
+        return []
+    session = _session_from_files(session_id, path, worktree.admin)
+    return [Marker(session, MarkerState.LIVE, complete=False)]
+
+
+def _current_path(repository: Repository, home: str, worktree: Worktree) -> str:
+    path = worktree.path or worktree.admin
+    local = repository.path_of(os.path.basename(path))
+    if os.path.dirname(path) == home:
+        return local
+    target = link_target(local)
+    if target and os.path.basename(target) == os.path.basename(worktree.admin):
+        return local
+    return path if worktree.is_linked() else local
+
+
+def _at(path: str, session: Session) -> Session:
+    """Return ``session`` at ``path``, keeping its own spelling of the same path."""
+    remembered = session.worktree_path
+    if remembered != path and os.path.realpath(remembered) == os.path.realpath(path):
+        return session
+    return session.evolve(worktree_path=path)
+
+
+def _id_of(
+    repository: Repository, path: str, worktree: Worktree, *, had_marker: bool
+) -> SessionId | None:
+    """Return the session id in the worktree's name or, if its marker is broken, in its lock."""
+    name = os.path.basename(worktree.path or "")
+    if _UUID4.fullmatch(name) and os.path.dirname(path) == (
+        os.path.dirname(repository.path_of(name))
+    ):
+        return name
+    locked_for = (worktree.lock or "").rpartition(" ")[2]
+    return locked_for if had_marker and _UUID4.fullmatch(locked_for) else None
+
+
+def _session_from_files(session_id: SessionId, path: str, admin: str) -> Session:
+    name = f"recovered-{session_id[:8]}"
+    branch = _branch_in(admin)
+    if branch is None:
+        branch = branch_of(name)
+    else:
+        with suppress(InvalidNameError):
+            name = check_name(branch.removeprefix("feature/"))
+    created = _modified(admin, "commondir")
+    return Session(
+        id=session_id,
+        name=name,
+        status=SessionStatus.IDLE,
+        branch=branch,
+        worktree_path=path,
+        created_at=created,
+        last_activity=max(created, _modified(admin, "index"), _modified(admin, "logs/HEAD")),
+    )
+
+
+def _branch_in(admin: str) -> str | None:
+    """Return the branch of HEAD or of a rebase in progress, ``None`` if HEAD is detached."""
+    head = (read_bytes(f"{admin}/HEAD") or b"").removeprefix(b"ref: ")
+    rebased = read_bytes(f"{admin}/rebase-merge/head-name") or b""
+    for ref in map(os.fsdecode, (head, rebased)):
+        branch = ref.removeprefix(HEADS).rstrip("\n")
+        if ref.startswith(HEADS) and is_valid_branch(branch):
+            return branch
+    return None
+
+
+def _modified(admin: str, name: str) -> datetime:
+    path = f"{admin}/{name}"
+    with accessing(path):
+        try:
+            moment = os.stat(path).st_mtime
+        except FileNotFoundError:
+            moment = os.stat(admin).st_mtime
+    return datetime.fromtimestamp(moment, UTC)

@@ -1,0 +1,195 @@
+"""The workspace provider `git`: each session has a worktree of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from frith.errors import RemovalBlockedError, WorkAtStakeError
+from frith.model import AtStake, Session, SessionId
+from frith.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
+from frith_git import GitWorkspaceOptions, locate, stamp
+from frith_git.branches import starting_point, taken
+from frith_git.create import Creation, discard
+from frith_git.git import Git, together
+from frith_git.inspect import Inspector
+from frith_git.lock import exclusive
+from frith_git.remove import take_away
+from frith_git.repository import WORKTREES, Repository
+from frith_git.status import redirection
+from frith_os import private
+
+
+class GitWorkspace(WorkspaceProvider):
+    """Worktrees in ``{workspace}/.worktrees/{session id}``, locked while sessions use them."""
+
+    def __init__(self, options: GitWorkspaceOptions, workspace: Path) -> None:
+        self.git = Git()
+        self._options = options
+        self._workspace = workspace
+        self._checkouts = anyio.CapacityLimiter(options.concurrency)
+        self._workers = options.checkout_workers or os.cpu_count() or 1
+
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        """Compare ``identity`` with the stamp in the git directory. No git process."""
+        await stamp.bind(self._repository(), identity, write=write)
+
+    async def taken(self, branches: Collection[str]) -> frozenset[str]:
+        """At most two git processes."""
+        return await taken(self.git, self._repository(), branches)
+
+    async def plan(self, request: WorktreeRequest) -> WorktreePlan:
+        """At most one git process, usually none. A repository without commits is refused."""
+        repository = self._repository()
+        return WorktreePlan(
+            session_id=request.session_id,
+            path=repository.path_of(request.session_id),
+            branch=request.branch,
+            creates_branch=not request.existing,
+            base_oid=await starting_point(self.git, repository, request),
+        )
+
+    async def create(self, plan: WorktreePlan) -> None:
+        """Four git processes for a new branch, three for an existing one, and the hook."""
+        repository = self._repository()
+        creation = Creation(self.git, repository, plan)
+        try:
+            await creation.begin(self._options.excluded)
+            async with self._checkouts:
+                await creation.fill(self._workers)
+        except BaseException:
+            await creation.undo()
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _give_to_owner(repository, plan.path, plan.branch)
+
+    async def discard(self, plan: WorktreePlan) -> AtStake:
+        """Wait for a checkout that is still running, then inspect and remove."""
+        async with self._changing() as repository:
+            at_stake = await discard(self.git, repository, self._inspector(repository), plan)
+            await _give_to_owner(repository, plan.path, plan.branch)
+            return at_stake
+
+    async def restore(self, session: Session) -> None:
+        """Re-create the worktree, keeping what its administrative directory still has."""
+        async with self._changing() as repository:
+            await locate.restore(self.git, repository, session, self._workers)
+            await _give_to_owner(repository, session.worktree_path, session.branch)
+
+    async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
+        """No git process, unless ``extensions.worktreeConfig`` is set."""
+        repository = self._repository()
+        found = await anyio.to_thread.run_sync(
+            lambda: {session.id: locate.locate(repository, session) for session in sessions}
+        )
+
+        async def check(session_id: SessionId, path: str) -> None:
+            if reason := await redirection(self.git, repository, path):
+                found[session_id] = Location(Presence.REDIRECTED, path, reason)
+
+        present = [each for each in found.items() if each[1].presence is Presence.PRESENT]
+        await together(*(partial(check, session_id, where.path) for session_id, where in present))
+        return found
+
+    async def inspect(self, session: Session) -> AtStake:
+        """Inspect the worktree, its submodules and the repositories inside it."""
+        inspector = self._inspector(self._repository())
+        return (await inspector.inspect(session.id, session.worktree_path)).at_stake
+
+    async def remove(self, session: Session, *, force: bool = False) -> None:
+        """Inspect and remove the worktree under the repository's lock."""
+        path = session.worktree_path
+        async with self._changing() as repository:
+            findings = await self._inspector(repository).inspect(session.id, path)
+            if findings.at_stake.blocked:
+                raise RemovalBlockedError(path, findings.at_stake.blocked)
+            if findings.at_stake and not force:
+                raise WorkAtStakeError(path, findings.at_stake)
+            if findings.worktree:
+                force = force or findings.has_modules
+                await take_away(self.git, repository, findings.worktree, path, force=force)
+
+    async def repair(self) -> tuple[str, ...]:
+        """Repair the links and locks of worktrees, but never take over those of a copy."""
+        async with self._changing() as repository:
+            return await locate.repair(self.git, repository)
+
+    def _repository(self) -> Repository:
+        """Return the repository, found anew each time because the workspace may be moved."""
+        return Repository.find(self._workspace)
+
+    def _inspector(self, repository: Repository) -> Inspector:
+        return Inspector(self.git, repository, self._options.disposable)
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Repository]:
+        """Hold the repository's lock, and shield the block from cancellation."""
+        repository = self._repository()
+        async with exclusive(repository.lock):
+            with anyio.CancelScope(shield=True):
+                yield repository
+
+
+@asynccontextmanager
+async def open_workspace(
+    options: GitWorkspaceOptions, workspace: Path
+) -> AsyncIterator[GitWorkspace]:
+    """Open the workspace provider `git` on ``workspace``."""
+    yield GitWorkspace(options, workspace)
+
+
+async def _give_to_owner(repository: Repository, path: str, branch: str) -> None:
+    """If root has made the worktree at ``path``, on ``branch``, give it to the repository's owner.
+
+    Git creates files as the user who runs it, so their owner is changed afterwards. The user may
+    replace a directory of the repository by a symbolic link at any moment: each file is opened
+    relative to the descriptor of its directory, and links are not followed.
+    """
+    if private.is_root():
+        await anyio.to_thread.run_sync(_give, repository, os.path.basename(path), branch)
+
+
+def _give(repository: Repository, name: str, branch: str) -> None:
+    for base, path in (
+        (repository.workspace, f"{WORKTREES}/{name}"),
+        (repository.common, f"worktrees/{name}"),
+        (repository.common, f"refs/heads/{branch}"),
+        (repository.common, f"logs/refs/heads/{branch}"),
+        (repository.common, "info/exclude"),
+    ):
+        with suppress(OSError):  # missing: packed refs, no reflogs
+            _give_path(base, path)
+    for tree in (repository.path_of(name), f"{repository.common}/worktrees/{name}"):
+        with suppress(OSError):  # not created, or undone
+            _give_tree(tree)
+
+
+def _give_path(base: str, path: str) -> None:
+    """Give each directory of ``path``, which is relative to ``base``, and the file at its end."""
+    parent = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in path.split("/"):
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            found = os.open(name, flags, dir_fd=parent)
+            private.give(found, os.fstat(parent))
+            os.close(parent)
+            parent = found
+    finally:
+        os.close(parent)
+
+
+def _give_tree(tree: str) -> None:
+    for _, directories, files, parent in os.fwalk(tree):
+        owner = os.fstat(parent)
+        for name in (*directories, *files):
+            with suppress(OSError):  # deleted meanwhile
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if private.may_be_given(found, owner):
+                    ids = owner.st_uid, owner.st_gid
+                    os.chown(name, *ids, dir_fd=parent, follow_symlinks=False)
