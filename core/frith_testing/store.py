@@ -22,6 +22,7 @@ from frith_testing.suites.store.changes import ChangingConformance
 from frith_testing.suites.store.claim_safety import HoldingConformance
 from frith_testing.suites.store.claims import ClaimConformance
 from frith_testing.suites.store.corruption import CorruptionConformance
+from frith_testing.suites.store.open_store import DETAILS_ARE_LOST
 from frith_testing.suites.store.other_processes import SeeingConformance
 from frith_testing.suites.store.store_faults import StoreFaultConformance
 from frith_testing.suites.store.waiting import WaitingConformance
@@ -65,6 +66,7 @@ class StoreConformance(
         async with opening.open() as another:
             for snapshot in (committed.snapshot, await store.load(), await another.load()):
                 (found,) = snapshot.sessions.values()
+                assert found.details == session.details, DETAILS_ARE_LOST
                 assert found == session
                 assert found.to_record() == session.to_record()
                 assert found.details.model_extra == session.details.model_extra

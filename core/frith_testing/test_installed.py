@@ -1,11 +1,11 @@
-"""The suites against installed providers, by name: ``pytest --pyargs frith_testing``."""
+"""The suites for installed providers, by name: ``pytest --pyargs frith_testing``."""
 
 from __future__ import annotations
 
 import pytest
 
 from frith.errors import FrithError
-from frith_testing.pytest_plugin import chosen
+from frith_testing.pytest_plugin import chosen, given_options
 from frith_testing.selection import suites_for
 
 if not chosen:
@@ -13,6 +13,6 @@ if not chosen:
         "Say what to test: --frith-provider ROLE:NAME, or --frith-provider all."
     )
 try:
-    globals().update((suite.__name__, suite) for suite in suites_for(chosen))
+    globals().update((suite.__name__, suite) for suite in suites_for(chosen, given_options))
 except FrithError as error:
     raise pytest.Collector.CollectError(str(error)) from error

@@ -77,6 +77,21 @@ def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
     assert {row["outcome"] for row in subject["promises"]} == {"kept"}
 
 
+@pytest.mark.expensive("starts pytest")
+def test_a_provider_is_opened_with_the_options_that_are_given_for_it(tmp_path: Path) -> None:
+    options = '--frith-options=store:json={"file": "renamed.json"}'
+    done = run(tmp_path, "--frith-provider=store:json", options, "-k", "empty_changes")
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert [*(tmp_path / "own").rglob("renamed.json")]
+
+
+@pytest.mark.expensive("starts pytest")
+def test_a_plugin_is_configured_with_the_options_that_are_given_for_it(tmp_path: Path) -> None:
+    options = '--frith-options=lifecycle:log={"shelf": 1}'
+    done = run(tmp_path, "--frith-provider=lifecycle:log", options, "-k", "without_an_error")
+    assert "'options.plugin.log.shelf': unknown key" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("named", "message"),
     [
@@ -85,6 +100,16 @@ def test_results_of_several_workers_make_one_report(tmp_path: Path) -> None:
         (("--frith-provider=lifecycle:nobody",), "'nobody' is not loaded"),
         (("--frith-provider=shop:json",), "'shop:json' is not ROLE:NAME with a role of store, "),
         (("--frith-provider=store",), "''"),
+        (("--frith-provider=store:json", "--frith-options=store:json"), "is not ROLE:NAME=JSON"),
+        (("--frith-provider=store:json", "--frith-options=store:json=1"), "is not ROLE:NAME=JSON"),
+        (
+            ("--frith-provider=store:json", '--frith-options=store:json={"shelf": 1}'),
+            "'options.store.json.shelf': unknown key",
+        ),
+        (
+            ("--frith-provider=store:json", "--frith-options=store:other={}"),
+            "add --frith-provider store:other",
+        ),
     ],
 )
 def test_what_cannot_be_tested_is_an_error_that_says_why(

@@ -15,7 +15,7 @@ from frith.providers import ProviderSpec, Role
 from frith_testing.harness.loops import PlainLoop
 from frith_testing.harness.opening import Opening as Opening
 from frith_testing.harness.promises import Deviation, expected_failure, promise_of
-from frith_testing.harness.report import DOES_NOT_APPLY
+from frith_testing.harness.report import DOES_NOT_APPLY, LEFT_OUT
 
 PATIENCE = 30.0
 """Seconds after which something that should happen at once is taken never to happen."""
@@ -60,6 +60,12 @@ class Conformance:
                 f"@pytest.fixture def {cls.subject}(self) returns what is to be tested"
             )
         _apply_deviations(cls)
+
+    @pytest.fixture(autouse=True)
+    def _applies(self, request: pytest.FixtureRequest) -> None:
+        """Skip a promise that takes long, if only quick ones are asked for."""
+        if promise_of(request.function).is_slow and request.config.getoption("--frith-quick"):
+            pytest.skip(LEFT_OUT)
 
     @pytest.fixture(params=["asyncio", "trio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
@@ -111,12 +117,14 @@ class ProviderConformance(Conformance, suite="provider", subject="provider"):
 
     @pytest.fixture(autouse=True)
     def _applies(self, request: pytest.FixtureRequest, provider: ProviderSpec) -> None:
-        """Skip a promise that the provider's capabilities rule out."""
+        """Skip a promise that the provider's capabilities or ``--frith-quick`` rule out."""
         promise = promise_of(request.function)
         if promise.needs is not None and promise.needs not in provider.capabilities:
             pytest.skip(f"{DOES_NOT_APPLY}{promise.needs.value!r} is not declared")
         if promise.without is not None and promise.without in provider.capabilities:
             pytest.skip(f"{DOES_NOT_APPLY}{promise.without.value!r} is declared")
+        if promise.is_slow and request.config.getoption("--frith-quick"):
+            pytest.skip(LEFT_OUT)
 
     @pytest.fixture
     def options(self, provider: ProviderSpec) -> BaseModel:

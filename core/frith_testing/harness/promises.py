@@ -1,4 +1,4 @@
-"""Promises: what each standard test shows, of which providers, since when."""
+"""Promises: what each standard test shows, of which providers, since when, at what cost."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from frith.providers import Capability
 
 SUITE_VERSION = "1.1"
-"""Version of the suites, ``MAJOR.MINOR``. A promise that came with the present minor version warns
-where it is broken; from the next one on it fails."""
+"""Version of the suites, ``MAJOR.MINOR``. A broken promise only warns in the minor version that
+introduced it and fails from the next one on."""
+QUICK, SLOW = 0.2, 1.0
+"""Seconds that a test of a promise takes unless stated otherwise, and from which it is slow."""
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -25,16 +27,23 @@ class Promise:
     """What a standard test shows."""
 
     since: str = "1.0"
-    """Version of the suites that it came with."""
+    """Version of the suites that introduced it."""
     needs: Capability | None = None
-    """It is tested where a provider declares this."""
+    """It is tested only if the provider declares this capability."""
     without: Capability | None = None
-    """It is tested where a provider does not declare this."""
+    """It is tested only if the provider does not declare this capability."""
+    seconds: float = QUICK
+    """Seconds that one of its tests takes on a machine with nothing else to do."""
 
     @property
     def is_new(self) -> bool:
-        """Whether to break it is only a warning yet."""
+        """Whether breaking it is still only a warning."""
         return self.since == SUITE_VERSION != "1.0"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it runs after the quick ones, and not at all with ``--frith-quick``."""
+        return self.seconds >= SLOW
 
 
 def promise(
@@ -42,11 +51,12 @@ def promise(
     since: str = "1.0",
     needs: Capability | None = None,
     without: Capability | None = None,
+    seconds: float = QUICK,
 ) -> Callable[[T], T]:
     """Mark a standard test: see :class:`Promise`."""
 
     def mark(test: T) -> T:
-        test.__promise__ = Promise(since, needs, without)  # type: ignore[attr-defined]
+        test.__promise__ = Promise(since, needs, without, seconds)  # type: ignore[attr-defined]
         return test
 
     return mark

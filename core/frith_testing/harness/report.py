@@ -1,4 +1,4 @@
-"""The report: for each provider each promise, and whether it keeps it."""
+"""The report: which promises each provider keeps."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from enum import StrEnum
 import pytest
 
 DOES_NOT_APPLY = "does not apply: "
-"""Begins the reason of a test that was skipped for what the provider declares or does not."""
+"""Begins the reason of a skipped test if the provider's capabilities rule the promise out."""
+LEFT_OUT = "left out by --frith-quick"
+"""The reason of a test that was skipped because it is slow."""
+INCOMPLETE = "This report is not complete: the run has not ended, or was stopped."
 
 
 class Outcome(StrEnum):
-    """What the tests say of a promise; of several tests the first here decides."""
+    """The outcome of a promise; if its tests differ, the first one of these decides."""
 
     BROKEN = "broken"
     WARNED = "warned"
-    """Broken, but new in this version of the suites: from the next one on it counts."""
+    """Broken, but new in this version of the suites: it fails from the next one on."""
     DEVIATES = "deviates"
-    """Broken, and its author says why."""
+    """Broken, for a reason that the author of the provider states."""
     NOT_CHECKED = "not checked"
-    """This machine cannot."""
+    """This machine cannot, or the promise was left out."""
     KEPT = "kept"
     DOES_NOT_APPLY = "does not apply"
-    """The provider's capabilities rule it out."""
+    """The provider's capabilities rule the promise out."""
 
 
 _ORDER = tuple(Outcome)
@@ -39,14 +42,14 @@ class PromiseReport:
     outcome: Outcome
     why: str = ""
     tests: list[str] = field(default_factory=list)
-    """Node ids of the tests that decided."""
+    """Node ids of the tests that had this outcome."""
     when: str = "call"
-    """During which phase of the first of them: ``setup``, ``call`` or ``teardown``."""
+    """The phase in which the first of them had it: ``setup``, ``call`` or ``teardown``."""
 
 
 @dataclass(slots=True)
 class Subject:
-    """One provider, or plugin, in one suite."""
+    """One provider or plugin, tested by one suite."""
 
     provider: str
     distribution: str
@@ -56,23 +59,25 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """Who was tested against what."""
+        """Name and distribution of the provider, name and version of the suite."""
         return f"{self.provider} ({self.distribution}), suite {self.suite} {self.version}"
 
 
 class Report:
-    """All promises of all providers that were tested."""
+    """The promises of all providers that were tested."""
 
     def __init__(self) -> None:
         self.subjects: dict[str, Subject] = {}
         """By the node id of their test classes."""
+        self.is_complete = False
+        """Whether the run came to its end."""
 
     def add(self, row: dict[str, str]) -> None:
-        """Take in what one test says; see the pytest plugin for the keys of ``row``."""
+        """Add the outcome of one test; the pytest plugin makes ``row`` and defines its keys."""
         subject = self.subjects.setdefault(
             row["class"], Subject(row["class"], "unknown", row["suite"], row["version"])
         )
-        if row["provider"]:  # unknown to a test that ended in a fixture
+        if row["provider"]:  # not known if the test ended in a fixture
             subject.provider, subject.distribution = row["provider"], row["distribution"]
         outcome = Outcome(row["outcome"])
         known = subject.promises.get(row["promise"])
@@ -86,8 +91,8 @@ class Report:
         return sorted(self.subjects.values(), key=lambda subject: subject.title)
 
     def text(self, hidden: Collection[Outcome] = ()) -> str:
-        """Return the report for people; promises whose outcome is in ``hidden`` only counted."""
-        lines = []
+        """Return the report as text, which only counts promises whose outcome is in ``hidden``."""
+        lines = [] if self.is_complete else [INCOMPLETE]
         for subject in self._sorted():
             counted = Counter(promise.outcome for promise in subject.promises.values())
             counts = ", ".join(
@@ -101,7 +106,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def json(self) -> str:
-        """Return the report for programs: a list of providers with their promises."""
+        """Return the report as JSON: a list of providers with their promises."""
         return json.dumps(
             [
                 {
@@ -109,6 +114,7 @@ class Report:
                     "distribution": subject.distribution,
                     "suite": subject.suite,
                     "version": subject.version,
+                    "complete": self.is_complete,
                     "promises": [
                         {
                             "promise": name,
@@ -130,7 +136,7 @@ class Report:
 def outcome_of(
     report: pytest.TestReport, *, is_new: bool, deviates: bool
 ) -> tuple[Outcome | None, str]:
-    """Return what a test's report says of its promise, and why; ``None`` if nothing yet."""
+    """Return the outcome of a promise, and why; ``None`` as long as its test may still fail."""
     if report.failed:
         return Outcome.BROKEN, _last_line(report)
     if hasattr(report, "wasxfail"):
@@ -138,7 +144,7 @@ def outcome_of(
             return Outcome.DEVIATES, report.wasxfail.removeprefix("reason: ")
         return (Outcome.WARNED if is_new else Outcome.BROKEN), report.wasxfail
     if report.skipped:
-        # A skipped test is reported as the place and the reason.
+        # The longrepr of a skipped test is (path, line, reason).
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reason = reason.removeprefix("Skipped: ")
         if reason.startswith(DOES_NOT_APPLY):

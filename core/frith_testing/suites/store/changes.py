@@ -11,7 +11,7 @@ from frith_testing.harness.base import Opening
 from frith_testing.harness.promises import promise
 from frith_testing.harness.resources import require_nothing_left
 from frith_testing.harness.samples import a_reservation, a_session
-from frith_testing.suites.store.open_store import OpenStoreConformance
+from frith_testing.suites.store.open_store import DETAILS_ARE_LOST, OpenStoreConformance
 from frith_testing.suites.store.other_processes import next_seen
 
 WATCHED = 0.02
@@ -44,7 +44,7 @@ class ChangingConformance(OpenStoreConformance, suite="store"):
         await store.transact(lambda _: Changes(put=(changed,)))
         async with opening.open() as another:
             (found,) = (await another.load()).sessions.values()
-        assert found.details == changed.details
+        assert found.details == changed.details, DETAILS_ARE_LOST
 
     @promise(since="1.1")
     async def test_sessions_that_share_name_branch_and_worktree_are_all_stored(
