@@ -2,7 +2,8 @@
 
 Each document is one test, in an empty directory of its own. In it
 
-- a block whose first line is ``# NAME.EXTENSION`` is written to that file;
+- a block whose first line is ``# NAME.EXTENSION`` is written to that file, and a file that
+  ``{literalinclude}`` shows to its ``:caption:``;
 - any other ``python`` block is run, in one namespace for the whole document;
 - a ``console`` block is run by bash: lines after ``$ `` (continued by ``> ``) are commands that
   must succeed, all others the output that they must have, in which ``…`` stands for anything;
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from pathlib import Path
 from unittest import SkipTest, mock
 
 import pytest
-from sybil import Document, Example
+from sybil import Document, Example, Region
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
@@ -33,6 +35,7 @@ DOCUMENTS = [
     if "```" in path.read_text("utf-8")
 ]
 FILE_NAME = re.compile(r"# ([\w.-]+\.\w+)\n")
+SHOWN_FILE = re.compile(r"^```\{literalinclude\} (\S+)\n(?::.*\n)*?:caption: (\S+)\n", re.MULTILINE)
 
 
 def _write_file(example: Example) -> bool:
@@ -71,7 +74,20 @@ def _console(example: Example) -> str | None:
     return None
 
 
+def _shown_files(document: Document) -> Iterator[Region]:
+    for shown in SHOWN_FILE.finditer(document.text):
+        source = Path(document.path).parent / shown[1]
+        yield Region(shown.start(), shown.end(), (source, Path(shown[2])), _copy)
+
+
+def _copy(example: Example) -> None:
+    source, target = example.parsed
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
 PARSERS = (
+    _shown_files,
     CodeBlockParser("python", _python),
     CodeBlockParser("console", _console),
     CodeBlockParser("toml", _toml),
