@@ -13,9 +13,9 @@ from pathlib import Path
 import anyio
 
 from frith.model import Changes, Snapshot
-from frith_json._locks import FileLock
 from frith_json.options import JsonOptions
 from frith_json.store import JsonStore
+from frith_os.locks import FileLock
 
 PROCESSES = 4
 SECONDS = 4.0

@@ -24,9 +24,9 @@ from frith.errors import StoreVersionError
 from frith.events import Event, SessionsRestored
 from frith.model import Changes, Snapshot
 from frith.ports import MarkerState
-from frith_git import marker as markers
-from frith_git.marker import Remembered
-from frith_json._document import Document
+from frith_git import _marker_file
+from frith_git._marker_file import Remembered
+from frith_json.layout import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 NAME = ".claude-container-sessions.json"
@@ -210,7 +210,7 @@ def write_state(path: Path, disk: Disk) -> None:
     sessions = [session for case in CASES if (session := disk.record(case))]
     top = {"dashboard": {"from": "file"}}
     document = Document(Snapshot(revision=revision - 1), top=top)
-    data = document.changed(Changes(put=tuple(sessions))).sealed()[1]
+    data = b"".join(document.changed(Changes(put=tuple(sessions))).sealed()[1])
     if content == "foreign":
         tree = json.loads(data)
         del tree["frith"]

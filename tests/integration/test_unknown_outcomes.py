@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frith import ManagerConfig, SessionManager, SessionStatus
 from frith.errors import CommitOutcomeUnknownError
 from frith.model import ExitStatus
-from frith_json import _files
+from frith_os import atomic
 
 STATE = ".claude-container-sessions.json"
 COMMAND = ["sh", "-c", "read -r _; exit 3"]
@@ -20,25 +22,26 @@ COMMAND = ["sh", "-c", "read -r _; exit 3"]
 class Disk:
     """The disk under the state file."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, workspace: Path) -> None:
         self._fails = self._is_full = False
         self._after = 0
-        sync, create = _files.sync_directory, _files.open_new
+        sync, create = atomic.sync_directory, atomic.open_new
 
-        def sync_directory(path: str) -> None:
-            self._after -= 1
-            if self._fails and self._after < 0:
-                self._is_full = True
-                raise OSError(errno.EIO, "the disk does not answer")
-            sync(path)
+        def sync_directory(path: str, *words: Any) -> None:
+            if path == str(workspace):
+                self._after -= 1
+                if self._fails and self._after < 0:
+                    self._is_full = True
+                    raise OSError(errno.EIO, "the disk does not answer")
+            sync(path, *words)
 
-        def open_new(path: str) -> int:
-            if self._is_full:
+        def open_new(path: str, *words: Any) -> int:
+            if self._is_full and os.path.dirname(path) == str(workspace):
                 raise OSError(errno.ENOSPC, "no space left")
-            return create(path)
+            return create(path, *words)
 
-        monkeypatch.setattr(_files, "sync_directory", sync_directory)
-        monkeypatch.setattr(_files, "open_new", open_new)
+        monkeypatch.setattr(atomic, "sync_directory", sync_directory)
+        monkeypatch.setattr(atomic, "open_new", open_new)
 
     def fail(self, *, after: int) -> None:
         """Let that many commits be made; of the next nothing is known, and no more are possible."""
@@ -49,8 +52,8 @@ class Disk:
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(monkeypatch)
+def disk(monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Disk:
+    return Disk(monkeypatch, workspace)
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,7 +39,7 @@ def forgives(sync: Part) -> Part:
 
 
 def writes_over(_: Part) -> Part:
-    def careless(source: str, target: str) -> None:
+    def careless(source: str, target: str, *_: Any) -> None:
         with open(source, "rb") as file, open(target, "wb") as over:
             over.write(file.read())
             over.flush()
@@ -51,8 +50,8 @@ def writes_over(_: Part) -> Part:
 
 
 def keeps_it_open(sync_directory: Part) -> Part:
-    def careless(path: str) -> None:
-        sync_directory(path)
+    def careless(path: str, *words: Any) -> None:
+        sync_directory(path, *words)
         os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     return careless
@@ -69,34 +68,24 @@ def takes_failure_for_absence(open_for_reading: Part) -> Part:
 
 
 def insists_on_one_name(_: Part) -> Part:
-    def careless(target: str) -> tuple[int, str]:
-        path = f"{os.path.splitext(target)[0]}.tmp"
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+    def careless(names: Sequence[str], *_: Any) -> tuple[int, str]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.open(names[0], flags, 0o600), names[0]
 
     return careless
 
 
 def takes_a_name_of_its_own(_: Part) -> Part:
-    return lambda target: tempfile.mkstemp(suffix=".tmp", dir=os.path.dirname(target))
+    return lambda names, *_: tempfile.mkstemp(suffix=".tmp", dir=os.path.dirname(names[0]))
 
 
 def opens_only(acquire: Part) -> Part:
     def careless(self: Any) -> None:
-        if self._fd < 0:
+        if self.fd < 0:
             acquire(self)
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     return careless
-
-
-def sees_no_change(present: Part) -> Part:
-    class Anything:
-        def __eq__(self, other: object) -> bool:
-            return True
-
-        __hash__ = None
-
-    return lambda path: Anything()
 
 
 def locks_by_existence(acquire: Part) -> Part:
@@ -104,7 +93,7 @@ def locks_by_existence(acquire: Part) -> Part:
         acquire(self)
         for _ in range(_TRIES):
             try:
-                os.close(os.open(f"{self._path}.held", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+                os.close(os.open(f"{self.path}.held", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
             except FileExistsError:
                 time.sleep(0.01)
             else:
@@ -116,14 +105,15 @@ def locks_by_existence(acquire: Part) -> Part:
 
 def unlocks_by_absence(release: Part) -> Part:
     def careless(self: Any) -> None:
-        os.unlink(f"{self._path}.held")
+        with suppress(FileNotFoundError):  # a claim, which is not locked so
+            os.unlink(f"{self.path}.held")
         release(self)
 
     return careless
 
 
-def believes(verified_seal: Part) -> Part:
-    return lambda data: verified_seal(data) or hashlib.sha256(data).hexdigest()
+def believes(_: Part) -> Part:
+    return lambda seal, found: True
 
 
 def works_at_once(_: Part) -> Part:
@@ -133,16 +123,16 @@ def works_at_once(_: Part) -> Part:
     return careless
 
 
-def passes_it_on(open_lock: Part) -> Part:
-    def careless(path: str) -> int:
-        os.set_inheritable(fd := open_lock(path), True)
+def passes_it_on(opened: Part) -> Part:
+    def careless(self: Any) -> int:
+        os.set_inheritable(fd := opened(self), True)
         return fd
 
     return careless
 
 
 def undoes_nothing(run: Part) -> Part:
-    def careless(self: Any, *arguments: Any, undo: object = None) -> Any:
-        return run(self, *arguments)
+    def careless(self: Any, work: Any, *, undo: object = None, **options: Any) -> Any:
+        return run(self, work, **options)
 
     return careless

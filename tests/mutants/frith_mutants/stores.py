@@ -12,8 +12,8 @@ from frith_mutants import _wrapped_stores as wrapped
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.STORE)
-_FILES = "frith_json._files"
-_LOCK = "frith_json._locks:FileLock"
+_ATOMIC = "frith_os.atomic"
+_LOCK = "frith_os.locks:FileLock"
 
 SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
 SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"
@@ -26,21 +26,21 @@ STORES = (
         "The new file is renamed into place without being forced to the medium.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_FILES}:sync": careless.syncs_directories_only},
+        replaces={f"{_ATOMIC}:sync": careless.syncs_directories_only},
     ),
     _mutant(
         "no-directory-fsync",
         "The rename is not forced to the medium.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_FILES}:sync_directory": careless.does_nothing},
+        replaces={f"{_ATOMIC}:sync_directory": careless.does_nothing},
     ),
     _mutant(
         "in-place-write",
         "The file is written over, not replaced.",
         SURVIVES_KILLS,
         case="saving",
-        replaces={f"{_FILES}:rename": careless.writes_over},
+        replaces={f"{_ATOMIC}:rename": careless.writes_over},
     ),
     _mutant(
         "acknowledges-before-durable",
@@ -53,21 +53,21 @@ STORES = (
         "A failed fsync is taken for done.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_FILES}:sync": careless.forgives},
+        replaces={f"{_ATOMIC}:sync": careless.forgives},
     ),
     _mutant(
         "eio-is-missing",
         "A file that cannot be read is taken for one that is not there.",
         SURVIVES_FAULTS,
         case="loading",
-        replaces={f"{_FILES}:open_for_reading": careless.takes_failure_for_absence},
+        replaces={"frith_json.content:open_for_reading": careless.takes_failure_for_absence},
     ),
     _mutant(
         "fixed-temporary-name",
         "The temporary file of a dead writer is in the way for ever.",
         SURVIVES_KILLS,
         case="saving",
-        replaces={"frith_json._atomic:_open_temporary": careless.insists_on_one_name},
+        replaces={f"{_ATOMIC}:_open_temporary": careless.insists_on_one_name},
     ),
     _mutant(
         "lock-of-the-dead",
@@ -93,8 +93,8 @@ STORES = (
         replaces={
             f"{_LOCK}.acquire": careless.opens_only,
             f"{_LOCK}.release": careless.does_nothing,
-            "frith_json._atomic:_present": careless.sees_no_change,
-            "frith_json._atomic:_open_temporary": careless.takes_a_name_of_its_own,
+            "frith_json.state:require_unchanged": careless.does_nothing,
+            f"{_ATOMIC}:_open_temporary": careless.takes_a_name_of_its_own,
         },
     ),
     _mutant(
@@ -167,7 +167,7 @@ STORES = (
         "no-checksum",
         "Whatever can be parsed is believed.",
         NOTICES_DAMAGE,
-        replaces={"frith_json._reading:verified_seal": careless.believes},
+        replaces={"frith_json.layout:_is": careless.believes},
     ),
     _mutant(
         "deletes-what-it-cannot-read",
@@ -185,7 +185,7 @@ STORES = (
         "accepts-a-newer-version",
         "A file of a newer version is read as one of ours.",
         "a newer version is refused and not touched",
-        replaces={"frith_json._reading:check_version": careless.does_nothing},
+        replaces={"frith_json.integrity:check_version": careless.does_nothing},
     ),
     _mutant(
         "any-token-replaces",
@@ -203,13 +203,13 @@ STORES = (
         "leaks-a-descriptor",
         "Each commit leaves a descriptor open.",
         "many commits and faults leave nothing behind",
-        replaces={f"{_FILES}:sync_directory": careless.keeps_it_open},
+        replaces={f"{_ATOMIC}:sync_directory": careless.keeps_it_open},
     ),
     _mutant(
         "blocks-the-loop",
         "The event loop waits for the lock.",
         "the event loop goes on while a transaction waits",
-        replaces={"frith_json._jobs:Worker.submit": careless.works_at_once},
+        replaces={"frith_json.worker:Worker.submit": careless.works_at_once},
     ),
     _mutant(
         "ignores-cancellation",
@@ -245,13 +245,13 @@ STORES = (
         "passes-claims-on",
         "A process inherits the claims of the one that started it.",
         "what a host starts inherits no descriptor of its store",
-        replaces={f"{_FILES}:open_lock": careless.passes_it_on},
+        replaces={f"{_LOCK}._opened": careless.passes_it_on},
     ),
     _mutant(
         "keeps-cancelled-claims",
         "A claim that is cancelled while a thread takes it stays.",
         "a claim that is cancelled while it is taken is free",
-        replaces={"frith_json._jobs:Worker.run": careless.undoes_nothing},
+        replaces={"frith_json.worker:Worker.run": careless.undoes_nothing},
     ),
     _mutant(
         "sees-no-holder",

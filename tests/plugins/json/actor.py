@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 import sys
 from pathlib import Path
 from uuid import uuid4
 
 import anyio
 
-from frith.errors import ClaimHeldError, CorruptStoreError, StoreError
-from frith.model import Changes, Integrity, Session, SessionStatus, Snapshot, now
+from frith.errors import ClaimHeldError
+from frith.model import Changes, Session, SessionStatus, Snapshot, now
 from frith_json.options import JsonOptions
 from frith_json.store import JsonStore
 
@@ -76,19 +74,6 @@ async def compete(store: JsonStore, session_id: str) -> None:
         print(f"lost {error.certain}", flush=True)
 
 
-async def increment(store: JsonStore, session_id: str, times: str) -> None:
-    """Add one to the counter of a session, again and again."""
-
-    def one_more(snapshot: Snapshot) -> Changes:
-        before = snapshot.sessions[session_id]
-        count = (before.metadata or {}).get("count", 0)
-        assert isinstance(count, int)
-        return Changes(put=(before.evolve(metadata={"count": count + 1}),))
-
-    for _ in range(int(times)):
-        await store.transact(one_more)
-
-
 async def add(store: JsonStore, name: str, times: str = "1") -> None:
     """Add sessions, one at a time, and say when each is durable."""
     for _ in range(int(times)):
@@ -96,44 +81,7 @@ async def add(store: JsonStore, name: str, times: str = "1") -> None:
         ready()
 
 
-async def repair(store: JsonStore, session_id: str, name: str) -> None:
-    """Each time when told: find the store lost, be told again, repair it; say what is stored."""
-    mine = session(name).evolve(id=session_id)
-
-    def unless_stored(found: Snapshot) -> Changes:
-        return Changes(put=(mine,)) if found.integrity is Integrity.MISSING else Changes()
-
-    ready()
-    while until_told():
-        token = ""
-        try:
-            await store.load()
-        except CorruptStoreError as error:
-            token = error.token
-        ready()
-        until_told()
-        if token:
-            committed = await store.replace_corrupt(token, Snapshot({session_id: mine}))
-        else:
-            committed = await store.transact(unless_stored)
-        print(*(found.name for found in committed.snapshot.sessions.values()), flush=True)
-
-
-async def outgrow(store: JsonStore) -> None:
-    """Write more than this process may."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-    try:
-        await store.transact(lambda _: Changes(put=(session("big", 8192),)))
-    except StoreError as error:
-        print(type(error).__name__, error.code, flush=True)
-    await store.transact(lambda _: Changes(put=(session("small"),)))
-
-
-ACTIONS = {
-    action.__name__: action
-    for action in (hold_lock, hold_claim, remove, compete, increment, add, repair, outgrow)
-}
+ACTIONS = {action.__name__: action for action in (hold_lock, hold_claim, remove, compete, add)}
 
 
 async def main(workspace: str, action: str, *words: str) -> None:

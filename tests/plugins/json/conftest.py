@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,11 +15,7 @@ import pytest
 from frith.model import Session, SessionStatus, now
 from frith_json.options import JsonOptions
 from frith_json.store import JsonStore
-
-MakeSession: TypeAlias = Callable[..., Session]
-OpenStore: TypeAlias = Callable[..., AbstractAsyncContextManager[JsonStore]]
-Actor: TypeAlias = "subprocess.Popen[str]"
-StartActor: TypeAlias = Callable[..., Actor]
+from state_files import Actor, MakeSession, OpenStore, StartActor
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -18,8 +19,10 @@ import pytest
 from frith.errors import ClaimHeldError, ClaimLostError, StoreError
 from frith.model import Changes, Session, Snapshot
 from frith.ports import Holder
-from frith_json import _claims, _files
+from frith_json import claims as claims_module
 from frith_json.store import JsonStore
+from frith_os.locks import FileLock
+from state_files import MakeSession, OpenStore, StartActor
 from waiting import PATIENCE, until
 
 
@@ -38,118 +41,8 @@ def claims(workspace: Path) -> Path:
     return workspace / ".git" / "frith" / "claims"
 
 
-async def test_a_claim_is_held_while_its_context_is_open(open_store, sid) -> None:
-    async with open_store() as store:
-        assert await store.holder(sid) is Holder.FREE
-        async with store.claim(sid) as claim:
-            assert claim.session_id == sid
-            assert await store.holder(sid) is Holder.HELD
-        assert await store.holder(sid) is Holder.FREE
-
-
-async def test_a_second_claim_is_refused_by_every_store(open_store, sid) -> None:
-    async with open_store() as store, open_store() as other, store.claim(sid):
-        for each in (store, other):
-            with pytest.raises(ClaimHeldError) as caught:
-                async with each.claim(sid):
-                    pass
-            assert (caught.value.session_id, caught.value.certain) == (sid, True)
-            assert await each.holder(sid) is Holder.HELD
-
-
-@pytest.mark.requirement("R4.2")
-async def test_a_claim_of_another_process_is_seen_and_respected(
-    open_store, start_actor, sid
-) -> None:
-    owner = start_actor("hold_claim", sid)
-    async with open_store() as store:
-        assert await store.holder(sid) is Holder.HELD
-        with pytest.raises(ClaimHeldError):
-            async with store.claim(sid):
-                pass
-        owner.communicate("end\n")
-        assert await store.holder(sid) is Holder.FREE
-        async with store.claim(sid):
-            pass
-
-
-async def test_a_claim_ends_at_once_when_its_owner_is_killed(open_store, start_actor, sid) -> None:
-    owner = start_actor("hold_claim", sid)
-    owner.kill()
-    owner.wait()
-    async with open_store() as store:
-        assert await store.holder(sid) is Holder.FREE
-        async with store.claim(sid):
-            pass
-
-
-async def test_a_child_of_the_owner_does_not_keep_its_claim(open_store, sid) -> None:
-    async with open_store() as store:
-        async with store.claim(sid):
-            forked = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
-            executed = subprocess.Popen(["/bin/sleep", "60"], close_fds=False)
-        try:
-            assert await store.holder(sid) is Holder.FREE
-        finally:
-            executed.kill()
-            executed.wait()
-            os.kill(forked, 9)
-            os.waitpid(forked, 0)
-
-
-FORKING = """
-import os, sys, anyio
-from pathlib import Path
-from frith_json.options import JsonOptions
-from frith_json.store import JsonStore
-
-async def main():
-    async with JsonStore.opened(Path(sys.argv[1]), JsonOptions()) as store:
-        async with store.claim(sys.argv[2]):
-            if (child := os.fork()) == 0:
-                print(os.getpid(), flush=True)
-                sys.stdin.readline()
-                os._exit(0)
-            os.kill(os.getpid(), 9)
-
-anyio.run(main)
-"""
-
-
-async def test_a_fork_that_outlives_the_owner_does_not_keep_its_claim(
-    open_store, workspace, sid
-) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FORKING, str(workspace), sid],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as owner:
-        assert owner.stdout is not None
-        child = int(owner.stdout.readline())
-        owner.wait()
-        os.kill(child, 0)
-        async with open_store() as store:
-            assert await store.holder(sid) is Holder.FREE
-
-
-async def test_the_fence_grows_with_every_claim_across_processes(
-    open_store, start_actor, claims, sid
-) -> None:
-    fences = []
-    async with open_store() as store, open_store() as other:
-        for each in (store, other, store):
-            async with each.claim(sid) as claim:
-                fences.append(claim.fence)
-        start_actor("hold_claim", sid).communicate("end\n")
-        fences.append(int((claims / sid).read_text()))
-        async with store.claim(sid) as claim:
-            fences.append(claim.fence)
-    assert fences == sorted(set(fences))
-
-
 async def test_the_fence_grows_even_if_its_file_was_lost_or_the_clock_stands(
-    open_store, claims, sid, monkeypatch
+    open_store: OpenStore, claims: Path, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fences = []
     async with open_store() as store:
@@ -158,26 +51,18 @@ async def test_the_fence_grows_even_if_its_file_was_lost_or_the_clock_stands(
         shutil.rmtree(claims)
         async with store.claim(sid) as claim:
             fences.append(claim.fence)
-        monkeypatch.setattr(_claims.time, "time_ns", lambda: 0)
+        monkeypatch.setattr(claims_module.time, "time_ns", lambda: 0)
         async with store.claim(sid) as claim:
             fences.append(claim.fence)
     assert fences == sorted(set(fences))
 
 
 @pytest.mark.expensive("starts several processes")
-async def test_of_many_that_claim_at_once_exactly_one_gets_it(start_actor, sid) -> None:
-    actors = [start_actor("compete", sid) for _ in range(4)]
-    for actor in actors:
-        actor.stdin.write("go\n")
-        actor.stdin.flush()
-    results = [actor.stdout.readline() for actor in actors]
-    assert sorted(results) == ["lost True\n"] * 3 + ["won\n"]
-
-
-@pytest.mark.expensive("starts several processes")
-async def test_probes_never_make_a_claim_fail(open_store, workspace, sid) -> None:
+async def test_probes_never_make_a_claim_fail(
+    open_store: OpenStore, workspace: Path, sid: str
+) -> None:
     prober = (
-        "import sys\nfrom frith_json._claims import Claims\n"
+        "import sys\nfrom frith_json.claims import Claims\n"
         "claims = Claims(sys.argv[1])\nprint(flush=True)\n"
         "while True: claims.holder(sys.argv[2])\n"
     )
@@ -204,8 +89,8 @@ async def test_probes_never_make_a_claim_fail(open_store, workspace, sid) -> Non
                 each.communicate()
 
 
-async def test_a_claim_whose_file_was_deleted_is_kept_and_mended(
-    open_store, start_actor, claims, make, sid
+async def test_a_claim_whose_file_was_deleted_is_kept_and_gets_a_new_file(
+    open_store: OpenStore, start_actor: StartActor, claims: Path, make: MakeSession, sid: str
 ) -> None:
     async with open_store() as store:
         async with store.claim(sid) as claim, open_store() as other:
@@ -221,30 +106,32 @@ async def test_a_claim_whose_file_was_deleted_is_kept_and_mended(
         assert await store.holder(sid) is Holder.FREE
 
 
-async def test_a_claim_that_is_taken_too_late_is_not_kept(open_store, sid, monkeypatch):
+async def test_a_claim_that_is_taken_too_late_is_not_kept(
+    open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch
+):
     opening, waited = threading.Event(), threading.Event()
-    real = _files.open_lock
+    real = FileLock._opened
 
-    def slow(path: str) -> int:
+    def slow(lock: FileLock) -> int:
         opening.set()
         assert waited.wait(PATIENCE)
-        return real(path)
+        return real(lock)
 
     # Within the first limit the idle thread of the store has to begin, also on a busy machine.
     async with open_store(lock_timeout=0.5, write_timeout=0.01) as store:
-        monkeypatch.setattr(_files, "open_lock", slow)
+        monkeypatch.setattr(FileLock, "_opened", slow)
         with pytest.raises(StoreError, match="did not answer"):
             async with store.claim(sid):
                 pytest.fail("claimed")
         assert opening.is_set()
-        monkeypatch.setattr(_files, "open_lock", real)
+        monkeypatch.setattr(FileLock, "_opened", real)
         waited.set()
     async with open_store() as store, store.claim(sid):
         assert await store.holder(sid) is Holder.HELD
 
 
 async def test_a_claim_that_another_process_has_taken_ends_by_itself(
-    open_store, start_actor, claims, make, sid
+    open_store: OpenStore, start_actor: StartActor, claims: Path, make: MakeSession, sid: str
 ) -> None:
     fences: list[int | None] = []
     own: list[int] = []
@@ -271,7 +158,7 @@ async def test_a_claim_that_another_process_has_taken_ends_by_itself(
 
 
 @pytest.fixture
-def destroy(open_store):
+def destroy(open_store: OpenStore):
     """Removes a session, as its owner; returns the fence of the claim."""
 
     async def destroy(session: Session, store: JsonStore) -> int:
@@ -283,7 +170,9 @@ def destroy(open_store):
     return destroy
 
 
-async def test_the_file_of_a_claim_goes_with_its_session(open_store, claims, make, destroy) -> None:
+async def test_the_file_of_a_claim_goes_with_its_session(
+    open_store: OpenStore, claims: Path, make: MakeSession, destroy: Any
+) -> None:
     stays, goes = make("stays"), make("goes")
     async with open_store() as store:
         async with store.claim(stays.id):
@@ -293,7 +182,9 @@ async def test_the_file_of_a_claim_goes_with_its_session(open_store, claims, mak
         assert await store.holder(goes.id) is Holder.FREE
 
 
-async def test_that_of_a_creation_that_failed_goes_too(open_store, claims, sid, make) -> None:
+async def test_that_of_a_creation_that_failed_goes_too(
+    open_store: OpenStore, claims: Path, sid: str, make: MakeSession
+) -> None:
     async with open_store() as store:
         await store.load()
         async with store.claim(sid):
@@ -302,12 +193,12 @@ async def test_that_of_a_creation_that_failed_goes_too(open_store, claims, sid, 
 
 
 async def test_the_fence_of_a_session_that_comes_back_grows_though_the_clock_went_back(
-    open_store, make, destroy, monkeypatch
+    open_store: OpenStore, make: MakeSession, destroy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = make()
     async with open_store() as store, open_store() as other:
         fence = await destroy(session, store)
-        monkeypatch.setattr(_claims.time, "time_ns", lambda: 0)
+        monkeypatch.setattr(claims_module.time, "time_ns", lambda: 0)
         for each in (other, store):
             async with each.claim(session.id) as claim:
                 assert claim.fence > fence
@@ -316,7 +207,7 @@ async def test_the_fence_of_a_session_that_comes_back_grows_though_the_clock_wen
 
 
 async def test_what_a_crash_left_of_sessions_that_are_over_is_removed_with_the_first_change(
-    open_store, claims, make, start_actor
+    open_store: OpenStore, claims: Path, make: MakeSession, start_actor: StartActor
 ) -> None:
     stored, claimed, left = make("one"), str(uuid4()), str(uuid4())
     async with open_store() as store:
@@ -332,7 +223,7 @@ async def test_what_a_crash_left_of_sessions_that_are_over_is_removed_with_the_f
 
 
 async def test_an_owner_whose_session_another_has_removed_meanwhile_does_not_get_it_back(
-    open_store, claims, make, start_actor
+    open_store: OpenStore, claims: Path, make: MakeSession, start_actor: StartActor
 ) -> None:
     session = make()
     fences: list[int] = []
@@ -359,8 +250,8 @@ async def test_an_owner_whose_session_another_has_removed_meanwhile_does_not_get
         assert await store.holder(session.id) is Holder.FREE
 
 
-async def test_one_that_was_claimed_and_released_meanwhile_is_not_mended(
-    open_store, claims, sid, make, start_actor
+async def test_a_claim_whose_deleted_file_another_process_has_used_is_lost(
+    open_store: OpenStore, claims: Path, sid: str, make: MakeSession, start_actor: StartActor
 ) -> None:
     async def own_until_it_is_lost(store: JsonStore) -> None:
         async with store.claim(sid):
@@ -377,26 +268,27 @@ async def test_one_that_was_claimed_and_released_meanwhile_is_not_mended(
 
 
 async def test_a_claim_whose_file_is_removed_while_it_is_taken_gets_the_next_one(
-    open_store, claims, sid, monkeypatch
+    open_store: OpenStore, claims: Path, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, removed = _claims._locks.opened, []
+    real = FileLock._opened
+    removed: list[str] = []
 
-    def opened(path: str) -> int:
-        fd = real(path)
-        if not removed:  # the owner before releases it, and removes the file, just now
-            removed.append(path)
-            os.unlink(path)
+    def opened(lock: FileLock) -> int:
+        fd = real(lock)
+        if not removed:  # the previous owner releases the claim and removes the file just now
+            removed.append(lock.path)
+            os.unlink(lock.path)
         return fd
 
     async with open_store() as store, open_store() as other:
-        monkeypatch.setattr(_claims._locks, "opened", opened)
+        monkeypatch.setattr(FileLock, "_opened", opened)
         async with store.claim(sid):
             assert names(claims) == [sid]
             assert await other.holder(sid) is Holder.HELD
 
 
 async def test_a_file_that_took_the_place_of_a_removed_one_is_left_alone(
-    open_store, claims, sid, make
+    open_store: OpenStore, claims: Path, sid: str, make: MakeSession
 ) -> None:
     async with open_store() as store:
         await store.load()
@@ -406,25 +298,31 @@ async def test_a_file_that_took_the_place_of_a_removed_one_is_left_alone(
         assert (claims / sid).read_text() == "another's"
 
 
-async def test_a_claim_that_cannot_be_mended_is_reported(
-    open_store, claims, make, sid, caplog
+async def test_a_claim_that_gets_no_new_file_is_logged(
+    open_store: OpenStore,
+    claims: Path,
+    make: MakeSession,
+    sid: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with open_store() as store, store.claim(sid):
         (claims / sid).unlink()
         (claims / sid).mkdir()
         await store.transact(lambda _: Changes(put=(make(),)))
-    assert "claim_not_mended" in caplog.text
+    assert "claim_not_renewed" in caplog.text
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
-async def test_without_locks_nobody_can_tell(open_store, sid, monkeypatch, code) -> None:
+async def test_without_locks_nobody_can_tell(
+    open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     def unsupported(*_: Any) -> None:
         raise OSError(code, os.strerror(code))
 
     async with open_store() as store:
         async with store.claim(sid):
             pass
-        monkeypatch.setattr(_files, "lock", unsupported)
+        monkeypatch.setattr(fcntl, "flock", unsupported)
         assert await store.holder(sid) is Holder.UNKNOWN
         with pytest.raises(ClaimHeldError) as caught:
             async with store.claim(sid):
@@ -434,16 +332,16 @@ async def test_without_locks_nobody_can_tell(open_store, sid, monkeypatch, code)
             await store.transact(lambda _: Changes())
 
 
-@pytest.mark.parametrize("operation", ["open_lock", "read_note", "write_note"])
+@pytest.mark.parametrize("operation", ["number_at", "read_number", "write_number"])
 async def test_a_claim_that_fails_is_an_error_and_leaves_none(
-    open_store, sid, monkeypatch, operation
+    open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     def broken(*_: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     async with open_store() as store:
         with monkeypatch.context() as patch:
-            patch.setattr(_files, operation, broken)
+            patch.setattr(claims_module, operation, broken)
             with pytest.raises(StoreError, match="Cannot claim"):
                 async with store.claim(sid):
                     pass
@@ -452,22 +350,24 @@ async def test_a_claim_that_fails_is_an_error_and_leaves_none(
 
 @pytest.mark.requirement("R5.2")
 async def test_a_claim_that_cannot_be_looked_at_is_not_called_free(
-    open_store, sid, monkeypatch
+    open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
 
     async with open_store() as store:
-        monkeypatch.setattr(_files, "open_for_reading", broken)
+        monkeypatch.setattr(FileLock, "_opened", broken)
         assert await store.holder(sid) is Holder.UNKNOWN
 
 
-async def test_a_claim_probed_all_the_time_is_not_certain(open_store, sid, monkeypatch) -> None:
-    def only_shared(fd: int, *, shared: bool = False) -> bool:
+async def test_a_claim_probed_all_the_time_is_not_certain(
+    open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_shared(lock: FileLock, *, shared: bool = False) -> bool:
         return shared
 
-    monkeypatch.setattr(_claims, "_PAUSE", 0)
-    monkeypatch.setattr(_claims._locks, "try_lock", only_shared)
+    monkeypatch.setattr(claims_module, "_PAUSE", 0)
+    monkeypatch.setattr(FileLock, "try_acquire", only_shared)
     async with open_store() as store:
         with pytest.raises(ClaimHeldError) as caught:
             async with store.claim(sid):
@@ -475,37 +375,9 @@ async def test_a_claim_probed_all_the_time_is_not_certain(open_store, sid, monke
     assert caught.value.certain is False
 
 
-async def test_a_claim_cancelled_while_it_is_taken_is_released(
-    open_store, sid, monkeypatch
-) -> None:
-    import threading
-
-    reached, go_on = threading.Event(), threading.Event()
-    real = _files.write_note
-
-    def slow(fd: int, note: bytes) -> None:
-        reached.set()
-        assert go_on.wait(PATIENCE)
-        real(fd, note)
-
-    monkeypatch.setattr(_files, "write_note", slow)
-    async with open_store() as store:
-
-        async def claim() -> None:
-            async with store.claim(sid):
-                pytest.fail("was cancelled before")
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(claim)
-            assert await anyio.to_thread.run_sync(reached.wait, PATIENCE)
-            group.cancel_scope.cancel()
-            go_on.set()
-        assert await store.holder(sid) is Holder.FREE
-
-
 @pytest.mark.parametrize("strange", ["../../escape", ".", "..", "a/b", "ä\n"])
 async def test_a_strange_id_stays_within_the_directory(
-    open_store, workspace, claims, strange
+    open_store: OpenStore, workspace: Path, claims: Path, strange: str
 ) -> None:
     async with open_store() as store, store.claim(strange):
         assert await store.holder(strange) is Holder.HELD

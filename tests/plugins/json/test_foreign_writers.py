@@ -11,7 +11,10 @@ import pytest
 
 from frith.errors import CorruptStoreError, StoreBusyError, StoreError
 from frith.model import Changes, Integrity, Snapshot
-from frith_json import _atomic, _files, _state
+from frith_json import content
+from frith_json import state as state_module
+from frith_os import atomic
+from state_files import MakeSession, OpenStore
 
 
 def write_theirs(state: Path, *records: dict[str, Any]) -> None:
@@ -20,7 +23,9 @@ def write_theirs(state: Path, *records: dict[str, Any]) -> None:
 
 
 @pytest.mark.requirement("R3.2")
-async def test_a_file_without_our_key_is_accepted(open_store, state, make, caplog) -> None:
+async def test_a_file_without_our_key_is_accepted(
+    open_store: OpenStore, state: Path, make: MakeSession, caplog: pytest.LogCaptureFixture
+) -> None:
     session = make()
     write_theirs(state, session.to_record())
     async with open_store() as store:
@@ -35,7 +40,7 @@ async def test_a_file_without_our_key_is_accepted(open_store, state, make, caplo
 
 @pytest.mark.requirement("R3.2")
 async def test_it_is_reported_once_we_are_known_to_have_written(
-    open_store, state, make, caplog
+    open_store: OpenStore, state: Path, make: MakeSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = make()
     async with open_store() as store:
@@ -51,7 +56,9 @@ async def test_it_is_reported_once_we_are_known_to_have_written(
 
 
 @pytest.mark.requirement("R3.3")
-async def test_an_edit_by_hand_is_noticed_and_used(open_store, state, make, caplog) -> None:
+async def test_an_edit_by_hand_is_noticed_and_used(
+    open_store: OpenStore, state: Path, make: MakeSession, caplog: pytest.LogCaptureFixture
+) -> None:
     session = make("before")
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(session,)))
@@ -67,7 +74,7 @@ async def test_an_edit_by_hand_is_noticed_and_used(open_store, state, make, capl
 
 @pytest.mark.requirement("R5.1")
 async def test_what_was_edited_by_hand_is_kept_aside_when_it_is_replaced(
-    open_store, state, make
+    open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make("before"),)))
@@ -78,20 +85,26 @@ async def test_what_was_edited_by_hand_is_kept_aside_when_it_is_replaced(
     assert kept.read_text() == edited
 
 
-@pytest.mark.parametrize("operation", ["read_note", "write_note"])
+@pytest.mark.parametrize("operation", ["number_at", "write_number"])
 async def test_a_revision_that_cannot_be_noted_spoils_no_commit(
-    open_store, state, make, monkeypatch, operation
+    open_store: OpenStore,
+    state: Path,
+    make: MakeSession,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
 ) -> None:
     def broken(*_: Any) -> bytes:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(_files, operation, broken)
+    monkeypatch.setattr(state_module, operation, broken)
     async with open_store() as store:
         for revision in (1, 2):
             assert (await store.transact(lambda _: Changes(put=(make(),)))).revision == revision
 
 
-async def test_a_removed_file_does_not_turn_revisions_back(open_store, state, make) -> None:
+async def test_a_removed_file_does_not_turn_revisions_back(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     async with open_store() as store:
         for _ in range(3):
             await store.transact(lambda _: Changes(put=(make(),)))
@@ -102,7 +115,9 @@ async def test_a_removed_file_does_not_turn_revisions_back(open_store, state, ma
 
 
 @pytest.mark.requirement("R3.7")
-async def test_a_write_during_a_transaction_is_not_lost(open_store, state, make) -> None:
+async def test_a_write_during_a_transaction_is_not_lost(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     ours, theirs = make("ours"), make("theirs")
     runs: list[int] = []
 
@@ -118,22 +133,24 @@ async def test_a_write_during_a_transaction_is_not_lost(open_store, state, make)
     assert set(committed.snapshot.sessions) == {ours.id, theirs.id}
 
 
-async def test_a_file_that_never_rests_is_an_error_in_bounded_time(open_store, state, make) -> None:
+async def test_a_file_that_never_rests_is_an_error_in_bounded_time(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     def restless(snapshot: Snapshot) -> Changes:
         write_theirs(state, make().to_record())
         return Changes(put=(make(),))
 
     async with open_store() as store:
-        with pytest.raises(StoreBusyError, match="takes no lock"):
+        with pytest.raises(StoreBusyError, match="without locking it"):
             await store.transact(restless)
 
 
 async def test_a_hand_on_the_temporary_file_is_noticed(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, hands = make("ours"), [True]
     temporary = state.with_suffix(".tmp")
-    real = _files.sync
+    real = atomic.sync
 
     def meanwhile(fd: int) -> None:
         real(fd)
@@ -141,7 +158,7 @@ async def test_a_hand_on_the_temporary_file_is_noticed(
             hands.clear()
             temporary.write_text("theirs, half")
 
-    monkeypatch.setattr(_files, "sync", meanwhile)
+    monkeypatch.setattr(atomic, "sync", meanwhile)
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(ours,)))
     async with open_store() as store:
@@ -151,7 +168,7 @@ async def test_a_hand_on_the_temporary_file_is_noticed(
 
 
 async def test_the_temporary_file_of_another_is_not_removed(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = state.with_suffix(".tmp")
 
@@ -160,7 +177,7 @@ async def test_the_temporary_file_of_another_is_not_removed(
         temporary.write_text("theirs")
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(_files, "sync", meanwhile)
+    monkeypatch.setattr(atomic, "sync", meanwhile)
     async with open_store() as store:
         with pytest.raises(StoreError):
             await store.transact(lambda _: Changes(put=(make(),)))
@@ -168,18 +185,18 @@ async def test_the_temporary_file_of_another_is_not_removed(
 
 
 async def test_a_repair_that_is_overtaken_yields_to_the_newest(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.write_text("{broken")
     theirs = make("theirs")
-    real = _files.sync
+    real = atomic.sync
 
     def meanwhile(fd: int) -> None:
         real(fd)
         if state.read_text() == "{broken":
             write_theirs(state, theirs.to_record())
 
-    monkeypatch.setattr(_files, "sync", meanwhile)
+    monkeypatch.setattr(atomic, "sync", meanwhile)
     async with open_store() as store:
         with pytest.raises(CorruptStoreError) as caught:
             await store.load()
@@ -188,10 +205,10 @@ async def test_a_repair_that_is_overtaken_yields_to_the_newest(
 
 
 async def test_a_file_written_in_place_while_it_is_read_is_read_again(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = make()
-    real = _files.read_all
+    real = content.read_all
     reads: list[int] = []
 
     def slowly(fd: int, limit: int) -> bytes:
@@ -202,17 +219,17 @@ async def test_a_file_written_in_place_while_it_is_read_is_read_again(
         return data
 
     state.write_text('{"version": "1.0", "sess')
-    monkeypatch.setattr(_files, "read_all", slowly)
+    monkeypatch.setattr(content, "read_all", slowly)
     async with open_store() as store:
         assert list((await store.load()).sessions) == [session.id]
     assert len(reads) == 2
 
 
 async def test_damage_seen_while_a_file_was_written_is_looked_at_again(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = make()
-    real = _state.read
+    real = state_module.read
     state.write_text("{half")
 
     def parse(data: bytes, *words: Any) -> Any:
@@ -221,23 +238,23 @@ async def test_damage_seen_while_a_file_was_written_is_looked_at_again(
         finally:
             write_theirs(state, session.to_record())
 
-    monkeypatch.setattr(_state, "read", parse)
+    monkeypatch.setattr(state_module, "read", parse)
     async with open_store() as store:
         assert list((await store.load()).sessions) == [session.id]
 
 
 async def test_a_change_right_after_our_rename_is_read(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = make("theirs")
-    real = _files.sync_directory
+    real = atomic.sync_directory
 
-    def meanwhile(path: str) -> None:
-        real(path)
+    def meanwhile(path: str, directory: int | None) -> None:
+        real(path, directory)
         write_theirs(state, theirs.to_record())
 
     async with open_store() as store:
         with monkeypatch.context() as patch:
-            patch.setattr(_atomic._files, "sync_directory", meanwhile)
+            patch.setattr(atomic, "sync_directory", meanwhile)
             await store.transact(lambda _: Changes(put=(make("ours"),)))
         assert list((await store.load()).sessions) == [theirs.id]

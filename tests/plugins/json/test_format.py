@@ -7,16 +7,18 @@ import math
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frith.model import Changes, Integrity, Reservation, now
-from frith_json._document import Document
-from frith_json._numbers import dumps, loads, plain
-from frith_json._reading import read
+from frith.model import Changes, Integrity
+from frith_json.integrity import read
+from frith_json.layout import Document
+from frith_json.numbers import dumps, loads, plain
+from state_files import MakeSession, OpenStore
 
 RECORD = """{
       "id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
@@ -42,7 +44,9 @@ def touch(snapshot: Any) -> Changes:
 
 
 @pytest.mark.requirement("R3.1")
-async def test_a_new_file_is_the_agreed_schema_followed_by_our_key(open_store, state, make) -> None:
+async def test_a_new_file_is_the_agreed_schema_followed_by_our_key(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     session = make(metadata={"task": "Grüße", "empty": {}, "none": []}).detail(command=("sh",))
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(session,)))
@@ -57,7 +61,7 @@ async def test_a_new_file_is_the_agreed_schema_followed_by_our_key(open_store, s
 
 @pytest.mark.requirement("R3.1")
 async def test_version_and_sessions_are_byte_for_byte_what_javascript_writes(
-    open_store, state, make
+    open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     node = shutil.which("node")
     if node is None:
@@ -78,14 +82,18 @@ async def test_version_and_sessions_are_byte_for_byte_what_javascript_writes(
     assert state.read_bytes().startswith(shown + b',\n  "frith": {')
 
 
-async def test_a_new_file_can_be_read_by_its_owner_alone(open_store, state, make) -> None:
+async def test_a_new_file_can_be_read_by_its_owner_alone(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make(),)))
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
 
 
 @pytest.mark.requirement("R1.9")
-async def test_what_others_wrote_survives_a_change_where_it_was(open_store, state) -> None:
+async def test_what_others_wrote_survives_a_change_where_it_was(
+    open_store: OpenStore, state: Path
+) -> None:
     state.write_text(
         '{"note": [1, {"x": null}], '
         + theirs(
@@ -106,7 +114,9 @@ async def test_what_others_wrote_survives_a_change_where_it_was(open_store, stat
 
 
 @pytest.mark.requirement("R1.9")
-async def test_unknown_keys_of_our_own_part_survive_a_change(open_store, state, make) -> None:
+async def test_unknown_keys_of_our_own_part_survive_a_change(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     session = make().detail(command=("sh",))
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(session,)))
@@ -132,7 +142,9 @@ ODD = ["1.0", "0.1000", "1e400", "-0", "-0.0", "1E5", "1e5", "0.10e-3", "9" * 40
 @pytest.mark.requirement("R3.4")
 @pytest.mark.parametrize("number", ODD, ids=lambda number: number[:10])
 @pytest.mark.parametrize("where", ["metadata", "unknown", "details", "top", "ours"])
-async def test_numbers_come_back_as_they_were(open_store, state, where, number) -> None:
+async def test_numbers_come_back_as_they_were(
+    open_store: OpenStore, state: Path, where: str, number: str
+) -> None:
     odd = f'{{"deep": [1, {number}, "x"]}}'
     parts = dict.fromkeys(["metadata", "unknown", "details", "top", "ours"], '{"deep": []}')
     parts[where] = odd
@@ -153,7 +165,9 @@ async def test_numbers_come_back_as_they_were(open_store, state, where, number) 
 
 @pytest.mark.requirement("R3.4")
 @pytest.mark.parametrize("escape", [r"\ud800", r"\u0000", r"\udfff tail", r"\ud83d\ude42"])
-async def test_strings_come_back_as_they_were(open_store, state, escape) -> None:
+async def test_strings_come_back_as_they_were(
+    open_store: OpenStore, state: Path, escape: str
+) -> None:
     state.write_text(theirs(f', "metadata": {{"a": "{escape}", "{escape}": 1}}'))
     was = json.loads(state.read_text())["sessions"][0]["metadata"]
     for _ in range(2):
@@ -162,7 +176,7 @@ async def test_strings_come_back_as_they_were(open_store, state, escape) -> None
         assert json.loads(state.read_text())["sessions"][0]["metadata"] == was
 
 
-async def test_a_changed_value_replaces_the_odd_number(open_store, state) -> None:
+async def test_a_changed_value_replaces_the_odd_number(open_store: OpenStore, state: Path) -> None:
     state.write_text(theirs(', "metadata": {"a": 1.0, "b": [1.0, 2.0], "c": 1.0}'))
     async with open_store() as store:
         was = (await store.load()).sessions[ID].metadata
@@ -173,27 +187,7 @@ async def test_a_changed_value_replaces_the_odd_number(open_store, state) -> Non
     assert '"metadata":{"a":2,"b":[1.0,3,1.5],"c":true}' in compact
 
 
-async def test_reservations_are_kept_until_released(open_store, state, make) -> None:
-    session = make()
-    reservation = Reservation(
-        id=session.id,
-        name="one",
-        branch="b",
-        worktree_path="/w",
-        creates_branch=True,
-        created_at=now(),
-    )
-    async with open_store() as store:
-        await store.transact(lambda _: Changes(reserve=(reservation,)))
-    async with open_store() as store:
-        assert (await store.load()).reservations == {session.id: reservation}
-        await store.transact(lambda _: Changes(put=(session,), release=frozenset({reservation.id})))
-    async with open_store() as store:
-        snapshot = await store.load()
-    assert (dict(snapshot.reservations), list(snapshot.sessions)) == ({}, [session.id])
-
-
-async def test_sessions_keep_their_order(open_store, make) -> None:
+async def test_sessions_keep_their_order(open_store: OpenStore, make: MakeSession) -> None:
     first, second, third = make("a"), make("b"), make("c")
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(first, second, third)))
@@ -233,7 +227,9 @@ def typed(tree: Any) -> Any:
     unknown=st.dictionaries(text, json_values, max_size=4),
     top=st.dictionaries(text, json_values, max_size=3),
 )
-def test_whatever_json_is_stored_is_read_again(make, metadata, unknown, top) -> None:
+def test_whatever_json_is_stored_is_read_again(
+    make: MakeSession, metadata: Any, unknown: Any, top: Any
+) -> None:
     plain_session = make()
     record = plain_session.to_record() | {"metadata": metadata}
     record |= {f"x{key}": value for key, value in unknown.items()}
@@ -241,7 +237,9 @@ def test_whatever_json_is_stored_is_read_again(make, metadata, unknown, top) -> 
     foreign = read(json.dumps(tree).encode(), "file")
     session = foreign.snapshot.sessions[plain_session.id]
     change = Changes(put=(session.detail(terminal_ref=metadata).evolve(name="new"),))
-    sealed, data = foreign.changed(change).sealed()
+    changed = foreign.changed(change)
+    sealed, pieces = changed.sealed()
+    data = b"".join(pieces)
     again = read(data, "file")
     assert again.snapshot.integrity is Integrity.VERIFIED
     assert again.seal == sealed.seal
@@ -253,22 +251,22 @@ def test_whatever_json_is_stored_is_read_again(make, metadata, unknown, top) -> 
     assert typed({key: written[key] for key in tree}) == typed(
         tree | {"sessions": written["sessions"]}
     )
-    assert again.sealed()[1] == data
+    assert b"".join(again.sealed()[1]) == data
 
 
 @given(json_values)
-def test_what_is_written_is_read_again_alike(tree) -> None:
+def test_what_is_written_is_read_again_alike(tree: Any) -> None:
     assert typed(plain(loads(dumps(tree)))) == typed(tree)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_every_float_is_written_so_that_it_is_read_again(number) -> None:
+def test_every_float_is_written_so_that_it_is_read_again(number: str) -> None:
     again = plain(loads(dumps(number)))
     assert again == number
     assert math.copysign(1, again) == math.copysign(1, number)
 
 
-def test_an_unchanged_record_is_not_encoded_again(make) -> None:
+def test_an_unchanged_record_is_not_encoded_again(make: MakeSession) -> None:
     kept, changed = make("kept"), make("changed")
     before = Document.of(read(b'{"sessions": []}', "x").snapshot).changed(
         Changes(put=(kept, changed))
@@ -277,11 +275,11 @@ def test_an_unchanged_record_is_not_encoded_again(make) -> None:
     assert after.entries[kept.id] is before.entries[kept.id]
 
 
-def test_an_unchanged_record_is_not_validated_again(make) -> None:
+def test_an_unchanged_record_is_not_validated_again(make: MakeSession) -> None:
     sessions = [make(), make()]
     first = Document.of(read(b'{"sessions": []}', "x").snapshot)
     first, _ = first.changed(Changes(put=tuple(sessions))).sealed()
-    _, data = first.changed(Changes(put=(sessions[0].evolve(name="new"),))).sealed()
-    again = read(data, "file", first)
+    _, pieces = first.changed(Changes(put=(sessions[0].evolve(name="new"),))).sealed()
+    again = read(b"".join(pieces), "file", first)
     assert again.snapshot.sessions[sessions[1].id] is sessions[1]
     assert again.snapshot.sessions[sessions[0].id].name == "new"

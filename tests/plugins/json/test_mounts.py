@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frith.config import ManagerConfig
 from frith.errors import ConfigurationError
 from frith.model import Changes
-from frith_json import _files, _mounts
-from frith_json._mounts import Mount, UnsharedLocksError, mount_of
-from frith_json._places import Places
+from frith_json import mounts
+from frith_json.mounts import Mount, UnsharedLocksError, mount_of
 from frith_json.options import JsonOptions
+from frith_json.places import Places
+from state_files import MakeSession, OpenStore
 from waiting import TO_RUN
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts are told by proc(5)")
@@ -25,21 +28,21 @@ MOUNTINFO = "1 0 8:1 / / rw - ext4 /dev/sda rw\n{id} 1 0:9 / /mnt {mount} shared
 
 
 @pytest.fixture
-def mounted(workspace, monkeypatch):
+def mounted(workspace: Path, monkeypatch: pytest.MonkeyPatch):
     """Have the workspace lie on a file system that is mounted as the kernel would tell it."""
 
     def mounted(kind: str, options: str = "rw", mount: str = "rw,relatime") -> None:
         text = MOUNTINFO.format(id=4321, mount=mount, rest=f"{kind} host:/ {options}")
         told = {"/proc/self/mountinfo": text}
         monkeypatch.setattr(
-            _files, "read_about", lambda path: told.get(path, "pos:\t0\nmnt_id:\t4321\n")
+            mounts, "read_about", lambda path: told.get(path, "pos:\t0\nmnt_id:\t4321\n")
         )
 
     return mounted
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/proc/none/x", "proc"), ("/dev/pts/x", "devpts")])
-def test_the_kernel_tells_what_is_mounted(path, kind) -> None:
+def test_the_kernel_tells_what_is_mounted(path: Any, kind: str) -> None:
     if not os.path.ismount(os.path.dirname(path)) and path.startswith("/dev"):
         pytest.skip("not mounted here")
     mount = mount_of(path)
@@ -61,7 +64,7 @@ def test_the_kernel_tells_what_is_mounted(path, kind) -> None:
     ],
 )
 async def test_locks_that_do_not_reach_other_machines_are_refused(
-    mounted, open_store, workspace, kind, options
+    mounted: Any, open_store: OpenStore, workspace: Path, kind: str, options: Any
 ) -> None:
     mounted(kind, options)
     with pytest.raises(UnsharedLocksError, match=r"options\.store\.json\.locks") as refused:
@@ -83,29 +86,37 @@ async def test_locks_that_do_not_reach_other_machines_are_refused(
         ("overlay", "rw"),
     ],
 )
-async def test_locks_that_reach_all_are_accepted(mounted, open_store, kind, options, make) -> None:
+async def test_locks_that_reach_all_are_accepted(
+    mounted: Any, open_store: OpenStore, kind: str, options: Any, make: MakeSession
+) -> None:
     mounted(kind, options)
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make(),)))
 
 
-async def test_what_the_kernel_does_not_tell_is_accepted(open_store, monkeypatch) -> None:
+async def test_what_the_kernel_does_not_tell_is_accepted(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def gone(_: str) -> str:
         raise FileNotFoundError(errno.ENOENT, "no proc")
 
-    monkeypatch.setattr(_files, "read_about", gone)
+    monkeypatch.setattr(mounts, "read_about", gone)
     assert mount_of("/x") is None
     async with open_store() as store:
         await store.load()
 
 
 async def test_where_a_directory_for_locks_is_named_they_lie_there(
-    open_store, workspace, tmp_path, make, monkeypatch
+    open_store: OpenStore,
+    workspace: Path,
+    tmp_path: Path,
+    make: MakeSession,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def told(path: str) -> Mount:
         return Mount("ext4" if path.startswith(str(tmp_path / "locks")) else "9p", frozenset())
 
-    monkeypatch.setattr(_mounts, "mount_of", told)
+    monkeypatch.setattr(mounts, "mount_of", told)
     session = make()
     async with open_store(locks=str(tmp_path / "locks")) as store, store.claim(session.id):
         await store.transact(lambda _: Changes(put=(session,)))
@@ -114,23 +125,25 @@ async def test_where_a_directory_for_locks_is_named_they_lie_there(
     assert sorted(there) == sorted([".claude-container-sessions.json.lock", session.id])
 
 
-def test_stores_that_share_a_directory_for_locks_share_none(tmp_path) -> None:
+def test_stores_that_share_a_directory_for_locks_share_none(tmp_path: Path) -> None:
     locks = {Places.of(tmp_path / name, "state.json", "/locks").lock for name in ("a", "b")}
     assert len(locks) == 2
 
 
-def test_the_directory_for_locks_must_be_absolute(tmp_path) -> None:
+def test_the_directory_for_locks_must_be_absolute(tmp_path: Path) -> None:
     config = ManagerConfig.of(workspace=tmp_path, options={"store": {"json": {"locks": "here"}}})
     with pytest.raises(ConfigurationError, match="absolute"):
         config.section("store", "json", JsonOptions)
 
 
-async def test_a_file_system_without_locks_is_refused(open_store, make, monkeypatch) -> None:
+async def test_a_file_system_without_locks_is_refused(
+    open_store: OpenStore, make: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     async with open_store() as store:
-        monkeypatch.setattr(_files, "lock", unsupported)
+        monkeypatch.setattr(fcntl, "flock", unsupported)
         with pytest.raises(UnsharedLocksError, match="has no locks"):
             await store.transact(lambda _: Changes(put=(make(),)))
 
@@ -143,7 +156,9 @@ async def test_a_file_system_without_locks_is_refused(open_store, make, monkeypa
         ("fuse.local", False, "opened"),
     ],
 )
-def test_a_real_network_mount_is_recognised(tmp_path, kind, locks, answer) -> None:
+def test_a_real_network_mount_is_recognised(
+    tmp_path: Path, kind: str, locks: Any, answer: str
+) -> None:
     if os.geteuid() != 0 or not Path("/dev/fuse").exists():
         pytest.skip("mounting takes root and /dev/fuse")
     directory = tmp_path / "with space"

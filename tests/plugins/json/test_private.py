@@ -6,12 +6,14 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frith.errors import StoreError
 from frith.model import Changes
-from frith_json import _files
+from frith_os.locks import FileLock
+from state_files import MakeSession, OpenStore
 
 OWNER = 12345
 
@@ -22,7 +24,7 @@ def modes(*roots: Path) -> set[tuple[str, int]]:
 
 
 @pytest.fixture
-def use(open_store, make):
+def use(open_store: OpenStore, make: MakeSession):
     """Uses everything that a store makes."""
 
     async def use() -> None:
@@ -36,7 +38,7 @@ def use(open_store, make):
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)
 async def test_state_locks_and_claims_are_private_whatever_the_umask(
-    use, workspace, state, umask
+    use: Any, workspace: Path, state: Path, umask
 ) -> None:
     before = os.umask(umask)
     try:
@@ -47,7 +49,7 @@ async def test_state_locks_and_claims_are_private_whatever_the_umask(
 
 
 async def test_locks_and_claims_that_others_could_open_are_shut(
-    use, open_store, workspace, make
+    use: Any, open_store: OpenStore, workspace: Path, make: MakeSession
 ) -> None:
     await use()
     ours = workspace / ".git" / "frith"
@@ -61,7 +63,7 @@ async def test_locks_and_claims_that_others_could_open_are_shut(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 async def test_what_root_makes_in_the_workspace_of_another_user_belongs_to_that_user(
-    use, workspace, state
+    use: Any, workspace: Path, state: Path
 ) -> None:
     for path in (workspace, workspace / ".git"):
         os.chown(path, OWNER, OWNER)
@@ -72,12 +74,12 @@ async def test_what_root_makes_in_the_workspace_of_another_user_belongs_to_that_
 
 
 async def test_a_lock_that_another_user_has_made_is_an_error_that_says_so(
-    open_store, make, monkeypatch
+    open_store: OpenStore, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: str) -> int:
-        raise PermissionError(errno.EACCES, "Permission denied", path)
+    def refuse(lock: FileLock) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", lock.path)
 
-    monkeypatch.setattr(_files, "open_lock", refuse)
+    monkeypatch.setattr(FileLock, "_opened", refuse)
     async with open_store() as store:
         with pytest.raises(StoreError, match="Another user's frith made it: give it to the owner"):
             await store.transact(lambda _: Changes(put=(make(),)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,18 @@ import pytest
 
 from frith.errors import CorruptStoreError, StoreError, StoreVersionError
 from frith.model import Changes, Integrity, Session, Snapshot
-from frith_json import _aside, _files
-from frith_json._document import EMPTY, Document
-from frith_json._places import Places
-from frith_json._state import StateFile
+from frith_json import kept as kept_files
+from frith_json.layout import EMPTY, Document
+from frith_json.places import Places
+from frith_json.state import StateFile
+from frith_os import atomic
+from state_files import MakeSession, OpenStore
 
 pytestmark = pytest.mark.requirement("R5.1")
 
 
 def stored(*sessions: Session) -> bytes:
-    return Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1]
+    return b"".join(Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1])
 
 
 def kept(state: Path) -> list[Path]:
@@ -37,14 +41,16 @@ def overwrite(path: Path, content: bytes) -> None:
     (path.parent / "new").replace(path)
 
 
-async def test_the_corrupt_file_is_kept_and_replaced(open_store, state, make) -> None:
+async def test_the_corrupt_file_is_kept_and_replaced(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     state.write_text("{broken")
     session = make()
     async with open_store() as store:
         with pytest.raises(CorruptStoreError) as caught:
             await store.load()
         committed = await store.replace_corrupt(caught.value.token, of(session))
-        assert store.stats.writes == 1
+        assert store.state.writes == 1
         assert committed.snapshot.sessions == {session.id: session}
         assert await store.load() == committed.snapshot
         await store.transact(lambda _: Changes(put=(make(),)))
@@ -55,22 +61,9 @@ async def test_the_corrupt_file_is_kept_and_replaced(open_store, state, make) ->
         assert (await store.load()).integrity is Integrity.VERIFIED
 
 
-async def test_a_repair_by_somebody_else_is_never_put_aside(open_store, state, make) -> None:
-    state.write_text("{broken")
-    first, second = make("first"), make("second")
-    async with open_store() as store, open_store() as other:
-        tokens = []
-        for each in (store, other):
-            with pytest.raises(CorruptStoreError) as caught:
-                await each.load()
-            tokens.append(caught.value.token)
-        await store.replace_corrupt(tokens[0], of(first))
-        committed = await other.replace_corrupt(tokens[1], of(second))
-    assert list(committed.snapshot.sessions) == [first.id]
-    assert len(kept(state)) == 1
-
-
-async def test_a_file_that_vanished_meanwhile_is_not_replaced(open_store, state, make) -> None:
+async def test_a_file_that_vanished_meanwhile_is_not_replaced(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     state.write_text("{broken")
     async with open_store() as store:
         with pytest.raises(CorruptStoreError) as caught:
@@ -80,7 +73,9 @@ async def test_a_file_that_vanished_meanwhile_is_not_replaced(open_store, state,
     assert committed.snapshot.integrity is Integrity.MISSING
 
 
-async def test_a_file_that_is_back_meanwhile_is_not_replaced(open_store, state, make) -> None:
+async def test_a_file_that_is_back_meanwhile_is_not_replaced(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make("one"),)))
         content = state.read_bytes()
@@ -94,7 +89,7 @@ async def test_a_file_that_is_back_meanwhile_is_not_replaced(open_store, state, 
 
 
 async def test_other_damage_meanwhile_is_reported_with_its_own_token(
-    open_store, state, make
+    open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     state.write_text("{broken")
     async with open_store() as store:
@@ -114,7 +109,9 @@ async def break_and_repair(store: Any, state: Path, content: str, *sessions: Ses
     await store.replace_corrupt(caught.value.token, of(*sessions))
 
 
-async def test_identical_content_is_kept_once(open_store, state, make) -> None:
+async def test_identical_content_is_kept_once(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     async with open_store() as store:
         for content in ("{a", "{b", "{a", "{a"):
             await break_and_repair(store, state, content, make())
@@ -122,7 +119,7 @@ async def test_identical_content_is_kept_once(open_store, state, make) -> None:
 
 
 async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
-    open_store, state, make
+    open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     here, gone = make("here"), make("gone")
     known = stored(here).decode()[:-10]
@@ -133,11 +130,13 @@ async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
         for number in range(6):
             await break_and_repair(store, state, known + " " * number, here)
     contents = [path.read_text() for path in kept(state)]
-    assert len(contents) == _aside.KEPT
+    assert len(contents) == kept_files.MOST
     assert contents[:2] == ["{unknown", with_lost]
 
 
-async def test_without_a_lock_nothing_is_replaced(open_store, state, make, monkeypatch) -> None:
+async def test_without_a_lock_nothing_is_replaced(
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unsupported(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -145,28 +144,32 @@ async def test_without_a_lock_nothing_is_replaced(open_store, state, make, monke
     async with open_store() as store:
         with pytest.raises(CorruptStoreError) as caught:
             await store.load()
-        monkeypatch.setattr(_files, "lock", unsupported)
+        monkeypatch.setattr(fcntl, "flock", unsupported)
         with pytest.raises(StoreError, match="has no locks"):
             await store.replace_corrupt(caught.value.token, of(make()))
     assert state.read_text() == "{broken"
 
 
-async def test_without_hard_links_a_copy_is_kept(open_store, state, make, monkeypatch) -> None:
+async def test_without_hard_links_a_copy_is_kept(
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: Any) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(_files, "link", refused)
+    monkeypatch.setattr(os, "link", refused)
     async with open_store() as store:
         await break_and_repair(store, state, "{broken", make())
     assert [path.read_text() for path in kept(state)] == ["{broken"]
 
 
-async def test_what_cannot_be_kept_is_not_replaced(open_store, state, make, monkeypatch) -> None:
+async def test_what_cannot_be_kept_is_not_replaced(
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_files, "link", refused)
-    monkeypatch.setattr(_files, "write_all", refused)
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(atomic, "write_all", refused)
     async with open_store() as store:
         with pytest.raises(StoreError, match="not replaced"):
             await break_and_repair(store, state, "{broken", make())
@@ -175,11 +178,15 @@ async def test_what_cannot_be_kept_is_not_replaced(open_store, state, make, monk
 
 
 async def test_a_kept_file_that_cannot_be_judged_stays(
-    open_store, state, make, monkeypatch, caplog
+    open_store: OpenStore,
+    state: Path,
+    make: MakeSession,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with open_store() as store:
         session = make()
-        for number in range(_aside.KEPT):
+        for number in range(kept_files.MOST):
             await break_and_repair(
                 store, state, stored(session).decode() + "x" * (number + 1), session
             )
@@ -193,7 +200,9 @@ async def test_a_kept_file_that_cannot_be_judged_stays(
 
 @pytest.mark.requirement("R5.6")
 @pytest.mark.parametrize("version", ['"1.1"', '"2.0"', '"2"', '"10.0.1"', "2", "2.5"])
-async def test_a_newer_version_is_refused_untouched(open_store, state, make, version) -> None:
+async def test_a_newer_version_is_refused_untouched(
+    open_store: OpenStore, state: Path, make: MakeSession, version: str
+) -> None:
     content = f'{{"version": {version}, "sessions": [], "frith": 7}}'
     state.write_text(content)
     async with open_store() as store:
@@ -206,7 +215,9 @@ async def test_a_newer_version_is_refused_untouched(open_store, state, make, ver
 
 
 @pytest.mark.requirement("R5.6")
-async def test_a_newer_format_of_our_part_is_refused_untouched(open_store, state) -> None:
+async def test_a_newer_format_of_our_part_is_refused_untouched(
+    open_store: OpenStore, state: Path
+) -> None:
     content = '{"version": "1.0", "sessions": [], "frith": {"format": 2, "revision": 1}}'
     state.write_text(content)
     async with open_store() as store:
@@ -218,7 +229,7 @@ async def test_a_newer_format_of_our_part_is_refused_untouched(open_store, state
 @pytest.mark.requirement("R5.6")
 @pytest.mark.parametrize("version", ["", '"version": "0.9", ', '"version": "0", '])
 async def test_an_older_version_is_migrated_by_the_next_commit_and_kept(
-    open_store, state, make, version
+    open_store: OpenStore, state: Path, make: MakeSession, version: str
 ) -> None:
     session = make("old")
     content = f'{{{version}"note": 1, "sessions": [{json.dumps(session.to_record())}]}}'
@@ -239,7 +250,7 @@ async def test_an_older_version_is_migrated_by_the_next_commit_and_kept(
 
 @pytest.mark.requirement("R5.6")
 async def test_a_migration_that_is_overtaken_starts_again(
-    open_store, state, make, monkeypatch
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.write_text('{"sessions": [], "n": 1}')
     async with open_store() as store:
@@ -255,7 +266,9 @@ async def test_a_migration_that_is_overtaken_starts_again(
     assert [path.read_text() for path in kept(state)] == ['{"sessions": [], "n": 2}']
 
 
-async def test_an_earlier_copy_that_was_put_back_is_not_believed(open_store, state, make) -> None:
+async def test_an_earlier_copy_that_was_put_back_is_not_believed(
+    open_store: OpenStore, state: Path, make: MakeSession
+) -> None:
     one, two, three = make("one"), make("two"), make("three")
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(one,)))
@@ -275,7 +288,7 @@ async def test_an_earlier_copy_that_was_put_back_is_not_believed(open_store, sta
 
 @pytest.mark.requirement("R3.4")
 async def test_what_others_keep_in_the_file_and_its_records_comes_back_with_an_earlier_copy(
-    open_store, state, make
+    open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     one, two = make("one"), make("two")
     record = json.dumps(one.to_record() | {"colour": "ODD"}).replace('"ODD"', "1.00")
@@ -297,21 +310,24 @@ async def test_what_others_keep_in_the_file_and_its_records_comes_back_with_an_e
     ]
 
 
-def test_a_reader_whom_a_writer_overtakes_sees_no_earlier_copy(workspace, make) -> None:
+def test_a_reader_whom_a_writer_overtakes_sees_no_earlier_copy(
+    workspace: Path, make: MakeSession
+) -> None:
     reader, writer = (StateFile(Places.of(workspace, "state")) for _ in range(2))
     sessions = [make(str(number)) for number in range(3)]
 
     def write() -> None:
         session = sessions.pop()
-        writer.locked(lambda: writer.commit([lambda _: Changes(put=(session,))]))
+        with writer.locked():
+            writer.commit(lambda _: Changes(put=(session,)))
 
     write()
-    noted = reader._lock.noted
+    noted = reader._noted
 
     def overtaken() -> int:
         revision = noted()
         write()
         return revision
 
-    reader._lock.noted = overtaken  # type: ignore[method-assign]
+    reader._noted = overtaken  # type: ignore[method-assign]
     assert reader.current().document.snapshot.revision == 2

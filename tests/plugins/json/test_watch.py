@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,10 +13,11 @@ import pytest
 
 from frith.errors import StoreError, UnsupportedCapabilityError
 from frith.model import Changes, Integrity, Snapshot
-from frith_json import _inotify
 from frith_json import store as store_module
-from frith_json._inotify import Directories
+from frith_json import watch as watch_module
 from frith_json.options import CAN_WATCH
+from frith_json.watch import Directories
+from state_files import MakeSession, OpenStore
 
 pytestmark = pytest.mark.skipif(not CAN_WATCH, reason="this platform has no inotify")
 
@@ -57,21 +59,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
 
 
-@pytest.mark.requirement("R3.7")
-async def test_a_change_by_another_process_is_seen(open_store, start_actor, make, watch) -> None:
-    async with open_store() as store:
-        await store.transact(lambda _: Changes(put=(make("mine"),)))
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch.run, store)
-            await watch.idle()
-            start_actor("add", "theirs").communicate()
-            await watch.until(1)
-            group.cancel_scope.cancel()
-    (snapshot,) = watch.seen
-    assert [s.name for s in snapshot.sessions.values()] == ["mine", "theirs"]
-
-
-async def test_own_changes_are_not_reported(open_store, make, watch) -> None:
+async def test_own_changes_are_not_reported(
+    open_store: OpenStore, make: MakeSession, watch: Watch
+) -> None:
     async with open_store() as store, open_store() as other, anyio.create_task_group() as group:
         group.start_soon(watch.run, store)
         await watch.idle()
@@ -84,21 +74,8 @@ async def test_own_changes_are_not_reported(open_store, make, watch) -> None:
     assert [len(snapshot.sessions) for snapshot in watch.seen] == [21]
 
 
-async def test_a_change_since_the_last_look_is_reported_at_once(
-    open_store, start_actor, watch
-) -> None:
-    async with open_store() as store:
-        await store.load()
-        start_actor("add", "theirs").communicate()
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch.run, store)
-            await watch.until(1)
-            group.cancel_scope.cancel()
-    assert len(watch.seen) == 1
-
-
 async def test_a_change_that_a_transaction_met_first_is_reported_too(
-    open_store, make, watch
+    open_store: OpenStore, make: MakeSession, watch: Watch
 ) -> None:
     async with open_store() as store, open_store() as other:
         await store.transact(lambda _: Changes(put=(make("own"),)))
@@ -113,7 +90,7 @@ async def test_a_change_that_a_transaction_met_first_is_reported_too(
 
 
 async def test_a_damaged_file_is_passed_over_until_it_is_readable(
-    open_store, state, make, watch
+    open_store: OpenStore, state: Path, make: MakeSession, watch: Watch
 ) -> None:
     async with open_store() as store, open_store() as other:
         await other.transact(lambda _: Changes(put=(make(),)))
@@ -132,7 +109,7 @@ async def test_a_damaged_file_is_passed_over_until_it_is_readable(
 
 
 async def test_a_file_touched_but_not_changed_is_not_reported(
-    open_store, state, make, watch
+    open_store: OpenStore, state: Path, make: MakeSession, watch: Watch
 ) -> None:
     async with open_store() as store, open_store() as other:
         await store.transact(lambda _: Changes(put=(make(),)))
@@ -148,7 +125,9 @@ async def test_a_file_touched_but_not_changed_is_not_reported(
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved away"])
-async def test_a_file_that_goes_is_reported_as_missing(open_store, state, make, watch, how) -> None:
+async def test_a_file_that_goes_is_reported_as_missing(
+    open_store: OpenStore, state: Path, make: MakeSession, watch: Watch, how: str
+) -> None:
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make(),)))
         async with anyio.create_task_group() as group:
@@ -164,7 +143,7 @@ async def test_a_file_that_goes_is_reported_as_missing(open_store, state, make, 
 
 
 async def test_a_linked_file_is_watched_where_it_lies(
-    open_store, state, tmp_path, make, watch
+    open_store: OpenStore, state: Path, tmp_path: Path, make: MakeSession, watch: Watch
 ) -> None:
     target = tmp_path / "volume" / "sessions.json"
     target.parent.mkdir()
@@ -178,7 +157,7 @@ async def test_a_linked_file_is_watched_where_it_lies(
     assert len(watch.seen) == 1
 
 
-async def test_a_watcher_leaves_no_descriptor_behind(open_store, watch) -> None:
+async def test_a_watcher_leaves_no_descriptor_behind(open_store: OpenStore, watch: Watch) -> None:
     async with open_store() as store:
         await store.load()
         before = len(os.listdir("/proc/self/fd"))
@@ -190,15 +169,19 @@ async def test_a_watcher_leaves_no_descriptor_behind(open_store, watch) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-async def test_a_limit_of_the_system_is_an_error_that_says_so(open_store, monkeypatch) -> None:
-    monkeypatch.setattr(_inotify.ctypes, "get_errno", lambda: errno.EMFILE)
-    monkeypatch.setattr(_inotify.os, "O_NONBLOCK", -1)
+async def test_a_limit_of_the_system_is_an_error_that_says_so(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module.ctypes, "get_errno", lambda: errno.EMFILE)
+    monkeypatch.setattr(watch_module.os, "O_NONBLOCK", -1)
     async with open_store() as store, aclosing(store.watch()) as snapshots:
         with pytest.raises(StoreError, match="max_user_instances"):
             await anext(snapshots)
 
 
-async def test_a_platform_without_it_says_so(open_store, monkeypatch) -> None:
+async def test_a_platform_without_it_says_so(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store_module, "CAN_WATCH", False)
     async with open_store() as store, aclosing(store.watch()) as snapshots:
         with pytest.raises(UnsupportedCapabilityError):

@@ -1,7 +1,7 @@
-"""Bytes to document: what is believed, what is noticed, what is refused.
+"""From bytes to a document: what is believed, what is noticed, what is refused.
 
-A file whose seal holds was laid out by :mod:`frith_json._document`: :mod:`frith_json._cutting`
-reads it. Any other file is parsed as a whole, by a parser that keeps the text of odd numbers.
+A file whose seal is right is cut into records by its layout. Any other file is parsed as a whole.
+Both keep the text of numbers that Python would write differently.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import Any
 
 from frith.errors import StoreVersionError
 from frith.model import Integrity, Reservation, Snapshot
-from frith_json import _document as layout
-from frith_json._cutting import Cut
-from frith_json._document import EMPTY, Document
-from frith_json._entry import Entry, UnstorableError, read_session
-from frith_json._numbers import Exact, loads, plain
+from frith_json import layout
+from frith_json.codec import Entry, UnstorableError, read_entries, read_session
+from frith_json.layout import EMPTY, Document, Verified
+from frith_json.numbers import Exact, loads, plain
 
 _VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[.+-].*)?", re.DOTALL)
 
@@ -34,18 +33,18 @@ def read(data: bytes, where: str, previous: Document = EMPTY) -> Document:
 
     Args:
         data: content of the state file ``where``.
-        previous: an earlier reading, whose sessions are taken over where nothing changed.
+        previous: an earlier reading; sessions that have not changed are taken from it.
 
     Raises:
         DamagedError: it is none.
         StoreVersionError: a newer version wrote it.
     """
-    seal = verified_seal(data)
+    verified = layout.verified(data)
     try:
-        if seal is not None:
-            with suppress(ValueError, KeyError, DamagedError):  # not our layout after all
-                return _cut(data, seal, where, previous)
-        return _whole(data, seal, where)
+        if verified is not None:
+            with suppress(ValueError, KeyError, DamagedError):  # laid out by another program
+                return _cut(verified, where, previous)
+        return _whole(data, verified, where)
     except UnicodeDecodeError as error:
         raise DamagedError("it is not UTF-8") from error
     except ValueError as error:
@@ -54,38 +53,20 @@ def read(data: bytes, where: str, previous: Document = EMPTY) -> Document:
         raise DamagedError(error.reason) from error
 
 
-def verified_seal(data: bytes) -> str | None:
-    """Return the checksum that ``data`` carries if it is right, else ``None``.
-
-    It covers every byte of the file but its own digits, which stand at a fixed place.
-    """
-    start = len(data) - len(layout.SEAL_CLOSE) - layout.SEAL_SIZE
-    body = memoryview(data)[: max(start, 0)]
-    if (
-        not data.endswith(layout.SEAL_CLOSE)
-        or bytes(body[-len(layout.SEAL_OPEN) :]) != layout.SEAL_OPEN
-    ):
-        return None
-    checksum = hashlib.sha256(body)
-    checksum.update(layout.SEAL_CLOSE)
-    seal = checksum.hexdigest()
-    return seal if data.startswith(seal.encode(), start) else None
-
-
 def check_version(tree: dict[str, Any], where: str) -> str | None:
     """Return the older version that the file has, ``None`` if it has ours.
 
     Versions are ``MAJOR.MINOR``; a higher one of either is newer, none at all is older.
 
     Raises:
-        DamagedError: it is no version.
+        DamagedError: it is not a version.
         StoreVersionError: it is newer.
     """
     found = tree.get("version", "0")
     text = found.text if isinstance(found, Exact) else str(found)
     match = _VERSION.fullmatch(text)
     if isinstance(found, bool) or match is None:
-        raise DamagedError("its version is none")
+        raise DamagedError("its version is not MAJOR.MINOR")
     version = (int(match[1]), int(match[2] or 0))
     ours = tuple(int(part) for part in layout.VERSION.split("."))
     if version > ours:
@@ -94,22 +75,22 @@ def check_version(tree: dict[str, Any], where: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ours:
-    """Our own part of the file, but for the records."""
+class _Own:
+    """Frith's own part of the file, except the details of sessions."""
 
     revision: int
     commits: dict[str, str]
     reservations: dict[str, Any]
-    verbatim: frozenset[str]
+    exact: frozenset[str]
     rest: dict[str, Any]
 
     @classmethod
-    def of(cls, tree: Any, where: str) -> _Ours:
+    def of(cls, tree: Any, where: str) -> _Own:
         if not isinstance(tree, dict):
             raise DamagedError("its key 'frith' is not an object")
         rest = dict(tree)
         number, revision = rest.pop("format", None), rest.pop("revision", None)
-        reservations, verbatim = rest.pop("reservations", {}), rest.pop("verbatim", [])
+        reservations, exact = rest.pop("reservations", {}), rest.pop("verbatim", [])
         commits = rest.pop("commits", {})
         for key in ("checksum", "records"):
             rest.pop(key, None)
@@ -117,57 +98,56 @@ class _Ours:
             raise DamagedError("its format or revision is not a positive integer")
         if number > layout.FORMAT:
             raise StoreVersionError(where, f"1.0, format {number}", f"1.0, format {layout.FORMAT}")
-        if not isinstance(reservations, dict) or not isinstance(verbatim, list):
+        if not isinstance(reservations, dict) or not isinstance(exact, list):
             raise DamagedError("its reservations are not an object")
         if not isinstance(commits, dict) or not all(isinstance(v, str) for v in commits.values()):
             raise DamagedError("its commits are not an object of strings")
-        return cls(revision, commits, reservations, frozenset(map(str, verbatim)), rest)
+        return cls(revision, commits, reservations, frozenset(map(str, exact)), rest)
 
 
-def _assembled(
-    top: dict[str, Any],
-    ours: _Ours,
+def _document(
+    tree: dict[str, Any],
+    own: _Own,
     entries: Mapping[str, Entry],
     strays: Mapping[str, Any],
     integrity: Integrity,
     seal: str,
     older: str | None,
 ) -> Document:
+    agreed = ("version", "sessions", "frith")
+    top = {key: None if key in agreed else value for key, value in tree.items()}
     reservations = {
-        key: Reservation.model_validate(plain(tree)) for key, tree in ours.reservations.items()
+        key: Reservation.model_validate(plain(tree)) for key, tree in own.reservations.items()
     }
     if any(key != reservation.id for key, reservation in reservations.items()):
         raise DamagedError("a reservation stands under another id")
     snapshot = Snapshot(
         MappingProxyType({key: entry.session for key, entry in entries.items()}),
         MappingProxyType(reservations),
-        ours.revision,
+        own.revision,
         integrity,
-        MappingProxyType(ours.commits),
+        MappingProxyType(own.commits),
     )
-    return Document(snapshot, entries, top, ours.rest, strays, ours.reservations, seal, older)
+    return Document(snapshot, entries, top, own.rest, strays, own.reservations, seal, older)
 
 
-def _cut(data: bytes, seal: str, where: str, previous: Document) -> Document:
-    cut = Cut(data)
-    tree = loads(cut.rest.decode())
+def _cut(verified: Verified, where: str, previous: Document) -> Document:
+    pieces = verified.cut()
+    tree = loads(pieces.rest.decode())
     check_version(tree, where)
-    ours = _Ours.of(tree["frith"], where)
-    details = cut.details()
-    entries = cut.entries(details, ours.verbatim, previous.entries)
-    strays = {key: loads(text.decode()) for key, text in details.items()}
-    return _assembled(_top(tree), ours, entries, strays, Integrity.VERIFIED, seal, None)
+    own = _Own.of(tree["frith"], where)
+    entries, strays = read_entries(pieces.records, pieces.details, own.exact, previous.entries)
+    return _document(tree, own, entries, strays, Integrity.VERIFIED, verified.seal, None)
 
 
-def _whole(data: bytes, seal: str | None, where: str) -> Document:
+def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
     tree = loads(data.decode("utf-8-sig"))  # RFC 8259 lets a parser ignore a byte order mark
     if not isinstance(tree, dict) or not isinstance(tree.get("sessions"), list):
         raise DamagedError("it is not an object with a list of sessions")
     older = check_version(tree, where)
-    known = "frith" in tree
-    blank = {"format": layout.FORMAT, "revision": 0}
-    ours = _Ours.of(tree["frith"] if known else blank, where)
-    records = tree["frith"].get("records", {}) if known else {}
+    is_known = "frith" in tree
+    own = _Own.of(tree.get("frith", {"format": layout.FORMAT, "revision": 0}), where)
+    records = tree["frith"].get("records", {}) if is_known else {}
     if not isinstance(records, dict):
         raise DamagedError("its records are not an object")
     strays, entries = dict(records), {}
@@ -177,18 +157,9 @@ def _whole(data: bytes, seal: str | None, where: str) -> Document:
         if key in entries:
             raise DamagedError(f"two sessions have the id {key}")
         entries[key] = entry
-    readable = Integrity.MISMATCH if known else Integrity.FOREIGN
-    return _assembled(
-        _top(tree),
-        ours,
-        entries,
-        strays,
-        readable if seal is None else Integrity.VERIFIED,
-        seal or hashlib.sha256(data).hexdigest(),
-        older,
-    )
-
-
-def _top(tree: dict[str, Any]) -> dict[str, Any]:
-    agreed = ("version", "sessions", "frith")
-    return {key: None if key in agreed else value for key, value in tree.items()}
+    if verified is not None:
+        integrity, seal = Integrity.VERIFIED, verified.seal
+    else:
+        integrity = Integrity.MISMATCH if is_known else Integrity.FOREIGN
+        seal = hashlib.sha256(data).hexdigest()
+    return _document(tree, own, entries, strays, integrity, seal, older)

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from frith.errors import CorruptStoreError, StoreError
+from frith.errors import CommitOutcomeUnknownError, CorruptStoreError, StoreError
 from frith.logs import log
 from frith.model import Changes, Integrity, Snapshot
 from frith.ports import Committed, Transaction
-from frith_json import _aside, _files
-from frith_json._atomic import Stats
-from frith_json._atomic import replace as replace_file
-from frith_json._content import (
+from frith_json import kept
+from frith_json.content import (
     ATTEMPTS,
     MAX_SIZE,
     Content,
+    Identity,
     OvertakenError,
-    content_of,
+    identity_at,
+    identity_of,
+    number_at,
+    read_content,
     restless,
     unreadable,
+    write_number,
 )
-from frith_json._document import EMPTY, VERSION, Document, Draft
-from frith_json._files import Identity
-from frith_json._locks import FileLock, is_unsupported
-from frith_json._mounts import UnsharedLocksError
-from frith_json._places import Places
-from frith_json._reading import DamagedError, read
-from frith_json._salvage import salvage
-from frith_json._written import Written
+from frith_json.integrity import DamagedError, read
+from frith_json.layout import EMPTY, VERSION, Document
+from frith_json.mounts import UnsharedLocksError
 from frith_json.options import JsonOptions
-
-T = TypeVar("T")
+from frith_json.places import Places, temporary_names
+from frith_json.salvage import salvage
+from frith_os import atomic
+from frith_os.locks import FileLock, is_unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +44,22 @@ class Known:
     document: Document
     identity: Identity | None
     generation: int
-    """How often somebody else had changed the content by then."""
-
-
-class _TooLargeError(StoreError):
-    """What would be written could not be read again."""
+    """How often another program had changed the content by then."""
 
 
 class StateFile:
     """One state file. :meth:`current` in any thread, the rest in the one that writes."""
 
     def __init__(self, places: Places) -> None:
-        self.stats = Stats()
+        self.parses = 0
+        """How often the file was parsed."""
+        self.writes = 0
+        """How often the file was replaced."""
         self.generation = 0
-        """How often the content was found changed by somebody else."""
+        """How often the content was found changed by another program."""
         self._places = places
         self._lock = FileLock(places.lock)
         self._known: Known | None = None
-        self._written = Written()
         self._seal = ""
         """That of what was written last."""
         self._guard = threading.Lock()
@@ -86,7 +83,7 @@ class StateFile:
                     return self._known
 
     def lacks(self, session_id: str) -> bool:
-        """Tell whether what was read or written last holds neither the session nor a place for it.
+        """Tell whether what was read or written last has neither the session nor a reservation.
 
         ``False`` if nothing was.
         """
@@ -95,11 +92,12 @@ class StateFile:
         snapshot = known.document.snapshot
         return session_id not in snapshot.sessions and session_id not in snapshot.reservations
 
-    def locked(self, work: Callable[[], T]) -> T:
-        """Do ``work`` while no other process writes, however long it takes to get there.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Exclude all other writers; wait for the lock, however long.
 
         Raises:
-            StoreError: the lock cannot be had at all.
+            StoreError: the file cannot be locked.
         """
         try:
             self._lock.acquire()
@@ -112,31 +110,26 @@ class StateFile:
                 why += " Another user's frith made it: give it to the owner of the workspace."
             raise StoreError(why) from error
         try:
-            return work()
+            yield
         finally:
             self._lock.release()
 
-    def commit(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
-        """Apply ``transactions`` one after the other and write once; only while locked.
-
-        One that raises affects none of the others.
+    def commit(self, fn: Transaction) -> Committed:
+        """Apply ``fn`` to what is stored now and write the outcome; only while locked.
 
         Raises:
             CorruptStoreError, StoreVersionError, StoreError, CommitOutcomeUnknownError: as
-                ``SessionStore.transact``, for all of them.
+                ``SessionStore.transact``.
         """
         for _ in range(ATTEMPTS):
             found = self.current()
-            document, outcomes = self._applied(found.document, transactions)
-            if document is found.document:
-                return outcomes
-            try:
-                self._replace(found, document)
-            except OvertakenError:
-                continue
-            except _TooLargeError as error:
-                return self._alone(transactions) if len(transactions) > 1 else [error]
-            return outcomes
+            snapshot = found.document.snapshot
+            changes = fn(snapshot)
+            if not changes:
+                return Committed(snapshot, snapshot.revision)
+            with suppress(OvertakenError):
+                after = self._replace(found, self._numbered(found.document).changed(changes))
+                return Committed(replace(after, integrity=snapshot.integrity), after.revision)
         raise restless(self._places.file)
 
     def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
@@ -155,42 +148,34 @@ class StateFile:
         raise restless(self._places.file)
 
     def retire(self) -> None:
-        """Open no lock file any more: the store is being closed. From any thread."""
+        """Open no lock file any more, because the store is being closed; from any thread."""
         self._lock.retire()
 
     def close(self) -> None:
         """Close the lock file."""
         self._lock.close()
 
-    def _alone(self, transactions: Sequence[Transaction]) -> list[Committed | BaseException]:
-        """Commit each by itself: one of them is too much."""
-        outcomes: list[Committed | BaseException] = []
-        for transaction in transactions:
-            try:
-                outcomes += self.commit([transaction])
-            except StoreError as error:
-                outcomes.append(error)
-        return outcomes
-
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
         for _ in range(ATTEMPTS):
-            noted = self._lock.noted()  # first: whoever writes notes it after the file is there
+            noted = self._noted()  # first: a writer notes its revision after the file is there
             content = self._content()
             if content is None:
                 return EMPTY, None
-            self.stats.parses += 1
+            self.parses += 1
             try:
                 document = read(content.data, self._places.file, previous)
             except DamagedError as error:
                 if self._identity() != content.identity:
-                    continue  # seen while somebody was writing it in place
+                    continue  # read while another program was writing it in place
                 if not self._may_be_ours(content.data):
-                    raise unreadable(self._places.file, "it is no state file") from error
+                    raise unreadable(self._places.file, "it is not a state file") from error
                 raise self._corrupt(content, str(error)) from error
-            if _is_earlier(document, noted):
+            if document.snapshot.integrity is not Integrity.VERIFIED:
+                return self._reported(self._numbered(document)), content.identity
+            if document.snapshot.revision < noted:
                 why = f"an earlier copy: revision {document.snapshot.revision} of {noted}"
                 raise self._corrupt(content, why, document)
-            return self._judged(document), content.identity
+            return document, content.identity
         raise restless(self._places.file)
 
     def _corrupt(
@@ -204,57 +189,36 @@ class StateFile:
         """Tell whether what cannot be read may be put aside as a damaged state file.
 
         A setting, or a link in a repository, may name any file: one that was never a state file
-        is somebody else's.
+        belongs to somebody else.
         """
         named_by_default = self._places.file == self._places.target and os.path.basename(
             self._places.file
         ) == (JsonOptions.model_fields["file"].default)
         return (
             named_by_default
-            or self._lock.noted() > 0
+            or self._noted() > 0
             or b'"sessions"' in data
             or not data.strip(b"\0 \r\n\t")
         )
 
-    def _judged(self, document: Document) -> Document:
-        """Report what is not as we left it; our revisions go on from there."""
-        integrity = document.snapshot.integrity
-        if integrity is Integrity.VERIFIED:
-            return document
-        judged = self._numbered(document)
-        if integrity is Integrity.MISMATCH:
+    def _reported(self, document: Document) -> Document:
+        """Log that the file is not as frith left it."""
+        if document.snapshot.integrity is Integrity.MISMATCH:
             log.warning("state_file_mismatch", path=self._places.file)
-        elif judged.snapshot.revision:
+        elif document.snapshot.revision:
             log.warning("state_file_foreign", path=self._places.file)
-        return judged
+        return document
 
-    def _numbered(self, document: Document, noted: int | None = None) -> Document:
+    def _numbered(self, document: Document) -> Document:
         """Return ``document`` with a revision no lower than any ever written."""
-        noted = self._lock.noted() if noted is None else noted
-        if document.snapshot.revision >= noted:
+        found = document.snapshot
+        if found.integrity is Integrity.VERIFIED:
             return document
-        return replace(document, snapshot=replace(document.snapshot, revision=noted))
+        return replace(
+            document, snapshot=replace(found, revision=max(found.revision, self._noted()))
+        )
 
-    def _applied(
-        self, found: Document, transactions: Sequence[Transaction]
-    ) -> tuple[Document, list[Committed | BaseException]]:
-        draft: Draft | None = None
-        outcomes: list[Committed | BaseException] = []
-        for transaction in transactions:
-            snapshot = draft.snapshot if draft else found.snapshot
-            try:
-                changes = transaction(snapshot)
-                if changes:
-                    draft = draft or Draft(self._numbered(found, self._lock.noted_by_now()))
-                    draft.apply(changes)
-                    snapshot = draft.snapshot
-            except BaseException as error:
-                outcomes.append(error)
-            else:
-                outcomes.append(Committed(snapshot, snapshot.revision))
-        return draft.document() if draft and draft.is_changed else found, outcomes
-
-    def _replace(self, found: Known, document: Document) -> None:
+    def _replace(self, found: Known, document: Document) -> Snapshot:
         """Write ``document`` in the place of what was ``found``."""
         identity = found.identity
         why = _reason_to_keep(found.document)
@@ -263,9 +227,7 @@ class StateFile:
             if content is None or content.identity != identity:
                 raise OvertakenError
             identity = self._keep(content, why)
-        self._write(document, identity)
-        if why is not None:
-            _aside.prune(self._places.target, document.snapshot.sessions.keys())
+        return self._write(document, identity, prunes=why is not None)
 
     def _rebuild(self, token: str, snapshot: Snapshot) -> Snapshot:
         """Write ``snapshot`` in the place of the corrupt content that ``token`` stands for."""
@@ -275,48 +237,97 @@ class StateFile:
         base = EMPTY
         with suppress(DamagedError):  # an earlier copy is whole
             base = read(content.data, self._places.file)
-        document = self._numbered(_rebuilt(base, snapshot), self._lock.noted_by_now())
-        stored = self._write(document.incremented(), self._keep(content, "corrupt")).snapshot
-        _aside.prune(self._places.target, stored.sessions.keys())
-        return stored
+        newest = max(base.snapshot.revision, snapshot.revision, self._noted())
+        document = _rebuilt(base, snapshot, newest + 1)
+        return self._write(document, self._keep(content, "corrupt"), prunes=True)
 
-    def _write(self, document: Document, expected: Identity | None) -> Document:
+    def _write(self, document: Document, expected: Identity | None, *, prunes: bool) -> Snapshot:
         try:
-            sealed, content = document.sealed_after(self._written)
+            sealed, content = document.sealed()
         except RecursionError as error:
             raise StoreError(
                 f"What other programs keep in {self._places.file!r} is nested too deeply to be "
                 "written again; nothing was changed."
             ) from error
         if sum(map(len, content)) > MAX_SIZE:
-            raise _TooLargeError(
+            raise StoreError(
                 f"{self._places.file!r} would become larger than {MAX_SIZE >> 20} MiB; nothing "
                 "was changed. Keep large data in files, and their paths in metadata."
             )
         self._seal = sealed.seal
-        identity = replace_file(self._places.target, content, expected, self.stats)
+        identity = self._replace_content(content, expected)
         self._note(sealed.snapshot.revision)
         with self._guard:
             known = Known(sealed, identity, self.generation)
             self._known = known if identity else None
-        return sealed
+        if prunes:
+            kept.prune(self._places.target, sealed.snapshot.sessions.keys())
+        return sealed.snapshot
+
+    def _replace_content(
+        self, content: Sequence[bytes], expected: Identity | None
+    ) -> Identity | None:
+        """Replace the content of the file, which is given in pieces.
+
+        Returns:
+            The identity of the new file; ``None`` if another program has changed it already.
+
+        Raises:
+            OvertakenError: it is not as ``expected`` any more; nothing was changed.
+            StoreError: it could not be written; the previous content is intact.
+            CommitOutcomeUnknownError: it was written, but may not survive a power cut.
+        """
+        target, size = self._places.target, sum(map(len, content))
+        written: list[Identity] = []
+
+        def verify(temporary: str, status: os.stat_result) -> None:
+            written.append(identity_of(status))
+            if status.st_size != size:
+                raise OvertakenError
+            require_unchanged(temporary, written[0])
+            require_unchanged(target, expected)
+
+        try:
+            status = atomic.replace(
+                target, content, temporaries=tuple(temporary_names(target)), verify=verify
+            )
+        except atomic.UnknownOutcomeError as error:
+            raise CommitOutcomeUnknownError(
+                f"{target!r} was written, but may not survive a power cut: {error.strerror}. "
+                "Load again to learn what is stored."
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write {target!r}: {error.strerror or error}. What was stored before is "
+                "intact; fix the cause and try again."
+            ) from error
+        self.writes += 1
+        now = identity_of(status)
+        is_ours = (now.size, now.modified) == (size, written[0].modified)
+        return now if is_ours else None
 
     def _note(self, revision: int) -> None:
         try:
-            self._lock.note(revision)
+            write_number(self._lock.fd, revision)
         except OSError as error:  # the state is durable; only the hint to it is not
             log.warning("revision_not_noted", path=self._places.lock, reason=str(error))
+
+    def _noted(self) -> int:
+        """Return the highest revision ever written, 0 if none is known; never waits."""
+        with suppress(OSError):
+            return number_at(self._places.lock)
+        return 0
 
     def _keep(self, content: Content, why: str) -> Identity:
         """Keep ``content`` aside; return the identity of the file, which a new link changes."""
         target = self._places.target
         try:
-            kept = _aside.keep(target, content.data, why)
+            path = kept.keep(target, content.data, why)
         except OSError as error:
             raise StoreError(
                 f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
             ) from error
-        log.warning("state_file_kept_aside", path=self._places.file, kept=kept)
+        log.warning("state_file_kept_aside", path=self._places.file, kept=path)
         identity = self._identity()
         if (
             identity is None
@@ -327,27 +338,25 @@ class StateFile:
 
     def _identity(self) -> Identity | None:
         try:
-            return _files.identity_of(_files.status(self._places.file))
-        except FileNotFoundError:
-            return None
+            return identity_at(self._places.file)
         except OSError as error:
             raise unreadable(self._places.file, error.strerror or str(error)) from error
 
     def _content(self) -> Content | None:
-        content = content_of(self._places.file)
+        content = read_content(self._places.file)
         directory = os.path.dirname(self._places.target)
         if content is None and not os.path.isdir(directory):
-            raise unreadable(self._places.file, f"{directory!r} is no directory")
+            raise unreadable(self._places.file, f"{directory!r} is not a directory")
         return content
 
 
-def _is_earlier(document: Document, noted: int) -> bool:
-    """Tell whether somebody has put back a state after which another was written."""
-    found = document.snapshot
-    return found.integrity is Integrity.VERIFIED and found.revision < noted
+def require_unchanged(path: str, expected: Identity | None) -> None:
+    """Raise :class:`OvertakenError` unless the file at ``path`` is the ``expected`` one."""
+    if identity_at(path) != expected:
+        raise OvertakenError
 
 
-def _rebuilt(base: Document, snapshot: Snapshot) -> Document:
+def _rebuilt(base: Document, snapshot: Snapshot, revision: int) -> Document:
     """Return a document of ``snapshot``, with what other programs keep in ``base``.
 
     Raises:
@@ -362,9 +371,7 @@ def _rebuilt(base: Document, snapshot: Snapshot) -> Document:
             release=frozenset(there.reservations.keys() - snapshot.reservations.keys()),
         )
     )
-    revision = max(there.revision, snapshot.revision)
-    rebuilt = replace(document.snapshot, revision=revision, integrity=Integrity.VERIFIED)
-    return replace(document, snapshot=rebuilt)
+    return replace(document, snapshot=replace(document.snapshot, revision=revision))
 
 
 def _reason_to_keep(found: Document) -> str | None:

@@ -1,4 +1,4 @@
-"""What can still be read from a state file that cannot be believed as a whole."""
+"""Sessions that can still be read from a state file that cannot be believed as a whole."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from json import JSONDecodeError
 from typing import Any
 
 from frith.model import Session
-from frith_json._entry import read_session
-from frith_json._numbers import decode_from
+from frith_json.codec import read_session
+from frith_json.numbers import decode_from
 
 _SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
 _RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
@@ -20,7 +20,7 @@ _RECORD = re.compile(r'\{(?=\s*"id"\s*:)')
 _MARGIN = 500
 """Characters of which parsing costs as much as beginning to parse."""
 _EFFORT = 4
-"""How many times its own length may be parsed in vain until the rest of a file is given up."""
+"""How many times its own length may be parsed in vain before the rest of a file is skipped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where things are: the state file, its temporary file, its locks."""
+"""Paths: the state file, its temporary file, its locks."""
 
 from __future__ import annotations
 

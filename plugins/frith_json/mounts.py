@@ -1,7 +1,8 @@
-"""Network file systems whose locks do not reach everybody who writes there.
+"""Network file systems whose locks do not reach all machines that use them.
 
 flock(2) succeeds on them, and two machines overwrite each other's changes nevertheless. They are
-told by proc_pid_mountinfo(5); where there is none, as on macOS, only an error of the lock tells.
+recognised by proc_pid_mountinfo(5); where that is missing, as on macOS, only by an error of the
+lock.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from frith.errors import StoreError
-from frith_json import _files
+from frith_json.content import open_for_reading
 
 _UNSHARED = frozenset(
     {"9p", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.goofys"}
 )
-"""Types of file systems that lock on this machine alone, or say that they lock and do not."""
+"""Types of file systems that lock on this machine alone, or report locks that they do not take."""
 _UNSHARED_BY_OPTION = {
     "nfs": {"nolock", "local_lock=all", "local_lock=flock"},  # nfs(5)
     "nfs4": {"nolock", "local_lock=all", "local_lock=flock"},
@@ -76,13 +77,13 @@ def mount_of(path: str) -> Mount | None:
     """
     try:
         here = next(parent for parent in Path(path).parents if parent.is_dir())
-        fd = _files.open_for_reading(str(here))
+        fd = open_for_reading(str(here))
         try:
-            about = _files.read_about(f"/proc/self/fdinfo/{fd}").split()
+            about = read_about(f"/proc/self/fdinfo/{fd}").split()
         finally:
-            _files.close(fd)
+            os.close(fd)
         number = about[about.index("mnt_id:") + 1]
-        for line in _files.read_about("/proc/self/mountinfo").splitlines():
+        for line in read_about("/proc/self/mountinfo").splitlines():
             first, _, second = line.partition(" - ")
             fields = first.split(" ")
             if fields[0] == number:
@@ -91,3 +92,9 @@ def mount_of(path: str) -> Mount | None:
     except (OSError, ValueError):
         pass
     return None
+
+
+def read_about(path: str) -> str:
+    """Return the text of a file of proc(5)."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()

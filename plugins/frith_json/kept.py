@@ -1,19 +1,20 @@
-"""Keeping files aside before they are replaced: nothing that may be the only copy goes."""
+"""Files kept aside before the state file is replaced: nothing that may be the only copy goes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from frith.logs import log
-from frith_json import _files
-from frith_json._salvage import salvage
+from frith_json.salvage import salvage
+from frith_os import atomic
 
-KEPT = 5
-"""Beyond so many corrupt files kept, one that holds nothing of its own may go."""
+MOST = 5
+"""Beyond so many corrupt files, those that hold nothing of their own are removed."""
 
 
 def keep(target: str, content: bytes, why: str) -> str:
@@ -29,19 +30,19 @@ def keep(target: str, content: bytes, why: str) -> str:
         OSError: it could not be kept; nothing may be replaced then.
     """
     digest = hashlib.sha256(content).hexdigest()[:16]
-    for earlier in kept(target, why):
+    for earlier in files(target, why):
         if earlier.name.endswith(digest) and earlier.read_bytes() == content:
             return str(earlier)
     path = f"{target}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{digest}"
     try:
-        _files.link(target, path)
+        os.link(target, path)
     except OSError:  # a file system without hard links, or one that protects them
         _copy(content, path)
-    _files.sync_directory(os.path.dirname(target))
+    atomic.sync_directory(os.path.dirname(target))
     return path
 
 
-def kept(target: str, why: str) -> list[Path]:
+def files(target: str, why: str) -> list[Path]:
     """Return the files kept aside for ``target``, oldest first."""
     path = Path(target)
     prefix = f"{path.name}.{why}-"
@@ -49,32 +50,33 @@ def kept(target: str, why: str) -> list[Path]:
 
 
 def prune(target: str, present: Collection[str]) -> None:
-    """Remove the oldest corrupt files beyond :data:`KEPT` whose every session is ``present``."""
+    """Remove the oldest corrupt files beyond :data:`MOST` whose every session is ``present``."""
     try:
-        files = kept(target, "corrupt")
+        corrupt = files(target, "corrupt")
     except OSError as error:
         log.warning("kept_files_not_pruned", path=target, reason=str(error))
         return
-    excess = len(files) - KEPT
-    for path in files:
+    excess = len(corrupt) - MOST
+    for path in corrupt:
         if excess <= 0:
             return
         try:
             found = salvage(path.read_bytes())
             if found.complete and found.sessions and all(s.id in present for s in found.sessions):
-                _files.unlink(str(path))
+                path.unlink()
                 excess -= 1
         except OSError as error:
             log.warning("kept_file_not_pruned", path=str(path), reason=str(error))
 
 
 def _copy(content: bytes, path: str) -> None:
-    fd = _files.open_new(path)
+    fd = atomic.open_new(path)
     try:
-        _files.write_all(fd, content)
-        _files.sync(fd)
+        atomic.write_all(fd, content)
+        atomic.sync(fd)
     except OSError:
-        _files.unlink(path)
+        os.unlink(path)
         raise
     finally:
-        _files.close(fd)
+        with suppress(OSError):
+            os.close(fd)

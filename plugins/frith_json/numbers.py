@@ -1,8 +1,8 @@
-"""JSON whose numbers come back as they were written, laid out as JavaScript does.
+"""JSON whose numbers come back as they were written, formatted as JavaScript does.
 
-Python reads ``1.0``, ``0.1000`` and ``1e400``, but would write them otherwise. Such a number is
-an :class:`Exact` in the tree that :func:`loads` returns; :func:`plain` turns it into what a
-program works with, :func:`restored` puts it back where the program left it alone.
+Python reads ``1.0``, ``0.1000`` and ``1e400``, but would write them differently. Such a number is
+an :class:`Exact` in the tree that :func:`loads` returns; :func:`plain` replaces it by what a
+program works with, :func:`restored` puts it back where the program left the value as it was.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
-_quoted = json.encoder.encode_basestring
-_SURROGATE = re.compile("[\ud800-\udfff]")
 UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, PydanticSerializationError)
 """What encoding raises for something that JSON, or a model, cannot hold."""
+_quoted = json.encoder.encode_basestring
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_DIGITS = 4000
 """Python refuses to turn longer text into an integer by default (4300)."""
 
 
 class Exact:
-    """A number that would be written otherwise than it was read."""
+    """A number that Python would write differently."""
 
     __slots__ = ("text", "value")
 
@@ -35,11 +35,11 @@ class Exact:
 
 
 def loads(text: str) -> Any:
-    """Parse JSON, odd numbers as :class:`Exact`.
+    """Parse JSON, with :class:`Exact` numbers where needed.
 
     Raises:
-        ValueError: it is not JSON; ``NaN`` and ``Infinity`` are not. Or an object has a key twice,
-            of which one would be lost.
+        ValueError: it is not JSON (``NaN`` and ``Infinity`` are not), or an object has a key twice,
+            one of which would be lost.
     """
     try:
         return _UNIQUE_DECODER.decode(text)
@@ -48,13 +48,13 @@ def loads(text: str) -> Any:
 
 
 def decode_from(text: str, position: int) -> tuple[Any, int]:
-    """Parse the JSON value at ``position``; return it, and where it ends.
+    """Parse the JSON value at ``position``; return it and the position after it.
 
-    Of a key that an object has twice the last is taken.
+    Of a key that an object has twice the last one is used.
 
     Raises:
-        json.JSONDecodeError: there is none; its ``pos`` tells how far that was read.
-        ValueError: there is none, or none that can be held.
+        json.JSONDecodeError: there is none; its ``pos`` says how far the text was read.
+        ValueError: there is none, or Python cannot hold it.
     """
     try:
         return _DECODER.raw_decode(text, position)
@@ -128,7 +128,7 @@ def dumps(tree: Any, margin: str = "") -> str:
     """
     if isinstance(tree, str):
         return _quoted(tree)
-    if isinstance(tree, dict | Mapping):  # the first alone is asked quickly
+    if isinstance(tree, dict | Mapping):  # dict first, because asking for Mapping is slow
         return _object(tree, margin)
     if isinstance(tree, list | tuple):
         return _laid_out("[]", [dumps(value, margin + "  ") for value in tree], margin)

@@ -1,4 +1,4 @@
-"""Being told of changes in directories, without polling: inotify(7), Linux alone."""
+"""Changes in directories, without polling: inotify(7), on Linux alone."""
 
 from __future__ import annotations
 

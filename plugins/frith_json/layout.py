@@ -1,0 +1,277 @@
+"""The text of the state file: how a state is laid out, sealed, and cut into records again.
+
+The seal is a SHA-256 over the digests of blocks. A block is a record or the details of a session
+(the first and the last with what stands before and after them), so that each entry keeps its own
+digest and a change hashes what it changes. docs/reference/state-file.md defines all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import compress
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from frith.model import Changes, Integrity, Reservation, Session, Snapshot
+from frith_json.codec import Entry, UnstorableError
+from frith_json.numbers import UNENCODABLE, dumps, encoded, loads, plain, restored
+
+VERSION = "1.0"
+"""The agreed version of the file."""
+FORMAT = 1
+"""The version of frith's own part of it."""
+
+_OWN_PART = b'\n  "frith": {'
+_SEAL_OPEN, _SEAL_CLOSE = b'"checksum": "sha256:', b'"\n  }\n}'
+_SEAL_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """How the objects of one kind follow each other in a part of the file."""
+
+    opening: bytes
+    """Stands before the first of them."""
+    between: bytes
+    closing: bytes
+    """Stands after the last of them."""
+    empty: bytes
+    """Stands in place of all that if there is none."""
+
+    def blocks_of(self, part: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Return the blocks of a part of the file, and their digests."""
+        blocks = part.split(self.between)
+        return blocks, [sha256(block).digest() for block in blocks]
+
+    def joined(
+        self, before: bytes, bodies: Sequence[bytes], digests: Sequence[bytes], after: bytes
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Return a part of the file in pieces, and the digests of its blocks.
+
+        Args:
+            bodies: its objects, without what opens and closes each.
+            digests: the digests of the bodies.
+            before, after: the rest of the part.
+        """
+        if not bodies:
+            part = before + self.empty + after
+            return [part], self.blocks_of(part)[1]
+        before, after = before + self.opening, self.closing + after
+        first = self.blocks_of(before + bodies[0] + (after if len(bodies) == 1 else b""))[1]
+        last = self.blocks_of(bodies[-1] + after)[1] if len(bodies) > 1 else []
+        return [before, self.between.join(bodies), after], [*first, *digests[1:-1], *last]
+
+    def cut(
+        self, part: bytes, blocks: list[bytes], digests: list[bytes]
+    ) -> tuple[Iterable[tuple[bytes, bytes]], bytes]:
+        """Return the bodies in a ``part``, each with its digest, and the part without them.
+
+        Args:
+            part: what :meth:`joined` has returned.
+            blocks, digests: its blocks and their digests.
+
+        Raises:
+            ValueError: it is laid out differently.
+        """
+        start = part.find(self.opening)
+        if start < 0:
+            return (), part
+        stop = part.index(self.closing, start)
+        first = part.count(self.between, 0, start)
+        end = first + part.count(self.between, start, stop) + 1
+        bodies, own = blocks[first:end], digests[first:end]
+        bodies[0] = bodies[0].partition(self.opening)[2]
+        bodies[-1] = bodies[-1].partition(self.closing)[0]
+        own[0], own[-1] = sha256(bodies[0]).digest(), sha256(bodies[-1]).digest()
+        rest = part[:start] + self.empty + part[stop + len(self.closing) :]
+        return zip(bodies, own, strict=True), rest
+
+
+_RECORDS = _Section(
+    opening=b'\n  "sessions": [\n    {',
+    between=b"\n    },\n    {",
+    closing=b"\n    }\n  ]",
+    empty=b'\n  "sessions": []',
+)
+_DETAILS = _Section(
+    opening=b'\n    "records": {\n      ',
+    between=b"\n      },\n      ",
+    closing=b"\n      }\n    }",
+    empty=b'\n    "records": {}',
+)
+
+
+class Pieces(NamedTuple):
+    """A verified file, cut into records and details, each with its digest."""
+
+    records: Iterable[tuple[bytes, bytes]]
+    details: Iterable[tuple[bytes, bytes]]
+    rest: bytes
+    """The file without them."""
+
+
+class Verified(NamedTuple):
+    """A file whose seal is right: its parts, with their blocks and the digests of these."""
+
+    seal: str
+    agreed: tuple[bytes, list[bytes], list[bytes]]
+    own: tuple[bytes, list[bytes], list[bytes]]
+
+    def cut(self) -> Pieces:
+        """Cut the file into pieces.
+
+        Raises:
+            ValueError: it is laid out differently.
+        """
+        records, agreed = _RECORDS.cut(*self.agreed)
+        details, own = _DETAILS.cut(*self.own)
+        return Pieces(records, details, agreed + own)
+
+
+def verified(data: bytes) -> Verified | None:
+    """Return the file with the content ``data``, ``None`` unless it carries the right seal."""
+    end = len(data) - len(_SEAL_CLOSE)
+    start = max(end - _SEAL_SIZE, 0)
+    middle = data.rfind(_OWN_PART, 0, start)
+    agreed, own = data[: max(middle, 0)], data[middle:start] + data[end:]
+    if middle < 0 or not own.endswith(_SEAL_OPEN + _SEAL_CLOSE):
+        return None
+    records, details = _RECORDS.blocks_of(agreed), _DETAILS.blocks_of(own)
+    seal = seal_of([*records[1], *details[1]])
+    if not _is(seal, data[start:end]):
+        return None
+    return Verified(seal, (agreed, *records), (own, *details))
+
+
+def seal_of(digests: Sequence[bytes]) -> str:
+    """Return the seal of a file whose blocks have these ``digests``."""
+    return sha256(b"".join(digests)).hexdigest()
+
+
+def _is(seal: str, found: bytes) -> bool:
+    return seal.encode() == found
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything in the state file. ``entries`` and ``snapshot`` hold the same sessions."""
+
+    snapshot: Snapshot
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    top: Mapping[str, Any] = field(default_factory=dict)
+    """Other programs' keys of the file, and ours with ``None``, in the order of the file."""
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of frith's part that this version does not know."""
+    strays: Mapping[str, Any] = field(default_factory=dict)
+    """Details of sessions that the file does not hold."""
+    reservations: Mapping[str, Any] = field(default_factory=dict)
+    """The reservations as trees."""
+    seal: str = ""
+    """Tells contents apart: a SHA-256 in hexadecimal digits."""
+    older: str | None = None
+    """The version that the file had, if it has to be migrated."""
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Document:
+        """Return a document that holds ``snapshot`` and nothing else.
+
+        Raises:
+            UnstorableError: it cannot be written.
+        """
+        additions = Changes(
+            put=tuple(snapshot.sessions.values()), reserve=tuple(snapshot.reservations.values())
+        )
+        document = cls(Snapshot()).changed(additions)
+        return replace(document, snapshot=replace(snapshot, integrity=Integrity.VERIFIED))
+
+    def changed(self, changes: Changes) -> Document:
+        """Return the document after ``changes``, with the next revision.
+
+        Raises:
+            UnstorableError: they cannot be written.
+        """
+        entries, trees = dict(self.entries), dict(self.reservations)
+        put = [self._entry(session) for session in changes.put]
+        reserved = {r.id: _reservation_tree(r, trees.get(r.id, {})) for r in changes.reserve}
+        for key in changes.delete:
+            entries.pop(key, None)
+        for key in changes.release:
+            trees.pop(key, None)
+        entries.update((entry.session.id, entry) for entry in put)
+        gone = changes.delete.union(entries) if self.strays else ()
+        return replace(
+            self,
+            snapshot=changes.apply(self.snapshot),
+            entries=entries,
+            reservations=trees | reserved,
+            strays={key: tree for key, tree in self.strays.items() if key not in gone},
+        )
+
+    def sealed(self) -> tuple[Document, list[bytes]]:
+        """Return the document as it will be read again, and the content of the file in pieces."""
+        columns = zip(*self.entries.values(), strict=True) if self.entries else ((),) * 7
+        _, records, record_digests, details, details_digests, is_exact, _ = columns
+        agreed = self._agreed_part(records, record_digests)
+        exact = list(compress(self.entries, is_exact))
+        own = self._own_part(
+            exact, list(filter(None, details)), list(compress(details_digests, details))
+        )
+        seal = seal_of([*agreed[1], *own[1]])
+        last = own[0][-1].removesuffix(_SEAL_CLOSE) + seal.encode() + _SEAL_CLOSE
+        snapshot = replace(self.snapshot, integrity=Integrity.VERIFIED)
+        sealed = replace(self, snapshot=snapshot, seal=seal, older=None)
+        return sealed, [*agreed[0], *own[0][:-1], last]
+
+    def _agreed_part(
+        self, records: Sequence[bytes], digests: Sequence[bytes]
+    ) -> tuple[list[bytes], list[bytes]]:
+        top = self.top if "version" in self.top else {"version": None, "sessions": None, **self.top}
+        keys = [key for key in top if key != "frith"]
+        members = [_member(key, VERSION if key == "version" else top[key], "  ") for key in keys]
+        place = keys.index("sessions")
+        before = b"{" + b"".join(member + b"," for member in members[:place])
+        after = b"".join(b"," + member for member in members[place + 1 :]) + b","
+        return _RECORDS.joined(before, records, digests, after)
+
+    def _own_part(
+        self, exact: list[str], details: list[bytes], digests: list[bytes]
+    ) -> tuple[list[bytes], list[bytes]]:
+        trees: dict[str, Any] = {"format": FORMAT, "revision": self.snapshot.revision}
+        if exact:
+            trees["verbatim"] = exact
+        if commits := self.snapshot.commits:
+            trees["commits"] = dict(commits)
+        trees |= {"reservations": self.reservations} | dict(self.own)
+        members = [_member(key, tree, "    ") + b"," for key, tree in trees.items()]
+        before, after = _OWN_PART + b"".join(members), b",\n    " + _SEAL_OPEN + _SEAL_CLOSE
+        if not self.strays:
+            return _DETAILS.joined(before, details, digests, after)
+        texts = [b"\n      %b\n      }" % text for text in details]
+        texts += [_member(key, tree, "      ") for key, tree in self.strays.items()]
+        part = before + b'\n    "records": {' + b",".join(texts) + b"\n    }" + after
+        return [part], _DETAILS.blocks_of(part)[1]
+
+    def _entry(self, session: Session) -> Entry:
+        before = self.entries.get(session.id)
+        return Entry.of(session, before.origin if before else None)
+
+
+def _member(key: str, tree: Any, margin: str) -> bytes:
+    return encoded(f"\n{margin}{dumps(key)}: {dumps(tree, margin)}")
+
+
+def _reservation_tree(reservation: Reservation, held: Any) -> Any:
+    try:
+        tree = reservation.model_dump(mode="json", by_alias=True, warnings="error")
+        tree |= reservation.model_extra or {}
+        tree = restored(tree, held)
+        Reservation.model_validate(plain(loads(encoded(dumps(tree)).decode())))
+    except UNENCODABLE as error:
+        raise UnstorableError(reservation.id, str(error)) from error
+    return tree
+
+
+EMPTY = Document(Snapshot(MappingProxyType({}), MappingProxyType({}), 0, Integrity.MISSING))
+"""What is stored where there is no file."""

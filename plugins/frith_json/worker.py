@@ -1,0 +1,181 @@
+"""Blocking work for async callers, in a daemon thread.
+
+A thread that waits for a lock or a disk cannot be interrupted, so the deadline is the caller's:
+whoever comes first, the thread that begins a job or the caller that gives it up, decides for both.
+A job that has begun is waited for, shielded, because half of it may be on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+
+from frith.errors import StoreBusyError, StoreError
+from frith_os.locks import describe_holders
+
+T = TypeVar("T")
+
+
+class Worker:
+    """A daemon thread that does what it is given, in order.
+
+    Args:
+        begin_within: seconds in which a job must begin.
+        end_within: seconds in which a job must end once it has begun.
+    """
+
+    def __init__(self, name: str, begin_within: float, end_within: float) -> None:
+        self._limits = begin_within, end_within
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self.thread.start()
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Have ``task`` called in the thread; it must not raise."""
+        self._queue.put(task)
+
+    async def run(
+        self,
+        work: Callable[[], T],
+        *,
+        within: Callable[[], AbstractContextManager[None]] = nullcontext,
+        lock: str | None = None,
+        late: type[StoreError] = StoreError,
+        undo: Callable[[T], None] | None = None,
+    ) -> T:
+        """Do ``work`` in the thread and return its result.
+
+        If the caller is cancelled before the work has begun, it is not done. If later, it is waited
+        for, and then the cancellation goes on.
+
+        Args:
+            within: a context for the work, such as that of a lock; the work begins inside.
+            lock: path of the lock file that the context waits for, for the error.
+            late: what is raised if the work does not end in time.
+            undo: called with the result if the caller does not take it; quick, never blocks.
+
+        Raises:
+            StoreBusyError: the work did not begin in time and will not be done.
+            StoreError: it did not end in time.
+        """
+        job = Job(work, within, undo)
+        self.submit(job.do)
+        return await job.outcome(*self._limits, late, lock)
+
+    async def close(self, within: float) -> None:
+        """Have the thread end after what it was given; wait for that at most ``within`` seconds."""
+        job = Job(lambda: None)
+        self.submit(job.do)
+        try:
+            with anyio.CancelScope(shield=True), suppress(StoreError):
+                await job.outcome(within, within)
+        finally:
+            self._queue.put(None)
+
+    def _loop(self) -> None:
+        while (task := self._queue.get()) is not None:
+            task()
+
+
+class Job(Generic[T]):
+    """Work that one async caller waits for: made in its event loop, done in a thread."""
+
+    def __init__(
+        self,
+        work: Callable[[], T],
+        within: Callable[[], AbstractContextManager[None]] = nullcontext,
+        undo: Callable[[T], None] | None = None,
+    ) -> None:
+        self._work = work
+        self._within = within
+        self._undo = undo
+        self._begun = threading.Lock()
+        """Acquired by the thread when it begins the work, or by the caller that gives it up."""
+        self._delivered = threading.Lock()
+        """Acquired by the thread when it has a result, or by the caller that does not want it."""
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._call_soon = thread_safe_call()
+        self._ended = anyio.Event()
+
+    def do(self) -> None:
+        """Do the work unless it was given up; in the thread."""
+        try:
+            with self._within():
+                if not self._begun.acquire(blocking=False):
+                    return
+                self._result = self._work()
+        except BaseException as error:
+            self._error = error
+        if not self._delivered.acquire(blocking=False):
+            self._undo_result()
+        with suppress(RuntimeError):  # the loop is closed (trio: RunFinishedError)
+            self._call_soon(self._ended.set)
+
+    async def outcome(
+        self,
+        begin_within: float,
+        end_within: float,
+        late: type[StoreError] = StoreError,
+        lock: str | None = None,
+    ) -> T:
+        """Wait for the result: see :meth:`Worker.run`."""
+        try:
+            with anyio.move_on_after(begin_within):
+                await self._ended.wait()
+        except anyio.get_cancelled_exc_class():
+            if not self._given_up():
+                await self._end(end_within)
+                if not self._delivered.acquire(blocking=False):
+                    self._undo_result()
+            raise
+        if not self._ended.is_set():
+            if self._given_up():
+                raise await _busy(begin_within, lock)
+            await self._end(end_within)
+        if not self._ended.is_set() and self._delivered.acquire(blocking=False):
+            raise late(
+                f"The disk did not answer within {end_within:g} seconds. Load again when it does."
+            )
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._result)
+
+    def _given_up(self) -> bool:
+        return self._begun.acquire(blocking=False)
+
+    async def _end(self, within: float) -> None:
+        with anyio.move_on_after(within, shield=True):
+            await self._ended.wait()
+
+    def _undo_result(self) -> None:
+        if self._undo is not None and self._error is None:
+            self._undo(cast("T", self._result))
+
+
+async def _busy(seconds: float, lock: str | None) -> StoreBusyError:
+    if lock is None:
+        return StoreBusyError(
+            f"The disk kept the store busy for {seconds:g} seconds; nothing was changed. Try again."
+        )
+    holder = await anyio.to_thread.run_sync(describe_holders, lock)
+    return StoreBusyError(
+        f"{holder} kept the store busy for {seconds:g} seconds; nothing was changed. Let it "
+        f"finish, or end it; then try again. The lock is {lock!r}.",
+        holder,
+    )
+
+
+def thread_safe_call() -> Callable[..., object]:
+    """Return what has something called in the running event loop, from any thread."""
+    trio: Any = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return cast("Callable[..., object]", trio.lowlevel.current_trio_token().run_sync_soon)
+    return asyncio.get_running_loop().call_soon_threadsafe
