@@ -10,9 +10,15 @@ from pydantic import JsonValue
 
 from frith import doctor, naming
 from frith._engine.context import Engine
-from frith._flows import create, destroy, rebuild, resume, start, terminals, update, wait_ended
-from frith._flows.lifespan import Lifespan
-from frith._flows.reserve import Wish
+from frith._engine.lifespan import Lifespan
+from frith._flows import rebuild, start, terminals, update
+from frith._flows.create import create
+from frith._flows.destroy import destroy, inspect
+from frith._flows.reserve import CreateRequest
+from frith._flows.respond import ManagerReactions
+from frith._flows.resume import resume
+from frith._flows.stop import stop
+from frith._flows.wait_ended import wait_ended
 from frith._frozen import frozen
 from frith.config import ManagerConfig
 from frith.doctor import Finding
@@ -64,7 +70,13 @@ class SessionManager:
             PluginError: the store's provider is missing, doubled or broken.
             StoreError: the stored state cannot be read, or was written by a newer version.
         """
-        self._lifespan = await Lifespan.open(self.config, self._own_plugins, restore=self._restore)
+        lifespan = await Lifespan.open(self.config, self._own_plugins, ManagerReactions)
+        try:
+            await start.start(lifespan.engine, restore=self._restore)
+        except BaseException:
+            await lifespan.close()
+            raise
+        self._lifespan = lifespan
         return self
 
     async def __aexit__(
@@ -140,7 +152,7 @@ class SessionManager:
                 says to refuse then.
             WorkspaceError, SpawnError, StoreError, PluginError: a step failed.
         """
-        wish = Wish(
+        request = CreateRequest(
             name=name,
             branch=branch,
             command=command,
@@ -154,7 +166,7 @@ class SessionManager:
             metadata=frozen(metadata),
         )
         engine = self._engine
-        return await engine.call(lambda: create.create(engine, wish))
+        return await engine.call(lambda: create(engine, request))
 
     def get_session(self, session_id: SessionId) -> Session | None:
         """Return the session as last known here, ``None`` if there is none. Never waits."""
@@ -237,7 +249,7 @@ class SessionManager:
             StoreError: it could not be stored.
         """
         engine = self._engine
-        return await engine.call(lambda: destroy.stop(engine, session_id))
+        return await engine.call(lambda: stop(engine, session_id))
 
     async def resume_session(
         self,
@@ -260,7 +272,7 @@ class SessionManager:
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
         engine = self._engine
-        return await engine.call(lambda: resume.resume(engine, session_id, command, env, size))
+        return await engine.call(lambda: resume(engine, session_id, command, env, size))
 
     async def destroy_session(
         self, session_id: SessionId, cleanup: bool = False, *, force: bool = False
@@ -281,7 +293,7 @@ class SessionManager:
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
         engine = self._engine
-        await engine.call(lambda: destroy.destroy(engine, session_id, cleanup=cleanup, force=force))
+        await engine.call(lambda: destroy(engine, session_id, cleanup=cleanup, force=force))
 
     async def inspect_session(self, session_id: SessionId) -> AtStake:
         """Tell what destroying the session with ``cleanup`` would destroy.
@@ -290,7 +302,7 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             WorkspaceError: it cannot be told.
         """
-        return await destroy.inspect(self._engine, await self._engine.ledger.need(session_id))
+        return await inspect(self._engine, await self._engine.ledger.need(session_id))
 
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs.
@@ -323,7 +335,7 @@ class SessionManager:
         """
         engine = self._engine
         with engine.naming():
-            return await terminals.reach(engine, session_id, ended=ended)
+            return await terminals.open_terminal(engine, session_id, ended=ended)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process of a session has ended, whichever host runs it.
@@ -337,7 +349,7 @@ class SessionManager:
             StoreError: the sessions cannot be read.
         """
         engine = self._engine
-        return await engine.call(lambda: wait_ended.wait_ended(engine, session_id))
+        return await engine.call(lambda: wait_ended(engine, session_id))
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Tell whether a living process, this one included, owns the session."""

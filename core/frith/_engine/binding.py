@@ -1,8 +1,8 @@
-"""A workspace has one store: two would each restore its sessions, and disagree from then on."""
+"""A workspace has one store: two would each restore its sessions, and then disagree."""
 
 from __future__ import annotations
 
-from frith._engine.context import Engine
+from frith._engine.open_providers import Providers
 from frith.errors import (
     FrithError,
     InvalidWorkspaceError,
@@ -13,45 +13,49 @@ from frith.logs import log
 from frith.providers import Role
 
 
-async def check_bound(engine: Engine, *, write: bool = False) -> None:
-    """See that the workspace is bound to no other store than the configured one.
+class StoreBinding:
+    """Whether the workspace is bound to the configured store."""
 
-    Where that cannot be told it is logged; before the next commit it is looked at again.
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+        self._is_bound = False
 
-    Args:
-        engine: the manager's.
-        write: whether to bind it if it is bound to none.
+    async def check(self, *, write: bool = False) -> None:
+        """Check that the workspace is bound to no other store.
 
-    Raises:
-        StoreMismatchError: it is bound to another store.
-    """
-    try:
-        await _bind(engine, write=write)
-    except StoreMismatchError:
-        raise
-    except FrithError as error:
-        log.warning("store_not_bound", reason=str(error))
+        Any other failure is logged; :meth:`ensure` checks again before the next commit.
 
+        Args:
+            write: whether to bind the workspace if it is bound to no store.
 
-async def bind(engine: Engine) -> None:
-    """Bind the workspace to the configured store, before that is written.
+        Raises:
+            StoreMismatchError: it is bound to another store.
+        """
+        try:
+            await self._bind(write=write)
+        except StoreMismatchError:
+            raise
+        except FrithError as error:
+            log.warning("store_not_bound", reason=str(error))
 
-    Raises:
-        StoreMismatchError: it is bound to another store.
-        FrithError: that cannot be told, or not be written.
-    """
-    try:
-        await _bind(engine, write=True)
-    except (InvalidWorkspaceError, ProviderNotFoundError) as error:
-        # Without a repository no other store can restore anything from it.
-        log.warning("store_not_bound", reason=str(error))
+    async def ensure(self) -> None:
+        """Bind the workspace to the configured store, before that is written.
 
+        Raises:
+            StoreMismatchError: it is bound to another store.
+            FrithError: the binding cannot be read or written.
+        """
+        try:
+            await self._bind(write=True)
+        except (InvalidWorkspaceError, ProviderNotFoundError) as error:
+            # Without a repository no other store can restore anything from it.
+            log.warning("store_not_bound", reason=str(error))
 
-async def _bind(engine: Engine, *, write: bool) -> None:
-    if engine.is_bound:
-        return
-    async with engine.providers.use(Role.STORE) as store:
-        identity = store.identity
-    async with engine.providers.use(Role.WORKSPACE) as workspace:
-        await workspace.bind_store(identity, write=write)
-    engine.is_bound = write
+    async def _bind(self, *, write: bool) -> None:
+        if self._is_bound:
+            return
+        async with self._providers.use(Role.STORE) as store:
+            identity = store.identity
+        async with self._providers.use(Role.WORKSPACE) as workspace:
+            await workspace.bind_store(identity, write=write)
+        self._is_bound = write

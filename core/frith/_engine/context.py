@@ -1,81 +1,75 @@
-"""What the flows of a manager share."""
+"""The engines of one open manager, which its flows share."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from anyio import Lock
+from anyio.abc import TaskGroup
 
 from frith._engine.claims import Claims
 from frith._engine.hooks import Hooks
 from frith._engine.ledger import Ledger
 from frith._engine.markers import Markers
 from frith._engine.open_providers import Providers
+from frith._engine.processes import ProcessTable
+from frith._engine.reactions import Reactions
 from frith._engine.tasks import Calls, Task, Tasks
 from frith.config import ManagerConfig
 from frith.errors import SessionError
 from frith.events import SessionStatusChanged, SessionUpdated
 from frith.logs import log
 from frith.model import Session, SessionId
-from frith.ports import Terminal
-
-if TYPE_CHECKING:
-    from frith._engine.processes import Running
-
+from frith.plugins import Plugins
 
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
 class Engine:
-    """The parts of one open manager."""
+    """Configuration and engines. Every flow takes one as its first argument."""
 
-    config: ManagerConfig
-    tasks: Tasks
-    providers: Providers
-    hooks: Hooks
-    ledger: Ledger
-    claims: Claims
-    markers: Markers
-    calls: Calls
-    is_bound: bool = False
-    """Whether the workspace is known to be bound to the configured store."""
-    running: dict[SessionId, Running] = field(default_factory=dict)
-    """The sessions whose process this manager runs."""
-    ended: dict[SessionId, Terminal] = field(default_factory=dict)
-    """The terminals of those whose process has ended here, for who comes late to look."""
-    uncollected: dict[SessionId, Running] = field(default_factory=dict)
-    """Whose process has ended, and whose end the store does not have yet."""
-    awaited: dict[SessionId, Task] = field(default_factory=dict)
-    """What waits to take over the process of a session when its host goes away."""
-    admission: Lock = field(default_factory=Lock)
-    """Held while a creation chooses its name and reserves its place."""
-    _busy: WeakValueDictionary[SessionId, Lock] = field(default_factory=WeakValueDictionary)
+    def __init__(
+        self,
+        config: ManagerConfig,
+        plugins: Plugins,
+        task_group: TaskGroup,
+        reactions: Callable[[Engine], Reactions],
+    ) -> None:
+        """Connect the engines; nothing runs yet.
 
-    _follower: Task | None = None
-
-    @property
-    def workspace(self) -> str:
-        """Absolute path of the workspace."""
-        return str(self.config.workspace)
-
-    def mine(self, session_id: SessionId) -> Running | None:
-        """Return what runs the process of a session, if this manager does and owns it."""
-        running = self.running.get(session_id)
-        return running if running is not None and not running.claim.is_lost else None
+        Args:
+            config: the manager's configuration.
+            plugins: the loaded plugins.
+            task_group: from which every task is started.
+            reactions: returns what the engines call.
+        """
+        self.config = config
+        self.workspace = str(config.workspace)
+        self.tasks = Tasks(task_group)
+        self.calls = Calls(self.tasks)
+        self.providers = Providers(self.tasks, config, plugins)
+        self.hooks = Hooks(plugins, config.hook_timeout)
+        self.processes = ProcessTable()
+        self.reactions = reactions(self)
+        self.ledger = Ledger(self.providers, self.reactions)
+        self.claims = Claims(self.tasks, self.providers, self.reactions)
+        self.markers = Markers(self.tasks, self.providers, self.ledger)
+        self.reserving = Lock()
+        """Held while a creation chooses a name and reserves it."""
+        self._locks: WeakValueDictionary[SessionId, Lock] = WeakValueDictionary()
+        self._follower: Task | None = None
 
     async def call(self, function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """Make a call of several steps, which closing ends; see :meth:`Calls.make`."""
+        """Run a flow that closing the manager cancels; see :meth:`Calls.make`."""
         with self.naming():
             return await self.calls.make(function)
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Let an error of the block name its session, if that has a name of its own."""
+        """Give an error of the block the name of its session, if no other session has it."""
         try:
             yield
         except SessionError as error:
@@ -83,13 +77,22 @@ class Engine:
                 error.session_name = self.ledger.name_of(error.session_id)
             raise
 
+    @asynccontextmanager
+    async def exclusive(self, session_id: SessionId) -> AsyncIterator[None]:
+        """Run one flow of this manager at a time on a session."""
+        lock = self._locks.get(session_id)
+        if lock is None:
+            lock = self._locks[session_id] = Lock()
+        async with lock:
+            yield
+
     def follow(self) -> None:
-        """Take over from now on what other processes change, as it happens."""
+        """Take over the changes of other processes from now on, as they happen."""
         if self._follower is None:
             self._follower = self.tasks.start(self._follow)
 
     async def unfollow(self) -> None:
-        """Look no more for what other processes change."""
+        """Stop taking over the changes of other processes."""
         if self._follower is not None:
             await self._follower.cancel()
 
@@ -101,26 +104,17 @@ class Engine:
             log.error("following_failed", reason=error)
 
     async def announce_status(self, before: Session, session: Session) -> None:
-        """Tell the plugins if the status of ``session`` is another than ``before``."""
+        """Call the hook for a changed status, if ``session`` has another one than ``before``."""
         if session.status != before.status:
-            await self.hooks.session_status_changed(
+            await self.hooks.notify(
                 SessionStatusChanged(
                     workspace=self.workspace, session=session, previous=before.status
                 )
             )
 
     async def announce_update(self, before: Session, session: Session) -> None:
-        """Tell the plugins if ``session`` is not as ``before``, its status aside."""
+        """Call the hook for a changed record, if ``session`` differs from ``before``."""
         if session != before:
-            await self.hooks.session_updated(
+            await self.hooks.notify(
                 SessionUpdated(workspace=self.workspace, before=before, session=session)
             )
-
-    @asynccontextmanager
-    async def alone(self, session_id: SessionId) -> AsyncIterator[None]:
-        """Keep other operations of this manager on the same session waiting."""
-        lock = self._busy.get(session_id)
-        if lock is None:
-            lock = self._busy[session_id] = Lock()
-        async with lock:
-            yield

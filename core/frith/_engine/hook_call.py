@@ -1,7 +1,7 @@
-"""Running a plugin's coroutine apart from its caller.
+"""One call of a hook, in a task of its own.
 
-It runs in a task of its own. In the caller's task a ``CancelledError`` that the plugin leaks cannot
-be told from a cancellation of the caller, and code that shields itself could not be abandoned.
+In the caller's task a ``CancelledError`` that the plugin leaks could not be told from a
+cancellation of the caller, and code that shields itself could not be abandoned.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from typing import Any
 
-from anyio import CancelScope, Event, create_task_group, move_on_after
+from anyio import CancelScope, Event, create_task_group, get_cancelled_exc_class, move_on_after
 
-from frith._failures import is_interrupt, on_asyncio
+from frith._failures import is_interrupt
 
 GRACE = 1.0
 """Seconds in which code that is cancelled must end."""
 
-_abandoned: set[Apart] = set()
-"""Those that run on. They are kept here because asyncio keeps weak references to its tasks only."""
+_abandoned: set[HookCall] = set()
+"""Abandoned calls that still run. asyncio itself keeps only weak references to its tasks."""
 
 
-class Apart:
-    """One call of a plugin's coroutine function, in a task of its own."""
+class HookCall:
+    """One call of a plugin's coroutine function."""
 
     def __init__(self, function: Callable[[], Awaitable[object]], seconds: float) -> None:
-        """Make a call of ``function`` that may take ``seconds``."""
+        """Prepare a call of ``function`` that may take ``seconds``."""
         self._steps = _Steps(function)
         self._seconds = seconds
         self._scope = CancelScope()
@@ -38,7 +38,7 @@ class Apart:
         self.is_overdue = False
         """Whether it was cancelled because it took too long."""
         self.is_abandoned = False
-        """Whether it did not end when it was cancelled, so that nothing waits for it any more."""
+        """Whether it went on when it was cancelled, so that nothing waits for it any more."""
 
     @property
     def longest_step(self) -> float:
@@ -46,10 +46,10 @@ class Apart:
         return self._steps.longest
 
     async def run(self) -> None:
-        """Make the call and wait until it has ended, or its time is up.
+        """Make the call and wait until it has ended or its time is up.
 
-        Then, or if the caller is cancelled, it is cancelled; if it does not end within
-        :data:`GRACE`, it is abandoned.
+        It is cancelled when its time is up or the caller is cancelled. If it does not end within
+        :data:`GRACE` seconds then, it is abandoned.
 
         Raises:
             KeyboardInterrupt: the user interrupts the program.
@@ -67,7 +67,7 @@ class Apart:
 
     def _start(self) -> None:
         """Start a task that no task group waits for."""
-        if on_asyncio():
+        if issubclass(get_cancelled_exc_class(), asyncio.CancelledError):
             self._task = asyncio.get_running_loop().create_task(self._run())
         else:
             from trio.lowlevel import spawn_system_task
@@ -109,7 +109,7 @@ class Apart:
 
 
 class _Steps:
-    """A coroutine step by step: how long each one holds the event loop."""
+    """A coroutine step by step: measures for how long each step holds the event loop."""
 
     def __init__(self, function: Callable[[], Awaitable[object]]) -> None:
         self._function = function

@@ -1,33 +1,17 @@
-"""Typed, isolated and timed calls of lifecycle hooks.
+"""Calls of lifecycle hooks: awaited one by one, isolated and within a bounded time.
 
-Plugins are awaited one by one, in the order of their names, the host's own last. A failure is
-logged with its plugin's name and goes no further; only a veto does. A hook that does not end when
-its time is up is abandoned.
+Plugins are called in the order of their names, the host's own last. A failure is logged with the
+name of its plugin and goes no further; only a veto does.
 """
 
 from __future__ import annotations
 
-from frith._engine.hook_call import Apart
+import re
+
+from frith._engine.hook_call import HookCall
 from frith._failures import described
 from frith.errors import SessionVetoed, VetoHookFailedError
-from frith.events import (
-    Event,
-    ProcessExited,
-    SessionChangedElsewhere,
-    SessionCreated,
-    SessionCreating,
-    SessionCreationFailed,
-    SessionDestroyed,
-    SessionDestroying,
-    SessionLost,
-    SessionsRecovered,
-    SessionsRestored,
-    SessionStatusChanged,
-    SessionStuck,
-    SessionUpdated,
-    SessionWaiting,
-    StoreCorrupted,
-)
+from frith.events import Event, SessionCreating, SessionDestroying
 from frith.logs import log
 from frith.plugins import HookImplementation, Plugins
 
@@ -36,128 +20,72 @@ LONGEST_STEP = 1.0
 
 
 class Hooks:
-    """Every lifecycle hook as a method."""
+    """Calls the hook that an event is for, in every plugin that implements it."""
 
-    def __init__(self, plugins: Plugins, timeout: float, *, refuse_broken_creating: bool) -> None:
+    def __init__(self, plugins: Plugins, timeout: float) -> None:
         self._plugins = plugins
         self._timeout = timeout
-        self._refuse_broken_creating = refuse_broken_creating
+        self._implementations: dict[type[Event], list[HookImplementation]] = {}
 
-    async def session_creating(self, event: SessionCreating) -> None:
-        """Ask every plugin whether the creation may go on.
+    async def notify(self, event: Event) -> None:
+        """Call every implementation; none can fail or veto."""
+        for implementation in self._of(event):
+            await self._call(implementation, event)
+
+    async def ask(self, event: SessionCreating | SessionDestroying, *, refuse_broken: bool) -> None:
+        """Ask every plugin whether the operation may go on.
+
+        Args:
+            event: what is about to happen.
+            refuse_broken: whether a plugin that fails or takes too long counts as a veto.
 
         Raises:
-            SessionVetoed: one says no; those after it are not asked.
-            VetoHookFailedError: one broke or hung, and the configuration says to refuse then.
+            SessionVetoed: a plugin refuses; those after it are not asked.
+            VetoHookFailedError: a plugin failed, and ``refuse_broken`` is set.
         """
-        await self._ask("frith_session_creating", event, self._refuse_broken_creating)
-
-    async def session_destroying(self, event: SessionDestroying) -> None:
-        """Ask every plugin whether the destruction may go on.
-
-        Raises:
-            SessionVetoed: one says no; those after it are not asked.
-            VetoHookFailedError: one broke or hung, and the worktree would be removed.
-        """
-        await self._ask("frith_session_destroying", event, event.cleanup)
-
-    async def session_created(self, event: SessionCreated) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_created", event)
-
-    async def session_creation_failed(self, event: SessionCreationFailed) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_creation_failed", event)
-
-    async def session_status_changed(self, event: SessionStatusChanged) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_status_changed", event)
-
-    async def session_updated(self, event: SessionUpdated) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_updated", event)
-
-    async def session_waiting(self, event: SessionWaiting) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_waiting", event)
-
-    async def session_stuck(self, event: SessionStuck) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_stuck", event)
-
-    async def session_changed_elsewhere(self, event: SessionChangedElsewhere) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_changed_elsewhere", event)
-
-    async def session_lost(self, event: SessionLost) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_lost", event)
-
-    async def session_destroyed(self, event: SessionDestroyed) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_session_destroyed", event)
-
-    async def sessions_restored(self, event: SessionsRestored) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_sessions_restored", event)
-
-    async def store_corrupted(self, event: StoreCorrupted) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_store_corrupted", event)
-
-    async def sessions_recovered(self, event: SessionsRecovered) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_sessions_recovered", event)
-
-    async def process_exited(self, event: ProcessExited) -> None:
-        """Tell every plugin."""
-        await self._tell("frith_process_exited", event)
-
-    async def _tell(self, hook: str, event: Event) -> None:
-        for implementation in self._plugins.implementations(hook):
-            await self._call(hook, implementation, event)
-
-    async def _ask(self, hook: str, event: Event, refuse_broken: bool) -> None:
-        for implementation in self._plugins.implementations(hook):
-            failure = await self._call(hook, implementation, event, may_veto=True)
+        for implementation in self._of(event):
+            failure = await self._call(implementation, event, may_veto=True)
             if failure is not None and refuse_broken:
                 raise VetoHookFailedError(implementation.plugin, failure)
 
+    def _of(self, event: Event) -> list[HookImplementation]:
+        kind = type(event)
+        if kind not in self._implementations:
+            self._implementations[kind] = self._plugins.implementations(hook_of(event))
+        return self._implementations[kind]
+
     async def _call(
-        self,
-        hook: str,
-        implementation: HookImplementation,
-        event: Event,
-        *,
-        may_veto: bool = False,
+        self, implementation: HookImplementation, event: Event, *, may_veto: bool = False
     ) -> str | None:
         """Call one implementation; return how it failed, ``None`` if it did not."""
-        apart = Apart(lambda: implementation.call(event), self._timeout)
+        hook, plugin = hook_of(event), implementation.plugin
+        call = HookCall(lambda: implementation.call(event), self._timeout)
         try:
-            await apart.run()
+            await call.run()
         finally:
-            failure = self._failure_of(apart, may_veto=may_veto)
+            failure = self._failure_of(call, may_veto=may_veto)
             if failure is not None:
-                log.error("hook_failed", hook=hook, plugin=implementation.plugin, reason=failure)
-            if apart.longest_step >= min(LONGEST_STEP, self._timeout):
-                log.warning(
-                    "hook_blocked_event_loop",
-                    hook=hook,
-                    plugin=implementation.plugin,
-                    seconds=round(apart.longest_step, 3),
-                )
-        if may_veto and isinstance(apart.error, SessionVetoed):
-            raise SessionVetoed(apart.error.reason, implementation.plugin) from apart.error
+                log.error("hook_failed", hook=hook, plugin=plugin, reason=failure)
+            if call.longest_step >= min(LONGEST_STEP, self._timeout):
+                seconds = round(call.longest_step, 3)
+                log.warning("hook_blocked_event_loop", hook=hook, plugin=plugin, seconds=seconds)
+        if may_veto and isinstance(call.error, SessionVetoed):
+            raise SessionVetoed(call.error.reason, plugin) from call.error
         return failure
 
-    def _failure_of(self, apart: Apart, *, may_veto: bool) -> str | None:
-        late = f"took longer than {self._timeout} s" if apart.is_overdue else ""
-        if apart.is_abandoned:
+    def _failure_of(self, call: HookCall, *, may_veto: bool) -> str | None:
+        late = f"took longer than {self._timeout} s" if call.is_overdue else ""
+        if call.is_abandoned:
             lead = f"{late}, and" if late else ""
             return f"{lead} does not end when it is cancelled: it is abandoned".lstrip()
-        if isinstance(apart.error, SessionVetoed):
-            veto = described(apart.error)
+        if isinstance(call.error, SessionVetoed):
+            veto = described(call.error)
             return None if may_veto else f"raised {veto}, though this hook may not veto"
-        if late or apart.error is None:
+        if late or call.error is None:
             return late or None
-        return f"raised {described(apart.error)}"
+        return f"raised {described(call.error)}"
+
+
+def hook_of(event: Event) -> str:
+    """Return the name of the hook for an event, such as ``frith_session_created``."""
+    return "frith_" + re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()

@@ -1,21 +1,24 @@
-"""The in-memory registry of sessions and its group-committing writer.
+"""The sessions in memory, and the only writer of the store.
 
-The ledger is the only writer. A change is a pure function of the newest stored state, never an
-overwrite. While one commit is on its way the next changes gather, and go as one.
+A change is a pure function of the newest stored state, never an overwrite. While one commit is
+under way the next changes gather, and are committed together. A change costs what it changes, not
+what is stored: snapshots share what they have in common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from uuid import uuid4
 
 from anyio import CancelScope, Event, Lock, create_task_group, sleep
 
-from frith._engine.batch import Batch, Pending
-from frith._engine.claims import Owned
-from frith._engine.deferred import Amendment, Owing
+from frith._engine.binding import StoreBinding
+from frith._engine.claims import HeldClaim
 from frith._engine.open_providers import Providers
+from frith._engine.pending import Amendment, Batch, Deferred, Pending
+from frith._engine.reactions import Reactions
 from frith._engine.tasks import closing
+from frith._layered import differing
 from frith.errors import (
     ClaimLostError,
     CommitOutcomeUnknownError,
@@ -39,7 +42,7 @@ _DOUBTFUL = (Integrity.FOREIGN, Integrity.MISMATCH)
 
 
 class StoreVanishedError(StoreError):
-    """The store is empty though it held sessions before: it was removed under us."""
+    """The store is empty though it held sessions before: something has removed it."""
 
     code = "STORE_VANISHED"
 
@@ -47,76 +50,57 @@ class StoreVanishedError(StoreError):
 class Ledger:
     """Answers from memory, writes through the store."""
 
-    def __init__(
-        self,
-        providers: Providers,
-        *,
-        bind: Callable[[], Awaitable[None]],
-        recover: Callable[[StoreError], Awaitable[Snapshot]],
-        changed_elsewhere: Callable[[Session | None, Session | None], None],
-        flushed: Callable[[Session], None],
-        distrusted: Callable[[Snapshot], None],
-    ) -> None:
-        """Make an empty ledger.
-
-        Args:
-            bind: called before each commit; raises if the store may not be written.
-            recover: called when the store turns out corrupt or vanished; repairs it.
-            changed_elsewhere: called with a session before and after another process changed it.
-            flushed: called with a session whose owed changes became durable.
-            distrusted: called with a state that somebody else wrote or damaged.
-        """
+    def __init__(self, providers: Providers, reactions: Reactions) -> None:
         self._providers = providers
-        self._bind = bind
-        self._recover = recover
-        self._changed_elsewhere = changed_elsewhere
-        self._flushed = flushed
-        self._distrusted = distrusted
-        self._sessions: dict[SessionId, Session] = {}
+        self._reactions = reactions
         self._pending: list[Pending] = []
         self._wake = Event()
         self._commit_lock = Lock()
-        self._owing = Owing()
+        self._deferred = Deferred()
+        self._amended: dict[SessionId, Session] = {}
+        """The sessions that deferred changes are for, with these changes."""
         self._closed = False
         self._host = uuid4().hex
         self._news = Event()
+        self.binding = StoreBinding(providers)
         self.snapshot = Snapshot()
-        """The newest state known, without what is still owed to the store."""
+        """The newest state known, without deferred changes."""
 
     def get(self, session_id: SessionId) -> Session | None:
         """Return the session from memory."""
-        return self._sessions.get(session_id)
+        return self._amended.get(session_id) or self.snapshot.sessions.get(session_id)
 
     def all(self) -> tuple[Session, ...]:
         """Return all sessions from memory, in the order of the store."""
-        return tuple(self._sessions.values())
+        amended = self._amended
+        return tuple(amended.get(id_, session) for id_, session in self.snapshot.sessions.items())
 
     def name_of(self, session_id: SessionId) -> str | None:
         """Return the name of the session, if no other session has it."""
-        session = self._sessions.get(session_id)
+        session = self.get(session_id)
         if session is None or [s.name for s in self.all()].count(session.name) > 1:
             return None
         return session.name
 
     async def changed(self) -> None:
-        """Wait until something is known anew."""
+        """Wait until a newer state is known."""
         await self._news.wait()
 
     async def need(self, session_id: SessionId) -> Session:
-        """Return the session, looking at the store again before saying that there is none.
+        """Return the session, loading the store again before saying that there is none.
 
         Raises:
             SessionNotFoundError: there is none.
         """
-        if session_id not in self._sessions:
+        if self.get(session_id) is None:
             await self.refresh()
-        session = self._sessions.get(session_id)
+        session = self.get(session_id)
         if session is None:
             raise SessionNotFoundError(session_id)
         return session
 
     async def load(self) -> Snapshot:
-        """Take over what is stored, as the beginning.
+        """Load what is stored, without comparing it to what was known.
 
         Raises:
             StoreError: it cannot be read; ``CorruptStoreError`` included.
@@ -127,19 +111,19 @@ class Ledger:
             return snapshot
 
     async def refresh(self) -> Snapshot:
-        """Take over what other processes have changed; repair a corrupt store first."""
+        """Take over what other processes have changed; rebuild a corrupt store first."""
         async with self._commit_lock:
             try:
                 async with self._providers.use(Role.STORE) as store:
                     snapshot = await store.load()
                 self._check_vanished(snapshot)
             except (CorruptStoreError, StoreVanishedError) as error:
-                snapshot = await self._recover(error)
+                snapshot = await self._reactions.rebuild(error)
             self._absorb(snapshot, snapshot.sessions)
             return snapshot
 
     async def change(
-        self, fn: Transaction, *, claim: Owned | None = None, verifies: bool = False
+        self, fn: Transaction, *, claim: HeldClaim | None = None, verifies: bool = False
     ) -> Snapshot:
         """Apply ``fn`` to the newest state; durable on return. ``fn`` may run more than once.
 
@@ -147,11 +131,11 @@ class Ledger:
 
         Args:
             fn: the change.
-            claim: the ownership that it needs, if any.
-            verifies: whether ``fn`` itself checks a state that somebody else wrote or damaged.
+            claim: the claim that it needs, if any.
+            verifies: whether ``fn`` itself checks a state that another program wrote or damaged.
 
         Raises:
-            ClaimLostError, ClaimDoubtfulError: the session is not, or may not be, owned any more.
+            ClaimLostError, ClaimDoubtfulError: the claim is lost, or may be.
             StoreError: it could not be written.
             Exception: whatever ``fn`` raised; nothing was changed then.
         """
@@ -163,14 +147,14 @@ class Ledger:
         try:
             await item.decided.wait()
         finally:
-            if item in self._pending:
+            if not item.decided.is_set() and item in self._pending:
                 self._pending.remove(item)
         if item.error is not None:
             raise item.error
         return self.snapshot
 
     async def amend(
-        self, session_id: SessionId, fn: Amendment, *, claim: Owned | None = None
+        self, session_id: SessionId, fn: Amendment, *, claim: HeldClaim | None = None
     ) -> Session:
         """Change one session; durable on return.
 
@@ -192,60 +176,61 @@ class Ledger:
         await self.change(transaction, claim=claim)
         return amended[0]
 
-    async def drop(self, session_id: SessionId, *, claim: Owned | None = None) -> None:
-        """Remove one session; durable on return. It is no error if there is none.
+    async def drop(self, session_id: SessionId, *, claim: HeldClaim | None = None) -> None:
+        """Remove one session, if it is there; durable on return.
 
         Raises:
             ClaimLostError, ClaimDoubtfulError, StoreError: see :meth:`change`.
         """
 
         def transaction(snapshot: Snapshot) -> Changes:
-            return Changes(delete=frozenset({session_id} & snapshot.sessions.keys()))
+            is_there = session_id in snapshot.sessions
+            return Changes(delete=frozenset({session_id} if is_there else ()))
 
         await self.change(transaction, claim=claim)
 
-    def owe(
-        self, session_id: SessionId, what: str, fn: Amendment, *, claim: Owned | None = None
+    def defer(
+        self, session_id: SessionId, kind: str, fn: Amendment, *, claim: HeldClaim | None = None
     ) -> None:
         """Change one session in memory now, and in the store with the next commit or flush.
 
-        It is owed until it is stored, or the session is no longer owned.
+        The change stays deferred until it is stored or its claim is lost.
 
         Args:
             session_id: the session; nothing happens if there is none.
-            what: names the kind of change; a later one of the same kind replaces an earlier.
+            kind: a later change of the same kind replaces an earlier one.
             fn: the change.
-            claim: the ownership that it needs, if any.
+            claim: the claim that it needs, if any.
         """
-        session = self._sessions.get(session_id)
-        if session is not None and self._owing.add((session_id, what), fn, claim):
-            self._sessions[session_id] = fn(session)
+        session = self.get(session_id)
+        if session is not None and self._deferred.add((session_id, kind), fn, claim):
+            self._amended[session_id] = fn(session)
 
-    def forgive(self, session_id: SessionId, what: str) -> None:
-        """Owe that kind of change no more: what replaces it is written by other means."""
-        self._owing.forgive((session_id, what))
+    def cancel_deferred(self, session_id: SessionId, kind: str) -> None:
+        """Drop a deferred change of that kind: another change replaces it."""
+        self._deferred.cancel((session_id, kind))
 
-    def forget(self, claim: Owned) -> None:
-        """Owe nothing any more that needs an ownership which is lost."""
-        self._owing.forget(claim)
+    def drop_deferred(self, claim: HeldClaim) -> None:
+        """Drop the deferred changes that need a claim, which is lost."""
+        self._deferred.drop(claim)
 
     async def flush(self) -> None:
-        """Write what is owed, if anything.
+        """Write the deferred changes, if any.
 
         Raises:
-            StoreError: it could not be written; it is still owed.
+            StoreError: one could not be written; it stays deferred.
         """
-        if not self._owing and not self._commit_lock.locked():
+        if not self._deferred and not self._commit_lock.locked():
             return
         await self.change(lambda _: Changes())
-        if self._owing.refusal is not None:
-            raise self._owing.refusal
+        if self._deferred.refusal is not None:
+            raise self._deferred.refusal
 
     async def run(self) -> None:
         """Write until cancelled; a commit that has begun is finished first."""
         try:
             async with create_task_group() as tasks:
-                tasks.start_soon(self._flush_owed)
+                tasks.start_soon(self._flush_deferred)
                 while True:
                     await self._wake.wait()
                     with CancelScope(shield=True):
@@ -259,14 +244,13 @@ class Ledger:
                 item.decided.set()
 
     async def follow(self) -> None:
-        """Take over what other processes change, as it happens, until cancelled."""
+        """Take over the changes of other processes, as they happen, until cancelled."""
         if not self._providers.can(Role.STORE, self._providers.config.store, Capability.WATCH):
             while True:
                 await sleep(COALESCE)
                 await self._refresh_quietly()
         async with self._providers.use(Role.STORE) as store, closing(store.watch()) as news:
             async for _ in news:
-                # What watch saw may be older than what was committed here since.
                 await self._refresh_quietly()
 
     async def _refresh_quietly(self) -> None:
@@ -275,9 +259,9 @@ class Ledger:
         except Exception as error:
             log.warning("refresh_failed", reason=str(error))
 
-    async def _flush_owed(self) -> None:
+    async def _flush_deferred(self) -> None:
         while True:
-            await self._owing.wait()
+            await self._deferred.wait()
             await sleep(COALESCE)
             try:
                 await self.flush()
@@ -285,11 +269,11 @@ class Ledger:
                 log.warning("flush_failed", reason=str(error))
 
     async def _commit(self, batch: list[Pending]) -> None:
-        due = self._owing.due()
-        items = (*due.values(), *batch)  # what is owed is older
+        deferred = self._deferred.take()
+        items = (*deferred.values(), *batch)  # deferred changes are older
         try:
             async with self._commit_lock:
-                await self._bind()
+                await self.binding.ensure()
                 together = Batch(items, Commit(self._host, uuid4().hex))
                 committed = await self._transact(together)
                 verified = any(item.verifies for item in batch)
@@ -299,12 +283,13 @@ class Ledger:
                 item.error = error
         for claim in {item.claim for item in items if isinstance(item.error, ClaimLostError)}:
             if claim is not None:
-                claim.let_go()
-        stored = self._owing.settle(due)
-        if self._owing.refusal is not None:
-            self._take(self.snapshot)  # with what is owed on
-        for session_id in stored & self._sessions.keys():
-            self._flushed(self._sessions[session_id])
+                claim.release()
+        stored = self._deferred.settle(deferred)
+        if self._deferred.refusal is not None:
+            self._take(self.snapshot)  # with the changes that stay deferred
+        for session_id in stored:
+            if self.get(session_id) is not None:
+                self._reactions.session_stored(session_id)
         for item in batch:
             item.decided.set()
 
@@ -312,7 +297,7 @@ class Ledger:
         try:
             return await self._transact_surely(batch)
         except (CorruptStoreError, StoreVanishedError) as error:
-            self._take(await self._recover(error))
+            self._take(await self._reactions.rebuild(error))
             return await self._transact_surely(batch)
 
     async def _transact_surely(self, batch: Batch) -> Snapshot:
@@ -333,7 +318,7 @@ class Ledger:
         """Learn what became of a commit, and make it durable or make it at all.
 
         Raises:
-            CommitOutcomeUnknownError: that cannot be learned now, for whatever reason.
+            CommitOutcomeUnknownError: no attempt could learn it.
         """
 
         def again(snapshot: Snapshot) -> Changes:
@@ -354,25 +339,21 @@ class Ledger:
 
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._sessions = dict(snapshot.sessions)
-        self._owing.apply(self._sessions)
+        self._amended = self._deferred.applied_to(snapshot.sessions)
         self._news.set()
         self._news = Event()
 
     def _absorb(
         self, snapshot: Snapshot, found: Mapping[SessionId, Session], *, verified: bool = False
     ) -> None:
-        """Take over ``snapshot``; ``found`` is what others had made of it before we changed it."""
-        known, before = self.snapshot, self.snapshot.sessions
+        """Take over ``snapshot``; ``found`` is the stored state before our own changes."""
+        known = self.snapshot
         self._take(snapshot)
         if snapshot.integrity in _DOUBTFUL and not verified and not _same(known, snapshot):
-            self._distrusted(snapshot)
-        if before is found:
-            return
-        for session_id in before.keys() | found.keys():
-            old, new = before.get(session_id), found.get(session_id)
-            if old is not new and old != new:
-                self._changed_elsewhere(old, new)
+            self._reactions.state_doubted(snapshot)
+        before = known.sessions
+        for session_id in tuple(differing(before, found)):
+            self._reactions.session_changed(before.get(session_id), found.get(session_id))
 
 
 def _same(one: Snapshot, other: Snapshot) -> bool:

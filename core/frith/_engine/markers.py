@@ -1,4 +1,4 @@
-"""Keeps what recovery remembers in step with the ledger.
+"""Writes the markers of sessions, so that recovery knows what the ledger knows.
 
 Identity is written at once and durably; activity, status and metadata at most once a second.
 """
@@ -18,7 +18,7 @@ from frith.providers import Role
 
 
 class Markers:
-    """Writes markers; mostly a failure is only logged, for the store holds the truth."""
+    """Writes markers. A failure is usually only logged, because the store holds the truth."""
 
     def __init__(self, tasks: Tasks, providers: Providers, ledger: Ledger) -> None:
         self._tasks = tasks
@@ -29,13 +29,15 @@ class Markers:
         self._writing = Lock()
 
     async def write(self, session: Session, state: MarkerState) -> None:
-        """Write the marker of ``session`` durably, now; only who owns the session may."""
+        """Write the marker of ``session`` durably, now; the caller must hold its claim."""
         async with self._writing:
             self._outdated.discard(session.id)
             await self._write(session, state, durable=True)
 
     async def release(self, session: Session) -> None:
-        """See that no rebuild brings ``session`` back; only who owns it may.
+        """Mark ``session`` as destroyed, so that no rebuild brings it back.
+
+        The caller must hold its claim.
 
         Raises:
             FrithError, OSError: the marker cannot be written.
@@ -46,18 +48,18 @@ class Markers:
                 await recovery.remember(session, MarkerState.RELEASED)
 
     def write_later(self, session_id: SessionId) -> None:
-        """Update the marker of a session within the next second, unless it is being destroyed."""
+        """Update the marker of a session within a second, unless it is being destroyed."""
         self._outdated.add(session_id)
         if not self._waiting:
             self._waiting = True
             self._tasks.start(self._write_soon)
 
     def forget(self, session_id: SessionId) -> None:
-        """Update the marker of a session no more: another process writes it by now."""
+        """Cancel the update of a marker, because another process may write it by now."""
         self._outdated.discard(session_id)
 
     async def flush(self) -> None:
-        """Write now what would be written within the next second."""
+        """Write the updates that are waiting."""
         async with self._writing:
             while self._outdated:
                 session = self._ledger.get(self._outdated.pop())

@@ -1,7 +1,7 @@
-"""Providers in tasks of their own.
+"""The open providers, each in a task of its own.
 
-Each provider's context runs in a task that the manager owns, so that its background failure
-becomes :class:`~frith.errors.ProviderFailedError` for whoever uses it, and the host lives.
+A failure in the background of a provider's context becomes
+:class:`~frith.errors.ProviderFailedError` for its callers, and the host goes on.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Hosted:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What a factory gets; knows the chain of providers that led to it."""
+    """What a factory gets; holds the chain of providers that opened it."""
 
     providers: Providers
     chain: tuple[tuple[Role, str], ...]
@@ -98,10 +98,9 @@ class Providers:
     def use(self, role: Role, name: str | None = None) -> AbstractAsyncContextManager[Any]:
         """Use the chosen provider of ``role``, or the one called ``name``.
 
-        What runs inside calls the provider, and does nothing else that may fail. It is ended by
-        :class:`ProviderFailedError` if the provider fails. Whatever a call raises becomes an error
-        of frith's, also if it was in a group; only what ends the task from outside stays as it
-        is.
+        The block calls the provider, and does nothing else that may fail. If the provider fails,
+        the block ends with :class:`ProviderFailedError`. Any exception of a call becomes an error
+        of frith, also from an exception group; only a cancellation or interrupt passes unchanged.
         """
         return self._use(role, name or chosen_name(self.config, role))
 

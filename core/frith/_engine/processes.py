@@ -1,30 +1,27 @@
-"""The processes that this manager runs: starting, watching and ending them."""
+"""The processes of sessions that this manager runs: watching and ending them."""
 
 from __future__ import annotations
 
-import os
-import platform
-import pwd
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
-from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from anyio import CancelScope, Event, sleep
+from anyio import CancelScope, Event, create_task_group, sleep
 
-from frith._engine.claims import Owned
-from frith._engine.context import Engine
-from frith._engine.deferred import Amendment
+from frith._engine.claims import HeldClaim
 from frith._engine.ledger import COALESCE
-from frith._engine.status_watch import Watching, check_detector
+from frith._engine.pending import Amendment
+from frith._engine.status_watch import StatusRecorder
 from frith._engine.tasks import Task, closing
-from frith.errors import ClaimLostError, SessionNotFoundError, SpawnError
+from frith.errors import ClaimLostError, FrithError, SessionNotFoundError
 from frith.events import ProcessExited
 from frith.logs import log
-from frith.model import ExitStatus, Owner, Session, SessionStatus, Source, now
-from frith.ports import AttachMode, Conclusion, Size, SpawnRequest, Terminal
+from frith.model import ExitStatus, Session, SessionId, SessionStatus, Source, now
+from frith.ports import AttachMode, Conclusion, Terminal
 from frith.providers import Capability, Role, chosen_name
+
+if TYPE_CHECKING:
+    from frith._engine.context import Engine
 
 
 class Ending(Enum):
@@ -32,117 +29,139 @@ class Ending(Enum):
 
     ITSELF = auto()
     STOP = auto()
-    """Somebody asked for it."""
+    """A user or another host asked for it."""
     HOST = auto()
-    """Its host goes away."""
+    """Its host is closing."""
 
 
-def command_for(
-    engine: Engine, given: Sequence[str] | None, recorded: Sequence[str] | None = None
-) -> tuple[str, ...]:
-    """Return what to run: as given, else as recorded, else as configured, else the login shell.
+class ProcessTable:
+    """The processes of one manager, by session."""
 
-    Raises:
-        SpawnError: the command given is empty.
-    """
-    if given is not None:
-        if not given:
-            raise SpawnError((), "the command is empty")
-        return tuple(given)
-    return tuple(recorded or engine.config.command or (_login_shell(),))
+    def __init__(self) -> None:
+        self._running: dict[SessionId, RunningProcess] = {}
+        self._ended: dict[SessionId, Terminal] = {}
+        self._uncollected: dict[SessionId, RunningProcess] = {}
+        self._takeovers: dict[SessionId, Task] = {}
+        self.takes_over = False
+        """Whether this manager takes over the processes of hosts that go away."""
+
+    def get(self, session_id: SessionId) -> RunningProcess | None:
+        """Return the process of a session that this manager runs, though its claim may be lost."""
+        return self._running.get(session_id)
+
+    def owned(self, session_id: SessionId) -> RunningProcess | None:
+        """Return the process of a session, if this manager runs it and holds the claim."""
+        process = self._running.get(session_id)
+        return process if process is not None and not process.claim.is_lost else None
+
+    def ended(self, session_id: SessionId) -> Terminal | None:
+        """Return the terminal of the last process of a session, if it ended in this manager."""
+        return self._ended.get(session_id)
+
+    def add(self, process: RunningProcess) -> None:
+        """Enter a process that runs from now on."""
+        self._running[process.session_id] = process
+        self._ended.pop(process.session_id, None)
+
+    def remove(self, process: RunningProcess, *, ended: bool) -> bool:
+        """Remove a process, and keep its terminal if it has ended; return whether it was here."""
+        if self._running.get(process.session_id) is not process:
+            return False
+        del self._running[process.session_id]
+        if ended:
+            self._ended[process.session_id] = process.terminal
+        return True
+
+    def forget_ended(self, session_id: SessionId) -> None:
+        """Drop the terminal of the last process of a session."""
+        self._ended.pop(session_id, None)
+
+    def forget_replaced(self, before: Session | None, after: Session | None) -> None:
+        """Drop the terminal that ended here, if another host has run the session since."""
+        known = after or before
+        terminal = self._ended.get(known.id) if known is not None else None
+        if known is None or terminal is None:
+            return
+        if after is None or after.details.terminal_ref not in (None, terminal.ref):
+            del self._ended[known.id]
+            return
+        evidence = after.evidence
+        ended_elsewhere = evidence is not None and evidence.source is Source.PROCESS
+        if ended_elsewhere and (before is None or evidence != before.evidence):
+            del self._ended[known.id]
+
+    def keep_uncollected(self, process: RunningProcess) -> None:
+        """Keep a process that has ended until the store has its end."""
+        self._uncollected[process.session_id] = process
+
+    def take_uncollected(self, session_id: SessionId) -> RunningProcess | None:
+        """Return, once, the process of a session whose end the store did not have."""
+        return self._uncollected.pop(session_id, None)
+
+    def lacks_takeover(self, session_id: SessionId) -> bool:
+        """Tell whether a task should wait to take over a process of this session, and none does."""
+        return self.takes_over and session_id not in self._takeovers and not self.owned(session_id)
+
+    def add_takeover(self, session_id: SessionId, task: Task) -> None:
+        """Enter a task that waits to take over the process of a session."""
+        self._takeovers[session_id] = task
+
+    def remove_takeover(self, session_id: SessionId) -> None:
+        """Remove the task, which has ended."""
+        self._takeovers.pop(session_id, None)
+
+    async def cancel_takeovers(self) -> None:
+        """Take over no process from now on."""
+        self.takes_over = False
+        for task in tuple(self._takeovers.values()):
+            await task.cancel()
+
+    async def end_with_host(self) -> None:
+        """End every process that cannot outlive this one."""
+        async with create_task_group() as tasks:
+            for process in tuple(self._running.values()):
+                if not process.outlives_its_host:
+                    tasks.start_soon(self._end_with_host, process)
+
+    async def _end_with_host(self, process: RunningProcess) -> None:
+        try:
+            await process.end(Ending.HOST)
+        except FrithError as error:
+            log.error("process_not_ended", session_id=process.session_id, reason=str(error))
 
 
-def _login_shell() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
-    except KeyError:  # in a container the user may have no entry
-        return "/bin/sh"
-
-
-async def spawn(
-    engine: Engine, session: Session, env: Mapping[str, str] | None, size: Size
-) -> Terminal:
-    """Start the recorded command of ``session`` in its worktree.
-
-    Raises:
-        SpawnError: it cannot be started.
-        PluginError: the status provider is missing, doubled or broken.
-    """
-    await check_detector(engine)
-    request = SpawnRequest(
-        session_id=session.id,
-        command=session.details.command or (),
-        cwd=session.worktree_path,
-        workspace=engine.workspace,
-        env=dict(env or {}),
-        size=size,
-    )
-    async with engine.providers.use(Role.TERMINAL) as spawner:
-        return await spawner.spawn(request)
-
-
-def with_process(engine: Engine, session: Session, terminal: Terminal) -> Session:
-    """Return ``session`` as it is while ``terminal`` runs its process."""
-    running = session.evolve(pty_pid=terminal.pid, last_activity=now())
-    return running.conclude(SessionStatus.ACTIVE, Source.PROCESS).detail(
-        terminal=chosen_name(engine.config, Role.TERMINAL),
-        terminal_ref=dict(terminal.ref),
-        owner=this_process(),
-        desired=None,
-        exit=None,
-        command=session.details.command,
-    )
-
-
-def without_process(
-    session: Session, status: SessionStatus, exit_status: ExitStatus | None = None
-) -> Session:
-    """Return ``session`` as it is once its process is gone."""
-    ended = session.evolve(pty_pid=None)
-    if session.pty_pid is not None or session.status != status:
-        message = str(exit_status) if exit_status is not None else None
-        ended = ended.conclude(status, Source.PROCESS, message=message)
-    return ended.detail(
-        terminal_ref=None,
-        owner=None,
-        desired=None,
-        exit=exit_status or session.details.exit,
-    )
-
-
-class Running:
-    """One running process and the tasks that watch it."""
+class RunningProcess:
+    """One running process, the claim on its session, and the tasks that watch it."""
 
     def __init__(
-        self, engine: Engine, claim: Owned, terminal: Terminal, provider: str | None = None
+        self, engine: Engine, claim: HeldClaim, terminal: Terminal, provider: str | None = None
     ) -> None:
         """Take charge of a process.
 
         Args:
             engine: the manager's.
-            claim: the ownership of its session.
+            claim: the claim on its session.
             terminal: the process.
             provider: name of the terminal provider that it comes from; the chosen one by default.
         """
         self._engine = engine
         self._provider = provider or chosen_name(engine.config, Role.TERMINAL)
-        self._id = claim.session_id
         self._ending = Ending.ITSELF
-        self._heirs = 0
-        """How many want to go on owning the session."""
-        self._gave_back = False
+        self._claim_users = 0
+        """How many callers keep the claim after the exit."""
+        self._claim_released = False
         self._recorded = Event()
-        self._watching = Watching(engine, claim, terminal)
+        self._status = StatusRecorder(engine, claim, terminal)
         self._tasks: list[Task] = []
         self._terminating: set[CancelScope] = set()
+        self.session_id = claim.session_id
         self.claim = claim
         self.terminal = terminal
 
     def watch(self) -> None:
-        """Watch the process from now on, in tasks of the manager's."""
-        self._engine.running[self._id] = self
-        self._engine.ended.pop(self._id, None)
-        watches = (self._watch_exit, self._watch_output, self._watching.run)
+        """Watch the process from now on, in tasks of the manager."""
+        self._engine.processes.add(self)
+        watches = (self._watch_exit, self._watch_output, self._status.run)
         self._tasks = [self._engine.tasks.start(watch) for watch in watches]
         if self.claim.is_lost:  # since it was recorded
             self.lose()
@@ -152,8 +171,7 @@ class Running:
 
         Nothing is ended, recorded or collected.
         """
-        if self._engine.running.get(self._id) is self:
-            del self._engine.running[self._id]
+        self._engine.processes.remove(self, ended=False)
         for scope in self._terminating:
             scope.cancel()
         for task in self._tasks:
@@ -167,32 +185,32 @@ class Running:
         return self._engine.providers.can(Role.TERMINAL, self._provider, Capability.ADOPT)
 
     def tell(self, conclusion: Conclusion) -> None:
-        """Take what somebody says the process is doing; it is recorded already."""
-        self._watching.tell(conclusion)
+        """Pass on a status that was reported, and recorded, already."""
+        self._status.tell(conclusion)
 
     async def end(self, ending: Ending, *, keep_claim: bool = False) -> None:
         """End the process and wait until that is recorded.
 
         Args:
             ending: why.
-            keep_claim: whether this process goes on owning the session, by :attr:`claim`.
+            keep_claim: whether the caller goes on using :attr:`claim`, and gives it back.
 
         Raises:
-            SessionOwnedError: it was to own it on, and another process was faster.
-            ClaimLostError, ClaimDoubtfulError: it does not own it, or may not: nothing is ended.
+            SessionOwnedError: the claim was to be kept, and another process was faster.
+            ClaimLostError, ClaimDoubtfulError: the session may not be owned: nothing is ended.
         """
         self.claim.check()
         self._ending = ending
-        self._heirs += keep_claim
+        self._claim_users += keep_claim
         try:
             await self._terminate()
             await self.ended()
             self.claim.check()
-            if keep_claim and self._gave_back:
-                self.claim = await self._engine.claims.take(self._id)
+            if keep_claim and self._claim_released:
+                self.claim = await self._engine.claims.take(self.session_id)
         except BaseException:
-            self._heirs -= keep_claim
-            if self._recorded.is_set() and not self._heirs:
+            self._claim_users -= keep_claim
+            if self._recorded.is_set() and not self._claim_users:
                 with CancelScope(shield=True):
                     await self._engine.claims.give_back(self.claim)
             raise
@@ -210,66 +228,59 @@ class Running:
         """Wait until the process has ended and that is recorded."""
         await self._recorded.wait()
 
-    async def _watch_exit(self) -> None:
-        exit_status: ExitStatus | None = None
-        try:
-            async with self._engine.providers.use(Role.TERMINAL, self._provider):
-                exit_status = await self.terminal.exited()
-                await self.terminal.drained()
-        except Exception as error:
-            log.error("terminal_lost", session_id=self._id, reason=error)
-        before = self._engine.ledger.get(self._id)
-        session = await self._record(exit_status)
-        if not self._heirs:
-            self._gave_back = True
-            await self._engine.claims.give_back(self.claim)
-        if self._engine.running.get(self._id) is not self:
-            return  # it is lost, and was let go of
-        del self._engine.running[self._id]
-        self._engine.ended[self._id] = self.terminal
-        self._recorded.set()
-        if session is not None and before is not None:
-            await self._announce(before, session, exit_status)
-
-    async def _announce(
-        self, before: Session, session: Session, exit_status: ExitStatus | None
-    ) -> None:
-        engine = self._engine
-        await engine.announce_status(before, session)
-        if exit_status is not None:
-            await engine.hooks.process_exited(
-                ProcessExited(workspace=engine.workspace, session=session, exit=exit_status)
-            )
-
-    async def _record(self, exit_status: ExitStatus | None) -> Session | None:
-        status, ref = self._status_after(exit_status), dict(self.terminal.ref)
-
-        def amendment(session: Session) -> Session:
-            if session.details.terminal_ref not in (None, ref):
-                return session  # stored late: another process runs in it by now
-            return without_process(session, status, exit_status)
-
-        self._engine.ledger.forgive(self._id, "process")
-        try:
-            session = await self._engine.ledger.amend(self._id, amendment, claim=self.claim)
-            self._engine.markers.write_later(self._id)
-        except (SessionNotFoundError, ClaimLostError):
-            return None
-        except Exception as error:
-            log.error("exit_not_stored", session_id=self._id, reason=error)
-            self._engine.ledger.owe(self._id, "process", amendment, claim=self.claim)
-            self._engine.uncollected[self._id] = self
-            return self._engine.ledger.get(self._id)
-        await self.collect()
-        return session
-
     async def collect(self) -> None:
         """Tell the provider that the end is stored, so that it need not keep it any longer."""
         try:
             async with self._engine.providers.use(Role.TERMINAL, self._provider):
                 await self.terminal.collect()
         except Exception as error:
-            log.warning("exit_not_collected", session_id=self._id, reason=error)
+            log.warning("exit_not_collected", session_id=self.session_id, reason=error)
+
+    async def _watch_exit(self) -> None:
+        engine = self._engine
+        exit_status: ExitStatus | None = None
+        try:
+            async with engine.providers.use(Role.TERMINAL, self._provider):
+                exit_status = await self.terminal.exited()
+                await self.terminal.drained()
+        except Exception as error:
+            log.error("terminal_lost", session_id=self.session_id, reason=error)
+        before = engine.ledger.get(self.session_id)
+        session = await self._record(exit_status)
+        if not self._claim_users:
+            self._claim_released = True
+            await engine.claims.give_back(self.claim)
+        if not engine.processes.remove(self, ended=True):
+            return  # the claim is lost
+        self._recorded.set()
+        if session is not None and before is not None:
+            await engine.announce_status(before, session)
+            if exit_status is not None:
+                await engine.hooks.notify(
+                    ProcessExited(workspace=engine.workspace, session=session, exit=exit_status)
+                )
+
+    async def _record(self, exit_status: ExitStatus | None) -> Session | None:
+        engine, status, ref = self._engine, self._status_after(exit_status), dict(self.terminal.ref)
+
+        def amendment(session: Session) -> Session:
+            if session.details.terminal_ref not in (None, ref):
+                return session  # stored late: the session has another process by now
+            return without_process(session, status, exit_status)
+
+        engine.ledger.cancel_deferred(self.session_id, "process")
+        try:
+            session = await engine.ledger.amend(self.session_id, amendment, claim=self.claim)
+            engine.markers.write_later(self.session_id)
+        except (SessionNotFoundError, ClaimLostError):
+            return None
+        except Exception as error:
+            log.error("exit_not_stored", session_id=self.session_id, reason=error)
+            engine.ledger.defer(self.session_id, "process", amendment, claim=self.claim)
+            engine.processes.keep_uncollected(self)
+            return engine.ledger.get(self.session_id)
+        await self.collect()
+        return session
 
     def _status_after(self, exit_status: ExitStatus | None) -> SessionStatus:
         if self._ending is Ending.HOST or exit_status is None:
@@ -291,15 +302,36 @@ class Running:
                     await self._note_activity()
                     await sleep(COALESCE)
         except Exception as error:
-            log.warning("activity_lost", session_id=self._id, reason=error)
+            log.warning("activity_lost", session_id=self.session_id, reason=error)
 
     async def _note_activity(self) -> None:
         ledger = self._engine.ledger
-        before = ledger.get(self._id)
-        ledger.owe(self._id, "activity", _active_at(now()), claim=self.claim)
-        session = ledger.get(self._id)
+        before = ledger.get(self.session_id)
+        ledger.defer(self.session_id, "activity", _active_at(now()), claim=self.claim)
+        session = ledger.get(self.session_id)
         if before is not None and session is not None:
             await self._engine.announce_update(before, session)
+
+
+def without_process(
+    session: Session, status: SessionStatus, exit_status: ExitStatus | None = None
+) -> Session:
+    """Return ``session`` as it is once its process is gone."""
+    ended = session.evolve(pty_pid=None)
+    if session.pty_pid is not None or session.status != status:
+        message = str(exit_status) if exit_status is not None else None
+        ended = ended.conclude(status, Source.PROCESS, message=message)
+    return ended.detail(
+        terminal_ref=None,
+        owner=None,
+        desired=None,
+        exit=exit_status or session.details.exit,
+    )
+
+
+def has_process(session: Session) -> bool:
+    """Tell whether the record says that the session has a process."""
+    return session.pty_pid is not None or session.details.terminal_ref is not None
 
 
 def _active_at(moment: datetime) -> Amendment:
@@ -307,31 +339,3 @@ def _active_at(moment: datetime) -> Amendment:
         return session.evolve(last_activity=max(moment, session.last_activity))
 
     return amendment
-
-
-@cache
-def _of(pid: int) -> Owner:
-    return Owner(
-        pid=pid, start_time=_start_time(), boot_id=_boot_id(), host=platform.node() or None
-    )
-
-
-def this_process() -> Owner:
-    """Return the identity of this process."""
-    return _of(os.getpid())
-
-
-def _start_time() -> str | None:
-    """Field 22 of ``/proc/self/stat``, see proc(5); the second may hold spaces and brackets."""
-    try:
-        stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    return stat.rpartition(")")[2].split()[19]
-
-
-def _boot_id() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None

@@ -1,11 +1,12 @@
-"""What the process of a session is doing: the detector's conclusions, recorded and announced."""
+"""The status detector's conclusions about one process, recorded and announced."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anyio import Lock
 
-from frith._engine.claims import Owned
-from frith._engine.context import Engine
+from frith._engine.claims import HeldClaim
 from frith._engine.tasks import closing
 from frith.config import NO_STATUS
 from frith.errors import ClaimLostError, SessionNotFoundError
@@ -15,9 +16,12 @@ from frith.model import Session, SessionStatus, Source
 from frith.ports import Conclusion, StatusWatch, Stuck, Terminal
 from frith.providers import Role
 
+if TYPE_CHECKING:
+    from frith._engine.context import Engine
+
 
 async def check_detector(engine: Engine) -> None:
-    """Open the chosen status provider, if any, so that what is wrong with it is said at once.
+    """Open the chosen status provider, if any, so that an error of it is raised at once.
 
     Raises:
         PluginError: it is missing, doubled or broken.
@@ -28,31 +32,31 @@ async def check_detector(engine: Engine) -> None:
             pass
 
 
-class Watching:
-    """The watch over one process, on behalf of its session."""
+class StatusRecorder:
+    """Records and announces what one process is doing."""
 
-    def __init__(self, engine: Engine, claim: Owned, terminal: Terminal) -> None:
+    def __init__(self, engine: Engine, claim: HeldClaim, terminal: Terminal) -> None:
         self._engine = engine
         self._claim = claim
         self._id = claim.session_id
         self._terminal = terminal
         self._watch: StatusWatch | None = None
-        self._asked: Conclusion | None = None
-        """For what the user was called last, while that lasts."""
+        self._announced: Conclusion | None = None
+        """What the session waits for, if that was announced."""
         self._announcing = Lock()
 
     def tell(self, conclusion: Conclusion) -> None:
-        """Take what somebody says the process is doing; it is recorded already."""
+        """Pass on a status that was reported, and recorded, already."""
         if self._watch is not None:
             self._watch.tell(conclusion)
 
     async def run(self) -> None:
-        """Record and announce what the process is doing, until it has ended."""
+        """Record and announce the detector's conclusions until the process has ended."""
         session = self._engine.ledger.get(self._id)
         if session is None or self._engine.config.status == NO_STATUS:
             return
-        if session.status is SessionStatus.WAITING:  # an earlier host has called for that
-            self._asked = concluded(session)
+        if session.status is SessionStatus.WAITING:  # an earlier host has announced that
+            self._announced = _conclusion_of(session)
         try:
             async with (
                 self._engine.providers.use(Role.STATUS) as detector,
@@ -71,7 +75,7 @@ class Watching:
         if isinstance(finding, Stuck):
             session = self._engine.ledger.get(self._id)
             if session is not None:
-                self._engine.tasks.start(self._announce, None, session, finding)
+                self._engine.tasks.start(self._announce_stuck, session, finding)
             return
         before: list[Session] = []
 
@@ -94,43 +98,41 @@ class Watching:
             self._engine.markers.write_later(self._id)
             self._engine.tasks.start(self._announce, before[0], after, finding)
 
-    async def _announce(
-        self, before: Session | None, session: Session, finding: Conclusion | Stuck
-    ) -> None:
-        # In a task of its own, one after the other: a slow plugin must not delay what is recorded.
+    # Announcements have tasks of their own, so that a slow plugin does not delay the recording.
+
+    async def _announce_stuck(self, session: Session, stuck: Stuck) -> None:
+        async with self._announcing:
+            await self._engine.hooks.notify(
+                SessionStuck(workspace=self._engine.workspace, session=session, silent=stuck.silent)
+            )
+
+    async def _announce(self, before: Session, session: Session, conclusion: Conclusion) -> None:
         engine = self._engine
         async with self._announcing:
-            if isinstance(finding, Stuck):
-                await engine.hooks.session_stuck(
-                    SessionStuck(workspace=engine.workspace, session=session, silent=finding.silent)
-                )
-                return
-            if before is not None:
-                await engine.announce_status(before, session)
-            if self._is_news(finding) and session.evidence is not None:
-                await engine.hooks.session_waiting(
+            await engine.announce_status(before, session)
+            if self._is_news(conclusion) and session.evidence is not None:
+                await engine.hooks.notify(
                     SessionWaiting(
                         workspace=engine.workspace, session=session, evidence=session.evidence
                     )
                 )
 
     def _is_news(self, conclusion: Conclusion) -> bool:
-        """Tell whether the user has not been called for this yet."""
-        asked = self._asked
-        self._asked = conclusion if conclusion.status is SessionStatus.WAITING else None
-        if self._asked is None:
+        """Tell whether the session waits for something that was not announced yet."""
+        announced = self._announced
+        self._announced = conclusion if conclusion.status is SessionStatus.WAITING else None
+        if self._announced is None:
             return False
-        return asked is None or conclusion.message not in (None, asked.message)
+        return announced is None or conclusion.message not in (None, announced.message)
 
 
 def told(session: Session) -> Conclusion | None:
-    """Return what somebody said of ``session``, if its status comes from there."""
-    conclusion = concluded(session)
+    """Return the reported status of ``session``, if its status was reported."""
+    conclusion = _conclusion_of(session)
     return conclusion if conclusion is not None and conclusion.source is Source.TOLD else None
 
 
-def concluded(session: Session) -> Conclusion | None:
-    """Return the conclusion that the status of ``session`` is recorded with."""
+def _conclusion_of(session: Session) -> Conclusion | None:
     known = session.evidence
     if known is None:
         return None

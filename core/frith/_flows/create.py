@@ -1,4 +1,4 @@
-"""The flow that creates a session, and undoes every step when one fails or is cancelled."""
+"""Creating a session, and undoing every step when one fails or is cancelled."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from uuid import uuid4
 from anyio import CancelScope, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from frith._engine.claims import Owned
+from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
-from frith._engine.processes import Running, command_for, spawn, with_process
-from frith._flows.reserve import Admission, Wish
-from frith._flows.terminals import forget
+from frith._engine.processes import RunningProcess
+from frith._flows.reserve import CreateRequest, PendingSession
+from frith._flows.spawn import command_for, spawn, with_process
+from frith._flows.terminals import forget_output
 from frith.errors import CommitOutcomeUnknownError
 from frith.events import SessionCreated, SessionCreating, SessionCreationFailed
-from frith.model import Changes, Session, SessionId, Snapshot
+from frith.model import Changes, Session, Snapshot
 from frith.ports import MarkerState, Terminal, WorktreePlan
 from frith.providers import Role
 
@@ -25,31 +26,32 @@ _PATIENCE = 30.0
 """Seconds that undoing one step may take."""
 
 
-async def create(engine: Engine, wish: Wish) -> Session:
+async def create(engine: Engine, request: CreateRequest) -> Session:
     """Create a session; see :meth:`frith.SessionManager.create_session`."""
     started = time.monotonic()
-    session_id = str(uuid4())
-    admission = Admission(engine, wish, session_id, wish.name or None, wish.branch or None)
-    creation = _Creation(engine, wish, admission, session_id)
+    pending = PendingSession(
+        engine, request, str(uuid4()), request.name or None, request.branch or None
+    )
+    creation = _Creation(engine, request, pending)
     try:
         session = await creation.run()
     except BaseException as error:
         with CancelScope(shield=True):
             await creation.take_back()
-            await engine.hooks.session_creation_failed(
+            await engine.hooks.notify(
                 SessionCreationFailed(
                     workspace=engine.workspace,
-                    name=admission.name,
-                    branch=admission.branch,
+                    name=pending.name,
+                    branch=pending.branch,
                     error=error,
                     duration=time.monotonic() - started,
-                    session_id=session_id,
+                    session_id=pending.id,
                     left_behind=tuple(creation.undo.left_behind),
                 )
             )
         raise
     with CancelScope(shield=True):
-        await engine.hooks.session_created(
+        await engine.hooks.notify(
             SessionCreated(
                 workspace=engine.workspace, session=session, duration=time.monotonic() - started
             )
@@ -58,69 +60,69 @@ async def create(engine: Engine, wish: Wish) -> Session:
 
 
 class Undo:
-    """The steps to take back, last first; what cannot be taken back is said."""
+    """The steps to undo, the last one first."""
 
     def __init__(self) -> None:
         self._steps: list[tuple[str, Callable[[], Awaitable[object]]]] = []
         self.left_behind: list[str] = []
+        """What could not be undone, for a person."""
 
-    def push(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
-        """Add a step; ``what`` names it, for :meth:`forget` and for a person."""
-        self._steps.append((what, step))
+    def push(self, name: str, step: Callable[[], Awaitable[object]]) -> None:
+        """Add a step; ``name`` is for :meth:`forget` and for a person."""
+        self._steps.append((name, step))
 
-    def forget(self, *whats: str) -> None:
-        """Leave these steps as they are."""
-        self._steps = [step for step in self._steps if step[0] not in whats]
+    def forget(self, *names: str) -> None:
+        """Do not undo these steps."""
+        self._steps = [step for step in self._steps if step[0] not in names]
 
     async def run(self) -> None:
-        """Take back every step; one that fails is noted in :attr:`left_behind`."""
+        """Undo every step; one that fails is noted in :attr:`left_behind`."""
         with CancelScope(shield=True):
-            for what, step in reversed(self._steps):
+            for name, step in reversed(self._steps):
                 with move_on_after(_PATIENCE) as scope:
                     try:
                         await step()
                     except Exception as error:
-                        self.left_behind.append(f"{what}: {error}")
+                        self.left_behind.append(f"{name}: {error}")
                 if scope.cancelled_caught:
-                    self.left_behind.append(f"{what}: took too long")
+                    self.left_behind.append(f"{name}: took too long")
 
 
 @dataclass(slots=True)
 class _Creation:
-    """One creation on its way."""
+    """One creation under way."""
 
     engine: Engine
-    wish: Wish
-    admission: Admission
-    id: SessionId
+    request: CreateRequest
+    pending: PendingSession
     undo: Undo = field(default_factory=Undo)
-    claim: Owned | None = None
+    claim: HeldClaim | None = None
 
     async def take_back(self) -> None:
-        """Undo what was done so far, but for what another process may have gone on with."""
+        """Undo what was done so far, except what another host may have taken over."""
         if self.claim is not None and self.claim.is_lost:
             self.undo.forget("reservation", "worktree", "marker")
         await self.undo.run()
 
     async def run(self) -> Session:
-        engine, wish, admission = self.engine, self.wish, self.admission
-        command = command_for(engine, wish.command)
-        await admission.check()
-        await engine.hooks.session_creating(
-            SessionCreating(
-                workspace=engine.workspace,
-                name=admission.name,
-                branch=admission.branch,
-                base=wish.base,
-                existing=wish.existing,
-                command=command,
-                metadata=wish.metadata or {},
-            )
+        engine, request, pending = self.engine, self.request, self.pending
+        command = command_for(engine, request.command)
+        await pending.check()
+        event = SessionCreating(
+            workspace=engine.workspace,
+            name=pending.name,
+            branch=pending.branch,
+            base=request.base,
+            existing=request.existing,
+            command=command,
+            metadata=request.metadata or {},
         )
-        self.claim = claim = await engine.claims.take(self.id)
+        refuse_broken = engine.config.broken_creating_hook == "refuse"
+        await engine.hooks.ask(event, refuse_broken=refuse_broken)
+        self.claim = claim = await engine.claims.take(pending.id)
         self.undo.push("claim", lambda: engine.claims.give_back(claim))
         self.undo.push("reservation", self._release)
-        session, plan = await admission.reserve(command)
+        session, plan = await pending.reserve(command)
         self.undo.push("marker", self._forget)
         if plan is not None:
             await self._create_worktree(plan)
@@ -128,8 +130,8 @@ class _Creation:
             await recovery.remember(session, MarkerState.CREATING)
         terminal: Terminal | None = None
         claim.check()
-        if wish.start:
-            terminal = spawned = await spawn(engine, session, wish.env, wish.size)
+        if request.start:
+            terminal = spawned = await spawn(engine, session, request.env, request.size)
             self.undo.push("process", lambda: _end(engine, session, spawned))
             session = with_process(engine, session, terminal)
         await checkpoint_if_cancelled()
@@ -142,7 +144,7 @@ class _Creation:
         async with self.engine.providers.use(Role.WORKSPACE) as workspace:
             await workspace.create(plan)
 
-    async def _publish(self, claim: Owned, session: Session, terminal: Terminal | None) -> None:
+    async def _publish(self, claim: HeldClaim, session: Session, terminal: Terminal | None) -> None:
         engine = self.engine
 
         def transaction(_snapshot: Snapshot) -> Changes:
@@ -155,7 +157,7 @@ class _Creation:
             self.undo.forget("reservation", "worktree", "marker")
             raise
         if terminal is not None:
-            Running(engine, claim, terminal).watch()
+            RunningProcess(engine, claim, terminal).watch()
             engine.follow()
         await engine.markers.write(session, MarkerState.LIVE)
         if terminal is None:
@@ -165,13 +167,14 @@ class _Creation:
         if self.undo.left_behind:
             return
         async with self.engine.providers.use(Role.RECOVERY) as recovery:
-            await recovery.forget(self.id)
+            await recovery.forget(self.pending.id)
 
     async def _release(self) -> None:
         if self.undo.left_behind:
-            return  # what was left behind is settled at the next start, by this reservation
+            return  # the next start settles what was left behind, by this reservation
+        mine = {self.pending.id}
         await self.engine.ledger.change(
-            lambda newest: Changes(release=frozenset({self.id} & newest.reservations.keys())),
+            lambda newest: Changes(release=frozenset(mine & newest.reservations.keys())),
             claim=self.claim,
         )
 
@@ -185,4 +188,4 @@ class _Creation:
 async def _end(engine: Engine, session: Session, terminal: Terminal) -> None:
     async with engine.providers.use(Role.TERMINAL):
         await terminal.terminate(engine.config.terminate_grace)
-    await forget(engine, session)
+    await forget_output(engine, session)

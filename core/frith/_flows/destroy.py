@@ -1,4 +1,4 @@
-"""The flows that stop a session and that destroy one."""
+"""Destroying a session: its process, its worktree if asked, and its record."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from anyio import CancelScope
 
-from frith._engine.claims import Owned
+from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
-from frith._engine.processes import Ending, without_process
+from frith._engine.processes import without_process
 from frith._flows.takeover import take_over
-from frith._flows.terminals import forget
+from frith._flows.terminals import forget_output
 from frith.errors import (
     CommitOutcomeUnknownError,
     RemovalBlockedError,
@@ -23,26 +23,6 @@ from frith.events import SessionDestroyed, SessionDestroying
 from frith.model import AtStake, Changes, Reservation, Session, SessionId, SessionStatus, Snapshot
 from frith.ports import Holder, MarkerState
 from frith.providers import Role
-
-
-async def stop(engine: Engine, session_id: SessionId) -> Session:
-    """End the process of a session; see :meth:`frith.SessionManager.stop_session`."""
-    async with engine.alone(session_id):
-        before = await engine.ledger.need(session_id)
-        running = engine.mine(session_id)
-        if running is not None:
-            await running.end(Ending.STOP)
-            return await engine.ledger.need(session_id)
-        before, claim = await take_over(engine, before)
-        try:
-            session = await engine.ledger.amend(
-                session_id, lambda s: without_process(s, SessionStatus.STOPPED), claim=claim
-            )
-        finally:
-            with CancelScope(shield=True):
-                await engine.claims.give_back(claim)
-    await engine.announce_status(before, session)
-    return session
 
 
 async def inspect(engine: Engine, session: Session) -> AtStake:
@@ -61,7 +41,7 @@ def _others_in(snapshot: Snapshot, session: Session) -> list[str]:
         *snapshot.reservations.values(),
     ]
     return [
-        f"session {other.name} ({other.id}) lives in it too"
+        f"session {other.name} ({other.id}) uses it too"
         for other in places
         if other.worktree_path == session.worktree_path and other.id != session.id
     ]
@@ -70,23 +50,22 @@ def _others_in(snapshot: Snapshot, session: Session) -> list[str]:
 async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force: bool) -> None:
     """Destroy a session; see :meth:`frith.SessionManager.destroy_session`."""
     started = time.monotonic()
-    async with engine.alone(session_id):
+    async with engine.exclusive(session_id):
         await engine.ledger.refresh()
         session = await engine.ledger.need(session_id)
-        if not engine.mine(session_id):
+        if not engine.processes.owned(session_id):
             await _check_askable(engine, session)
         at_stake = AtStake()
         if cleanup:
             at_stake = await _inspect(engine, session, force=force)
-        await engine.hooks.session_destroying(
-            SessionDestroying(
-                workspace=engine.workspace,
-                session=session,
-                cleanup=cleanup,
-                force=force,
-                at_stake=at_stake,
-            )
+        event = SessionDestroying(
+            workspace=engine.workspace,
+            session=session,
+            cleanup=cleanup,
+            force=force,
+            at_stake=at_stake,
         )
+        await engine.hooks.ask(event, refuse_broken=cleanup)
         session, claim = await take_over(engine, session)
         try:
             session = await engine.ledger.amend(
@@ -100,7 +79,7 @@ async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force
             with CancelScope(shield=True):
                 await engine.claims.give_back(claim)
     with CancelScope(shield=True):
-        await engine.hooks.session_destroyed(
+        await engine.hooks.notify(
             SessionDestroyed(
                 workspace=engine.workspace,
                 session=session,
@@ -111,7 +90,7 @@ async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force
 
 
 def _ended(status: SessionStatus) -> SessionStatus:
-    """A session whose process was ended to destroy it is stopped; others stay what they are."""
+    """Return ``stopped`` for a session that was running, else the status that it has."""
     running = status in (SessionStatus.ACTIVE, SessionStatus.WAITING)
     return SessionStatus.STOPPED if running else status
 
@@ -131,19 +110,19 @@ async def _inspect(engine: Engine, session: Session, *, force: bool) -> AtStake:
 
 
 async def _remove(
-    engine: Engine, session: Session, claim: Owned, *, cleanup: bool, force: bool
+    engine: Engine, session: Session, claim: HeldClaim, *, cleanup: bool, force: bool
 ) -> None:
-    """Remove the worktree if asked, then the record; back to a living session if that fails.
+    """Remove the worktree if asked, then the record; restore the marker if that fails.
 
     Raises:
-        CommitOutcomeUnknownError: of removing the record too; then nothing goes back, because the
-            marker of a living session would let a rebuild bring back what is removed.
-        ClaimLostError: another process owns the session; then nothing goes back either.
+        CommitOutcomeUnknownError: of removing the record too. The marker stays then, because that
+            of a living session would let a rebuild bring back a session that is removed.
+        ClaimLostError: another process owns the session. The marker stays then, too.
     """
     is_last = False
     try:
         if cleanup:
-            await _bar_entry(engine, session, claim)
+            await _record_removal(engine, session, claim)
             claim.check()
             await engine.markers.write(session, MarkerState.REMOVING)
             async with engine.providers.use(Role.WORKSPACE) as workspace:
@@ -151,23 +130,23 @@ async def _remove(
         else:
             claim.check()
             await engine.markers.release(session)
-        await forget(engine, session)
+        await forget_output(engine, session)
         is_last = True
         await engine.ledger.drop(session.id, claim=claim)
-        engine.ended.pop(session.id, None)
+        engine.processes.forget_ended(session.id)
     except BaseException as error:
         if claim.is_lost or (is_last and isinstance(error, CommitOutcomeUnknownError)):
             raise
         if cleanup:
-            engine.ledger.owe(
+            engine.ledger.defer(
                 session.id, "removing", lambda s: s.detail(removing=None), claim=claim
             )
         await engine.markers.write(session, MarkerState.LIVE)
         raise
 
 
-async def _bar_entry(engine: Engine, session: Session, claim: Owned) -> None:
-    """Say in the store that the worktree goes, so that nobody joins it from now on."""
+async def _record_removal(engine: Engine, session: Session, claim: HeldClaim) -> None:
+    """Record that the worktree is being removed, so that no other session joins it."""
 
     def transaction(snapshot: Snapshot) -> Changes:
         others = _others_in(snapshot, session)

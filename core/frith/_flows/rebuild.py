@@ -7,7 +7,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from frith._engine.binding import bind
 from frith._engine.context import Engine
 from frith._flows.takeover import write_marker
 from frith.errors import CorruptStoreError, FrithError, StoreError
@@ -131,13 +130,13 @@ async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
     corrupt = cause if isinstance(cause, CorruptStoreError) else None
     if corrupt:
         records = _newest(_overtaken(corrupt.earlier, markers), records, corrupt.salvage)
-        await engine.hooks.store_corrupted(
+        await engine.hooks.notify(
             StoreCorrupted(workspace=engine.workspace, where=corrupt.where, reason=corrupt.reason)
         )
     alive, abandoned = await _creators(engine, markers)
     merged = merge(records, markers, abandoned=abandoned, reserved=known.reservations)
     if merged.sessions or cause:
-        await bind(engine)
+        await engine.ledger.binding.ensure()
     reservations = {session.id: _reservation(session) for session in alive}
     reservations.update(known.reservations)
     snapshot = Snapshot(
@@ -149,7 +148,7 @@ async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
         if committed is None or committed.snapshot.integrity is Integrity.MISSING:
             committed = await store.transact(_unless_stored(snapshot))
     if merged.sessions or cause is not None:
-        await engine.hooks.sessions_recovered(
+        await engine.hooks.notify(
             SessionsRecovered(
                 workspace=engine.workspace,
                 sessions=tuple(committed.snapshot.sessions.values()),
@@ -220,7 +219,7 @@ async def verify(engine: Engine, snapshot: Snapshot) -> Snapshot:
     markers = await remembered(engine)
     damaged = snapshot.integrity is Integrity.MISMATCH
     if damaged:
-        await engine.hooks.store_corrupted(
+        await engine.hooks.notify(
             StoreCorrupted(
                 workspace=engine.workspace,
                 where=engine.workspace,

@@ -1,16 +1,17 @@
-"""Admitting a new session: its name, its branch and its place within the limit."""
+"""Reserving the name, the branch and the place of a new session."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 from pydantic import JsonValue
 
 from frith import naming
 from frith._engine.context import Engine
-from frith._flows.start import settle_reservations
+from frith._flows.unfinished import settle_reservations
 from frith.errors import (
     BranchBlockedError,
     BranchInUseError,
@@ -22,6 +23,7 @@ from frith.model import (
     Details,
     Reservation,
     Session,
+    SessionId,
     SessionStatus,
     Snapshot,
     now,
@@ -34,8 +36,8 @@ _CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the caller of ``create_session`` asked for."""
+class CreateRequest:
+    """The arguments of :meth:`frith.SessionManager.create_session`."""
 
     name: str | None = None
     branch: str | None = None
@@ -55,19 +57,17 @@ class _NameTakenMeanwhileError(Exception):
 
 
 @dataclass(slots=True)
-class Admission:
-    """One wish on its way to a place."""
+class PendingSession:
+    """A session that is being created: its id, and its name and branch as given or chosen."""
 
     engine: Engine
-    wish: Wish
-    id: str
+    request: CreateRequest
+    id: SessionId
     name: str | None = None
-    """As given, then as chosen."""
     branch: str | None = None
-    """As given, then as chosen."""
 
     async def check(self) -> None:
-        """Refuse early what a reservation would refuse, before any plugin is asked.
+        """Refuse early, before any plugin is asked, what reserving would refuse.
 
         Raises:
             InvalidNameError: the name cannot be used.
@@ -75,28 +75,29 @@ class Admission:
         """
         if self.name is not None:
             naming.check_name(self.name)
-        if self._full(self.engine.ledger.snapshot) and self._full(
-            await self.engine.ledger.refresh()
-        ):
+        ledger = self.engine.ledger
+        if self._is_full(ledger.snapshot) and self._is_full(await ledger.refresh()):
             await settle_reservations(self.engine)
-            if self._full(self.engine.ledger.snapshot):
+            if self._is_full(ledger.snapshot):
                 raise SessionLimitError(self.engine.config.max_sessions)
 
-    def _full(self, snapshot: Snapshot) -> bool:
+    def _is_full(self, snapshot: Snapshot) -> bool:
         taken = len(snapshot.sessions) + len(snapshot.reservations)
         return taken >= self.engine.config.max_sessions
 
     async def reserve(self, command: tuple[str, ...]) -> tuple[Session, WorktreePlan | None]:
-        """Take a place, a name and a branch; settle once what dead creators left, and retry.
+        """Reserve a place, a name and a branch.
 
-        Returns the session to be and the plan of its worktree, ``None`` if it shares one.
+        If that is refused, reservations of dead processes are settled, and it is tried again once.
+
+        Returns the new session and the plan of its worktree, ``None`` if it shares one.
 
         Raises:
             SessionLimitError: the workspace is full.
             FrithError: the branch or its base is not as asked, or a step failed.
         """
         settled = False
-        async with self.engine.admission:
+        async with self.engine.reserving:
             for _ in range(_ATTEMPTS):
                 try:
                     return await self._try_to_reserve(command)
@@ -111,22 +112,22 @@ class Admission:
     async def _try_to_reserve(
         self, command: tuple[str, ...]
     ) -> tuple[Session, WorktreePlan | None]:
-        engine, wish = self.engine, self.wish
-        generated = not wish.name
+        engine, request = self.engine, self.request
+        generated = not request.name
         snapshot = await engine.ledger.refresh()
-        if self._full(snapshot):
+        if self._is_full(snapshot):
             raise SessionLimitError(engine.config.max_sessions)
-        name = wish.name or await self._free_name(snapshot)
-        branch = wish.branch or naming.branch_of(name)
+        name = request.name or await self._free_name(snapshot)
+        branch = request.branch or naming.branch_of(name)
         self.name, self.branch = name, branch
-        self._check_branch(snapshot, branch)  # before git, which knows of no session
-        shared = self._sharing(snapshot, branch)
+        self._check_branch(snapshot, branch)  # before git, which does not know the sessions
+        shared = self._session_to_share(snapshot, branch)
         try:
             plan = None if shared else await self._plan(branch)
         except BranchBlockedError:
             raise  # the next number would be blocked, too
         except BranchTakenError as error:
-            if generated and not wish.branch:
+            if generated and not request.branch:
                 raise _NameTakenMeanwhileError from error
             raise
         moment = now()
@@ -135,15 +136,15 @@ class Admission:
             name=name,
             status=SessionStatus.IDLE,
             branch=branch,
-            worktree_path=_path(shared, plan),
+            worktree_path=shared.worktree_path if shared else plan.path if plan else "",
             created_at=moment,
             last_activity=moment,
-            current_phase=wish.current_phase,
+            current_phase=request.current_phase,
             details=Details(
                 command=command,
-                terminal=chosen_name(engine.config, Role.TERMINAL) if wish.start else None,
+                terminal=chosen_name(engine.config, Role.TERMINAL) if request.start else None,
             ),
-        ).evolve(metadata=wish.metadata)  # the store refuses what is no JSON
+        ).evolve(metadata=request.metadata)  # the store refuses what is not JSON
         reservation = Reservation(
             id=self.id,
             name=name,
@@ -155,13 +156,15 @@ class Admission:
         )
 
         def transaction(snapshot: Snapshot) -> Changes:
-            if self._full(snapshot):
+            if self._is_full(snapshot):
                 raise SessionLimitError(engine.config.max_sessions)
-            if generated and name in _names(snapshot):
+            if generated and any(holder.name == name for holder in _holders(snapshot)):
                 raise _NameTakenMeanwhileError
             self._check_branch(snapshot, branch)
-            if shared and not _joinable(snapshot.sessions.get(shared.id)):
-                raise BranchInUseError(branch, shared.worktree_path, shared.id)
+            if shared is not None:
+                current = snapshot.sessions.get(shared.id)
+                if current is None or current.details.removing:
+                    raise BranchInUseError(branch, shared.worktree_path, shared.id)
             return Changes(reserve=(reservation,))
 
         await engine.ledger.change(transaction)
@@ -172,10 +175,11 @@ class Admission:
 
         Raises:
             BranchBlockedError: no branch of such a name can exist.
-            BranchTakenError: none is free among very many.
+            BranchTakenError: no candidate is free.
         """
         today = datetime.now(UTC).date()
-        names, held = _names(snapshot), {holder.branch for holder in _holders(snapshot)}
+        names = {holder.name for holder in _holders(snapshot)}
+        held = {holder.branch for holder in _holders(snapshot)}
         lowest = ""
         for first in range(1, _ATTEMPTS * _CANDIDATES, _CANDIDATES):
             numbers = range(first, first + _CANDIDATES)
@@ -198,13 +202,13 @@ class Admission:
         """Tell whether no generated branch can exist: beside ``feature`` all count as taken.
 
         Raises:
-            BranchBlockedError: that is so, and one of them was to be created.
+            BranchBlockedError: that is so, and the branch was to be generated.
         """
         try:
             async with self.engine.providers.use(Role.WORKSPACE) as workspace:
-                await workspace.plan(WorktreeRequest(self.id, branch, self.wish.base))
+                await workspace.plan(WorktreeRequest(self.id, branch, self.request.base))
         except BranchBlockedError:
-            if not self.wish.branch:
+            if not self.request.branch:
                 raise
             return True
         except BranchTakenError:
@@ -212,13 +216,13 @@ class Admission:
         return False
 
     async def _plan(self, branch: str) -> WorktreePlan:
-        request = WorktreeRequest(self.id, branch, self.wish.base, self.wish.existing)
+        request = self.request
+        wanted = WorktreeRequest(self.id, branch, request.base, request.existing)
         async with self.engine.providers.use(Role.WORKSPACE) as workspace:
-            return await workspace.plan(request)
+            return await workspace.plan(wanted)
 
-    def _sharing(self, snapshot: Snapshot, branch: str) -> Session | None:
-        """Return the session whose worktree this one shall share, if any."""
-        if not (self.wish.share and self.wish.existing):
+    def _session_to_share(self, snapshot: Snapshot, branch: str) -> Session | None:
+        if not (self.request.share and self.request.existing):
             return None
         return next((s for s in snapshot.sessions.values() if s.branch == branch), None)
 
@@ -226,25 +230,11 @@ class Admission:
         for holder in _holders(snapshot):
             if holder.branch != branch or holder.id == self.id:
                 continue
-            if not self.wish.existing:
+            if not self.request.existing:
                 raise BranchTakenError(branch, holder.id)
-            if not (self.wish.share and isinstance(holder, Session)):
+            if not (self.request.share and isinstance(holder, Session)):
                 raise BranchInUseError(branch, holder.worktree_path, holder.id)
 
 
-def _joinable(session: Session | None) -> bool:
-    return session is not None and not session.details.removing
-
-
-def _path(shared: Session | None, plan: WorktreePlan | None) -> str:
-    if shared is not None:
-        return shared.worktree_path
-    return plan.path if plan is not None else ""
-
-
-def _holders(snapshot: Snapshot) -> list[Session | Reservation]:
-    return [*snapshot.sessions.values(), *snapshot.reservations.values()]
-
-
-def _names(snapshot: Snapshot) -> set[str]:
-    return {holder.name for holder in _holders(snapshot)}
+def _holders(snapshot: Snapshot) -> Iterable[Session | Reservation]:
+    return chain(snapshot.sessions.values(), snapshot.reservations.values())

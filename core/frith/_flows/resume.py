@@ -1,4 +1,4 @@
-"""The flow that gives a session without a process a new one."""
+"""Starting a new process for a session that has none."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from frith._engine.claims import Owned
+from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
-from frith._engine.processes import Running, command_for, spawn, with_process
-from frith._flows.terminals import adopt, forget, has_ended, sweep
+from frith._engine.processes import RunningProcess, has_process
+from frith._flows.spawn import command_for, spawn, with_process
+from frith._flows.terminals import adopt, forget_output, has_ended, sweep
 from frith.errors import (
     CommitOutcomeUnknownError,
     SessionOwnedError,
@@ -31,16 +32,16 @@ async def resume(
     size: Size,
 ) -> Session:
     """Start a process for a session; see :meth:`frith.SessionManager.resume_session`."""
-    async with engine.alone(session_id):
+    async with engine.exclusive(session_id):
         session = await engine.ledger.need(session_id)
-        if engine.mine(session_id):
+        if engine.processes.owned(session_id):
             raise SessionRunningError(session_id)
         argv = command_for(engine, command, session.details.command)
         claim = await engine.claims.take(session_id)
         try:
             before, session = await _start(engine, claim, argv, env, size)
         except BaseException:
-            if not engine.mine(session_id):
+            if not engine.processes.owned(session_id):
                 with CancelScope(shield=True):
                     await engine.claims.give_back(claim)
             raise
@@ -50,7 +51,7 @@ async def resume(
 
 async def _start(
     engine: Engine,
-    claim: Owned,
+    claim: HeldClaim,
     command: tuple[str, ...],
     env: Mapping[str, str] | None,
     size: Size,
@@ -60,7 +61,7 @@ async def _start(
     before = await engine.ledger.need(session_id)
     if before.details.removing:
         raise SessionOwnedError(session_id)
-    if before.pty_pid is not None or before.details.terminal_ref is not None:
+    if has_process(before):
         if await _lives(engine, before):
             raise SessionRunningError(session_id)
         await sweep(engine, before)
@@ -75,32 +76,32 @@ async def _start(
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
             session = await engine.ledger.amend(session_id, started, claim=claim)
-            Running(engine, claim, terminal).watch()
+            RunningProcess(engine, claim, terminal).watch()
             engine.follow()
             await engine.markers.write(session, MarkerState.LIVE)
     except CommitOutcomeUnknownError:
-        # It may be recorded: the process stays, and is recorded as soon as that is possible.
-        engine.ledger.owe(session_id, "process", started, claim=claim)
-        Running(engine, claim, terminal).watch()
+        # It may be recorded: the process stays, and the record is written as soon as possible.
+        engine.ledger.defer(session_id, "process", started, claim=claim)
+        RunningProcess(engine, claim, terminal).watch()
         engine.follow()
         raise
     except BaseException:
-        if not engine.mine(session_id):
+        if not engine.processes.owned(session_id):
             with CancelScope(shield=True):
                 async with engine.providers.use(Role.TERMINAL):
                     await terminal.terminate(engine.config.terminate_grace)
                 if not claim.is_lost:
-                    await forget(
+                    await forget_output(
                         engine, before.detail(terminal=chosen_name(engine.config, Role.TERMINAL))
                     )
         raise
     if before.details.terminal != session.details.terminal:
-        await forget(engine, before)
+        await forget_output(engine, before)
     return before, session
 
 
 async def _lives(engine: Engine, session: Session) -> bool:
-    """Tell whether a process runs on that its host has left, for the next one to adopt."""
+    """Tell whether a process runs on whose host has gone, for the next one to adopt."""
     terminal = await adopt(engine, session)
     return terminal is not None and not await has_ended(terminal)
 

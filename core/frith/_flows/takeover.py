@@ -1,51 +1,66 @@
-"""Becoming the owner of a session: asking who owns it, and clearing what a dead owner left."""
+"""Becoming the owner of a session: claiming it, asking its owner, adopting its process."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 from anyio import fail_after, sleep
 
-from frith._engine.claims import Owned
+from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
-from frith._engine.processes import Ending, Running, this_process
-from frith._flows.terminals import adopt, forget, sweep
-from frith.errors import SessionOwnedError, TerminalError
+from frith._engine.processes import Ending, RunningProcess, has_process, without_process
+from frith._flows.spawn import this_process
+from frith._flows.terminals import adopt, has_ended, sweep
+from frith.errors import SessionOwnedError, TerminalClosedError, TerminalError
 from frith.logs import log
-from frith.model import Details, Session, SessionId, SessionStatus, now
+from frith.model import Changes, Session, SessionId, SessionStatus, Snapshot
 from frith.ports import Holder, MarkerState
-from frith.providers import Capability, Role, chosen_name
 
 PATIENCE = 5.0
 """Seconds, beyond the grace of its process, that an owner may take to let go."""
 
-_RETRY = 0.05
+_ATTEMPTS, _RETRY = 20, 0.05
+"""How often, and how many seconds apart, a claim is tried whose holder may be dying."""
 
 
-async def take_over(engine: Engine, session: Session) -> tuple[Session, Owned]:
-    """Make this process the owner of ``session``, with no process of it running any more.
+@dataclass(slots=True)
+class Report:
+    """What bringing records in line with the world found and did."""
 
-    Returns the session as it is then, and its ownership.
+    swept: list[int] = field(default_factory=list)
+    adopted: list[SessionId] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    An owner elsewhere is asked to stop it, through the store. What a dead one left running is gone
-    on with and ended, so that its exit is known, or swept where it does not outlive its host.
+
+def label(engine: Engine, session_id: SessionId) -> str:
+    """Return how a note for a person names a session."""
+    session = engine.ledger.get(session_id)
+    return f"session {session.name} ({session_id})" if session else f"session {session_id}"
+
+
+async def take_over(engine: Engine, session: Session) -> tuple[Session, HeldClaim]:
+    """Claim ``session``, end its process wherever it runs, and return the session and its claim.
+
+    An owner in another process is asked to stop it, through the store. A process of a dead owner
+    is adopted and ended, so that its exit status is known, or swept where it cannot be adopted.
 
     Raises:
         SessionOwnedError: the owner does not let go in time, or it cannot be told who it is.
         SessionNotFoundError: it was destroyed meanwhile.
     """
-    running = engine.mine(session.id)
-    if running is None:
+    process = engine.processes.owned(session.id)
+    if process is None:
         claim = await _claim(engine, session)
-        running = await _left_running(engine, session, claim)
-    if running is not None:
-        await running.end(Ending.STOP, keep_claim=True)
-        claim = running.claim
+        process = await _left_running(engine, session, claim)
+    if process is not None:
+        await process.end(Ending.STOP, keep_claim=True)
+        claim = process.claim
     try:
         await engine.ledger.refresh()
         session = await engine.ledger.need(session.id)
-        if session.pty_pid is not None or session.details.terminal_ref is not None:
+        if has_process(session):
             claim.check()
             await sweep(engine, session)
     except BaseException:
@@ -54,47 +69,7 @@ async def take_over(engine: Engine, session: Session) -> tuple[Session, Owned]:
     return session, claim
 
 
-async def _left_running(engine: Engine, session: Session, claim: Owned) -> Running | None:
-    try:
-        await engine.ledger.refresh()
-        return await go_on(engine, await engine.ledger.need(session.id), claim)
-    except TerminalError as error:
-        log.warning("session_not_adopted", session_id=session.id, reason=error)
-        return None
-    except BaseException:
-        await engine.claims.give_back(claim)
-        raise
-
-
-async def go_on(engine: Engine, session: Session, claim: Owned) -> Running | None:
-    """Run the process that a dead owner left, as this manager's.
-
-    Returns:
-        What runs it; None if there is no such process.
-
-    Raises:
-        TerminalError: it cannot be told whether there is one.
-    """
-    terminal = await adopt(engine, session)
-    if terminal is None:
-        return None
-    try:
-        await engine.ledger.amend(
-            session.id,
-            lambda s: s.evolve(pty_pid=terminal.pid).detail(
-                owner=this_process(), terminal_ref=dict(terminal.ref)
-            ),
-            claim=claim,
-        )
-    except BaseException:
-        terminal.detach()
-        raise
-    running = Running(engine, claim, terminal, session.details.terminal)
-    running.watch()
-    return running
-
-
-async def _claim(engine: Engine, session: Session) -> Owned:
+async def _claim(engine: Engine, session: Session) -> HeldClaim:
     try:
         return await engine.claims.take(session.id)
     except SessionOwnedError as error:
@@ -113,15 +88,56 @@ async def _claim(engine: Engine, session: Session) -> Owned:
         raise SessionOwnedError(session.id) from None
 
 
+async def _left_running(
+    engine: Engine, session: Session, claim: HeldClaim
+) -> RunningProcess | None:
+    try:
+        await engine.ledger.refresh()
+        return await _adopt_process(engine, await engine.ledger.need(session.id), claim)
+    except TerminalError as error:
+        log.warning("session_not_adopted", session_id=session.id, reason=error)
+        return None
+    except BaseException:
+        await engine.claims.give_back(claim)
+        raise
+
+
+async def _adopt_process(
+    engine: Engine, session: Session, claim: HeldClaim
+) -> RunningProcess | None:
+    """Run the process that a dead owner left, if there is one, as this manager's.
+
+    Raises:
+        TerminalError: it cannot be told whether there is one.
+    """
+    terminal = await adopt(engine, session)
+    if terminal is None:
+        return None
+    try:
+        await engine.ledger.amend(
+            session.id,
+            lambda s: s.evolve(pty_pid=terminal.pid).detail(
+                owner=this_process(), terminal_ref=dict(terminal.ref)
+            ),
+            claim=claim,
+        )
+    except BaseException:
+        terminal.detach()
+        raise
+    process = RunningProcess(engine, claim, terminal, session.details.terminal)
+    process.watch()
+    return process
+
+
 @asynccontextmanager
 async def claimed_if_free(
     engine: Engine, session_id: SessionId
-) -> AsyncIterator[tuple[Holder, Owned | None]]:
-    """Tell who held the session; if nobody did, this process owns it inside, by what is yielded.
+) -> AsyncIterator[tuple[Holder, HeldClaim | None]]:
+    """Claim a session in the block if no process holds it; yield who held it, and the claim.
 
-    It goes on owning it if it runs the session's process then.
+    The claim is kept after the block if this manager runs the session's process then.
     """
-    claim: Owned | None = None
+    claim: HeldClaim | None = None
     holder = await engine.claims.holder(session_id)
     if holder is Holder.FREE:
         try:
@@ -131,72 +147,104 @@ async def claimed_if_free(
     try:
         yield holder, claim
     finally:
-        if claim is not None and not engine.mine(session_id):
+        if claim is not None and not engine.processes.owned(session_id):
             await engine.claims.give_back(claim)
 
 
-async def strays(engine: Engine) -> dict[SessionId, int]:
-    """Return the process id of each session that has one to adopt, and that nothing records."""
-    kept = await _kept(engine)
-    snapshot = engine.ledger.snapshot
-    known = snapshot.sessions.keys() | snapshot.reservations.keys()
-    return {session_id: pid for session_id, pid in kept.items() if session_id not in known}
+def seems_running(session: Session) -> bool:
+    """Tell whether the record, or its status alone, says that the session has a process."""
+    return has_process(session) or session.status in (SessionStatus.ACTIVE, SessionStatus.WAITING)
 
 
-async def unrecorded(engine: Engine) -> dict[SessionId, int]:
-    """Return the process id of each session that has one to adopt, though its record names none."""
+async def reconcile_process(engine: Engine, session: Session, report: Report | None = None) -> None:
+    """Adopt the process of a session whose owner is gone, or make the session idle.
 
-    async def look() -> set[tuple[SessionId, int]]:
-        return {
-            (session_id, pid)
-            for session_id, pid in (await _kept(engine)).items()
-            if (session := engine.ledger.get(session_id))
-            and session.details.terminal_ref is None
-            and await engine.claims.holder(session_id) is Holder.FREE
-        }
+    What that owner left running is ended where it cannot be adopted.
+    """
+    report = report or Report()
 
-    found = await look()
-    # Once more: of a process that has just ended the record may be there before the keeper leaves.
-    return dict(found & await look()) if found else {}
+    def transaction(newest: Snapshot) -> Changes:
+        current = newest.sessions.get(session.id)
+        if current is None or not seems_running(current):
+            return Changes()
+        return Changes(put=(without_process(current, SessionStatus.IDLE),))
 
-
-async def _kept(engine: Engine) -> dict[SessionId, int]:
-    name = chosen_name(engine.config, Role.TERMINAL)
-    if not engine.providers.can(Role.TERMINAL, name, Capability.ADOPT):
-        return {}
-    async with engine.providers.use(Role.TERMINAL) as spawner:
-        kept = await spawner.kept()
-    await engine.ledger.refresh()  # afterwards: what was started since then is recorded by now
-    return kept
-
-
-async def end_stray(engine: Engine, session_id: SessionId) -> None:
-    """End the processes of a session that nothing records."""
-    moment = now()
-    session = Session(
-        id=session_id,
-        name="stray",
-        status=SessionStatus.IDLE,
-        branch="stray",
-        worktree_path=engine.workspace,
-        created_at=moment,
-        last_activity=moment,
-        details=Details(terminal=chosen_name(engine.config, Role.TERMINAL)),
-    )
-    claim = await engine.claims.take(session_id)
     try:
-        await sweep(engine, session)
-        await forget(engine, session)
+        async with claimed_if_free(engine, session.id) as (holder, claim):
+            if holder in (Holder.UNKNOWN, Holder.EXPIRED):
+                called = label(engine, session.id)
+                report.notes.append(f"it cannot be told whether {called} is owned")
+            elif claim is not None:
+                # Looked up again: another host may have started a process, and closed, by now.
+                current = (await engine.ledger.refresh()).sessions.get(session.id)
+                if current is None or not seems_running(current):
+                    return
+                is_going = current.details.removing
+                process = None if is_going else await _adopt_process(engine, current, claim)
+                if process is not None:
+                    report.adopted.append(session.id)
+                    if await has_ended(process.terminal):
+                        await process.ended()  # else it would seem to run until that is stored
+                    return
+                swept = await sweep(engine, current)
+                report.swept.extend(swept.ended)
+                report.notes.extend(swept.unknown)
+                await engine.ledger.change(transaction, claim=claim)
+    except Exception as error:
+        report.notes.append(f"{label(engine, session.id)}: {error}")
+        log.warning("session_not_reconciled", session_id=session.id, reason=error)
+
+
+def await_takeover(engine: Engine, session: Session) -> None:
+    """Take over the process of a session as soon as the host that runs it goes away."""
+    if session.details.terminal_ref is not None and engine.processes.lacks_takeover(session.id):
+        task = engine.tasks.start(_take_over_when_left, engine, session.id)
+        engine.processes.add_takeover(session.id, task)
+
+
+async def _take_over_when_left(engine: Engine, session_id: SessionId) -> None:
+    """Return when this manager runs the process, or it has ended or cannot outlive its host."""
+    try:
+        session = engine.ledger.get(session_id)
+        if session is None or engine.processes.owned(session_id):
+            return
+        terminal = await adopt(engine, session)
+        seen, attempts = 0, 1  # the host may have gone before this one was known to the keeper
+        while terminal is not None and await _runs_elsewhere(engine, session, attempts):
+            seen = await terminal.departed(seen)
+            attempts = _ATTEMPTS
+    except TerminalClosedError:
+        return
+    except Exception as error:
+        log.warning("takeover_failed", session_id=session_id, reason=error)
     finally:
-        await engine.claims.give_back(claim)
+        engine.processes.remove_takeover(session_id)
+
+
+async def _runs_elsewhere(engine: Engine, session: Session, attempts: int) -> bool:
+    """Try to adopt a process; tell whether another host still runs it.
+
+    A host that dies may lose its claim after its connection to the keeper.
+    """
+    for attempt in range(attempts):
+        if attempt:
+            await sleep(_RETRY)
+        current = engine.ledger.get(session.id)
+        if current is None or current.details.terminal_ref != session.details.terminal_ref:
+            return False
+        if await engine.claims.holder(session.id) is Holder.FREE:
+            await reconcile_process(engine, current)
+        if engine.processes.owned(session.id):
+            return False
+    return True
 
 
 async def write_marker(engine: Engine, session_id: SessionId) -> None:
     """Write the marker of a session durably; if another process owns it, only update it.
 
-    Without owning the session a durable marker might revive one that is just being destroyed.
+    Without the claim a durable marker might revive a session that is just being destroyed.
     """
-    if engine.mine(session_id):
+    if engine.processes.owned(session_id):
         await _write_newest(engine, session_id)
         return
     try:

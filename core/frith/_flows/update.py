@@ -1,11 +1,11 @@
-"""Changing the record of a session on request; no ownership is needed for that."""
+"""Changing the record of a session on request; this needs no claim."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from frith._engine.context import Engine
-from frith._engine.deferred import Amendment
+from frith._engine.pending import Amendment
 from frith._flows.takeover import write_marker
 from frith.model import Session, SessionId, SessionStatus, Source
 from frith.ports import Conclusion
@@ -14,11 +14,11 @@ from frith.ports import Conclusion
 async def tell_status(
     engine: Engine, session_id: SessionId, status: SessionStatus, message: str | None
 ) -> Session:
-    """Record a status that somebody told; see ``SessionManager.update_session_status``."""
+    """Record a reported status; see :meth:`frith.SessionManager.update_session_status`."""
     before, session = await _amend(
         engine, session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
     )
-    running = engine.mine(session_id)
+    running = engine.processes.owned(session_id)
     if running is not None:
         running.tell(Conclusion(status, Source.TOLD, message=message))
     await engine.announce_status(before, session)
@@ -26,8 +26,8 @@ async def tell_status(
 
 
 async def update(engine: Engine, session_id: SessionId, **fields: Any) -> Session:
-    """Change ``fields`` of the record; see ``SessionManager.update_session``."""
-    async with engine.alone(session_id):
+    """Change ``fields`` of the record; see :meth:`frith.SessionManager.update_session`."""
+    async with engine.exclusive(session_id):
         before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))
         if "name" in fields:
             await write_marker(engine, session_id)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from anyio import move_on_after
 
 from frith._engine.context import Engine
-from frith._flows.start import reconcile_process
+from frith._engine.processes import has_process
+from frith._flows.takeover import reconcile_process
 from frith.model import Session, SessionId
 from frith.ports import Holder
 
 TICK = 1.0
-"""Seconds after which the owner is looked at again: the death of a host changes no record."""
+"""Seconds between two checks of the owner, because the death of a host changes no record."""
 
 
 async def wait_ended(engine: Engine, session_id: SessionId) -> Session:
@@ -21,17 +22,17 @@ async def wait_ended(engine: Engine, session_id: SessionId) -> Session:
         StoreError: the sessions cannot be read.
     """
     session = await engine.ledger.need(session_id)
-    if not engine.mine(session_id):
+    if not engine.processes.owned(session_id):
         engine.follow()
         await engine.ledger.refresh()
     while True:
-        running = engine.mine(session_id)
-        if running is not None:
-            await running.ended()
+        process = engine.processes.owned(session_id)
+        if process is not None:
+            await process.ended()
         session = await engine.ledger.need(session_id)
-        if session.pty_pid is None and session.details.terminal_ref is None:
+        if not has_process(session):
             return session
-        if not engine.mine(session_id):
+        if not engine.processes.owned(session_id):
             with move_on_after(TICK):
                 await engine.ledger.changed()
             if await engine.claims.holder(session_id) is Holder.FREE:

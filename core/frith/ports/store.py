@@ -37,6 +37,9 @@ class Holder(StrEnum):
     """Whether somebody holds the claim on a session."""
 
     HELD = "held"
+    EXPIRED = "expired"
+    """The lease of its holder has run out, and no host has taken it. The holder may still run:
+    only a claim tells whether it can be taken."""
     FREE = "free"
     UNKNOWN = "unknown"
     """Cannot be told; whoever asks must act as if it were held."""
