@@ -1,10 +1,10 @@
-"""The conformance suites: what a plugin must do, as tests that its author runs.
+"""The conformance suites: tests that every plugin must pass, run by its author.
 
-Without a line of code, against any installed provider or plugin by its name::
+They test any installed provider or plugin by its name, without a line of code::
 
     pytest --pyargs frith_testing --frith-provider store:mine
 
-Or as a class of tests, which may say more of the provider than its name does::
+A class of tests can set up more than a name says::
 
     from frith_testing.store import StoreConformance
 
@@ -14,8 +14,8 @@ Or as a class of tests, which may say more of the provider than its name does::
             return next(iter(my_plugin.frith_providers()))
 
 There is one suite for each port, in the modules ``store``, ``workspace``, ``recovery``, ``spawner``
-and ``status``, and one for lifecycle hooks, in ``lifecycle``. Each test is a *promise*, runs on
-asyncio and on trio, and has its line in the report at the end. They come with the extra
+and ``status``, and one for lifecycle hooks, in ``lifecycle``. Each test is a *promise*; it
+runs on asyncio and on trio and has a line in the report. The suites come with the extra
 ``frith[testing]``.
 """
 

@@ -1,4 +1,4 @@
-"""What every plugin with lifecycle hooks must do: see :mod:`frith.hookspecs`."""
+"""The suite for plugins with lifecycle hooks: see :mod:`frith.hookspecs`."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Call:
     timeout: float
 
     async def answer(self) -> object:
-        """Call it as a host does; return its answer, or what it raised.
+        """Call the hook as a host does; return its result, or the exception that it raised.
 
         Raises:
-            TimeoutError: it hangs.
+            TimeoutError: the hook did not end in time.
         """
         with anyio.fail_after(self.timeout):
             try:
@@ -67,8 +67,8 @@ class LifecyclePluginConformance(
 ):
     """Tests of a plugin with lifecycle hooks.
 
-    Define the fixture ``plugin``, which returns the module or object that implements them. They
-    are called with plain events and with odd ones: long and empty texts, control characters.
+    Define the fixture ``plugin``, which returns the module or object that implements the hooks.
+    They are called with plain events and with odd ones: long and empty texts, control characters.
     """
 
     @pytest.fixture
@@ -78,7 +78,7 @@ class LifecyclePluginConformance(
 
     @pytest.fixture
     def configured(self, plugin: Any, config: ManagerConfig) -> Plugins:
-        """Return the plugin loaded and configured as frith does it."""
+        """Return the plugin, loaded and configured as frith does it."""
         return configured_plugin(plugin, config)
 
     @pytest.fixture
@@ -121,13 +121,13 @@ class LifecyclePluginConformance(
         for call in calls:
             with anyio.move_on_after(call.timeout) as scope, suppress(Exception):
                 await Cancelled(call.function(call.event))
-            assert not scope.cancelled_caught, f"{call.hook} hangs"
+            assert not scope.cancelled_caught, f"{call.hook} does not end in time"
 
     async def test_hooks_return_nothing(self, calls: list[Call]) -> None:
         for call in calls:
             answer = await call.answer()
             nothing = answer is None or isinstance(answer, Exception)
-            assert nothing, f"{call.hook} returns something"
+            assert nothing, f"{call.hook} returns {answer!r:.200} instead of None"
 
     async def test_hooks_take_every_event_without_an_error(self, calls: list[Call]) -> None:
         for call in calls:
@@ -138,18 +138,18 @@ class LifecyclePluginConformance(
     async def test_only_hooks_that_may_veto_do(self, calls: list[Call]) -> None:
         for call in calls:
             if isinstance(await call.answer(), SessionVetoed):
-                assert call.hook in hookspecs.VETO_HOOKS, f"{call.hook} may not veto"
+                assert call.hook in hookspecs.VETO_HOOKS, f"{call.hook} must not veto"
 
     async def test_a_veto_gives_its_reason(self, calls: list[Call]) -> None:
         for call in calls:
             answer = await call.answer()
             if isinstance(answer, SessionVetoed):
-                assert answer.reason.strip(), f"{call.hook} does not say why"
+                assert answer.reason.strip(), f"{call.hook} raises SessionVetoed without a reason"
 
     async def test_a_hook_answers_alike_when_it_is_asked_again(self, calls: list[Call]) -> None:
         for call in calls:
             vetoes = [isinstance(await call.answer(), SessionVetoed) for _ in range(2)]
-            assert vetoes[0] == vetoes[1], f"{call.hook} changes its mind"
+            assert vetoes[0] == vetoes[1], f"{call.hook} vetoes one of two equal events"
 
     async def test_hooks_may_be_called_at_once(self, calls: list[Call]) -> None:
         alone = [type(await call.answer()) for call in calls]
@@ -185,7 +185,7 @@ class LifecyclePluginConformance(
                 scope.cancel()
                 await cancelled
                 ended = cancelled.waits == 0
-            assert ended, f"{call.hook} goes on when it is cancelled"
+            assert ended, f"{call.hook} does not end when it is cancelled"
 
     async def test_hooks_leave_no_task_behind(self, calls: list[Call]) -> None:
         for call in calls:
@@ -195,14 +195,14 @@ class LifecyclePluginConformance(
 
     async def test_hooks_use_up_no_threads_and_no_descriptors(self, calls: list[Call]) -> None:
         for call in calls:
-            # The first call may open what the later ones use.
+            # The first call may open something that later ones use.
             used = []
             for _ in range(3):
                 await call.answer()
                 used.append(resources_now())
             for what in used[0]:
                 first, second, third = (resources[what] for resources in used)
-                assert not first < second < third, f"{call.hook} uses up {what}"
+                assert not first < second < third, f"each call of {call.hook} leaves {what} behind"
 
 
 async def _longest_pause(call: Call) -> float:

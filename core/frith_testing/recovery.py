@@ -1,4 +1,4 @@
-"""What every recovery must do: see :class:`frith.ports.SessionRecovery`."""
+"""The suite for recovery providers: see :class:`frith.ports.SessionRecovery`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from frith_testing.suites.recovery.marker_isolation import KeepingConformance
 
 
 class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="recovery"):
-    """Tests of a recovery. Define the fixture ``provider``.
+    """Tests of a recovery provider. Define the fixture ``provider``.
 
-    Override ``add_worktree`` if its worktrees are not git's.
+    Override ``add_worktree`` if the worktrees are not git's.
     """
 
     @pytest.fixture
@@ -38,7 +38,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
 
     @pytest.fixture
     def add_worktree(self, workspace: Path) -> Callable[[Session], Session]:
-        """Return what makes a worktree for a session, and the session that lives there."""
+        """Return a function that makes a worktree for a session and returns that session."""
 
         def add(session: Session) -> Session:
             path = str(workspace / ".worktrees" / session.id)
@@ -110,7 +110,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
     async def test_sessions_come_back_in_the_order_of_their_creation(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
-        # Their ids are in the order in which they are remembered: neither passes for the other.
+        # The ids sort differently from the times of creation.
         ids, latest = sorted(str(uuid4()) for _ in range(4)), now()
         sessions = [
             add_worktree(a_session(id=session_id, created_at=latest - timedelta(days=day)))
@@ -218,7 +218,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
 
 
 async def remembered(recovery: SessionRecovery) -> set[str]:
-    """Return the ids of the sessions that are remembered as a whole."""
+    """Return the ids of the sessions whose markers are complete."""
     markers: Sequence[Marker] = await recovery.rebuild()
     return {marker.session.id for marker in markers if marker.complete}
 

@@ -1,4 +1,4 @@
-"""What every terminal provider must do: see :class:`frith.ports.TerminalSpawner`."""
+"""The suite for terminal providers: see :class:`frith.ports.TerminalSpawner`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class SpawnerConformance(
 ):
     """Tests of a terminal provider. Define the fixture ``provider``.
 
-    The processes are POSIX shells that run where the workspace is. What became of them is looked
-    up in ``/proc``, past the provider, or in files that they write.
+    The processes are POSIX shells in the workspace. What they do is read from ``/proc``, not from
+    the provider, or from files that they write.
     """

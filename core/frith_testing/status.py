@@ -1,4 +1,4 @@
-"""What every status provider must do: see :class:`frith.ports.StatusDetector`."""
+"""The suite for status providers: see :class:`frith.ports.StatusDetector`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
 class StatusConformance(WithstandingConformance, suite="status"):
     """Tests of a status provider. Define the fixture ``provider``.
 
-    The processes are POSIX shells, in the terminal that a manager uses by default.
+    The processes are POSIX shells in the default terminal of a manager.
     """
 
     async def test_what_is_told_is_concluded_with_its_message(
@@ -64,7 +64,7 @@ class StatusConformance(WithstandingConformance, suite="status"):
             with anyio.fail_after(PATIENCE):
                 assert [finding async for finding in findings if isinstance(finding, Stuck)] == []
 
-    async def test_a_watch_that_nobody_asks_holds_up_nobody(
+    async def test_a_watch_that_is_not_read_blocks_no_viewer(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         script = "read -r _; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"

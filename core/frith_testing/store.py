@@ -203,7 +203,7 @@ class StoreConformance(
         (counted,) = (await store.load()).sessions.values()
         assert counted.metadata == {"count": 20}
 
-    @promise(needs=Capability.MULTI_PROCESS)
+    @promise(needs=Capability.MULTI_PROCESS, seconds=2)
     async def test_concurrent_processes_lose_nothing(
         self, store: SessionStore, opening: Opening
     ) -> None:

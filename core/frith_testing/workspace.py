@@ -1,4 +1,4 @@
-"""What every workspace provider must do: see :class:`frith.ports.WorkspaceProvider`."""
+"""The suite for workspace providers: see :class:`frith.ports.WorkspaceProvider`."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class WorkspaceConformance(
 ):
     """Tests of a workspace provider. Define the fixture ``provider``.
 
-    What it did is looked up with the git command (fixture ``view``) and in the files, never by
-    asking the provider alone. The fixture ``workspace`` holds one committed file ``tracked.txt``.
+    What the provider did is checked with the git command (fixture ``view``) and in the files. The
+    fixture ``workspace`` is a repository with one commit of the file ``tracked.txt``.
     """
 
     async def test_no_branch_is_taken_that_does_not_exist(self, trees: WorkspaceProvider) -> None:
@@ -174,7 +174,7 @@ class WorkspaceConformance(
         assert Path(caught.value.path) == Path(first.path)
         assert view.worktrees() == {first.path: "feature/one"}
 
-    async def test_a_branch_that_came_into_being_since_the_plan_is_refused(
+    async def test_a_branch_that_was_created_after_the_plan_is_refused(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         plan = await trees.plan(request("feature/one"))
@@ -208,13 +208,13 @@ class WorkspaceConformance(
         assert not changed(before, files_of(Path(first.path)))
         assert view.worktrees() == {first.path: "feature/one", second.path: "feature/two"}
 
-    async def test_variables_of_another_repository_do_not_lead_astray(
+    async def test_git_variables_in_the_environment_are_ignored(
         self, trees: WorkspaceProvider, view: GitView, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = view.workspace.with_name("other")
         view.git("init", "-q", str(other))
         before = files_of(other)
-        # As they are for whoever is started by a hook of that repository.
+        # A hook of that repository would start programs with these variables.
         monkeypatch.setenv("GIT_DIR", str(other / ".git"))
         monkeypatch.setenv("GIT_WORK_TREE", str(other))
         monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))

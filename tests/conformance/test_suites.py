@@ -1,4 +1,4 @@
-"""The suites themselves: they cannot be weakened by accident. `tests/mutants`: what they find."""
+"""The suites cannot be weakened by accident. What they find is shown by ``tests/mutants``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_subclass_cannot_override_or_remove_a_standard_test(
             type("TestMine", (suite,), fixtures(**{test: replacement}))
 
 
-def test_nor_can_a_mixin() -> None:
+def test_a_mixin_cannot_override_a_standard_test() -> None:
     mixin = type("Mixin", (), {"test_changes_are_applied_together": lambda self: None})
     with pytest.raises(TypeError, match="overrides test_changes_are_applied_together"):
         type("TestMine", (mixin, StoreConformance), fixtures())
@@ -58,17 +58,17 @@ def test_nor_can_a_mixin() -> None:
 def test_a_subclass_that_pytest_would_not_collect_cannot_be_defined(
     name: str, body: dict[str, Any]
 ) -> None:
-    with pytest.raises(TypeError, match="pytest collects only"):
+    with pytest.raises(TypeError, match="pytest does not collect it"):
         type(name, (StoreConformance,), fixtures(**body))
 
 
-def test_a_fixture_from_a_common_base_and_tests_of_its_own_are_welcome() -> None:
+def test_a_subclass_may_inherit_its_fixture_and_have_tests_of_its_own() -> None:
     base = type("Base", (), fixtures())
     type("TestMine", (base, StoreConformance), {"test_more": lambda self: None})
 
 
 @pytest.mark.parametrize("hook", LIFECYCLE_HOOKS)
-def test_there_are_sample_events_for_each_hook(hook: str) -> None:
+def test_each_hook_has_sample_events(hook: str) -> None:
     assert set(LIFECYCLE_HOOKS) > hookspecs.VETO_HOOKS
     assert sample_events(hook, "/w")
 
@@ -81,7 +81,7 @@ async def test_a_provider_that_another_process_cannot_open_is_named_as_the_reaso
 
 
 @pytest.mark.anyio
-async def test_a_failure_in_another_process_is_a_failure_here() -> None:
+async def test_a_failure_in_another_process_fails_the_test() -> None:
     async with elsewhere(counts, "no opening", "no session") as other:
         with pytest.raises(pytest.fail.Exception, match="the other process failed"):
             await other.step()

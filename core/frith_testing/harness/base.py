@@ -1,4 +1,4 @@
-"""What the suites share: complete subclasses only, both backends, and the provider opened."""
+"""The base classes of the suites: complete subclasses only, both backends, the opened provider."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from frith_testing.harness.promises import Deviation, expected_failure, promise_
 from frith_testing.harness.report import DOES_NOT_APPLY, LEFT_OUT
 
 PATIENCE = 30.0
-"""Seconds after which something that should happen at once is taken never to happen."""
+"""Seconds after which a test gives up on something that should happen at once."""
 
 
 class Conformance:
-    """Root of the suites. A subclass that would test less than its suite cannot be defined."""
+    """Base of all suites. A subclass that tests less than its suite cannot be defined."""
 
-    __conformance__ = True  # by which the pytest plugin knows a suite without importing this
+    __conformance__ = True  # marks a suite for the pytest plugin, which does not import this module
     pytestmark: ClassVar[Any] = pytest.mark.anyio
     suite: ClassVar[str] = ""
-    """Name of the suite, for the report."""
+    """Name of the suite in the report."""
     subject: ClassVar[str] = ""
-    """The one fixture that a subclass must define: what is tested."""
+    """Name of the fixture that a subclass must define: the provider or plugin under test."""
     _standard: ClassVar[bool] = True
 
     def __init_subclass__(
@@ -38,9 +38,9 @@ class Conformance:
         """Check a subclass.
 
         Args:
-            suite: given by the suites themselves: the name.
-            subject: given by the suites themselves: the fixture that a subclass must define.
-            kwargs: for other bases.
+            suite: name of the suite; only the suites themselves give it.
+            subject: the fixture that a subclass must define; only the suites themselves give it.
+            kwargs: arguments of other bases.
 
         Raises:
             TypeError: pytest would not collect the class, the fixture is missing, or a standard
@@ -53,17 +53,17 @@ class Conformance:
             cls.subject = subject or cls.subject
             return
         if not cls.__name__.startswith("Test") or cls.__dict__.get("__test__") is False:
-            raise TypeError(f"{cls.__name__}: pytest collects only classes called Test…")
+            raise TypeError(f"{cls.__name__}: rename it Test…, or pytest does not collect it")
         if not any(cls.subject in vars(base) for base in cls.__mro__ if not _is_standard(base)):
             raise TypeError(
                 f"{cls.__name__} does not define the fixture {cls.subject!r}: "
-                f"@pytest.fixture def {cls.subject}(self) returns what is to be tested"
+                f"@pytest.fixture def {cls.subject}(self) must return the {cls.subject} under test"
             )
         _apply_deviations(cls)
 
     @pytest.fixture(autouse=True)
     def _applies(self, request: pytest.FixtureRequest) -> None:
-        """Skip a promise that takes long, if only quick ones are asked for."""
+        """Skip a slow promise if ``--frith-quick`` is given."""
         if promise_of(request.function).is_slow and request.config.getoption("--frith-quick"):
             pytest.skip(LEFT_OUT)
 
@@ -98,19 +98,19 @@ def _apply_deviations(cls: type) -> None:
         elif found is not test and not hasattr(found, "__deviation__"):
             raise TypeError(
                 f"{cls.__name__} overrides {name}, a standard test. If the provider cannot keep "
-                f"that promise, say so: {name} = deviation('why')"
+                f"that promise, state the reason instead: {name} = deviation('reason')"
             )
     for name in dir(cls):
         if isinstance(inspect.getattr_static(cls, name), Deviation):
-            raise TypeError(f"{cls.__name__}: there is no standard test {name} to deviate from")
+            raise TypeError(f"{cls.__name__}: no standard test {name} to deviate from")
 
 
 class ProviderConformance(Conformance, suite="provider", subject="provider"):
     """Base of the suites for providers.
 
     A subclass defines the fixture ``provider``, which returns the
-    :class:`~frith.providers.ProviderSpec`. It may override ``options``, the provider's options
-    (fresh data for each test, say), and ``workspace``, the directory to work in.
+    :class:`~frith.providers.ProviderSpec`. It may override ``options``, the options to open the
+    provider with, and ``workspace``, the directory of the workspace.
     """
 
     role: ClassVar[Role]
@@ -128,17 +128,17 @@ class ProviderConformance(Conformance, suite="provider", subject="provider"):
 
     @pytest.fixture
     def options(self, provider: ProviderSpec) -> BaseModel:
-        """Return the options to open the provider with: its defaults."""
+        """Return the options to open the provider with, by default its own defaults."""
         return provider.config()
 
     @pytest.fixture
     def workspace(self, tmp_path: Path, frith_repository: Path) -> Path:
-        """Return a new git repository with one commit of the file ``tracked.txt``."""
+        """Return the path of a new git repository with one commit of the file ``tracked.txt``."""
         workspace = (tmp_path / "workspace").resolve()
         return Path(shutil.copytree(frith_repository, workspace, symlinks=True))
 
     @pytest.fixture
     def opening(self, provider: ProviderSpec, options: BaseModel, workspace: Path) -> Opening:
-        """Return what opens the provider, any number of times."""
+        """Return an object that opens the provider, any number of times."""
         assert provider.role is self.role, f"not a {self.role} provider"
         return Opening(provider, options, workspace)

@@ -1,4 +1,4 @@
-"""Workspaces as plain files: what a provider wrote, read past it."""
+"""The files of a workspace, read without the provider."""
 
 from __future__ import annotations
 

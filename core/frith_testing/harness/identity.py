@@ -1,4 +1,4 @@
-"""Who is tested: the provider's or plugin's name, and the distribution that it came with."""
+"""The name of the provider or plugin under test, and its distribution."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from frith.providers import ProviderSpec
 
 
 def identity_of(subject: object, suite: type) -> dict[str, str]:
-    """Return ``provider`` and ``distribution`` for the report; empty if they are not known.
+    """Return ``provider`` and ``distribution`` for the report; empty strings if not known.
 
     Args:
-        subject: what the fixture of the suite returned; ``None`` if the test did not get there.
-        suite: the test class. Its ``label`` is the name, if it has one.
+        subject: the value of the fixture of the suite; ``None`` if the test ended before it.
+        suite: the test class; its attribute ``label``, if any, is the name.
     """
     if subject is None:
         return {"provider": "", "distribution": ""}
@@ -31,7 +31,7 @@ def identity_of(subject: object, suite: type) -> dict[str, str]:
 
 @cache
 def _distribution(package: str) -> str:
-    """Return name and version of the distribution that announces a plugin in ``package``."""
+    """Return name and version of the distribution whose entry point is in ``package``."""
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.module.partition(".")[0] == package and entry.dist is not None:
             return f"{entry.dist.name} {entry.dist.version}"

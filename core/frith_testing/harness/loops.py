@@ -1,4 +1,4 @@
-"""Event loops whose callbacks inherit no context, as in a program that ``asyncio.run`` starts."""
+"""An event loop whose callbacks inherit no context, as in a program started by ``asyncio.run``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 
 class PlainLoop(asyncio.SelectorEventLoop):
-    """The loop of anyio's runner for tests, whose tasks and callbacks begin in an empty context.
+    """The asyncio loop for anyio's test runner; its tasks and callbacks begin in an empty context.
 
-    anyio asks a context variable which library runs it, and only then for the current task. Its
-    runner sets that variable, and all that a test schedules inherits it, so callbacks of the
-    loop can call anyio although no task runs them. In a program started by ``asyncio.run`` or
-    uvicorn the same call raises, and whoever waits for the callback waits for ever.
+    anyio reads the name of the async library from a context variable before it looks for a current
+    task. Its test runner sets that variable, and everything that a test schedules inherits it, so
+    a callback of the loop can call anyio although no task is running. In a program started by
+    ``asyncio.run`` or uvicorn the same call raises, and code that waits for the callback hangs.
 
-    Contexts are copied from the task that schedules something, so it is the first task that
-    needs an empty one: readers, timers, callbacks of futures and of other threads follow.
+    A context is copied from the task that schedules a callback. So only the first task needs an
+    empty context; readers, timers, and callbacks of futures and of other threads inherit it.
 
-    On trio nothing is to be done: it tells by a variable of the thread that it runs, to the
-    callbacks of ``TrioToken.run_sync_soon`` as well, and those inherit no task's context.
+    trio needs nothing of the kind: it identifies itself by a thread-local variable, also in the
+    callbacks of ``TrioToken.run_sync_soon``, which inherit no context of a task.
     """
 
     def create_task(self, coro: Any, **options: Any) -> Any:
-        """Run ``coro``, in an empty context if nothing runs yet."""
+        """Run ``coro``, in an empty context if the loop is not running yet."""
         if not self.is_running():
             options["context"] = Context()
         return super().create_task(coro, **options)

@@ -1,4 +1,4 @@
-"""A provider with all it needs to be opened, in any process."""
+"""A provider with everything that is needed to open it, in any process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frith.providers import ProviderSpec, Role
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the suites give a provider's factory: the installed providers, with their defaults."""
+    """The context of a provider's factory: it opens installed providers, with their defaults."""
 
     workspace: Path
 
@@ -25,7 +25,7 @@ class Context:
 
         Raises:
             ProviderNotFoundError: no plugin that can be loaded offers it.
-            DuplicateProviderError: several do.
+            DuplicateProviderError: several plugins offer it.
         """
         plugins = load_plugins(ManagerConfig(workspace=self.workspace))
         spec = plugins.choose(role, name).spec
@@ -34,7 +34,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Opens a provider on a workspace, any number of times; each stands for another host."""
+    """Opens a provider on a workspace, any number of times; each opening stands for a host."""
 
     spec: ProviderSpec
     options: BaseModel
@@ -45,5 +45,5 @@ class Opening:
         return self.spec.factory(self.options, Context(self.workspace))
 
     def at(self, workspace: Path) -> Opening:
-        """Return what opens the same provider on another workspace."""
+        """Return an opening of the same provider on another workspace."""
         return replace(self, workspace=workspace)

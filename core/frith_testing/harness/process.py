@@ -21,7 +21,7 @@ from frith_testing.harness.base import PATIENCE
 
 
 class Elsewhere:
-    """Another process that goes from one ``yield`` of its steps to the next when told."""
+    """Another process that runs from one ``yield`` of its steps to the next on request."""
 
     def __init__(self, process: Process) -> None:
         assert process.stdin is not None
@@ -31,7 +31,7 @@ class Elsewhere:
         self._stdout = BufferedByteReceiveStream(process.stdout)
 
     async def step(self) -> Any:
-        """Let it run to its next ``yield``; return what it yielded."""
+        """Let the process run to its next ``yield``; return what it yielded."""
         with anyio.fail_after(PATIENCE):
             try:
                 await self._stdin.send(b"\n")
@@ -40,7 +40,7 @@ class Elsewhere:
                 pytest.fail("the other process failed; its traceback is in the captured stderr")
 
     async def kill(self) -> None:
-        """Kill it with SIGKILL and wait until it is gone."""
+        """Send SIGKILL to the process and wait until it has ended."""
         self._process.kill()
         await self._process.wait()
 
@@ -51,13 +51,16 @@ async def elsewhere(
 ) -> AsyncIterator[Elsewhere]:
     """Run the asynchronous generator function ``steps(*args)`` in another process.
 
-    Both must be picklable: defined in a module that can be imported. What it yields must be JSON.
-    The process is one that ``asyncio.run`` starts, whatever this one runs on.
+    Both must be picklable, so defined in a module that can be imported. It must yield JSON values.
+    The process runs ``asyncio.run``, whatever the backend of this one.
     """
     try:
         job = base64.b64encode(pickle.dumps((steps, args)))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        pytest.fail(f"another process cannot open the provider: {error}. Define it in a module.")
+        pytest.fail(
+            f"another process cannot open the provider: {error}. Define the provider, its factory "
+            "and its options in a module that can be imported."
+        )
     command = [sys.executable, "-m", __name__, job.decode()]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = await anyio.open_process(command, stderr=None, env=env)
@@ -69,7 +72,7 @@ async def elsewhere(
 
 
 async def _end(process: Process) -> None:
-    """Let it close what it opened and leave; kill it if it does not."""
+    """Let the process close its provider and end; kill it if it does not."""
     assert process.stdin is not None
     await process.stdin.aclose()
     with anyio.move_on_after(PATIENCE):

@@ -24,7 +24,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a standard test shows."""
+    """What a standard test shows, and for which providers."""
 
     since: str = "1.0"
     """Version of the suites that introduced it."""
@@ -63,7 +63,7 @@ def promise(
 
 
 def promise_of(test: object) -> Promise:
-    """Return what ``test`` was marked with."""
+    """Return the promise that ``test`` is marked with, or a plain one."""
     return cast("Promise", getattr(test, "__promise__", Promise()))
 
 
@@ -75,19 +75,19 @@ class Deviation:
 
 
 def deviation(reason: str) -> Any:
-    """Say that a provider does not keep a promise, and why.
+    """State that a provider does not keep a promise, and why.
 
-    Give it in place of the standard test, which then runs as a strict expected failure: it must
-    fail, and the report tells the reason. ::
+    Assign it to the name of the standard test. The test then runs as a strict expected failure: it
+    must fail, and the report has the reason. ::
 
         class TestMine(StoreConformance):
             test_a_corrupt_store_is_reported_until_it_is_replaced = deviation("It has no checksum.")
 
     Raises:
-        TypeError: no reason is given.
+        TypeError: the reason is empty or not a string.
     """
     if not isinstance(reason, str) or not reason.strip():
-        raise TypeError("a deviation needs a reason: deviation('why it is so')")
+        raise TypeError("a deviation needs a reason: deviation('It has no checksum.')")
     return Deviation(reason)
 
 

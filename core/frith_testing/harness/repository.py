@@ -1,4 +1,4 @@
-"""The repository that tests work in: made once by git, then copied."""
+"""The git repository of the tests: made once, then copied."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def make_repository(path: Path, files: Mapping[str, str]) -> Path:
-    """Make a git repository with one commit of ``files``, their texts by name; return its path.
+    """Make a git repository with one commit of ``files``, texts by name; return its path.
 
-    The git configuration of the machine and of the user does not change what git makes.
+    The git configuration of the system and of the user does not apply.
     """
     for name, text in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -25,6 +25,6 @@ def make_repository(path: Path, files: Mapping[str, str]) -> Path:
         ["commit", "-q", "-m", "first"],
     ):
         subprocess.run([*git, *command], check=True, env=env)
-    for directory in ("hooks", "info"):  # which the template would have brought
+    for directory in ("hooks", "info"):  # part of git's default template
         (path / ".git" / directory).mkdir()
     return path

@@ -1,4 +1,4 @@
-"""What a provider leaves in its process when it is closed: nothing."""
+"""A closed provider leaves no thread and no descriptor in its process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from frith_testing.harness.opening import Opening
 
 OPENINGS = 10
 MOST = 4
-"""How many more there may be after so many openings: workers that others use come and go."""
+"""How many more there may be after so many openings, because shared worker threads come and go."""
 _LOOKS, _MOMENT = 50, 0.01
-"""How often to look whether what was closed is gone, and the seconds in between."""
+"""How often to look whether everything is closed, and the seconds between two looks."""
 
 
 def resources_now() -> dict[str, int]:
@@ -25,16 +25,16 @@ def resources_now() -> dict[str, int]:
 
 
 async def require_nothing_left(opening: Opening, use: Callable[[Any], Awaitable[object]]) -> None:
-    """Open, ``use`` and close a provider many times; require that this adds up to nothing."""
+    """Open, ``use`` and close a provider many times; fail if threads or descriptors add up."""
     before: dict[str, int] = {}
     for _ in range(OPENINGS):
         async with opening.open() as provider:
             await use(provider)
-        before = before or resources_now()  # the first opening may open what all share
+        before = before or resources_now()  # the first opening may open something shared
     for _ in range(_LOOKS):
         gc.collect()
         more = {what: count - before[what] for what, count in resources_now().items()}
         if max(more.values()) <= MOST:
             return
         await anyio.sleep(_MOMENT)
-    raise AssertionError(f"after {OPENINGS} openings there are more than after the first: {more}")
+    raise AssertionError(f"{OPENINGS} openings leave more behind than the first one: {more}")

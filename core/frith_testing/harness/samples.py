@@ -1,4 +1,4 @@
-"""Sessions and reservations to test with."""
+"""Sample sessions and reservations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from frith.model import (
 )
 
 ODD_TEXTS = ("", " ", "ünïcödé 🦔", "a\nb\r\t\x00\x1b[2J", '"\\/', "\u2028\u202e", "x" * 10_000)
-"""Texts that a careless encoding loses."""
+"""Texts that a careless encoding changes or loses."""
 
 
 def a_session(**changes: Any) -> Session:
-    """Return a new session that has only what every session has, and ``changes``."""
+    """Return a new session with the required fields and ``changes``."""
     session_id = str(uuid4())
     return Session(
         id=session_id,

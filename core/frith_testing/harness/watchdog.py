@@ -1,4 +1,4 @@
-"""A way out for what holds up the event loop, where no timeout of the loop's own can act."""
+"""A timeout for code that blocks the event loop, where no timeout of the loop itself can act."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STALLED = 10.0
-"""Seconds after which a thread lets go on what the event loop should have let go on at once."""
+"""Seconds after which a thread unblocks code that the event loop should have unblocked."""
 
 
 @contextmanager
-def otherwise(let_go_on: Callable[[], object]) -> Iterator[threading.Event]:
-    """Call ``let_go_on`` from a thread if the body is not done in time; the event tells of it."""
+def unblocked_by(unblock: Callable[[], object]) -> Iterator[threading.Event]:
+    """Call ``unblock`` from a thread, and set the event, if the body does not end in time."""
     given_up = threading.Event()
 
     def give_up() -> None:
         given_up.set()
-        let_go_on()
+        unblock()
 
     timer = threading.Timer(STALLED, give_up)
     timer.start()

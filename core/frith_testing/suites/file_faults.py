@@ -59,7 +59,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
         return {"opening": opening, "backend": backend, "server": frith_fork_server}
 
     @pytest.mark.faults
-    @promise(needs=Capability.FILE_BACKED)
+    @promise(needs=Capability.FILE_BACKED, seconds=6)
     def test_a_kill_at_any_system_call_breaks_nothing(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
@@ -68,14 +68,14 @@ class FaultConformance(ProviderConformance, suite="provider"):
 
     @pytest.mark.faults
     @pytest.mark.parametrize("kind", [Fault.EIO, Fault.ENOSPC, Fault.EMFILE])
-    @promise(needs=Capability.FILE_BACKED)
+    @promise(needs=Capability.FILE_BACKED, seconds=4)
     def test_a_failure_of_any_system_call_is_reported_and_breaks_nothing(
         self, scenario: Scenario, laboratory: LaboratoryArguments, kind: Fault
     ) -> None:
         require_sound(at_every_system_call(scenario, kinds=[kind], **laboratory))
 
     @pytest.mark.faults
-    @promise(needs=Capability.FILE_BACKED)
+    @promise(needs=Capability.FILE_BACKED, seconds=2)
     def test_a_short_read_or_write_breaks_nothing(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
@@ -83,14 +83,14 @@ class FaultConformance(ProviderConformance, suite="provider"):
         require_sound(at_every_system_call(scenario, kinds=kinds, **laboratory))
 
     @pytest.mark.faults
-    @promise(needs=Capability.FILE_BACKED)
+    @promise(needs=Capability.FILE_BACKED, seconds=10)
     def test_every_state_that_a_power_cut_may_leave_is_what_was_promised(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         require_sound(at_every_crash_state(scenario, limit=STATES, **laboratory))
 
     @pytest.mark.faults
-    @promise(needs=Capability.CHECKSUMMED)
+    @promise(needs=Capability.CHECKSUMMED, seconds=15)
     def test_every_cut_and_every_flipped_bit_is_noticed(
         self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
@@ -99,7 +99,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
         require_sound(with_every_damage(noticing, sample=sample, **laboratory))
 
     @pytest.mark.faults
-    @promise(needs=Capability.FILE_BACKED, without=Capability.CHECKSUMMED)
+    @promise(needs=Capability.FILE_BACKED, without=Capability.CHECKSUMMED, seconds=4)
     def test_damage_is_reported_by_a_typed_error_if_at_all(
         self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:

@@ -78,7 +78,7 @@ SPAWNERS = (
     _mutant(
         "main-thread-only",
         "It handles signals, which only the main thread may.",
-        "it works in any thread",
+        "a terminal provider works in any thread",
         wraps=wrapped.MainThreadOnly,
     ),
     _mutant(
@@ -117,8 +117,8 @@ SPAWNERS = (
     _mutant(
         "replays-nothing",
         "A viewer sees only what comes after it.",
-        "what it wrote is replayed after its end",
-        replaces={"frith_terminals.viewing:Viewer.__init__": careless.begins_at_the_end},
+        "the output of a process is replayed after its end",
+        replaces={"frith_unix.viewing:Viewer.__init__": careless.begins_at_the_end},
     ),
     _mutant(
         "keeps-everything",
@@ -147,7 +147,7 @@ SPAWNERS = (
     _mutant(
         "speaks-like-a-shell",
         "A process that a signal killed is said to have exited with 128 and the number.",
-        "the signal that killed it is told",
+        "the signal that killed a process is told",
         replaces={f"{_TERMINAL}.exited": careless.adds_128},
     ),
     _mutant(
@@ -244,7 +244,7 @@ SPAWNERS = (
     _mutant(
         "shares-the-wait",
         "Who stops waiting for the end of a process decides it for all.",
-        "who stops waiting for the end disturbs no other",
+        "a cancelled wait for the end disturbs no other wait",
         replaces={f"{_TERMINAL}.exited": careless.shares_the_wait},
     ),
     _mutant(
@@ -287,7 +287,7 @@ SPAWNERS = (
     _keeper(
         "shows-all-from-the-start",
         "A viewer that has seen a part is shown it again.",
-        "its output goes on at the byte where it stopped",
+        "the output of an adopted process goes on at the byte where it stopped",
         replaces={f"{_KEPT}.attach": careless.shows_all_from_the_start},
     ),
     _keeper(

@@ -193,7 +193,7 @@ STATUSES = (
     _mutant(
         "decodes-strictly",
         "Output that is not UTF-8 ends the watch.",
-        "no output ends the watch",
+        "output of any kind does not end the watch",
         wraps=DecodesStrictly,
     ),
     _mutant(

@@ -12,8 +12,7 @@ from frith_mutants import _wrapped_stores as wrapped
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.STORE)
-_ATOMIC = "frith_os.atomic"
-_LOCK = "frith_os.locks:FileLock"
+_LOCK = "frith_json._locks:FileLock"
 
 SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
 SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"
@@ -26,21 +25,21 @@ STORES = (
         "The new file is renamed into place without being forced to the medium.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_ATOMIC}:sync": careless.syncs_directories_only},
+        replaces={"os:fsync": careless.syncs_directories_only},
     ),
     _mutant(
         "no-directory-fsync",
         "The rename is not forced to the medium.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_ATOMIC}:sync_directory": careless.does_nothing},
+        replaces={"os:fsync": careless.syncs_files_only},
     ),
     _mutant(
         "in-place-write",
         "The file is written over, not replaced.",
         SURVIVES_KILLS,
         case="saving",
-        replaces={f"{_ATOMIC}:rename": careless.writes_over},
+        replaces={"os:rename": careless.writes_over},
     ),
     _mutant(
         "acknowledges-before-durable",
@@ -53,14 +52,14 @@ STORES = (
         "A failed fsync is taken for done.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_ATOMIC}:sync": careless.forgives},
+        replaces={"os:fsync": careless.forgives},
     ),
     _mutant(
         "eio-is-missing",
         "A file that cannot be read is taken for one that is not there.",
         SURVIVES_FAULTS,
         case="loading",
-        replaces={"frith_json.content:open_for_reading": careless.takes_failure_for_absence},
+        replaces={"os:open": careless.takes_failure_for_absence},
     ),
     _mutant(
         "fixed-temporary-name",
@@ -203,7 +202,7 @@ STORES = (
         "leaks-a-descriptor",
         "Each commit leaves a descriptor open.",
         "many commits and faults leave nothing behind",
-        replaces={f"{_ATOMIC}:sync_directory": careless.keeps_it_open},
+        replaces={"os:fsync": careless.keeps_it_open},
     ),
     _mutant(
         "blocks-the-loop",
@@ -245,7 +244,7 @@ STORES = (
         "passes-claims-on",
         "A process inherits the claims of the one that started it.",
         "what a host starts inherits no descriptor of its store",
-        replaces={f"{_LOCK}._opened": careless.passes_it_on},
+        replaces={"os:open": careless.passes_it_on},
     ),
     _mutant(
         "keeps-cancelled-claims",

@@ -51,7 +51,7 @@ WORKSPACES = (
     _mutant(
         "follows-git-dir",
         "Git is run with the variables that the host was started with.",
-        "variables of another repository do not lead astray",
+        "git variables in the environment are ignored",
         wraps=wrapped.FollowsGitDir,
     ),
     _mutant(
@@ -123,7 +123,7 @@ WORKSPACES = (
     _mutant(
         "deletes-what-is-no-worktree",
         "Force deletes whatever lies at the path.",
-        "what is no worktree blocks even force",
+        "a path that is not a worktree blocks even force",
         wraps=wrapped.DeletesWhatIsNoWorktree,
     ),
     _mutant(

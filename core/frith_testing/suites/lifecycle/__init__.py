@@ -1,1 +1,1 @@
-"""The parts of the suite of lifecycle plugins."""
+"""The promises of plugins with lifecycle hooks."""

@@ -1,4 +1,4 @@
-"""Loading and configuring a plugin as frith does it."""
+"""A plugin, loaded and configured as frith does it."""
 
 from __future__ import annotations
 

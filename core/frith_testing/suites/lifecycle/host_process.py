@@ -1,4 +1,4 @@
-"""What a plugin with lifecycle hooks must leave alone in the process of its host."""
+"""A plugin with lifecycle hooks leaves code, output and processes of its host alone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from frith_testing.lifecycle import Call
 
 PACKAGES = frozenset({"frith", "anyio", "asyncio", "os", "pluggy", "signal", "subprocess"})
-"""The packages whose code no plugin may replace: the core, and what runs it."""
+"""Packages whose code a plugin must not replace: the core, and the libraries that run it."""
 _TASKS = Path("/proc/self/task")
 
 
 class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
-    """The part of the suite that is about the program that a plugin runs in."""
+    """Promises about the program that a plugin runs in."""
 
     @promise(since="1.1")
     async def test_the_code_of_the_host_stays_as_it_is(
@@ -34,7 +34,7 @@ class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
             await call.answer()
         after = dict(code_now())
         replaced = [name for name, code in before.items() if after.get(name) is not code]
-        assert not replaced, "hooks replace code of the host"
+        assert not replaced, f"hooks replace code of the host: {replaced}"
         own = getattr(plugin, "__module__", None) or plugin.__name__
         package = own.partition(".")[0]
         assert not [name for name, code in after.items() if _package_of(code) == package]
@@ -43,7 +43,7 @@ class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
     async def test_hooks_write_nothing_to_standard_output(
         self, calls: list[Call], capfd: pytest.CaptureFixture[str]
     ) -> None:
-        # It is the host's: a screen, a protocol, what another program reads.
+        # Standard output belongs to the host, whose user or parent program reads it.
         for call in calls:
             await call.answer()
             sys.stdout.flush()
@@ -59,11 +59,11 @@ class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
                 await call.answer()
                 used.append(children_now() or 0)
             first, second, third = used
-            assert not first < second < third, f"{call.hook} leaves processes"
+            assert not first < second < third, f"each call of {call.hook} leaves a process behind"
 
 
 def code_now() -> Iterator[tuple[str, object]]:
-    """Yield the functions and classes of the host that a plugin could replace, by their names."""
+    """Yield name and value of each function and class of the host that a plugin could replace."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in PACKAGES:
             for attribute, value in list(vars(module).items()):
@@ -80,16 +80,16 @@ def _code_of(cls: type, name: str) -> Iterator[tuple[str, object]]:
 
 
 def _package_of(code: object) -> str:
-    """Return the package in which a function was written, whatever it was made to look like."""
+    """Return the package in which a function was defined, whatever its ``__module__`` says."""
     function = getattr(code, "fget", None) or getattr(code, "__func__", code)
     written_in = getattr(function, "__globals__", {}).get("__name__", "")
     return str(written_in).partition(".")[0]
 
 
 def children_now() -> int | None:
-    """Return how many children this process has, zombies included; ``None`` if it cannot tell."""
+    """Return the number of children of this process, zombies included; ``None`` if unknown."""
     counts = []
     for task in _TASKS.iterdir() if _TASKS.exists() else ():
-        with suppress(FileNotFoundError):  # the thread has ended, or the kernel keeps no such file
+        with suppress(FileNotFoundError):  # the thread has ended, or the kernel has no such file
             counts.append(len((task / "children").read_text().split()))
     return sum(counts) if counts else None

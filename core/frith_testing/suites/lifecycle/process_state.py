@@ -1,4 +1,4 @@
-"""Watching code under test: what it does when cancelled, to the event loop, and to the process."""
+"""The state of process, event loop and logging that a hook must not change."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ import anyio
 import structlog
 
 TICK = 0.01
-"""Seconds between two signs of life of the event loop."""
+"""Seconds between two measurements of the event loop."""
 
 _STUBBORN = 1000
-"""How often code may wait after it was cancelled until it is taken never to end."""
+"""How often cancelled code may wait before it is abandoned."""
 
 
 class Cancelled:
-    """Code awaited in a scope that is cancelled; it ends even if the code would not."""
+    """Awaits code in a cancelled scope, and abandons code that does not end."""
 
     def __init__(self, code: Awaitable[object]) -> None:
         self._code = code
         self.waits = 0
-        """How often it has waited for something, which is where a cancellation reaches it."""
+        """How often the code has waited, which is where a cancellation reaches it."""
 
     def __await__(self) -> Generator[Any, Any, object]:
         steps = self._code.__await__()
@@ -51,14 +51,14 @@ class Cancelled:
 
 
 class EventLoop:
-    """How long the event loop stood still."""
+    """Measures how long the event loop is blocked."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
         self._longest = 0.0
 
     def longest_pause(self) -> float:
-        """Return the longest time so far, in seconds, in which no other task had its turn."""
+        """Return the longest time so far, in seconds, in which no other task could run."""
         self._beat()
         return self._longest
 
@@ -75,7 +75,7 @@ class EventLoop:
 
 @asynccontextmanager
 async def watched_loop() -> AsyncIterator[EventLoop]:
-    """Watch the event loop meanwhile."""
+    """Measure the event loop while the context is open."""
     loop = EventLoop()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(loop._watch)
@@ -84,18 +84,18 @@ async def watched_loop() -> AsyncIterator[EventLoop]:
 
 
 def tasks_now() -> set[int]:
-    """Return the ids of the tasks that run."""
+    """Return the ids of all running tasks."""
     return {task.id for task in anyio.get_running_tasks()}
 
 
 def logging_now() -> object:
-    """Return how logging is configured."""
+    """Return the configuration of logging and structlog."""
     root = logging.getLogger()
     return structlog.is_configured(), root.level, root.manager.disable, tuple(root.handlers)
 
 
 def process_now() -> object:
-    """Return what all code of this process shares: directory, environment, signals, settings."""
+    """Return the shared state of this process: directory, environment, signals, settings."""
     mask = os.umask(0o077)
     os.umask(mask)
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}

@@ -1,4 +1,4 @@
-"""What a plugin must not do to the program that calls it, although frith would contain it."""
+"""Exceptions that a plugin must not raise, although frith would contain them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class IsolatingConformance(Conformance, suite="lifecycle", subject="plugin"):
-    """The part of the suite that is about what a plugin raises."""
+    """Promises about the exceptions of a plugin."""
 
     @promise(since="1.1")
     def test_a_plugin_is_loaded_and_configured_without_an_error(

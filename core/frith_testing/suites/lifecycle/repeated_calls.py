@@ -1,4 +1,4 @@
-"""What a plugin with lifecycle hooks must do however often it is called."""
+"""A plugin with lifecycle hooks behaves the same however often it is called."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from frith_testing.lifecycle import Call
 
 LONGEST_PAUSE = 1.0
-"""Seconds; for how long a hook may keep the event loop from all else."""
+"""Seconds for which a hook may block the event loop."""
 TRIES = 3
-"""A pause that does not come again was the machine's."""
+"""Attempts after which a pause counts, because a busy machine causes single ones."""
 CALLS, ENOUGH = 100, 1.0
-"""How often a hook is called, and the seconds after which that will do."""
+"""How often a hook is called, and the seconds after which fewer calls suffice."""
 
 
 class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
-    """The part of the suite that is about many calls.
+    """Promises about many calls.
 
-    Its first test comes before all others of the suite: they would use up what works only once.
+    The first test must run before all others of the suite, because it finds vetoes that hold only
+    once.
     """
 
     @promise(since="1.1")
@@ -37,7 +38,7 @@ class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
         for call in calls:
             if call.hook in hookspecs.VETO_HOOKS:
                 vetoes = [isinstance(await call.answer(), SessionVetoed) for _ in range(3)]
-                assert len(set(vetoes)) == 1, f"{call.hook} changes its mind: {vetoes}"
+                assert len(set(vetoes)) == 1, f"{call.hook} vetoes only some of them: {vetoes}"
 
     @promise(since="1.1")
     async def test_the_event_loop_goes_on_however_often_hooks_are_called(
@@ -50,24 +51,25 @@ class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
             pauses: list[float] = []
             while not pauses or (pauses[-1] >= LONGEST_PAUSE and len(pauses) < TRIES):
                 pauses.append(await _longest_pause(samples))
-            assert min(pauses) < LONGEST_PAUSE, f"{hook} blocks the event loop now and then"
+            pause = min(pauses)
+            assert pause < LONGEST_PAUSE, f"{hook} blocks the event loop for {pause:.1f} s"
 
     @promise(since="1.1")
     def test_being_configured_uses_up_no_threads_and_no_descriptors(
         self, plugin: Any, config: ManagerConfig
     ) -> None:
-        # A host opens managers one after the other, and each configures the plugin.
+        # A host may open many managers, and each configures the plugin.
         used = []
         for _ in range(3):
             configured(plugin, config)
             used.append(resources_now())
         for what in used[0]:
             first, second, third = (resources[what] for resources in used)
-            assert not first < second < third, f"to configure the plugin uses up {what}"
+            assert not first < second < third, f"each call of frith_configure leaves {what} behind"
 
 
 async def _longest_pause(samples: list[Call]) -> float:
-    """Call a hook with ``samples`` in turn, until the event loop stands still or that will do."""
+    """Call a hook with ``samples`` in turn; return the longest pause of the event loop."""
     async with watched_loop() as loop:
         with anyio.move_on_after(ENOUGH):
             for number in range(CALLS):

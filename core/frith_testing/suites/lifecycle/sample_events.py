@@ -1,4 +1,4 @@
-"""Lifecycle events to test with."""
+"""Sample events for each lifecycle hook."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from frith_testing.harness.samples import ODD_TEXTS, a_full_session, a_session
 
 
 def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
-    """Return events that ``hook`` may be given: a plain one first, then odder ones."""
+    """Return events for ``hook``: a plain one first, then odd ones."""
     plain, full, odd = a_session(), a_full_session(), ODD_TEXTS[3]
     work = AtStake(untracked=(odd,), operation="merge")
     samples: dict[str, tuple[Event, ...]] = {
@@ -117,7 +117,7 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
 
 
 def told_of(event: Event) -> str:
-    """Return all that ``event`` tells, also what the ``repr`` of a session leaves out."""
+    """Return the content of ``event``, the details of its sessions included."""
     values = [getattr(event, each.name) for each in fields(event)]
     held = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]
     details = [repr(each.details) for each in held if isinstance(each, Session)]
@@ -125,6 +125,6 @@ def told_of(event: Event) -> str:
 
 
 def waiting(message: str | None) -> Evidence:
-    """Return evidence that a session waits for the user, who is asked ``message``."""
+    """Return evidence that a session asks the user ``message`` and waits."""
     waits = SessionStatus.WAITING
     return Evidence(status=waits, source=Source.TOLD, message=message, since=now())

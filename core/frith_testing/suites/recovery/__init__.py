@@ -1,1 +1,1 @@
-"""The parts of the recovery's suite."""
+"""The promises of recovery providers."""

@@ -1,4 +1,4 @@
-"""What every file-backed recovery must survive."""
+"""Faults that every file-backed recovery must survive."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from frith_testing.suites.recovery.marker_scenarios import RECOVERY_SCENARIOS, N
 
 
 class RecoveryFaultConformance(FaultConformance, suite="recovery"):
-    """The part of the recovery's suite that is about faults."""
+    """Promises about faults."""
 
     role = Role.RECOVERY
 
     @pytest.fixture(params=RECOVERY_SCENARIOS, ids=lambda scenario: scenario.__name__.lower())
     def scenario(self, request: pytest.FixtureRequest) -> Scenario:
-        """Return each piece of a recovery's work: remembering, rebuilding."""
+        """Return each operation of a recovery: remembering, rebuilding."""
         made: Scenario = request.param()
         return made
 
     @pytest.fixture
     def noticing(self) -> Scenario:
-        """Return what judges whether a damaged marker is noticed."""
+        """Return the scenario whose check fails if a damaged marker is not noticed."""
         return NoticingMarkers()

@@ -1,4 +1,4 @@
-"""What every recovery must keep apart: sessions, work, other people's worktrees, broken markers."""
+"""A recovery tells sessions, the user's worktrees and broken markers apart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frith_testing.suites.workspace.git_view import GitView
 
 
 class KeepingConformance(ProviderConformance, suite="recovery"):
-    """The part of the recovery's suite that is about what it must not mix up."""
+    """Promises about sessions, the user's worktrees and broken markers."""
 
     role = Role.RECOVERY
 
@@ -45,7 +45,7 @@ class KeepingConformance(ProviderConformance, suite="recovery"):
         workspace: Path,
         add_worktree: Callable[[Session], Session],
     ) -> None:
-        # Both are worktrees of one repository; each may be a workspace of its own.
+        # Two checkouts are worktrees of one repository, and each may be a workspace.
         checkout = workspace.with_name("checkout")
         view = GitView(workspace)
         view.git("worktree", "add", "-q", "-b", "checkout", str(checkout))
@@ -105,7 +105,8 @@ class KeepingConformance(ProviderConformance, suite="recovery"):
             (workspace / name).write_bytes(content[: len(content) // 2])
         markers = {marker.session.id: marker for marker in await recovery.rebuild()}
         assert markers.keys() == {damaged.id, sound.id}
-        if all(after[name] == content for name, content in cut.items()):  # no file for both
+        # If the files are the same as before, the other marker is in a file of its own.
+        if all(after[name] == content for name, content in cut.items()):
             assert markers[sound.id] == Marker(sound, MarkerState.LIVE)
 
     @promise(since="1.1")

@@ -1,4 +1,4 @@
-"""What a recovery does while faults are thrown at it, and what must be true afterwards."""
+"""Operations of a recovery that faults interrupt, and the checks afterwards."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from frith_testing.harness.opening import Opening
 from frith_testing.harness.samples import a_full_session, a_session
 
 AddWorktree: TypeAlias = Callable[[Path, Session], Session]
-"""Makes a worktree in a workspace; returns the session as it lives there. Picklable."""
+"""Makes a worktree in a workspace and returns the session that uses it. Picklable."""
 
 _REMEMBERED = "remembered"
 
 
 def add_git_worktree(workspace: Path, session: Session) -> Session:
-    """Make a worktree of git's on a new branch."""
+    """Make a git worktree on a new branch."""
     path = str(workspace / ".worktrees" / session.id)
     command = ["git", "-C", str(workspace), "worktree", "add", "-q", "-b", session.branch, path]
     subprocess.run(command, check=True, capture_output=True)
@@ -31,7 +31,7 @@ def add_git_worktree(workspace: Path, session: Session) -> Session:
 
 @dataclass(frozen=True)
 class _RecoveryScenario(Scenario):
-    """A session with a worktree is remembered before."""
+    """Before the work, a session with a worktree is remembered."""
 
     add_worktree: AddWorktree = add_git_worktree
     session: Session = field(default_factory=a_full_session)
@@ -55,12 +55,12 @@ class _RecoveryScenario(Scenario):
             await recovery.remember(another, MarkerState.LIVE)
             found = {marker.session.id for marker in await recovery.rebuild() if marker.complete}
         if found != {old.id, another.id}:
-            raise ViolationError("what is remembered afterwards is not rebuilt then")
+            raise ViolationError("a session that was remembered afterwards is not rebuilt")
 
 
 @dataclass(frozen=True)
 class Remembering(_RecoveryScenario):
-    """A marker is replaced: it is the old or the new one, and the new one once that is said."""
+    """A marker is replaced: afterwards it is the old or the new one, the latter if acknowledged."""
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
         new = self._new(opening)
@@ -78,7 +78,7 @@ class Remembering(_RecoveryScenario):
         async with opening.open() as recovery:
             markers = list(await recovery.rebuild())
         if _REMEMBERED in acknowledged and markers != [new]:
-            raise ViolationError(f"what was remembered is lost; rebuilt was {markers}")
+            raise ViolationError(f"the remembered marker is lost; rebuilt: {markers}")
         if markers not in ([old], [new]):
             raise ViolationError(f"the marker is neither the old nor the new one: {markers}")
         await self._require_writable(opening)
@@ -90,7 +90,7 @@ class Remembering(_RecoveryScenario):
 
 @dataclass(frozen=True)
 class Rebuilding(_RecoveryScenario):
-    """Everything is rebuilt: all of it, or an error says that it cannot be."""
+    """All sessions are rebuilt, or an error is raised."""
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
         try:
@@ -111,17 +111,17 @@ class Rebuilding(_RecoveryScenario):
         if [(marker.session.id, marker.complete) for marker in markers] != [
             (old.session.id, False)
         ]:
-            raise ViolationError(f"rebuilt was {markers}, not {old}")
+            raise ViolationError(f"{markers} was rebuilt, not {old}")
 
 
 @dataclass(frozen=True)
 class NoticingMarkers(_RecoveryScenario):
-    """A marker is damaged: its session is reported as incomplete, or an error says why not."""
+    """A marker is damaged: its session is reported as incomplete, or an error is raised."""
 
     session: Session = field(default_factory=a_session)
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
-        """Do nothing: the damage is from elsewhere."""
+        """Do nothing: the laboratory damages the files."""
 
     async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
         try:
@@ -130,10 +130,10 @@ class NoticingMarkers(_RecoveryScenario):
         except FrithError:
             return
         if any(marker.complete for marker in markers):
-            raise ViolationError("it is not noticed: the marker is still called complete")
+            raise ViolationError("the damage is not noticed: the marker is called complete")
         if self.session.id not in [marker.session.id for marker in markers]:
-            raise ViolationError("the session of the marker is left out")
+            raise ViolationError("the session of the damaged marker is missing")
 
 
 RECOVERY_SCENARIOS: tuple[type[_RecoveryScenario], ...] = (Remembering, Rebuilding)
-"""All that a file-backed recovery is put through."""
+"""All operations of a file-backed recovery."""

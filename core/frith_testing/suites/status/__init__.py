@@ -1,1 +1,1 @@
-"""The parts of the status provider's suite."""
+"""The promises of status providers."""

@@ -1,4 +1,4 @@
-"""A terminal whose viewers have missed something."""
+"""A terminal whose viewers have missed output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frith.ports import Attachment, AttachMode, Chunk, Foreground, Gap, Size, Te
 
 
 class Interrupted(Terminal):
-    """Hands everything on, but tells each new viewer of a gap before the first output."""
+    """Wraps a terminal, but gives each new viewer a gap before the first output."""
 
     def __init__(self, inner: Terminal) -> None:
         self._inner = inner
@@ -21,13 +21,13 @@ class Interrupted(Terminal):
     async def attach(
         self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
     ) -> AsyncIterator[Attachment]:
-        """Attach, as if half of the scrollback had been missed just now."""
+        """Attach, as if half of the scrollback had been missed."""
         async with self._inner.attach(from_offset, mode) as view:
             yield _WithGap(view)
 
     @property
     def session_id(self) -> SessionId:
-        """See ``Terminal``, as for all that follows."""
+        """See ``Terminal``, as for all methods below."""
         return self._inner.session_id
 
     @property

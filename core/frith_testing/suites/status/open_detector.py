@@ -1,4 +1,4 @@
-"""The base of the parts of the status provider's suite: the provider, opened, and its watches."""
+"""The base class of the promises of status providers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ASKED = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
 
 
 class OpenStatusConformance(ProviderConformance, suite="status"):
-    """Base of the parts of the status provider's suite."""
+    """Opens the provider, and a terminal to watch."""
 
     role = Role.STATUS
 
     @pytest.fixture
     async def spawn(self, workspace: Path) -> AsyncIterator[Spawn]:
-        """Return what starts a shell script; it is ended after the test."""
+        """Return a function that starts a shell script, which is terminated after the test."""
         terminal = ManagerConfig(workspace=workspace).terminal
         async with (
             Context(workspace).open(Role.TERMINAL, terminal) as spawner,
@@ -65,4 +65,4 @@ async def concluded(
         async for finding in findings:
             if isinstance(finding, Conclusion) and finding.status is status:
                 return finding
-    pytest.fail(f"{status} was never concluded")
+    pytest.fail(f"the watch ended without concluding {status}")

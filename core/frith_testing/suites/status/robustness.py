@@ -1,4 +1,4 @@
-"""What a watch over a process must withstand: changes of mind, any output, gaps, another watch."""
+"""Watches of odd output, with gaps, and several at once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from frith_testing.suites.status.open_detector import (
 from frith_testing.suites.terminal.shells import Spawn, shown
 
 ODD_OUTPUT = bytes(range(256)) + b"\xf0\x9f\x1b[31" + b"x" * 100_000 + b"\x1b]2;" + b"\xc3\x28\n"
-"""Every byte, half a character, half a sequence of a terminal, a very long line."""
+"""Every byte, half a character, half an escape sequence, a very long line."""
 
 
 class WithstandingConformance(OpenStatusConformance, suite="status"):
-    """The part of the suite that is about what a watch must withstand."""
+    """Promises about odd output, gaps and several watches."""
 
     @promise(since="1.1")
     async def test_what_is_told_later_is_concluded_too(
@@ -44,7 +44,7 @@ class WithstandingConformance(OpenStatusConformance, suite="status"):
                 assert await concluded(findings, told.status) == told
 
     @promise(since="1.1")
-    async def test_no_output_ends_the_watch(
+    async def test_output_of_any_kind_does_not_end_the_watch(
         self, detector: StatusDetector, spawn: Spawn, workspace: Path
     ) -> None:
         (workspace / "odd").write_bytes(ODD_OUTPUT)
@@ -53,7 +53,7 @@ class WithstandingConformance(OpenStatusConformance, suite="status"):
             await shown(terminal, b"end")
             watch.tell(ASKED)
             while await concluded(findings, ASKED.status) != ASKED:
-                pass  # what was written may itself look like a question
+                pass  # the output may itself look like a question
 
     @promise(since="1.1")
     async def test_a_gap_in_the_output_does_not_end_the_watch(
@@ -66,7 +66,7 @@ class WithstandingConformance(OpenStatusConformance, suite="status"):
             assert await concluded(findings, ASKED.status) == ASKED
             await terminal.write(b"\n")
             with anyio.fail_after(PATIENCE):
-                async for _ in findings:  # to the end, behind the gap
+                async for _ in findings:  # until the end, after the gap
                     pass
 
     @promise(since="1.1")

@@ -36,7 +36,7 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
 
     @pytest.mark.faults
     @pytest.mark.parametrize("limit", Limit)
-    @promise(needs=Capability.FILE_BACKED)
+    @promise(needs=Capability.FILE_BACKED, seconds=4)
     def test_a_limit_of_the_system_is_reported_and_breaks_nothing(
         self, opening: Opening, limit: Limit
     ) -> None:
@@ -47,7 +47,7 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
         assert not report.violations, "\n".join(report.violations)
 
     @pytest.mark.faults
-    @promise(needs=Capability.MULTI_PROCESS)
+    @promise(needs=Capability.MULTI_PROCESS, seconds=10)
     def test_the_history_of_processes_killed_at_random_fits_one_order(
         self, opening: Opening
     ) -> None:
@@ -56,7 +56,7 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
         assert not report.violations, "\n".join((f"seed {SEED}", *report.violations))
 
     @pytest.mark.faults
-    @promise(needs=Capability.FILE_BACKED)
+    @promise(needs=Capability.FILE_BACKED, seconds=4)
     def test_many_commits_and_faults_leave_nothing_behind(self, opening: Opening) -> None:
         report = leaks.run(opening, commits=COMMITS, faults=COMMITS // 5)
         assert not report.violations, "\n".join(report.violations)

@@ -1,1 +1,1 @@
-"""The parts of the terminal's suite."""
+"""The promises of terminal providers."""

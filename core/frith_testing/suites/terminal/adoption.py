@@ -1,4 +1,4 @@
-"""What every terminal provider must do whose processes outlive their host."""
+"""Processes that outlive their host are adopted by the next one."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from frith_testing.suites.terminal.termination import WAIT
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 LINES = 5000
 COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
-"""Writes numbered lines, less than any provider may forget."""
+"""Writes numbered lines, fewer than any provider may drop."""
 
 
 class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about processes that outlive their host."""
+    """Promises about processes that outlive their host."""
 
     @promise(needs=Capability.ADOPT)
     async def test_closing_the_provider_leaves_its_processes_running(
@@ -59,7 +59,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
             await shown(terminal, b"got more")
 
     @promise(needs=Capability.ADOPT)
-    async def test_its_output_goes_on_at_the_byte_where_it_stopped(
+    async def test_the_output_of_an_adopted_process_goes_on_at_the_byte_where_it_stopped(
         self, spawn: Spawn, opening: Opening
     ) -> None:
         whole = b"".join(b"line %d\r\n" % number for number in range(LINES))
@@ -162,7 +162,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
 
 @asynccontextmanager
 async def outliving(opening: Opening) -> AsyncIterator[Session]:
-    """Give a new session; what outlives its hosts is swept afterwards."""
+    """Give a new session, whose processes are swept afterwards."""
     session = a_session()
     try:
         yield session
@@ -173,24 +173,24 @@ async def outliving(opening: Opening) -> AsyncIterator[Session]:
 
 
 def recorded(session: Session, terminal: Terminal) -> Session:
-    """Return ``session`` as a host records it while ``terminal`` runs its process."""
+    """Return ``session`` as a host stores it while ``terminal`` runs its process."""
     return session.evolve(pty_pid=terminal.pid).detail(terminal_ref=terminal.ref)
 
 
 async def adopted(spawner: TerminalSpawner, session: Session) -> Terminal:
-    """Return the terminal of ``session``, which there must be."""
+    """Return the adopted terminal of ``session``; fail if there is none."""
     terminal = await spawner.adopt(session)
-    assert terminal is not None, "there is nothing to adopt"
+    assert terminal is not None, "adopt() found no process"
     return terminal
 
 
 async def left_running(
     opening: Opening, session: Session, script: str, until: str
 ) -> tuple[Session, str]:
-    """Let a host start ``script``, and kill it when it has seen ``until``.
+    """Have a host start ``script``, and kill the host once it has seen ``until``.
 
     Returns:
-        The session as recorded, and the output that the host has seen.
+        The session as stored, and the output that the host has seen.
     """
     async with elsewhere(leaves_running, opening, session, script, until) as other:
         pid, ref, seen = await other.step()
@@ -201,7 +201,7 @@ async def left_running(
 async def leaves_running(
     opening: Opening, session: Session, script: str, until: str
 ) -> AsyncIterator[tuple[int, Any, str]]:
-    """In another process: start ``script``; yield its pid, its reference and what was seen."""
+    """In another process: start ``script``; yield its pid, its reference and its output."""
     async with opening.open() as spawner:
         terminal = await Spawn(spawner, opening.workspace)(script, session=session)
         await shown(terminal, until.encode())
@@ -210,8 +210,8 @@ async def leaves_running(
 
 
 async def ends(session: Session, go_on: Path, processes: Processes) -> None:
-    """Let the process of ``session`` go on to its end, and wait until it runs no more."""
+    """Let the process of ``session`` end, and wait until it has."""
     go_on.touch()
     with anyio.fail_after(PATIENCE):
-        while processes.of(session.id):  # noqa: ASYNC110 - the kernel tells nobody
+        while processes.of(session.id):  # noqa: ASYNC110 - not our child
             await anyio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What every terminal provider must do when somebody stops waiting: nothing for anybody else."""
+"""A cancelled wait affects no other caller."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from frith.model import ExitStatus
 from frith_testing.harness.base import PATIENCE
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_session
-from frith_testing.harness.watchdog import otherwise
+from frith_testing.harness.watchdog import unblocked_by
 from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
 from frith_testing.suites.terminal.processes import Processes
 from frith_testing.suites.terminal.shells import Spawn, shown
 from frith_testing.suites.terminal.termination import WAIT
 
 MANY = 100_000
-"""Bytes that a terminal cannot hold by far: writing them waits for the process to read."""
+"""Bytes, far more than a terminal buffers: to write them waits until the process reads."""
 VIEWERS = 20
 A_MOMENT = 0.05
-"""Seconds after which somebody gives up."""
+"""Seconds after which waits are cancelled."""
 
 
 class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about those who are cancelled while they wait."""
+    """Promises about cancelled waits."""
 
     @promise(since="1.1")
-    async def test_who_stops_waiting_for_the_end_disturbs_no_other(self, spawn: Spawn) -> None:
+    async def test_a_cancelled_wait_for_the_end_disturbs_no_other_wait(self, spawn: Spawn) -> None:
         terminal = await spawn("read -r _; exit 3")
         answers: list[ExitStatus] = []
 
@@ -68,7 +68,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         terminal = await spawn(f"trap '' TERM HUP; echo ready; {WAIT}", session=session)
         await shown(terminal, b"ready")
         await _give_up(lambda: terminal.terminate(PATIENCE))
-        assert processes.runs(terminal.pid), "it was not left the time to end in order"
+        assert processes.runs(terminal.pid), "the process was killed before its grace was over"
         with anyio.fail_after(PATIENCE):
             await terminal.terminate(0)
         assert processes.of(session.id) == set()
@@ -95,20 +95,20 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
     ) -> None:
         end = workspace / "end"
         job = f"(trap '' HUP; echo runs; while ! [ -e {end} ]; do sleep 0.05; done) &"
-        with otherwise(end.touch) as given_up:
+        with unblocked_by(end.touch) as given_up:
             terminal = await spawn(f"{job} read -r _")
             await shown(terminal, b"runs")
             await terminal.write(b"\n")
             with anyio.fail_after(PATIENCE):
                 await terminal.exited()
                 await terminal.drained()
-        assert not given_up.is_set(), "the process has ended, and only the job went on"
+        assert not given_up.is_set(), "a background job delayed exited() or drained()"
 
 
 async def _give_up(*waits: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Let all of ``waits`` wait for a moment, and cancel them."""
+    """Start all of ``waits`` and cancel them a moment later."""
     with anyio.move_on_after(A_MOMENT) as scope:
         async with anyio.create_task_group() as tasks:
             for wait in waits:
                 tasks.start_soon(wait)
-    assert scope.cancelled_caught, "there was nothing to wait for"
+    assert scope.cancelled_caught, "one of them did not wait"

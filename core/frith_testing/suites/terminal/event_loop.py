@@ -1,4 +1,4 @@
-"""What every terminal provider must do in programs that are not started by anyio."""
+"""Terminals in programs that anyio does not start."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 
 class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about the program it runs in.
+    """Promises about programs that anyio does not start.
 
-    The tests run in another process, which ends as soon as a callback raises: whatever waits for
-    that callback would wait for ever, closing the provider included.
+    The tests run in another process, which ends as soon as a callback raises, because code that
+    waits for that callback, such as closing the provider, would hang.
     """
 
     @promise(since="1.1")
@@ -35,7 +35,7 @@ class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
 
 
 async def sees_the_end(opening: Opening, session: Session) -> AsyncIterator[tuple[Any, str]]:
-    """In a program that ``asyncio.run`` started: yield how a process ended, and its output."""
+    """In a program started by ``asyncio.run``: yield the exit code of a process, and its output."""
     asyncio.get_running_loop().set_exception_handler(_end_at_once)
     script = "stty -echo; echo ready; read -r line; echo $line; exit 3"
     async with opening.open() as spawner:

@@ -1,4 +1,4 @@
-"""What every terminal provider must do about what is written to a process."""
+"""Input of a process."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytest
 from frith.errors import LineTooLongError, TerminalClosedError
 from frith.ports import Size
 from frith_testing.harness.base import PATIENCE
-from frith_testing.harness.watchdog import otherwise
+from frith_testing.harness.watchdog import unblocked_by
 from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 KEEP = "stty -echo; echo ready; cat >kept"
-"""A script that keeps its input in a file, up to the end of file that ^D stands for."""
+"""Writes its input to a file, until ^D ends it."""
 MANY = 100_000
-"""Bytes that a terminal cannot hold by far: the process must read for more to be written."""
+"""Bytes, far more than a terminal buffers: to write them waits until the process reads."""
 TICKS = 20
 
 
 class InputConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about input."""
+    """Promises about input."""
 
     async def test_input_reaches_the_process_whole_and_in_order(
         self, spawn: Spawn, workspace: Path
@@ -65,11 +65,11 @@ class InputConformance(OpenSpawnerConformance, suite="terminal"):
                 await anyio.sleep(0.001)
             go_on.touch()
 
-        with otherwise(go_on.touch) as given_up:
+        with unblocked_by(go_on.touch) as given_up:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(terminal.write, b"x" * MANY)
                 tasks.start_soon(tick)
-        assert not given_up.is_set(), "it went on only when the process read"
+        assert not given_up.is_set(), "the event loop was blocked until the process read"
         await self._kept(workspace, MANY)
 
     async def test_a_line_that_the_terminal_would_cut_is_refused(self, spawn: Spawn) -> None:
@@ -88,7 +88,7 @@ class InputConformance(OpenSpawnerConformance, suite="terminal"):
             await terminal.resize("viewer", Size())
 
     async def _kept(self, workspace: Path, size: int) -> None:
-        """Wait until the process has kept ``size`` bytes."""
+        """Wait until the process has written ``size`` bytes to its file."""
         kept = workspace / "kept"
         with anyio.fail_after(PATIENCE):
             while not kept.exists() or os.path.getsize(kept) < size:  # noqa: ASYNC110

@@ -1,4 +1,4 @@
-"""What every terminal provider must leave behind: nothing."""
+"""A terminal provider leaves no process, descriptor or thread behind."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from frith_testing.suites.terminal.termination import WAIT, WHEREABOUTS, job
 
 MANY = 20
 CHECKPOINTS, MOMENTS = 10, 90
-"""A spawn is cancelled at each of its first checkpoints, then later each time until it completes
-first: at most at so many moments."""
+"""A spawn is cancelled at each of its first checkpoints, then at ever later moments until it
+completes first: at so many moments at most."""
 FIRST, GROWTH = 0.001, 1.1
-"""Seconds until the first cancellation after those, and the factor from each to the next: moments
-are close together at first, and a spawn of one second takes ten seconds in all."""
+"""Seconds until the first cancellation after the checkpoints, and the factor to each next one."""
 
 
 class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about what stays when all is over."""
+    """Promises about what is left afterwards."""
 
+    @promise(seconds=1)
     async def test_processes_that_ended_leave_no_zombie(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         await self._ends_many(lambda: spawn("exit 0"))
         assert processes.zombies() == set()
 
+    @promise(seconds=1)
     async def test_processes_that_ended_leave_no_descriptor(
         self, spawn: Spawn, processes: Processes
     ) -> None:
@@ -48,13 +49,14 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
         gc.collect()
         assert len(processes.descriptors(os.getpid())) == before
 
+    @promise(seconds=1)
     async def test_processes_that_ended_leave_no_thread(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         await self._ends_many(lambda: spawn("exit 0"))
         before = processes.threads()
         await self._ends_many(lambda: spawn("exit 0"))
-        # Workers that others use may come or go meanwhile; a thread for each would be MANY.
+        # Shared worker threads may come and go; a thread for each process would be MANY.
         assert processes.threads() < before + MANY // 2
 
     async def test_a_refused_spawn_leaves_nothing(
@@ -67,6 +69,7 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
         assert len(processes.descriptors(os.getpid())) == before
         assert processes.of(session.id) == processes.zombies() == set()
 
+    @promise(seconds=3)
     async def test_a_cancelled_spawn_leaves_no_process(
         self, spawn: Spawn, processes: Processes
     ) -> None:
@@ -79,7 +82,7 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(start)
-                await come(moment)
+                await _wait_until(moment)
                 tasks.cancel_scope.cancel()
             if started:
                 break
@@ -107,11 +110,13 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
             gc.collect()
             descriptors.append(len(processes.descriptors(os.getpid())))
             threads.append(processes.threads())
-        assert descriptors[-1] == descriptors[1], "the first opening may open what all share"
-        assert threads != sorted(set(threads)), "each opening leaves a thread"
+        assert descriptors[-1] == descriptors[1], (
+            "each opening leaves descriptors; the first one may open something shared"
+        )
+        assert threads != sorted(set(threads)), "each opening leaves a thread behind"
 
     async def _ends_many(self, start: Callable[[], Awaitable[Terminal]]) -> None:
-        """Start processes that end by themselves, one after the other, and wait for each."""
+        """Start processes one after the other, and wait until each has ended by itself."""
         for _ in range(MANY):
             terminal = await start()
             with anyio.fail_after(PATIENCE):
@@ -125,8 +130,8 @@ class LeftoversConformance(OpenSpawnerConformance, suite="terminal"):
                     await spawn.command(command, cwd=str(cwd))
 
 
-async def come(moment: int) -> None:
-    """Wait until a moment in the life of what was begun just now."""
+async def _wait_until(moment: int) -> None:
+    """Wait for some checkpoints or, at a later ``moment``, for some time."""
     for _ in range(min(moment, CHECKPOINTS)):
         await anyio.lowlevel.checkpoint()
     if moment > CHECKPOINTS:

@@ -1,4 +1,4 @@
-"""The base of the parts of the terminal's suite: the provider, opened, and what is left of it."""
+"""The base class of the promises of terminal providers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from frith_testing.suites.terminal.shells import Spawn, spawning
 
 
 class OpenSpawnerConformance(ProviderConformance, suite="terminal"):
-    """Base of the parts of the terminal's suite."""
+    """Opens the provider, and shows the processes of the system."""
 
     role = Role.TERMINAL
 
     @pytest.fixture
     async def spawn(self, opening: Opening, workspace: Path) -> AsyncIterator[Spawn]:
-        """Return what starts a shell script; it is ended after the test."""
+        """Return a function that starts a shell script, which is terminated after the test."""
         async with opening.open() as spawner, spawning(spawner, workspace) as spawn:
             yield spawn
 
     @pytest.fixture
     def processes(self) -> Processes:
-        """Return the processes as the kernel shows them, whatever the terminal says."""
+        """Return the processes as the kernel shows them."""
         if not Processes.are_shown():
-            pytest.skip("this system does not show processes under /proc")
+            pytest.skip("this system has no /proc")
         return Processes()

@@ -1,4 +1,4 @@
-"""What every terminal provider must do about what a process writes, and about its viewers."""
+"""Output of a process, and its viewers."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 LINES = 450_000
 FLOOD = f"stty -opost; seq {LINES}"
-"""A script that writes more than most providers keep, 3 MB."""
+"""Writes 3 MB, more than most providers keep."""
 MOST_KEPT = 32 << 20
-"""Bytes after which the oldest must be gone: a host has many terminals."""
+"""Bytes after which the oldest output must be dropped, because a host has many terminals."""
 SLOW, SLOWLY = 0.005, 100
-"""Seconds that a slow viewer takes for each chunk, and for how many."""
-
+"""Seconds that a slow viewer takes for each chunk, and the number of these chunks."""
 QUIET = 0.3
-"""Seconds without output after which a flood is taken to be held up."""
+"""Seconds without output after which a flood counts as blocked."""
 
 
 @cache
 def flooded() -> bytes:
-    """Return what :data:`FLOOD` writes."""
+    """Return the output of :data:`FLOOD`."""
     return b"".join(b"%d\n" % number for number in range(1, LINES + 1))
 
 
 class OutputConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about output and its viewers."""
+    """Promises about output and viewers."""
 
     async def test_every_byte_comes_as_it_was_written(self, spawn: Spawn, workspace: Path) -> None:
         data = bytes(range(256)) * 2
@@ -55,7 +54,7 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
                 tasks.start_soon(run)
         assert lengths == [size] * 25
 
-    async def test_what_it_wrote_is_replayed_after_its_end(self, spawn: Spawn) -> None:
+    async def test_the_output_of_a_process_is_replayed_after_its_end(self, spawn: Spawn) -> None:
         terminal = await spawn("echo first; echo last")
         with anyio.fail_after(PATIENCE):
             await terminal.exited()
@@ -71,9 +70,7 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
         async with terminal.attach(from_offset=7) as view:
             assert (view.offset, view.snapshot) == (7, b"last\r\n")
 
-    async def test_the_screen_if_told_goes_on_with_the_output_at_its_offset(
-        self, spawn: Spawn
-    ) -> None:
+    async def test_the_output_continues_the_screen_at_its_offset(self, spawn: Spawn) -> None:
         terminal = await spawn("stty -echo; printf 'ready '; read -r _; printf more")
         await shown(terminal, b"ready")
         screen = await terminal.screen(Size(rows=2, columns=10))
@@ -159,10 +156,10 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
             begin = view.offset + len(view.snapshot)
             await terminal.write(b"\n")
             with anyio.fail_after(PATIENCE):
-                if pause:  # it begins only once it holds the process up, or is far behind
+                if pause:  # read only once this viewer blocks the process, or is far behind
                     await until_it_stops(other)
                 async for part in view:
-                    assert isinstance(part, Chunk), f"{part} in front of a lossless viewer"
+                    assert isinstance(part, Chunk), f"a lossless viewer was given {part}"
                     assert part.offset == begin + len(seen)
                     seen += part.data
                     if pause and slow < SLOWLY:
@@ -172,7 +169,7 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
 
 
 async def until_it_stops(view: Attachment) -> None:
-    """Read until nothing more comes: all is written, or somebody holds it up."""
+    """Read until no more output comes, because the process has written all or is blocked."""
     parts = aiter(view)
     while True:
         with anyio.move_on_after(QUIET) as quiet:

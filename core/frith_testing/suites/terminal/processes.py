@@ -1,4 +1,4 @@
-"""Processes as the kernel shows them: what a terminal did, seen past the terminal itself.
+"""The processes of the system, as the kernel shows them.
 
 See proc_pid_stat(5), proc_pid_status(5), proc_pid_environ(5) and proc_pid_fd(5).
 """
@@ -15,7 +15,7 @@ from frith.model import SessionId
 
 _PROC = Path("/proc")
 _ENDED = "ZXx"
-"""States of a process that runs no more."""
+"""States of a process that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Stat:
 
 
 class Processes:
-    """The processes of this machine. What has ended meanwhile has nothing to show."""
+    """Looks up processes; one that has ended meanwhile is left out."""
 
     @staticmethod
     def are_shown() -> bool:
-        """Tell whether this system shows processes as files."""
+        """Tell whether this system has ``/proc``."""
         return (_PROC / "self" / "stat").exists()
 
     def of(self, session_id: SessionId) -> set[int]:
@@ -45,19 +45,19 @@ class Processes:
         return self._where(lambda pid, stat: entry in self.environment(pid))
 
     def zombies(self) -> set[int]:
-        """Return the children of this process that have ended and were not awaited."""
+        """Return the children of this process that have ended and were not waited for."""
         me = os.getpid()
         return self._where(lambda _, stat: stat.parent == me, ended=True)
 
     def stat(self, pid: int) -> Stat | None:
-        """Return what the kernel tells of ``pid``; ``None`` if it is gone."""
+        """Return the status of ``pid``; ``None`` if it does not exist."""
         text = _read(pid, "stat").decode(errors="replace")
-        # The name of the command comes second, in parentheses, and may itself contain anything.
+        # "PID (COMMAND) STATE …": the name of the command may contain spaces and parentheses.
         fields = text.rpartition(")")[2].split()
         return Stat(fields[0], *map(int, fields[1:5])) if fields else None
 
     def runs(self, pid: int) -> bool:
-        """Tell whether ``pid`` is there and has not ended."""
+        """Tell whether ``pid`` exists and has not ended."""
         stat = self.stat(pid)
         return stat is not None and stat.state not in _ENDED
 
@@ -70,7 +70,7 @@ class Processes:
         return (_PROC / str(pid) / "cwd").readlink()
 
     def descriptors(self, pid: int) -> dict[int, str]:
-        """Return the open descriptors of ``pid``, and what each leads to."""
+        """Return the open descriptors of ``pid``, and the file of each."""
         found: dict[int, str] = {}
         with suppress(FileNotFoundError, NotADirectoryError):
             for link in (_PROC / str(pid) / "fd").iterdir():

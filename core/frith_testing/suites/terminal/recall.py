@@ -1,4 +1,4 @@
-"""What every terminal provider must do that keeps what ended processes wrote."""
+"""Output that outlives its process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 LINES = 500
 COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
-"""Writes numbered lines, less than any provider may forget."""
+"""Writes numbered lines, fewer than any provider may drop."""
 WRITTEN = b"".join(b"line %d\r\n" % number for number in range(LINES))
 
 
 class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about output that outlives its process."""
+    """Promises about output that outlives its process."""
 
     @promise(needs=Capability.RECALL)
     async def test_the_output_of_a_process_whose_end_was_collected_is_shown_by_any_host(
@@ -46,7 +46,7 @@ class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
         await collected(await spawn("echo first", session=session))
         terminal = await spawn("echo second; read -r line", session=session)
         await shown(terminal, b"second")
-        assert await spawn.spawner.recall(session) is None, "it has a process"
+        assert await spawn.spawner.recall(session) is None, "the session has a process"
         await terminal.write(b"\n")
         await collected(terminal)
         output = await output_of(await recalled(spawn.spawner, session))
@@ -54,7 +54,7 @@ class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
         assert b"first" not in output
 
     @promise(needs=Capability.RECALL)
-    async def test_what_is_recalled_takes_nothing(self, spawn: Spawn) -> None:
+    async def test_a_recalled_terminal_accepts_no_input(self, spawn: Spawn) -> None:
         session = a_session()
         await collected(await spawn("echo done", session=session))
         terminal = await recalled(spawn.spawner, session)
@@ -87,14 +87,14 @@ class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
 
 
 async def collected(terminal: Terminal) -> None:
-    """Wait until ``terminal`` is drained, and take note of its end."""
+    """Wait until ``terminal`` is drained, and collect its end."""
     with anyio.fail_after(PATIENCE):
         await terminal.drained()
         await terminal.collect()
 
 
 async def recalled(spawner: TerminalSpawner, session: Session) -> Terminal:
-    """Return the last terminal of ``session``, of which something must be left."""
+    """Return the last terminal of ``session``; fail if there is none."""
     terminal = await spawner.recall(session)
-    assert terminal is not None, "there is nothing to recall"
+    assert terminal is not None, "recall() found no terminal"
     return terminal

@@ -1,4 +1,4 @@
-"""Shell scripts in terminals: what the spawner's suite starts, and how it reads them."""
+"""Shell scripts in terminals, and their output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frith_testing.harness.samples import a_session
 
 
 class Spawn:
-    """Starts shell scripts in the workspace, and keeps their terminals to end them."""
+    """Starts shell scripts in the workspace, and keeps their terminals."""
 
     def __init__(self, spawner: TerminalSpawner, workspace: Path) -> None:
         self.spawner = spawner
@@ -41,7 +41,7 @@ class Spawn:
         env: Mapping[str, str] | None = None,
         size: Size | None = None,
     ) -> Terminal:
-        """Start ``command``, for a new session in the workspace unless told otherwise."""
+        """Start ``command``, by default for a new session and in the workspace."""
         request = SpawnRequest(
             session_id=(session or a_session()).id,
             command=command,
@@ -57,7 +57,7 @@ class Spawn:
 
 @asynccontextmanager
 async def spawning(spawner: TerminalSpawner, workspace: Path) -> AsyncIterator[Spawn]:
-    """Give what starts shell scripts in ``workspace``; what it has started is ended afterwards."""
+    """Give a :class:`Spawn`; the processes that it has started are terminated afterwards."""
     spawn = Spawn(spawner, workspace)
     try:
         yield spawn
@@ -68,13 +68,13 @@ async def spawning(spawner: TerminalSpawner, workspace: Path) -> AsyncIterator[S
 
 
 def data_of(part: Chunk | Gap) -> bytes:
-    """Return the data of ``part``, which must not be a gap."""
-    assert not isinstance(part, Gap), f"{part} in output that was read in time"
+    """Return the data of ``part``; fail if it is a gap."""
+    assert not isinstance(part, Gap), f"the output has a gap although it was read in time: {part}"
     return part.data
 
 
 async def output_of(terminal: Terminal) -> bytes:
-    """Return what is kept of the output once the process has ended and all is read."""
+    """Return the scrollback once the process has ended and its terminal is drained."""
     with anyio.fail_after(PATIENCE):
         await terminal.exited()
         await terminal.drained()
@@ -83,7 +83,7 @@ async def output_of(terminal: Terminal) -> bytes:
 
 
 async def shown(terminal: Terminal, text: bytes) -> None:
-    """Wait until the output contains ``text``; fail if it ends without."""
+    """Wait until the output contains ``text``; fail if it ends before."""
     with anyio.fail_after(PATIENCE):
         async with terminal.attach() as view:
             seen = view.snapshot
@@ -91,5 +91,5 @@ async def shown(terminal: Terminal, text: bytes) -> None:
             while text not in seen:
                 part = await anext(following, None)
                 if part is None:
-                    raise AssertionError(f"{text!r} never came; only {seen!r}")
+                    raise AssertionError(f"the output is {seen!r}, without {text!r}")
                 seen += data_of(part)

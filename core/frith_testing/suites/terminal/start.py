@@ -1,4 +1,4 @@
-"""What every terminal provider must do about what a process starts with."""
+"""The command, environment, descriptors, signals and window that a process starts with."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from frith.ports import Size
 from frith_testing.harness.base import Opening
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_session
-from frith_testing.harness.watchdog import otherwise
+from frith_testing.harness.watchdog import unblocked_by
 from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
 from frith_testing.suites.terminal.processes import Processes
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown, spawning
 
 WAIT = "echo ready; read -r _"
 OF_THE_C_LIBRARY = {32, 33}
-"""Signals of real-time kind that the C library keeps for itself."""
+"""Real-time signals that the C library reserves."""
 
 
 class StartingConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about how a process starts."""
+    """Promises about the start of a process."""
 
     async def test_the_command_runs_as_given_in_its_directory_with_its_environment(
         self, spawn: Spawn, workspace: Path
@@ -99,7 +99,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         told = sorted(e for e in processes.environment(pid) if e.partition("=")[0] in foreign)
         assert told == [f"FRITH_SESSION_ID={session.id}", f"FRITH_WORKSPACE={workspace}"]
 
-    async def test_its_process_id_is_that_of_the_process(
+    async def test_the_pid_of_a_terminal_is_that_of_its_process(
         self, spawn: Spawn, workspace: Path, processes: Processes
     ) -> None:
         session = a_session()
@@ -118,11 +118,13 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
             stat = processes.stat(pid)
             assert stat is not None
             assert (stat.session, stat.group) == (pid, pid)
-            assert stat.terminal, "it has no controlling terminal"
+            assert stat.terminal, "the process has no controlling terminal"
             terminals.append(stat.terminal)
         assert len(set(terminals)) == 2
 
-    async def test_what_it_writes_to_its_controlling_terminal_is_output(self, spawn: Spawn) -> None:
+    async def test_what_a_process_writes_to_its_controlling_terminal_is_output(
+        self, spawn: Spawn
+    ) -> None:
         terminal = await spawn("[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo via tty >/dev/tty")
         assert await output_of(terminal) == b"via tty\r\n"
 
@@ -135,7 +137,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
             (pid,) = processes.of(session.id)
             found = processes.descriptors(pid)
         assert found.keys() == {0, 1, 2}
-        assert len(set(found.values())) == 1, "they are not one terminal"
+        assert len(set(found.values())) == 1, f"these are not the same terminal: {found}"
 
     async def test_signals_that_the_host_ignores_or_blocks_act_in_the_process(
         self, spawn: Spawn, processes: Processes
@@ -186,7 +188,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
             await spawn.command("true", cwd=str(workspace / "missing"))
 
     @pytest.mark.parametrize("command", [(), ("a\x00b",)])
-    async def test_a_command_that_is_none_is_refused(
+    async def test_an_empty_or_invalid_command_is_refused(
         self, spawn: Spawn, command: tuple[str, ...]
     ) -> None:
         with pytest.raises(SpawnError):
@@ -196,7 +198,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
     async def test_the_command_is_found_where_it_will_run(
         self, spawn: Spawn, workspace: Path
     ) -> None:
-        # By the PATH of the request, and from its directory, as a shell there would find it.
+        # It is looked up in the PATH and the directory of the request, as a shell there would.
         for directory in ("below", "tools"):
             (workspace / directory).mkdir()
             tool = workspace / directory / f"{directory}-tool"
@@ -217,13 +219,13 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
     ) -> None:
         go_on = workspace / "go-on"
         script = f"while ! [ -e {go_on} ]; do sleep 0.01; done; echo done"
-        with otherwise(go_on.touch) as given_up:
+        with unblocked_by(go_on.touch) as given_up:
             terminal = await spawn(script)
-            assert not given_up.is_set(), "spawning returned only when the process went on"
+            assert not given_up.is_set(), "spawn() waited for the process"
             go_on.touch()
             assert await output_of(terminal) == b"done\r\n"
 
-    async def test_it_works_in_any_thread(
+    async def test_a_terminal_provider_works_in_any_thread(
         self, opening: Opening, workspace: Path, anyio_backend_name: str
     ) -> None:
         async def run() -> bytes:
@@ -238,7 +240,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
 
 @contextmanager
 def inheritable_descriptors() -> Iterator[None]:
-    """Have descriptors open that any exec would pass on, also one with a high number."""
+    """Keep inheritable descriptors open, one of them with a high number."""
     fds = list(os.pipe())
     fds.append(os.dup2(fds[0], 200))
     try:

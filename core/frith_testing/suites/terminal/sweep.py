@@ -1,4 +1,4 @@
-"""What every terminal provider must do about processes that a dead host left behind."""
+"""Processes that a killed host left behind are swept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from frith_testing.suites.terminal.termination import WAIT, WHEREABOUTS, job, jo
 
 
 class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about other hosts' processes."""
+    """Promises about the processes of killed hosts."""
 
     async def test_sweeping_what_nobody_left_behind_finds_nothing(self, spawn: Spawn) -> None:
         await spawn("read -r _")
@@ -90,7 +90,7 @@ class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
 
 
 async def left_behind(opening: Opening, session: Session, script: str = "") -> Session:
-    """Let a host start a process that survives it, and kill the host; return the record."""
+    """Have a host start a process that survives it, and kill the host; return the session."""
     async with elsewhere(leaves_behind, opening, session, script) as other:
         pid, ref = await other.step()
         await other.kill()
@@ -100,7 +100,7 @@ async def left_behind(opening: Opening, session: Session, script: str = "") -> S
 async def leaves_behind(
     opening: Opening, session: Session, script: str
 ) -> AsyncIterator[tuple[int, Any]]:
-    """In another process: start what survives its host; yield its pid and reference."""
+    """In another process: start a process that survives it; yield its pid and reference."""
     async with opening.open() as spawner:
         spawn = Spawn(spawner, opening.workspace)
         terminal = await spawn(f"trap '' HUP; {script} echo ready; {WAIT}", session=session)

@@ -1,4 +1,4 @@
-"""What every terminal provider must do about how processes end, and are ended."""
+"""How processes end, and how they are terminated."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from frith_testing.suites.terminal.processes import Processes
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 WAIT = "while :; do sleep 0.05; done"
-"""Waits where signals are handled meanwhile: `read` alone would not be interrupted."""
+"""Waits while traps can run: a shell does not interrupt `read` for them."""
 JOB = "sh -c 'echo $$ >job; exec sleep 100' &"
 WHEREABOUTS = {
     "the group of the process": JOB,
     "a group of its own": f"set -m; {JOB}",
     "a session of its own": f"setsid {JOB}",
 }
-"""Scripts that start a job in the background, by where its process is then."""
+"""Scripts that start a background job, by the process group or session of the job."""
 
 
 class EndingConformance(OpenSpawnerConformance, suite="terminal"):
-    """The part of the terminal's suite that is about the end."""
+    """Promises about the end of a process."""
 
     @pytest.mark.parametrize("code", [0, 3, 127, 255])
     async def test_the_exit_code_is_told_to_everyone_who_asks(
@@ -49,7 +49,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
         assert answers == [ExitStatus(code=code)] * 4
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-    async def test_the_signal_that_killed_it_is_told(
+    async def test_the_signal_that_killed_a_process_is_told(
         self, spawn: Spawn, number: signal.Signals
     ) -> None:
         terminal = await spawn(f"kill -{int(number)} $$; {WAIT}")
@@ -76,7 +76,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
                 await anyio.sleep(0.01)
             with anyio.move_on_after(0.1) as scope:
                 await terminal.exited()
-            assert scope.cancelled_caught, "it runs on without its terminal"
+            assert scope.cancelled_caught, "the process runs on without its terminal"
             go_on.touch()
             assert await terminal.exited() == ExitStatus(code=7)
 
@@ -120,7 +120,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
             assert await terminal.terminate(PATIENCE) == ExitStatus(code=3)
         assert (workspace / "tidied").exists()
 
-    async def test_terminating_ends_also_what_ignores_it(
+    async def test_terminating_ends_a_process_that_ignores_signals(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         session = a_session()
@@ -169,10 +169,10 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
 
 
 def job(where: str) -> str:
-    """Return the script of :data:`WHEREABOUTS` called ``where``; it waits until the job runs."""
+    """Return the script ``where`` of :data:`WHEREABOUTS`, and a wait until its job runs."""
     script = WHEREABOUTS[where]
     if "setsid" in script and shutil.which("setsid") is None:
-        pytest.skip("this system has no command setsid")
+        pytest.skip("setsid is not installed")
     return f"{script} while ! [ -s job ]; do sleep 0.01; done;"
 
 

@@ -1,1 +1,1 @@
-"""The parts of the workspace's suite."""
+"""The promises of workspace providers."""

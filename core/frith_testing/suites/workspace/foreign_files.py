@@ -1,4 +1,4 @@
-"""What every workspace provider must leave alone: whatever it did not make for this session."""
+"""A workspace provider leaves alone what it did not create for the session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from frith_testing.suites.workspace.open_workspace import (
 
 
 class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the suite that is about what belongs to others."""
+    """Promises about files, worktrees and tags of others."""
 
     @promise(since="1.1")
     async def test_creating_keeps_what_somebody_else_put_at_the_path(
@@ -42,21 +42,21 @@ class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
     async def test_a_directory_that_is_no_worktree_is_not_located_as_present(
         self, trees: WorkspaceProvider
     ) -> None:
-        # git in it would work on whatever repository lies around it
+        # git in that directory would work on the repository around it
         session = session_of(await trees.plan(request("feature/one")))
         theirs = Path(session.worktree_path, "file")
         theirs.parent.mkdir(parents=True)
         theirs.write_text("precious")
         assert (await trees.locate([session]))[session.id].presence is not Presence.PRESENT
         with pytest.raises(WorkspaceError):
-            await trees.restore(session)  # of which no branch is left
+            await trees.restore(session)  # its branch does not exist
         assert theirs.read_text() == "precious"
 
     @promise(since="1.1")
     async def test_worktrees_that_are_out_of_sight_for_a_while_are_kept(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
-        # As on a disk that is not mounted: git drops them if it is told to prune.
+        # Their disk may be unmounted: `git worktree prune` would drop them.
         other = await created(trees, request("feature/two"))
         theirs = str(view.workspace.with_name("theirs"))
         view.git("worktree", "add", "-q", "-b", "theirs", theirs)
@@ -94,7 +94,7 @@ class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
     async def test_a_worktree_begins_at_the_commit_of_its_plan(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
-        # By that commit an undone creation knows whether anybody has worked on the branch.
+        # An undone creation compares the branch with that commit to see whether it has new work.
         plan = await trees.plan(request("feature/one", base="main"))
         view.commit(str(view.workspace))
         await trees.create(plan)

@@ -1,4 +1,4 @@
-"""A repository as the git command tells of it, past the provider under test."""
+"""A repository as the git command shows it, without the provider under test."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.
 
 
 class GitView:
-    """Looks at a repository, and works in its worktrees as a person or an agent does."""
+    """Inspects a repository, and works in its worktrees as a user or an agent does."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
 
     def git(self, *args: str, at: Path | str | None = None) -> str:
-        """Run git in the directory ``at``, else the workspace; return what it says.
+        """Run git in the directory ``at``, by default the workspace; return its output.
 
         Raises:
-            CalledProcessError: it failed.
+            CalledProcessError: git failed.
         """
         command = ["git", "--no-optional-locks", "-C", str(at or self.workspace), *_IDENTITY, *args]
         done = subprocess.run(command, env=_environment(), check=True, capture_output=True)
@@ -31,7 +31,7 @@ class GitView:
         return dict(line.rsplit(" ", 1) for line in said.splitlines())
 
     def worktrees(self) -> dict[str, str | None]:
-        """Return the branch of every linked worktree, ``None`` if it has none, by its path."""
+        """Return the branch of every linked worktree by its path; ``None`` if HEAD is detached."""
         found: dict[str, str | None] = {}
         said = self.git("worktree", "list", "--porcelain", "-z").removesuffix("\0\0")
         for entry in said.split("\0\0")[1:]:
@@ -48,7 +48,7 @@ class GitView:
         return self.git("rev-parse", "HEAD", at=at)
 
     def main_worktree(self) -> dict[str, str | bytes]:
-        """Return what is to be told of the main worktree: its HEAD, index, settings and state."""
+        """Return HEAD, index, configuration, status and stash of the main worktree."""
         files = ("HEAD", "index", "config")
         return {
             **{name: (self.workspace / ".git" / name).read_bytes() for name in files},

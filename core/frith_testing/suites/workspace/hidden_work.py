@@ -1,4 +1,4 @@
-"""What every workspace provider must find of work that a plain `git status` does not show."""
+"""Work that a plain `git status` does not show."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConforman
 
 
 class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the suite that is about work that is easily overlooked."""
+    """Promises about work that is easily overlooked."""
 
     @pytest.fixture
     async def recovery(self, workspace: Path) -> AsyncIterator[SessionRecovery]:
-        """Return the recovery that remembers which sessions live in a worktree: the default one.
+        """Return the recovery that knows which sessions share a worktree: the default one.
 
-        Override it for a provider whose worktrees another one knows.
+        Override it for a provider that works with another recovery.
         """
         name = ManagerConfig(workspace=workspace).recovery
         try:
             context = Context(workspace).open(Role.RECOVERY, name)
         except ProviderNotFoundError:
-            pytest.skip(f"{DOES_NOT_APPLY}there is no recovery {name!r}")
+            pytest.skip(f"{DOES_NOT_APPLY}no recovery {name!r} is installed")
         async with context as recovery:
             yield recovery
 
@@ -58,7 +58,7 @@ class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
     async def test_commits_of_a_submodule_that_were_not_pushed_are_at_stake(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
-        # gitsubmodules(7): its repository goes with the worktree.
+        # The repository of a submodule is removed with the worktree: gitsubmodules(7).
         library = view.workspace.with_name("library")
         view.git("init", "-q", str(library))
         view.commit(str(library))
@@ -140,7 +140,7 @@ class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
         view.git("init", "-q", str(other))
         work = Path(session.worktree_path, "tracked.txt")
         work.write_text("precious")
-        # As they are for whoever is started by a hook of that repository.
+        # A hook of that repository would start programs with these variables.
         monkeypatch.setenv("GIT_DIR", str(other / ".git"))
         monkeypatch.setenv("GIT_WORK_TREE", str(other))
         assert await trees.inspect(session) == AtStake(changed=("tracked.txt",))

@@ -1,4 +1,4 @@
-"""What every workspace provider must do about worktrees that are missing or were moved."""
+"""Worktrees that are missing or were moved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from frith_testing.suites.workspace.open_workspace import (
 
 
 class LocatingConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the suite that is about where worktrees are."""
+    """Promises about missing and moved worktrees."""
 
     async def test_locating_answers_for_each_session(
         self, trees: WorkspaceProvider, session: Session

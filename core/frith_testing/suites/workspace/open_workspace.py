@@ -1,4 +1,4 @@
-"""The base of the parts of the workspace provider's suite: the provider, opened, and git."""
+"""The base class of the promises of workspace providers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frith_testing.suites.workspace.git_view import GitView
 
 
 class OpenWorkspaceConformance(ProviderConformance, suite="workspace"):
-    """Base of the parts of the workspace provider's suite."""
+    """Opens the provider, and shows the repository by the git command."""
 
     role = Role.WORKSPACE
 
@@ -28,17 +28,17 @@ class OpenWorkspaceConformance(ProviderConformance, suite="workspace"):
 
     @pytest.fixture
     def view(self, workspace: Path) -> GitView:
-        """Return the back door: git itself, asked past the provider."""
+        """Return the repository as the git command shows it."""
         return GitView(workspace)
 
     @pytest.fixture
     async def session(self, trees: WorkspaceProvider) -> Session:
-        """Return a session that lives in a new worktree, on the branch ``feature/one``."""
+        """Return a session with a new worktree on the branch ``feature/one``."""
         return session_of(await created(trees, request("feature/one")))
 
 
 def request(branch: str, *, base: str | None = None, existing: bool = False) -> WorktreeRequest:
-    """Return the request of a new session."""
+    """Return a request for a new session."""
     return WorktreeRequest(a_session().id, branch, base=base, existing=existing)
 
 

@@ -1,7 +1,7 @@
-"""What every workspace provider must do where the configuration leads git to another directory.
+"""Worktrees in which the configuration of the repository makes git work on another directory.
 
 With `extensions.worktreeConfig` git applies `core.worktree` of the common configuration to linked
-worktrees, too: whoever works in one with git changes the files of the directory that it names.
+worktrees, too. A git command in such a worktree changes the files of the directory named there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConforman
 
 
 class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the suite that is about a configuration that leads git elsewhere."""
+    """Promises about a configuration that redirects git."""
 
     @promise(since="1.1")
     async def test_where_git_would_work_elsewhere_no_worktree_is_created(
@@ -59,6 +59,6 @@ class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
 
 
 def redirect(view: GitView) -> None:
-    """Have git work on the files of the main worktree, in whatever worktree it is run."""
+    """Make git work on the files of the main worktree, from every worktree."""
     view.git("config", "core.worktree", str(view.workspace))
     view.git("config", "extensions.worktreeConfig", "true")

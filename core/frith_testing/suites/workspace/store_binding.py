@@ -1,4 +1,4 @@
-"""What every workspace provider must do about the store of its sessions."""
+"""A workspace is bound to one store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConforman
 
 
 class BindingConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the workspace provider's suite that is about binding a workspace to a store."""
+    """Promises about the binding of a workspace to a store."""
 
     async def test_a_workspace_is_bound_to_the_first_store_for_every_host(
         self, trees: WorkspaceProvider, opening: Opening, workspace: Path

@@ -1,4 +1,4 @@
-"""What every workspace provider must do to undo creations, and nothing else."""
+"""Creations that are cancelled or discarded are undone, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from frith.model import AtStake
 from frith.ports import WorkspaceProvider
+from frith_testing.harness.promises import promise
 from frith_testing.suites.workspace.git_view import GitView
 from frith_testing.suites.workspace.open_workspace import (
     OpenWorkspaceConformance,
@@ -18,13 +19,14 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 FIRST, GROWTH, MOMENTS = 0.002, 1.4, 30
-"""A creation is cancelled at once, then after so many seconds, then so many times later each time
-until it is done before: at so many moments at most."""
+"""A creation is cancelled at once, then after ``FIRST`` seconds, then ``GROWTH`` times later each
+time until it completes first: at so many moments at most."""
 
 
 class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the suite that is about creations that do not come to pass."""
+    """Promises about creations that are undone."""
 
+    @promise(seconds=1)
     async def test_a_creation_cancelled_at_any_moment_leaves_nothing(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
@@ -59,7 +61,7 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         self, trees: WorkspaceProvider, view: GitView, name: str
     ) -> None:
         plan = await created(trees, request("feature/one"))
-        _let_the_clock_go_on(view.workspace.with_name("clock"))
+        _wait_for_the_clock(view.workspace.with_name("clock"))
         work = Path(plan.path) / name
         work.write_text("precious")
         assert name in (await trees.discard(plan)).summary()
@@ -121,8 +123,8 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert "feature/one" in view.branches()
 
 
-def _let_the_clock_go_on(probe: Path) -> None:
-    """Return when a file written now gets a later time than one written before."""
+def _wait_for_the_clock(probe: Path) -> None:
+    """Return once a file that is written now gets a later time than one written before."""
     probe.touch()
     before = probe.stat().st_ctime_ns
     while probe.stat().st_ctime_ns == before:

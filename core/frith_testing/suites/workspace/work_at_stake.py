@@ -1,4 +1,4 @@
-"""What every workspace provider must do to lose no work: inspecting and removing worktrees."""
+"""Worktrees are inspected and removed without losing work."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from frith_testing.suites.workspace.open_workspace import (
 
 
 class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
-    """The part of the suite that is about the work in a worktree."""
+    """Promises about the work in a worktree."""
 
     async def test_a_new_worktree_has_nothing_at_stake(
         self, trees: WorkspaceProvider, session: Session
     ) -> None:
         assert await trees.inspect(session) == AtStake()
 
-    async def test_commits_of_its_branch_are_not_at_stake(
+    async def test_commits_on_the_branch_are_not_at_stake(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         commit = view.commit(session.worktree_path)
@@ -167,7 +167,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.main_worktree() == before
 
     @pytest.mark.parametrize("lies_there", ["directory", "link"])
-    async def test_what_is_no_worktree_blocks_even_force(
+    async def test_a_path_that_is_not_a_worktree_blocks_even_force(
         self, trees: WorkspaceProvider, view: GitView, lies_there: str
     ) -> None:
         session = session_of(await trees.plan(request("feature/one")))
@@ -184,7 +184,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
     async def test_inspecting_writes_nothing(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
-        # Same content, other times: a git that may would take index.lock and write a new index.
+        # After a change of times alone, git would write a new index unless it must not lock it.
         for directory in (view.workspace, Path(session.worktree_path)):
             os.utime(directory / "tracked.txt", (1, 1))
         before = _times_of(view.workspace)

@@ -1,8 +1,12 @@
-"""Claims: a file for each session, locked by its owner; the kernel unlocks it at death."""
+"""Claims: one file for each session, which its owner locks with flock(2).
+
+The kernel releases the lock when the owner dies, however it dies.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,56 +14,75 @@ from pathlib import Path
 from frith.errors import ClaimHeldError
 from frith.ports import Claim, Holder
 
+_DIGITS = 20
+"""Size of a claim file, which holds the fence as a decimal number."""
+
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock on ``path``; wait for it."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock on the file ``path``, after waiting for it."""
+    with _opened(path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 
 class Claims:
-    """The claims that lie in ``directory``."""
+    """The claims whose files are in ``directory``."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         self._directory = directory
+        self._lock = directory / "lock"
 
     @contextmanager
     def held(self, session_id: str) -> Iterator[Claim]:
         """Hold the claim on a session.
 
         Raises:
-            ClaimHeldError: it is held already.
+            ClaimHeldError: another claim on it is held.
         """
-        with (self._directory / session_id).open("a+") as file:
-            # A look at the holder takes the lock for a moment: it must not get in the way.
-            with locked(self._directory / "lock"):
-                if not _lock(file.fileno()):
+        with _opened(self._directory / session_id) as descriptor:
+            # holder() locks the file for a moment, which must not count as a claim.
+            with locked(self._lock):
+                if not _try_lock(descriptor):
                     raise ClaimHeldError(session_id)
-            file.seek(0)
-            fence = int(file.read() or 0) + 1
-            file.truncate(0)
-            file.write(str(fence))
-            file.flush()
+            fence = _fence(descriptor) + 1
+            os.pwrite(descriptor, b"%0*d" % (_DIGITS, fence), 0)
             yield Claim(session_id, fence)
-
-    def fences(self) -> dict[str, int]:
-        """Return the fence of the newest claim on each session."""
-        files = (file for file in self._directory.iterdir() if file.name != "lock")
-        return {file.name: int(file.read_text() or 0) for file in files}
 
     def holder(self, session_id: str) -> Holder:
         """Tell whether the claim on a session is held."""
         path = self._directory / session_id
         if not path.exists():
             return Holder.FREE
-        with locked(self._directory / "lock"), path.open() as file:
-            return Holder.FREE if _lock(file.fileno()) else Holder.HELD
+        with locked(self._lock), _opened(path) as descriptor:
+            return Holder.FREE if _try_lock(descriptor) else Holder.HELD
+
+    def fences(self) -> dict[str, int]:
+        """Return the fence of the newest claim on each session."""
+        fences = {}
+        for path in self._directory.iterdir():
+            if path != self._lock:
+                with _opened(path) as descriptor:
+                    fences[path.name] = _fence(descriptor)
+        return fences
 
 
-def _lock(descriptor: int) -> bool:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    # os.open makes the descriptor close-on-exec: a child that inherited it would hold the lock.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _fence(descriptor: int) -> int:
+    return int(os.pread(descriptor, _DIGITS, 0) or 0)
+
+
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
