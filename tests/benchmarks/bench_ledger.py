@@ -12,7 +12,15 @@ from uuid import uuid4
 
 import anyio
 
-from frith import ManagerConfig, ProviderSpec, Role, Session, SessionManager, SessionStatus, hookimpl
+from frith import (
+    ManagerConfig,
+    ProviderSpec,
+    Role,
+    Session,
+    SessionManager,
+    SessionStatus,
+    hookimpl,
+)
 from frith.model import Snapshot, now
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
 
