@@ -83,18 +83,16 @@ async def taken(git: Git, repository: Repository, branches: Collection[str]) -> 
     return frozenset(b for b in valid if b in found or not blocking.isdisjoint(_prefixes(b)))
 
 
-async def blocking_branch(git: Git, repository: Repository, branch: str) -> str | None:
-    """Return an existing branch whose name is a prefix of ``branch``, or the reverse."""
+async def colliding_branch(git: Git, repository: Repository, branch: str) -> str | None:
+    """Return ``branch`` if it exists, or an existing branch that it collides with."""
     prefixes = _prefixes(branch)
-    commits = await _resolve(git, repository.workspace, [HEADS + name for name in prefixes])
-    for name, commit in zip(prefixes, commits, strict=False):
-        if commit:
-            return name
-    longer = await git.read(
-        repository.workspace,
-        *("for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", "--", f"{HEADS}{branch}/"),
+    patterns = [HEADS + name for name in (*prefixes, branch)]
+    output = await git.read(
+        repository.workspace, "for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns
     )
-    return longer.decode(errors="surrogateescape").strip() or None
+    names = output.decode(errors="surrogateescape").splitlines()
+    collides = (n for n in names if n in prefixes or n == branch or n.startswith(f"{branch}/"))
+    return next(collides, None)
 
 
 def _prefixes(branch: str) -> list[str]:

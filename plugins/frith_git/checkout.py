@@ -15,7 +15,7 @@ import anyio
 from frith.logs import log
 from frith.model import SessionId
 from frith_git.git import Git, clean_environment, run_process
-from frith_git.lock import exclusive
+from frith_git.lock import locked
 from frith_git.repository import Repository, Worktree, lock_reason
 
 _MANY_FILES = 1000
@@ -39,7 +39,7 @@ async def no_longer_filling(worktree: Worktree) -> AsyncIterator[bool]:
     async with AsyncExitStack() as stack:
         with anyio.move_on_after(_PATIENCE) as waiting:
             if filling_lock(worktree).exists():
-                await stack.enter_async_context(exclusive(filling_lock(worktree)))
+                await stack.enter_async_context(locked(filling_lock(worktree)))
         yield not waiting.cancelled_caught
 
 

@@ -23,7 +23,7 @@ from frith.errors import (
 from frith.logs import log
 from frith.model import AtStake
 from frith.ports import WorktreePlan
-from frith_git.branches import blocking_branch, check_free, create_branch, delete_branch, taken
+from frith_git.branches import check_free, colliding_branch, create_branch, delete_branch
 from frith_git.checkout import (
     add_worktree,
     check_out,
@@ -34,7 +34,7 @@ from frith_git.checkout import (
 )
 from frith_git.git import Git, GitError, together
 from frith_git.inspect import Findings, Inspector, without_unchanged_since
-from frith_git.lock import exclusive, shared
+from frith_git.lock import locked
 from frith_git.remove import take_away
 from frith_git.repository import Repository, Worktree, accessing, lock_reason, read_bytes
 from frith_git.status import redirection
@@ -45,105 +45,104 @@ _CREATED = "frith-created"
 _UNDO_SECONDS = 60.0
 
 
-class Creation:
-    """The creation of one worktree."""
+async def create(
+    git: Git,
+    repository: Repository,
+    plan: WorktreePlan,
+    *,
+    excluded: Iterable[str],
+    checkouts: anyio.CapacityLimiter,
+    workers: int,
+) -> None:
+    """Create the worktree of ``plan``, and its branch; if that fails, undo it.
 
-    def __init__(self, git: Git, repository: Repository, plan: WorktreePlan) -> None:
-        self._git = git
-        self._repository = repository
-        self._plan = plan
-        self._began = False
+    Args:
+        excluded: lines for ``info/exclude``.
+        checkouts: limits how many worktrees are filled at the same time.
+        workers: processes that fill one worktree.
 
-    async def begin(self, excluded: Iterable[str]) -> None:
-        """Create the branch and the worktree, without files.
-
-        Raises:
-            BranchTakenError, BranchBlockedError, BranchInUseError, WorkspaceError: nothing was
-                created.
-        """
-        plan, repository = self._plan, self._repository
-        if plan.base_oid is None:
-            reason = "it has no commits. Make a first commit."
-            raise InvalidWorkspaceError(repository.workspace, reason)
-        self._refuse_existing()
-        self._began = True
+    Raises:
+        BranchTakenError, BranchBlockedError, BranchInUseError, WorktreeRedirectedError,
+        WorkspaceError: see :meth:`~frith.ports.WorkspaceProvider.create`.
+    """
+    if plan.base_oid is None:
+        reason = "it has no commits. Make a first commit."
+        raise InvalidWorkspaceError(repository.workspace, reason)
+    _refuse_existing(repository, plan.path)
+    try:
         if plan.creates_branch:
             # A shared lock suffices, because git creates a branch atomically. Without a lock, a
             # git that outlives its host could create the branch after the creation was undone.
-            async with shared(repository.lock):
+            async with locked(repository.lock, shared=True):
                 with anyio.CancelScope(shield=True):
-                    await self._create_branch()
-        async with exclusive(repository.lock):
+                    await _create_branch(git, repository, plan)
+        async with locked(repository.lock):
             # Short, and hard to clean up if interrupted.
             with anyio.CancelScope(shield=True):
-                self._refuse_existing()
+                _refuse_existing(repository, plan.path)
                 if not plan.creates_branch:
                     check_free(repository, plan.branch, plan.path)
                 _exclude(repository, excluded)
-                await add_worktree(self._git, repository, plan.session_id, plan.path, plan.branch)
+                await add_worktree(git, repository, plan.session_id, plan.path, plan.branch)
+        async with checkouts:
+            await _fill(git, repository, plan, workers)
+    except BaseException:
+        await _undo(git, repository, plan)
+        raise
 
-    def _refuse_existing(self) -> None:
-        path = self._plan.path
-        if os.path.lexists(path) or self._repository.worktree_at(path):
-            raise WorkspaceError(f"{path!r} exists already. Move it away, then try again.")
 
-    async def _create_branch(self) -> None:
-        plan = self._plan
-        try:
-            await create_branch(self._git, self._repository, plan)
-        except GitError:
-            if blocking := await blocking_branch(self._git, self._repository, plan.branch):
-                raise BranchBlockedError(plan.branch, blocking) from None
-            if await taken(self._git, self._repository, [plan.branch]):
-                raise BranchTakenError(plan.branch) from None
+def _refuse_existing(repository: Repository, path: str) -> None:
+    if os.path.lexists(path) or repository.worktree_at(path):
+        raise WorkspaceError(f"{path!r} exists already. Move it away, then try again.")
+
+
+async def _create_branch(git: Git, repository: Repository, plan: WorktreePlan) -> None:
+    try:
+        await create_branch(git, repository, plan)
+    except GitError:
+        name = await colliding_branch(git, repository, plan.branch)
+        if name is None:
             raise
+        if name == plan.branch:
+            raise BranchTakenError(plan.branch) from None
+        raise BranchBlockedError(plan.branch, name) from None
 
-    async def fill(self, workers: int) -> None:
-        """Write the files, run the hook, and record that the creation is complete.
 
-        Raises:
-            WorktreeRedirectedError: git in the new worktree would change files elsewhere.
-            WorkspaceError: anything else.
-        """
-        plan = self._plan
-        worktree = self._repository.worktree_at(plan.path)
-        if worktree is None:
-            raise WorkspaceError(f"{plan.path!r} was removed while it was being created.")
-        filling = filling_lock(worktree)
+async def _fill(git: Git, repository: Repository, plan: WorktreePlan, workers: int) -> None:
+    """Write the files, run the hook, and record that the creation is complete."""
+    worktree = repository.worktree_at(plan.path)
+    if worktree is None:
+        raise WorkspaceError(f"{plan.path!r} was removed while it was being created.")
+    filling = filling_lock(worktree)
 
-        async def write() -> None:
-            async with exclusive(filling):
-                await check_out(self._git, self._repository, plan.path, workers)
+    async def write() -> None:
+        async with locked(filling):
+            await check_out(git, repository, plan.path, workers)
 
-        async def find_hook() -> str | None:
-            if reason := await redirection(self._git, self._repository, plan.path):
-                raise WorktreeRedirectedError(plan.path, reason)
-            return await find_post_checkout(self._git, plan.path)
+    async def find_hook() -> str | None:
+        if reason := await redirection(git, repository, plan.path):
+            raise WorktreeRedirectedError(plan.path, reason)
+        return await find_post_checkout(git, plan.path)
 
-        _, hook = await together(write, find_hook)
-        if hook:
-            await run_post_checkout(hook, plan.path, plan.base_oid or "")
-        created = f"{worktree.admin}/{_CREATED}"
-        with accessing(created):
-            os.close(private.open_file(created, os.O_WRONLY | os.O_TRUNC))
+    _, hook = await together(write, find_hook)
+    if hook:
+        await run_post_checkout(hook, plan.path, plan.base_oid or "")
+    created = f"{worktree.admin}/{_CREATED}"
+    with accessing(created):
+        os.close(private.open_file(created, os.O_WRONLY | os.O_TRUNC))
 
-    async def undo(self) -> None:
-        """Remove everything that this creation made; log what cannot be removed."""
-        if not self._began:
-            return
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_UNDO_SECONDS, shield=True):
-            try:
-                async with exclusive(self._repository.lock):
-                    await self._undo()
-            except Exception as error:
-                log.error("creation_not_undone", path=self._plan.path, error=str(error))
 
-    async def _undo(self) -> None:
-        plan = self._plan
-        worktree = self._repository.worktree_at(plan.path)
-        if worktree and worktree.lock == lock_reason(plan.session_id):
-            await take_away(self._git, self._repository, worktree, plan.path, force=True)
-        await delete_branch(self._git, self._repository, plan)
+async def _undo(git: Git, repository: Repository, plan: WorktreePlan) -> None:
+    """Remove everything that the creation made; log what cannot be removed."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_UNDO_SECONDS, shield=True):
+        try:
+            async with locked(repository.lock):
+                worktree = repository.worktree_at(plan.path)
+                if worktree and worktree.lock == lock_reason(plan.session_id):
+                    await take_away(git, repository, worktree, plan.path, force=True)
+                await delete_branch(git, repository, plan)
+        except Exception as error:
+            log.error("creation_not_undone", path=plan.path, error=str(error))
 
 
 def _exclude(repository: Repository, lines: Iterable[str]) -> None:

@@ -151,15 +151,15 @@ class Inspector:
         users = {
             session_id,
             os.path.basename(worktree.path or ""),
-            *(s.session_id for s in sessions),
+            *(found.session.id for found in sessions),
         }
         reasons = []
         if worktree.lock is not None and worktree.lock not in map(lock_reason, users):
             reasons.append(f"it is locked: {worktree.lock or 'without a reason'}")
         reasons += [
-            f"session {found.session_id} uses it, too"
+            f"session {found.session.id} uses it, too"
             for found in sessions
-            if found.session_id != session_id
+            if found.session.id != session_id
             and found.state in (MarkerState.LIVE, MarkerState.CREATING)
         ]
         below = f"{worktree.path}/"
@@ -249,11 +249,7 @@ class Nested:
 
 
 def nested_repositories(root: str, disposable: tuple[str, ...]) -> Iterator[Nested]:
-    """Yield every repository below ``root``, except in disposable directories. Blocks.
-
-    Raises:
-        GitFileError: a directory cannot be read.
-    """
+    """Yield every repository below ``root``, except in disposable directories. Blocks."""
     start = os.fsencode(root)
     waiting = [start]
     while waiting:
@@ -275,9 +271,6 @@ def _module_directories(admin: str) -> Iterator[tuple[str, str]]:
     """Yield the name and git directory of every submodule in an administrative directory.
 
     They are removed with the worktree, whether checked out or not (gitsubmodules(7)).
-
-    Raises:
-        GitFileError: a directory cannot be read.
     """
     waiting = [("", f"{admin}/modules")]
     while waiting:

@@ -87,7 +87,7 @@ async def repair(git: Git, repository: Repository) -> tuple[str, ...]:
         if worktree.lock is None and worktree.path and repository.is_own(worktree.path):
             for found in read_marker_file(worktree.admin).sessions:
                 if found.state in (MarkerState.LIVE, MarkerState.CREATING):
-                    await _lock(git, repository, worktree.path, found.session_id)
+                    await _lock(git, repository, worktree.path, found.session.id)
                     lines.append(f"locked the worktree {worktree.path!r} again")
                     break
     return tuple(lines)

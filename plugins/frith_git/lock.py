@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -46,23 +46,18 @@ class GitLockedError(WorkspaceError):
         self.holder = holder
 
 
-def exclusive(path: Path) -> AbstractAsyncContextManager[None]:
+@asynccontextmanager
+async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
     """Hold the lock on the file ``path``, which is created if missing.
+
+    Args:
+        path: the lock file.
+        shared: whether others may share the lock.
 
     Raises:
         GitLockedError: another process did not release the lock in time.
         GitFileError: the file cannot be opened, or the file system has no locks.
     """
-    return _holding(path, shared=False)
-
-
-def shared(path: Path) -> AbstractAsyncContextManager[None]:
-    """Hold the lock on the file ``path`` with others that share it; see :func:`exclusive`."""
-    return _holding(path, shared=True)
-
-
-@asynccontextmanager
-async def _holding(path: Path, *, shared: bool) -> AsyncIterator[None]:
     lock = FileLock(str(path), own_directory=path.parent.name == OWN_DIRECTORY)
     with accessing(str(path)):
         try:

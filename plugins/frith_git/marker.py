@@ -19,8 +19,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from frith.model import Session, SessionId
-from frith.ports import MarkerState
+from frith.model import Session
+from frith.ports import Marker, MarkerState
 from frith_git.repository import read_bytes
 
 NAME = "frith.json"
@@ -41,33 +41,17 @@ class Trust(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """One session in a marker."""
-
-    state: MarkerState
-    session: Session
-
-    @property
-    def session_id(self) -> SessionId:
-        """Id of the session."""
-        return self.session.id
-
-
-@dataclass(frozen=True, slots=True)
 class MarkerFile:
     """The content of a marker."""
 
     trust: Trust
-    sessions: tuple[Remembered, ...] = ()
+    sessions: tuple[Marker, ...] = ()
 
 
 def read_marker_file(admin: str) -> MarkerFile:
     """Return the marker in the administrative directory ``admin``.
 
     A marker of another user counts as broken, because the command in it would be run.
-
-    Raises:
-        GitFileError: the marker cannot be read.
     """
 
     def is_trusted(found: os.stat_result) -> bool:
@@ -77,7 +61,7 @@ def read_marker_file(admin: str) -> MarkerFile:
     return MarkerFile(Trust.ABSENT) if content is None else decode(content)
 
 
-def encode(sessions: Iterable[Remembered]) -> bytes:
+def encode(sessions: Iterable[Marker]) -> bytes:
     """Return the content of a marker with ``sessions``."""
     document = {
         "format": FORMAT,
@@ -105,14 +89,14 @@ def decode(content: bytes) -> MarkerFile:
         document = json.loads(content)
         if document["format"] > FORMAT:
             return MarkerFile(Trust.NEWER)
-        return MarkerFile(Trust.WHOLE, tuple(map(_remembered, document["sessions"])))
+        return MarkerFile(Trust.WHOLE, tuple(map(_decoded, document["sessions"])))
     except (ValueError, KeyError, TypeError, ValidationError):
         return MarkerFile(Trust.BROKEN)
 
 
-def _remembered(entry: dict[str, Any]) -> Remembered:
+def _decoded(entry: dict[str, Any]) -> Marker:
     session = Session.model_validate({**entry["session"], "details": entry["details"]})
-    return Remembered(MarkerState(entry["state"]), session)
+    return Marker(session, MarkerState(entry["state"]))
 
 
 def _checksum(rest: bytes) -> bytes:

@@ -18,8 +18,8 @@ from frith.naming import branch_of, check_name
 from frith.ports import Marker, MarkerState, SessionRecovery
 from frith_git import marker as markers
 from frith_git.branches import HEADS, is_valid_branch
-from frith_git.lock import exclusive
-from frith_git.marker import Remembered, Trust, read_marker_file
+from frith_git.lock import locked
+from frith_git.marker import Trust, read_marker_file
 from frith_git.repository import Repository, Worktree, accessing, link_target, read_bytes
 from frith_os import atomic, private
 
@@ -53,12 +53,12 @@ class GitRecovery(SessionRecovery):
         """Write the session into the marker of its worktree, beside others that share it."""
         repository = Repository.find(self._workspace)
 
-        def change(sessions: tuple[Remembered, ...]) -> Iterable[Remembered]:
-            mine = [found for found in sessions if found.session_id == session.id]
+        def change(sessions: tuple[Marker, ...]) -> Iterable[Marker]:
+            mine = [found for found in sessions if found.session.id == session.id]
             if not durable and any(found.state in _ENDING for found in mine):
                 return sessions
-            others = [found for found in sessions if found.session_id != session.id]
-            return [*others, Remembered(state, session)]
+            others = [found for found in sessions if found.session.id != session.id]
+            return [*others, Marker(session, state)]
 
         def write() -> None:
             if admin := _admin_of(repository, session):
@@ -70,13 +70,13 @@ class GitRecovery(SessionRecovery):
         """Remove the session from every marker that contains it."""
         repository = Repository.find(self._workspace)
 
-        def change(sessions: tuple[Remembered, ...]) -> Iterable[Remembered]:
-            return [found for found in sessions if found.session_id != session_id]
+        def change(sessions: tuple[Marker, ...]) -> Iterable[Marker]:
+            return [found for found in sessions if found.session.id != session_id]
 
         def write() -> None:
             for worktree in repository.worktrees():
                 known = read_marker_file(worktree.admin).sessions
-                if any(found.session_id == session_id for found in known):
+                if any(found.session.id == session_id for found in known):
                     _rewrite(worktree.admin, change, durable=True)
 
         await _change(repository, write)
@@ -115,7 +115,7 @@ def _restrict_markers(workspace: Path) -> None:
 
 
 async def _change(repository: Repository, write: Callable[[], None]) -> None:
-    async with exclusive(repository.markers_lock):
+    async with locked(repository.markers_lock):
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(write)
 
@@ -134,7 +134,7 @@ def _admin_of(repository: Repository, session: Session) -> str | None:
 
 def _rewrite(
     admin: str,
-    change: Callable[[tuple[Remembered, ...]], Iterable[Remembered]],
+    change: Callable[[tuple[Marker, ...]], Iterable[Marker]],
     *,
     durable: bool,
 ) -> None:

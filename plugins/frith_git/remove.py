@@ -11,7 +11,7 @@ import anyio
 
 from frith.logs import log
 from frith_git.git import Git, GitError
-from frith_git.lock import exclusive
+from frith_git.lock import locked
 from frith_git.repository import Repository, Worktree, accessing, names_in
 
 
@@ -48,7 +48,7 @@ async def take_away(
         # Git unregisters a worktree even if it could not delete all of its files: read-only
         # directories, or files created meanwhile, such as a marker.
         await anyio.to_thread.run_sync(_delete_rest, path)
-        async with exclusive(repository.markers_lock):
+        async with locked(repository.markers_lock):
             await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
 
 

@@ -1,6 +1,7 @@
 """Where a repository and its worktrees are, read from git's files (gitrepository-layout(5)).
 
-Reading the files is faster than a git process, and git never looks in an enclosing repository.
+Reading the files is faster than a git process, and never climbs to an enclosing repository. A file
+that cannot be read raises :class:`GitFileError`.
 """
 
 from __future__ import annotations
@@ -54,11 +55,7 @@ def accessing(path: str) -> Iterator[None]:
 def read_bytes(
     path: str, *, is_trusted: Callable[[os.stat_result], bool] | None = None
 ) -> bytes | None:
-    """Return the content of a small file: ``None`` if it is missing, empty if it is not trusted.
-
-    Raises:
-        GitFileError: the file cannot be read.
-    """
+    """Return the content of a small file: ``None`` if it is missing, empty if it is not trusted."""
     with accessing(path):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -78,21 +75,13 @@ def read_bytes(
 
 
 def names_in(path: str) -> list[str]:
-    """Return the sorted names of the entries of the directory ``path``.
-
-    Raises:
-        GitFileError: the directory cannot be read.
-    """
+    """Return the sorted names of the entries of the directory ``path``."""
     with accessing(path):
         return sorted(os.listdir(path))
 
 
 def link_target(directory: str) -> str | None:
-    """Return the git directory that the file ``.git`` in ``directory`` names, ``None`` if none.
-
-    Raises:
-        GitFileError: the file cannot be read.
-    """
+    """Return the git directory that the file ``.git`` in ``directory`` names, ``None`` if none."""
     try:
         content = read_bytes(f"{directory}/.git")
     except GitFileError as error:
@@ -127,11 +116,7 @@ class Worktree:
         return target is not None and os.path.realpath(target) == self.admin
 
     def is_filled(self) -> bool:
-        """Return whether the checkout is complete: git writes the index after the last file.
-
-        Raises:
-            GitFileError: the index cannot be accessed.
-        """
+        """Return whether the checkout is complete: git writes the index after the last file."""
         index = f"{self.admin}/index"
         with accessing(index):
             try:
@@ -146,11 +131,7 @@ class Worktree:
 
 
 def read_worktree(admin: str) -> Worktree | None:
-    """Return the worktree of an administrative directory, ``None`` if there is no such directory.
-
-    Raises:
-        GitFileError: a file in it cannot be read.
-    """
+    """Return the worktree of the administrative directory ``admin``, ``None`` if it is missing."""
     gitdir = read_bytes(f"{admin}/gitdir")
     lock = read_bytes(f"{admin}/locked")
     if gitdir is None and lock is None and not os.path.isdir(admin):
@@ -229,11 +210,7 @@ class Repository:
         return os.path.realpath(os.path.dirname(path)) == os.path.realpath(self.home)
 
     def worktrees(self) -> Iterator[Worktree]:
-        """Yield every registered linked worktree.
-
-        Raises:
-            GitFileError: a file of git cannot be read.
-        """
+        """Yield every registered linked worktree."""
         root = f"{self.common}/worktrees"
         with accessing(root):
             try:
@@ -245,11 +222,7 @@ class Repository:
                 yield found
 
     def worktree_at(self, path: str) -> Worktree | None:
-        """Return the linked worktree registered at ``path``, or begun there, if any.
-
-        Raises:
-            GitFileError: a file of git cannot be read.
-        """
+        """Return the linked worktree registered at ``path``, or begun there, if any."""
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         likely = read_worktree(f"{self.common}/worktrees/{os.path.basename(path)}")
         if likely and likely.path in (real, None):

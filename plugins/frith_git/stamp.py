@@ -14,7 +14,7 @@ import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frith.errors import StoreMismatchError
-from frith_git.lock import exclusive
+from frith_git.lock import locked
 from frith_git.repository import Repository, accessing, read_bytes
 from frith_os import atomic, private
 
@@ -37,7 +37,7 @@ async def bind(repository: Repository, store: str, *, write: bool) -> None:
     """See :meth:`frith.ports.WorkspaceProvider.bind_store`."""
     if _is_bound(repository, store) or not write:
         return
-    async with exclusive(repository.markers_lock):
+    async with locked(repository.markers_lock):
         if not _is_bound(repository, store):
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_write, repository, store)
@@ -58,11 +58,7 @@ def _is_bound(repository: Repository, store: str) -> bool:
 
 
 def _read(file: str) -> Stamp | None:
-    """Return the stamp ``file``, ``None`` if it is missing or invalid.
-
-    Raises:
-        GitFileError: the file cannot be read.
-    """
+    """Return the stamp ``file``, ``None`` if it is missing or invalid."""
     content = read_bytes(file)
     try:
         return None if content is None else Stamp.model_validate_json(content)

@@ -15,10 +15,10 @@ from frith.model import AtStake, Session, SessionId
 from frith.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
 from frith_git import GitWorkspaceOptions, locate, stamp
 from frith_git.branches import starting_point, taken
-from frith_git.create import Creation, discard
+from frith_git.create import create, discard
 from frith_git.git import Git, together
 from frith_git.inspect import Inspector
-from frith_git.lock import exclusive
+from frith_git.lock import locked
 from frith_git.remove import take_away
 from frith_git.repository import WORKTREES, Repository
 from frith_git.status import redirection
@@ -57,14 +57,15 @@ class GitWorkspace(WorkspaceProvider):
     async def create(self, plan: WorktreePlan) -> None:
         """Four git processes for a new branch, three for an existing one, and the hook."""
         repository = self._repository()
-        creation = Creation(self.git, repository, plan)
         try:
-            await creation.begin(self._options.excluded)
-            async with self._checkouts:
-                await creation.fill(self._workers)
-        except BaseException:
-            await creation.undo()
-            raise
+            await create(
+                self.git,
+                repository,
+                plan,
+                excluded=self._options.excluded,
+                checkouts=self._checkouts,
+                workers=self._workers,
+            )
         finally:
             with anyio.CancelScope(shield=True):
                 await _give_to_owner(repository, plan.path, plan.branch)
@@ -131,7 +132,7 @@ class GitWorkspace(WorkspaceProvider):
     async def _changing(self) -> AsyncIterator[Repository]:
         """Hold the repository's lock, and shield the block from cancellation."""
         repository = self._repository()
-        async with exclusive(repository.lock):
+        async with locked(repository.lock):
             with anyio.CancelScope(shield=True):
                 yield repository
 

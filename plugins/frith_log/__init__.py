@@ -1,7 +1,7 @@
-"""Built-in plugin ``log``: every lifecycle event becomes one structured log line.
+"""The plugin `log`: writes one structured log line for each lifecycle event.
 
-The lines go where :mod:`frith.logs` says: through the host's own structlog or its logger
-``frith``. Only a host that sets the option ``configure`` has logging configured for it.
+The lines go through the host's structlog or its logger ``frith``; see :mod:`frith.logs`. Logging is
+configured only if the option ``configure`` is set.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def _fields(session: Session) -> dict[str, Any]:
 
 @hookimpl
 def frith_configure(config: ManagerConfig) -> None:
-    """Check the options of ``[options.plugin.log]``; configure logging only if they ask for it."""
-    from frith_log._setup import LogOptions, configure
+    """Validate the options of ``[options.plugin.log]``, and configure logging if ``configure``."""
+    from frith_log.configure import LogOptions, configure
 
     options = config.plugin_options("log", LogOptions)
     if options.configure:
@@ -60,7 +60,7 @@ async def frith_session_created(event: SessionCreated) -> None:
 
 @hookimpl
 async def frith_session_creation_failed(event: SessionCreationFailed) -> None:
-    """Log ``session_creation_failed`` with the error's code, and the plugin that refused."""
+    """Log ``session_creation_failed`` with the code of the error, or the plugin of a veto."""
     error = event.error
     log.warning(
         "session_creation_failed",
@@ -89,7 +89,7 @@ async def frith_session_status_changed(event: SessionStatusChanged) -> None:
 
 @hookimpl
 async def frith_session_updated(event: SessionUpdated) -> None:
-    """Log ``session_updated`` at level DEBUG, with the names of the fields that changed."""
+    """Log ``session_updated`` at level DEBUG, with the names of the changed fields."""
     before, after = event.before, event.session
     changed = [
         key for key in type(after).model_fields if getattr(before, key) != getattr(after, key)
@@ -124,11 +124,11 @@ async def frith_session_lost(event: SessionLost) -> None:
 
 @hookimpl
 async def frith_session_changed_elsewhere(event: SessionChangedElsewhere) -> None:
-    """Log ``session_changed_elsewhere`` at level DEBUG: the other process logs what it did."""
+    """Log ``session_changed_elsewhere`` at level DEBUG; the other host logs the change itself."""
     session = event.after or event.before
     if session is not None:
-        what = "destroyed" if not event.after else "changed" if event.before else "created"
-        log.debug("session_changed_elsewhere", **_fields(session), change=what)
+        change = "destroyed" if not event.after else "changed" if event.before else "created"
+        log.debug("session_changed_elsewhere", **_fields(session), change=change)
 
 
 @hookimpl
@@ -144,7 +144,7 @@ async def frith_session_destroyed(event: SessionDestroyed) -> None:
 
 @hookimpl
 async def frith_sessions_restored(event: SessionsRestored) -> None:
-    """Log ``sessions_restored``, and a warning for each worktree that is not where it was."""
+    """Log ``sessions_restored``, and a warning for each missing or moved worktree."""
     for session in event.sessions:
         if session.id in event.missing:
             log.warning("worktree_missing", **_fields(session))
@@ -181,7 +181,7 @@ async def frith_sessions_recovered(event: SessionsRecovered) -> None:
 
 @hookimpl
 async def frith_process_exited(event: ProcessExited) -> None:
-    """Log ``process_exited``: a warning if the process failed."""
+    """Log ``process_exited``, as a warning if the process failed."""
     session = event.session
     write = log.warning if session.status is SessionStatus.ERROR else log.info
     write(

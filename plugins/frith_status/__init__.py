@@ -1,4 +1,4 @@
-"""Status `status`: what a process does, told by itself, by what it waits for, writes, or not."""
+"""The status provider `status`: the activity of a process, from reports, reads and output."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from frith_status.options import StatusOptions
 def _open(
     options: StatusOptions, _context: ProviderContext
 ) -> AbstractAsyncContextManager[StatusDetector]:
-    from frith_status._detector import open_detector
+    from frith_status.detector import open_detector
 
     return open_detector(options)
 
 
 @hookimpl
 def frith_providers() -> Iterable[ProviderSpec]:
-    """Offer the status provider `status`."""
+    """Return the status provider `status`."""
     return [ProviderSpec(Role.STATUS, "status", _open, StatusOptions)]

@@ -23,10 +23,9 @@ from frith import ManagerConfig, Session, SessionManager, SessionStatus, hookimp
 from frith.errors import StoreVersionError
 from frith.events import Event, SessionsRestored
 from frith.model import Changes, Snapshot
-from frith.ports import MarkerState
-from frith_git import _marker_file
-from frith_git._marker_file import Remembered
-from frith_json.layout import Document
+from frith.ports import Marker, MarkerState
+from frith_git import marker as markers
+from frith_json._document import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 NAME = ".claude-container-sessions.json"
@@ -229,7 +228,7 @@ def write_state(path: Path, disk: Disk) -> None:
 def marker(case: Case, workspace: Path) -> bytes:
     states: set[str] = {*MarkerState}
     state = MarkerState(case.marker) if case.marker in states else MarkerState.LIVE
-    content = markers.encode([Remembered(state, case.marked(workspace))])
+    content = markers.encode([Marker(case.marked(workspace), state)])
     if case.marker == "broken":
         return content[:-9]
     if case.marker == "newer":

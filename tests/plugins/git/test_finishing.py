@@ -17,7 +17,7 @@ from frith.errors import WorktreeMissingError
 from frith.ports import MarkerState, Presence
 from frith_git import checkout, locate
 from frith_git.git import Git, GitError, GitNotFoundError
-from frith_git.lock import exclusive
+from frith_git.lock import locked
 from waiting import until
 
 _HOST = """
@@ -197,7 +197,7 @@ async def test_a_creation_that_still_writes_the_files_is_not_disturbed(
     repo, session, tree, monkeypatch
 ):
     monkeypatch.setattr(checkout, "_PATIENCE", 0)
-    async with exclusive(repo.admin(session) / "frith-filling.lock"):
+    async with locked(repo.admin(session) / "frith-filling.lock"):
         with pytest.raises(WorktreeMissingError, match="Try again later"):
             await repo.workspace.restore(session)
     assert os.listdir(tree) == [".git"]

@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from frith_git import lock
-from frith_git.lock import GitLockedError, exclusive, held
+from frith_git.lock import GitLockedError, held, locked
 from frith_git.repository import GitFileError
 from waiting import until
 
@@ -72,7 +72,7 @@ def _is_locked(path: Path) -> bool:
 
 
 async def test_it_is_held_within_and_free_after(path):
-    async with exclusive(path):
+    async with locked(path):
         assert _is_locked(path)
         assert len(held.get()) == 1
     assert not _is_locked(path)
@@ -84,7 +84,7 @@ async def test_tasks_of_one_process_exclude_each_other(path):
 
     async def enter():
         nonlocal inside
-        async with exclusive(path):
+        async with locked(path):
             inside += 1
             await anyio.lowlevel.checkpoint()
             assert inside == 1
@@ -101,25 +101,25 @@ async def test_waiting_for_another_process_does_not_block_the_loop(path, holder)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(let_go)
-        async with exclusive(path):
+        async with locked(path):
             pass
 
 
 async def test_killing_the_holder_frees_it(path, holder):
     holder.kill()
-    async with exclusive(path):
+    async with locked(path):
         pass
 
 
 async def test_waiting_can_be_cancelled_and_leaves_nothing(path, holder):
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(exclusive(path).__aenter__)
+        tasks.start_soon(locked(path).__aenter__)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     holder.stdin.close()
     # The abandoned thread gives the lock back as soon as it gets it.
-    async with exclusive(path):
+    async with locked(path):
         pass
     if before:
         await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
@@ -133,7 +133,7 @@ async def test_a_lock_file_that_was_deleted_is_made_anew(path, holder):
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(delete)
-        async with exclusive(path):
+        async with locked(path):
             assert _is_locked(path)
 
 
@@ -144,14 +144,14 @@ async def test_one_deleted_and_not_made_anew_is_made_by_us(path, holder):
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(delete)
-        async with exclusive(path):
+        async with locked(path):
             assert _is_locked(path)
 
 
 async def test_a_lock_file_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(GitFileError):
-        async with exclusive(tmp_path / "file" / "lock"):
+        async with locked(tmp_path / "file" / "lock"):
             pass
 
 
@@ -165,7 +165,7 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
 
     monkeypatch.setattr("fcntl.flock", without)
     with pytest.raises(GitFileError, match="No locks"):
-        async with exclusive(path):
+        async with locked(path):
             pass
 
 
@@ -174,7 +174,7 @@ async def test_a_lock_that_another_process_keeps_is_an_error_that_names_it(
 ):
     monkeypatch.setattr(lock, "_PATIENCE", 0.01)
     with pytest.raises(GitLockedError) as caught:
-        async with exclusive(path):
+        async with locked(path):
             pass
     assert (caught.value.path, caught.value.code) == (str(path), "GIT_LOCKED")
     if sys.platform == "linux":
@@ -197,19 +197,19 @@ async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeyp
     monkeypatch.setattr(lock, "holders", looked)
 
     async def wait() -> None:
-        async with exclusive(path):
+        async with locked(path):
             pass
 
-    async with anyio.create_task_group() as tasks, exclusive(path):
+    async with anyio.create_task_group() as tasks, locked(path):
         tasks.start_soon(wait)
         await enough.wait()
 
 
 async def test_and_is_an_error_in_the_end(path, monkeypatch):
     monkeypatch.setattr(lock, "_PATIENCE", 0.01)
-    async with exclusive(path):
+    async with locked(path):
         with pytest.raises(GitLockedError):
-            async with exclusive(path):
+            async with locked(path):
                 pass
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from frith.errors import InvalidWorkspaceError
 from frith.model import ExitStatus, Session, SessionStatus
-from frith.ports import MarkerState
-from frith_git.marker import MarkerFile, Remembered, Trust, decode, encode
+from frith.ports import Marker, MarkerState
+from frith_git.marker import MarkerFile, Trust, decode, encode
 from frith_git.recovery import GitRecovery, NewerMarkerError
 from frith_git.repository import GitFileError
 
@@ -340,13 +340,13 @@ _JSON = st.recursive(
 @settings(max_examples=40)
 @given(st.dictionaries(st.text("abc"), _JSON), st.sampled_from(MarkerState))
 def test_any_metadata_survives(metadata, state):
-    remembered = Remembered(state, _SESSION.evolve(metadata=metadata))
+    remembered = Marker(_SESSION.evolve(metadata=metadata), state)
     assert decode(encode([remembered])) == MarkerFile(Trust.WHOLE, (remembered,))
 
 
 @given(st.data())
 def test_no_flipped_bit_goes_unnoticed(data):
-    content = bytearray(encode([Remembered(MarkerState.LIVE, _SESSION)]))
+    content = bytearray(encode([Marker(_SESSION, MarkerState.LIVE)]))
     bit = data.draw(st.integers(0, len(content) * 8 - 1))
     content[bit // 8] ^= 1 << bit % 8
     assert decode(bytes(content)).trust is Trust.BROKEN
@@ -354,13 +354,13 @@ def test_no_flipped_bit_goes_unnoticed(data):
 
 @given(st.data())
 def test_no_truncation_goes_unnoticed(data):
-    content = encode([Remembered(MarkerState.LIVE, _SESSION)])
+    content = encode([Marker(_SESSION, MarkerState.LIVE)])
     length = data.draw(st.integers(0, len(content) - 1))
     assert decode(content[:length]).trust is Trust.BROKEN
 
 
 def test_a_marker_is_json_that_people_can_read():
-    content = encode([Remembered(MarkerState.LIVE, _SESSION)])
+    content = encode([Marker(_SESSION, MarkerState.LIVE)])
     document = json.loads(content)
     assert document["format"] == 1
     assert document["sessions"][0]["session"] == _SESSION.to_record()

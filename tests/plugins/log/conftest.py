@@ -1,4 +1,4 @@
-"""Logging as a fresh process has it, and a session to log about."""
+"""A session to log about."""
 
 from __future__ import annotations
 

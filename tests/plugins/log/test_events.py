@@ -50,7 +50,7 @@ def has(line: dict[str, Any], event: str, level: str, **fields: Any) -> bool:
     return line | {"event": event, "level": level, **fields} == line
 
 
-async def test_a_created_session(lines: Any, session: Session) -> None:
+async def test_a_created_session_is_logged_with_its_duration(lines: Any, session: Session) -> None:
     await frith_log.frith_session_created(
         SessionCreated(workspace="/w", session=session, duration=0.25)
     )
@@ -58,7 +58,7 @@ async def test_a_created_session(lines: Any, session: Session) -> None:
     assert has(line, "session_created", "info", **about(session), duration=0.25)
 
 
-async def test_a_destroyed_session(lines: Any, session: Session) -> None:
+async def test_a_destroyed_session_is_logged_with_its_cleanup(lines: Any, session: Session) -> None:
     await frith_log.frith_session_destroyed(
         SessionDestroyed(workspace="/w", session=session, cleanup=True, duration=0.5)
     )
@@ -66,7 +66,7 @@ async def test_a_destroyed_session(lines: Any, session: Session) -> None:
     assert has(line, "session_destroyed", "info", **about(session), cleanup=True, duration=0.5)
 
 
-async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None:
+async def test_a_failed_creation_is_logged_with_the_code_of_its_error(lines: Any) -> None:
     error = SpawnError(["nvim"], "no such file")
     await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
@@ -92,7 +92,7 @@ async def test_a_failed_creation_names_the_code_of_its_error(lines: Any) -> None
     assert line.keys().isdisjoint({"plugin", "branch", "session_id"})
 
 
-async def test_a_veto_names_the_plugin_that_refused(lines: Any) -> None:
+async def test_a_veto_is_logged_with_the_plugin(lines: Any) -> None:
     await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
             workspace="/w",
@@ -106,7 +106,9 @@ async def test_a_veto_names_the_plugin_that_refused(lines: Any) -> None:
     assert has(line, "session_creation_failed", "warning", code="SESSION_VETOED", plugin="calendar")
 
 
-async def test_a_creation_that_failed_by_no_error_of_frith_names_its_type(lines: Any) -> None:
+async def test_a_creation_that_failed_by_another_exception_is_logged_with_its_type(
+    lines: Any,
+) -> None:
     await frith_log.frith_session_creation_failed(
         SessionCreationFailed(
             workspace="/w", name="a", branch="b", error=KeyboardInterrupt(), duration=0.0
@@ -116,7 +118,9 @@ async def test_a_creation_that_failed_by_no_error_of_frith_names_its_type(lines:
     assert has(line, "session_creation_failed", "warning", code="KeyboardInterrupt")
 
 
-async def test_a_changed_status(lines: Any, session: Session) -> None:
+async def test_a_changed_status_is_logged_with_the_previous_one(
+    lines: Any, session: Session
+) -> None:
     await frith_log.frith_session_status_changed(
         SessionStatusChanged(workspace="/w", session=session, previous=SessionStatus.ACTIVE)
     )
@@ -135,7 +139,7 @@ async def test_a_changed_status(lines: Any, session: Session) -> None:
     ("before", "after", "change"),
     [(False, True, "created"), (True, True, "changed"), (True, False, "destroyed")],
 )
-async def test_what_another_process_did(
+async def test_a_change_by_another_process_is_logged_at_level_debug(
     lines: Any, session: Session, before: bool, after: bool, change: str
 ) -> None:
     await frith_log.frith_session_changed_elsewhere(
@@ -149,7 +153,9 @@ async def test_what_another_process_did(
     assert has(line, "session_changed_elsewhere", "debug", **about(session), change=change)
 
 
-async def test_a_session_that_was_updated(lines: Any, session: Session) -> None:
+async def test_an_updated_session_is_logged_with_its_changed_fields(
+    lines: Any, session: Session
+) -> None:
     before = session.evolve(name="earlier", current_phase="draft")
     await frith_log.frith_session_updated(
         SessionUpdated(workspace="/w", before=before, session=session)
@@ -160,13 +166,13 @@ async def test_a_session_that_was_updated(lines: Any, session: Session) -> None:
     )
 
 
-async def test_a_session_that_was_lost(lines: Any, session: Session) -> None:
+async def test_a_lost_session_is_a_warning(lines: Any, session: Session) -> None:
     await frith_log.frith_session_lost(SessionLost(workspace="/w", session=session))
     (line,) = lines()
     assert has(line, "session_lost", "warning", **about(session))
 
 
-async def test_nothing_that_another_process_did(lines: Any) -> None:
+async def test_an_empty_change_by_another_process_is_not_logged(lines: Any) -> None:
     await frith_log.frith_session_changed_elsewhere(
         SessionChangedElsewhere(workspace="/w", before=None, after=None)
     )
@@ -174,7 +180,7 @@ async def test_nothing_that_another_process_did(lines: Any) -> None:
 
 
 @pytest.mark.requirement("R4.1")
-async def test_the_number_of_sessions_restored(lines: Any, session: Session) -> None:
+async def test_restored_sessions_are_logged_with_their_number(lines: Any, session: Session) -> None:
     await frith_log.frith_sessions_restored(
         SessionsRestored(workspace="/w", sessions=(session,), swept=(42,), notes=("undone",))
     )
@@ -183,7 +189,7 @@ async def test_the_number_of_sessions_restored(lines: Any, session: Session) -> 
 
 
 @pytest.mark.requirement("R4.4")
-async def test_worktrees_that_vanished_or_moved_are_warned_of(lines: Any, session: Session) -> None:
+async def test_a_missing_or_moved_worktree_is_a_warning(lines: Any, session: Session) -> None:
     await frith_log.frith_sessions_restored(
         SessionsRestored(
             workspace="/w", sessions=(session,), missing=(session.id,), moved=(session.id,)
@@ -195,7 +201,7 @@ async def test_worktrees_that_vanished_or_moved_are_warned_of(lines: Any, sessio
     assert has(restored, "sessions_restored", "info", count=1)
 
 
-async def test_a_corrupt_state_file(lines: Any) -> None:
+async def test_a_corrupt_state_file_is_a_warning_with_the_reason(lines: Any) -> None:
     await frith_log.frith_store_corrupted(
         StoreCorrupted(workspace="/w", where="/w/state.json", reason="no JSON")
     )
@@ -203,7 +209,9 @@ async def test_a_corrupt_state_file(lines: Any) -> None:
     assert has(line, "state_file_corrupted", "warning", path="/w/state.json", reason="no JSON")
 
 
-async def test_recovered_sessions(lines: Any, session: Session) -> None:
+async def test_recovered_sessions_are_a_warning_with_the_reason(
+    lines: Any, session: Session
+) -> None:
     await frith_log.frith_sessions_recovered(
         SessionsRecovered(
             workspace="/w", sessions=(session,), reason="no JSON", incomplete=(session.id,)
@@ -230,7 +238,7 @@ async def test_recovered_sessions(lines: Any, session: Session) -> None:
         (SessionStatus.STOPPED, ExitStatus(signal=15), "info", {"signal": 15}),
     ],
 )
-async def test_an_ended_process_is_a_warning_if_it_failed(
+async def test_an_exited_process_is_a_warning_if_it_failed(
     lines: Any,
     session: Session,
     status: SessionStatus,
@@ -247,7 +255,7 @@ async def test_an_ended_process_is_a_warning_if_it_failed(
     assert {"exit_code", "signal"} & line.keys() == fields.keys()
 
 
-async def test_a_host_that_configured_structlog_gets_the_events_through_it(
+async def test_events_go_through_the_structlog_that_the_host_configured(
     session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     with structlog.testing.capture_logs() as captured:
@@ -261,7 +269,7 @@ async def test_a_host_that_configured_structlog_gets_the_events_through_it(
     assert not caplog.messages
 
 
-async def test_a_session_that_waits_tells_how_that_is_known(lines: Any, session: Session) -> None:
+async def test_a_waiting_session_is_logged_with_its_evidence(lines: Any, session: Session) -> None:
     asking = session.conclude(SessionStatus.WAITING, Source.TOLD, confidence=0.9, message="May I?")
     assert asking.evidence is not None
     await frith_log.frith_session_waiting(

@@ -1,4 +1,4 @@
-"""What a name, a branch or a reason holds cannot forge a log line."""
+"""The content of a name, branch or reason cannot forge a log line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ texts = st.lists(st.text(st.characters()) | st.sampled_from(NASTY)).map("".join)
 
 @contextmanager
 def written() -> Iterator[io.StringIO]:
-    """Collect what the logger ``frith`` writes."""
+    """Collect the output of the logger ``frith``."""
     output = io.StringIO()
     handler = logging.StreamHandler(output)
     logger = logging.getLogger("frith")
@@ -46,7 +46,7 @@ def written() -> Iterator[io.StringIO]:
 
 @contextmanager
 def console() -> Iterator[io.StringIO]:
-    """Collect what a host's console renderer writes."""
+    """Collect the output of a host's console renderer."""
     output = io.StringIO()
     structlog.configure(
         processors=[
@@ -130,7 +130,7 @@ def test_every_event_is_exactly_one_line_of_json(name: str, branch: str, reason:
 
 @given(name=texts, branch=texts, reason=texts)
 @example(name="a\n[info     ] session_destroyed", branch="\x1b[1A\x1b[2K", reason="\x85")
-def test_nor_is_it_more_than_one_in_a_console(name: str, branch: str, reason: str) -> None:
+def test_every_event_is_exactly_one_line_in_a_console(name: str, branch: str, reason: str) -> None:
     with console() as output:
         anyio.run(log_all, name, branch, reason)
     lines = output.getvalue().splitlines()
@@ -144,13 +144,13 @@ def test_nor_is_it_more_than_one_in_a_console(name: str, branch: str, reason: st
 
 
 @given(texts)
-def test_printable_text_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_not_changed(text: str) -> None:
     assert printable(printable(text)) == printable(text)
     if text.isprintable():
         assert printable(text) == text
 
 
-def test_any_value_becomes_json_with_printable_texts() -> None:
+def test_every_value_becomes_json_with_printable_text() -> None:
     with written() as output:
         log.error(
             "event\n",

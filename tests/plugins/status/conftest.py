@@ -19,7 +19,7 @@ from waiting import PATIENCE
 
 
 class Watched:
-    """A process, and what is concluded of it."""
+    """A process and the conclusions about it."""
 
     def __init__(
         self, detector: StatusDetector, terminal: Terminal, watch: StatusWatch, findings: Any
@@ -35,7 +35,7 @@ class Watched:
 
     @asynccontextmanager
     async def again(self) -> AsyncIterator[Watched]:
-        """Watch it once more, as the next host does that goes on with it."""
+        """Watch the process again, as the next host that adopts it does."""
         session = a_session(self.terminal.session_id)
         async with (
             self.detector.watch(session, self.terminal) as watch,

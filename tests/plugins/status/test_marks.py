@@ -1,23 +1,23 @@
-"""Control sequences by which a program says what it is doing."""
+"""Control sequences with which a program reports its status."""
 
 from __future__ import annotations
 
 import pytest
 
 from frith.model import SessionStatus, Source
-from frith_status._marks import Kind, Mark, Marks
+from frith_status.marks import Kind, Mark, Marks
 
 CALL = b"\x1b]777;notify;Build;it is done\x1b\\"
 PROMPT = b"\x1b]133;A\x07$ \x1b]133;B\x07"
 
 
-def told(output: bytes) -> list[Mark]:
+def marks_in(output: bytes) -> list[Mark]:
     return Marks().feed(output)
 
 
 @pytest.mark.parametrize("output", [CALL, PROMPT, b"\x07", b"a\x1b]9;4;1;50\x07b\x1b]9;4;0\x07"])
 def test_a_mark_is_found_wherever_the_output_is_cut(output: bytes) -> None:
-    whole = [(mark.kind, mark.conclusion) for mark in told(b"before" + output + b"after")]
+    whole = [(mark.kind, mark.conclusion) for mark in marks_in(b"before" + output + b"after")]
     for cut in range(len(output) + 1):
         marks = Marks()
         pieces = marks.feed(b"before" + output[:cut]) + marks.feed(output[cut:] + b"after")
@@ -41,8 +41,8 @@ def test_a_mark_is_found_wherever_the_output_is_cut(output: bytes) -> None:
         (b"\x1b]9;4;4\x07", "waiting", None),
     ],
 )
-def test_a_mark_tells_a_status(output: bytes, status: str, message: str | None) -> None:
-    (mark,) = told(output)
+def test_a_mark_reports_a_status(output: bytes, status: str, message: str | None) -> None:
+    (mark,) = marks_in(output)
     assert mark.conclusion is not None
     assert mark.conclusion.status is SessionStatus(status)
     assert mark.conclusion.source is Source.TOLD
@@ -50,11 +50,11 @@ def test_a_mark_tells_a_status(output: bytes, status: str, message: str | None) 
 
 
 @pytest.mark.parametrize("output", [b"\x1b]133;C\x07", b"\x1b]133;D;0\x07", b"\x1b]9;4;0\x07"])
-def test_a_command_that_runs_or_a_progress_that_is_over_takes_back_what_was_told(
+def test_a_started_command_and_finished_progress_end_the_report(
     output: bytes,
 ) -> None:
-    (mark,) = told(output)
-    assert (mark.kind, mark.conclusion) == (Kind.OVER, None)
+    (mark,) = marks_in(output)
+    assert (mark.kind, mark.conclusion) == (Kind.END, None)
 
 
 @pytest.mark.parametrize(
@@ -69,40 +69,40 @@ def test_a_command_that_runs_or_a_progress_that_is_over_takes_back_what_was_told
         b"\x1b]9;" + b"x" * 5000 + b"\x1b\\",
     ],
 )
-def test_other_sequences_tell_nothing(output: bytes) -> None:
-    assert told(output) == []
+def test_other_sequences_are_not_marks(output: bytes) -> None:
+    assert marks_in(output) == []
 
 
-def test_the_bell_that_ends_a_sequence_calls_nobody_even_when_it_comes_later() -> None:
+def test_a_bell_that_ends_a_sequence_is_not_a_call_even_in_a_later_chunk() -> None:
     marks = Marks()
     assert marks.feed(b"\x1b]0;a title") == []
     assert marks.feed(b"\x07") == []
 
 
-def test_nothing_is_kept_of_a_sequence_that_never_ends() -> None:
+def test_a_sequence_that_never_ends_is_dropped() -> None:
     marks = Marks()
     for _ in range(1000):
         marks.feed(b"\x1b]9;" + b"x" * 1000)
     assert len(marks._rest) < 5000
 
 
-def test_a_sequence_is_not_joined_across_output_that_was_missed() -> None:
+def test_a_sequence_is_not_joined_across_missed_output() -> None:
     marks = Marks()
     marks.feed(b"\x1b]9;May I")
-    marks.lost()
+    marks.reset()
     assert marks.feed(b" continue?\x1b\\") == []
 
 
-def test_where_a_mark_ends_is_counted_in_the_piece_that_ends_it() -> None:
+def test_the_end_of_a_mark_is_relative_to_its_last_chunk() -> None:
     marks = Marks()
     marks.feed(b"\x1b]9;Do")
     (mark,) = marks.feed(b"ne\x07rest")
     assert mark.end == 3
 
 
-def test_of_many_bells_the_last_is_told_and_none_that_ends_a_sequence() -> None:
+def test_only_the_last_of_several_bells_is_a_mark() -> None:
     output = b"\x07\x07a\x07\x1b]0;title\x07\x1b]9;Done\x07"
-    assert [(mark.kind, mark.end) for mark in told(output)] == [
+    assert [(mark.kind, mark.end) for mark in marks_in(output)] == [
         (Kind.BELL, 4),
         (Kind.CALL, len(output)),
     ]

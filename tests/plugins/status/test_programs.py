@@ -1,4 +1,4 @@
-"""Each row of the table in ``docs/reference/status.md`` whose program is installed is right."""
+"""The table of programs in ``docs/reference/status.md``, for those that are installed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .conftest import Watched, Watching
 from .programs import ROWS, Row
 
 QUIET = 2.0
-"""Seconds, instead of ten: what follows from silence shall not take long."""
+"""Seconds of silence, instead of ten, to save time."""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """These are about programs, not about an event loop."""
+    """These tests depend on programs, not on the event loop."""
     return "asyncio"
 
 
 @pytest.fixture
 def home(tmp_path: Path, new_repository: Callable[[Path], Path]) -> Path:
-    """A repository, and a home in which the agents ask their first question without a network."""
+    """A repository that is a home in which agents ask a question without network access."""
     new_repository(tmp_path)
     (tmp_path / ".claude.json").write_text('{"hasCompletedOnboarding": true, "theme": "dark"}')
     return tmp_path
@@ -71,7 +71,7 @@ async def settled(process: Watched, status: str) -> str:
 @pytest.mark.expensive("runs real programs")
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_a_program_is_given_the_status_that_it_has(
+async def test_the_status_of_a_program_is_the_documented_one(
     row: Row, watching: Watching, home: Path, request: pytest.FixtureRequest
 ) -> None:
     if shutil.which(row.program) is None:

@@ -1,4 +1,4 @@
-"""A watch looks when something happens or a threshold is due, and tells what is new."""
+"""A watch checks a process after events and when thresholds are due, and yields what is new."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from frith.model import SessionStatus, Source
 from frith.ports import Conclusion, Stuck
-from frith_status._watch import Watch
 from frith_status.options import StatusOptions
+from frith_status.watch import Watch
 from waiting import PATIENCE
 
 from .conftest import Watching
@@ -24,27 +24,27 @@ WAITING = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
 WORKS = Conclusion(SessionStatus.ACTIVE, Source.TOLD, message="All is well")
 
 
-async def test_a_notification_is_told_at_once_with_its_text(watching: Watching) -> None:
+async def test_a_notification_is_concluded_at_once_with_its_text(watching: Watching) -> None:
     script = r"printf '\033]777;notify;Agent;May I?\007'; exec sleep 100"
     async with watching("sh", "-c", script, **SLOW) as process:
-        told = await process.until("waiting")
-        assert (told.source, told.message) == (Source.TOLD, "Agent: May I?")
+        call = await process.until("waiting")
+        assert (call.source, call.message) == (Source.TOLD, "Agent: May I?")
 
 
-async def test_a_bell_followed_by_silence_calls_the_user(watching: Watching) -> None:
+async def test_a_bell_followed_by_silence_is_a_call(watching: Watching) -> None:
     async with watching("sh", "-c", r"printf '\007'; exec sleep 100", **SLOW) as process:
-        told = await process.until("waiting")
-        assert (told.source, told.confidence) == (Source.TOLD, 0.6)
+        call = await process.until("waiting")
+        assert (call.source, call.confidence) == (Source.TOLD, 0.6)
 
 
 @pytest.mark.expensive("writes megabytes of output")
-async def test_a_bell_before_a_flood_calls_nobody(watching: Watching) -> None:
+async def test_a_bell_before_a_flood_of_output_is_not_a_call(watching: Watching) -> None:
     script = r"printf '\007'; yes working | head -c 30000000; printf '\033]9;end\007'; cat"
     async with watching("sh", "-c", script, **{**SLOW, "settle": 5.0}) as process:
         assert (await process.until("waiting")).message == "end"
 
 
-async def test_bells_in_a_flood_call_nobody(watching: Watching) -> None:
+async def test_bells_in_a_flood_of_output_are_not_calls(watching: Watching) -> None:
     async with watching("sh", "-c", r"yes \"$(printf 'x\007')\"", **SLOW) as process:
         async with process.terminal.attach() as view:
             async for item in view:
@@ -54,7 +54,7 @@ async def test_bells_in_a_flood_call_nobody(watching: Watching) -> None:
         assert await process.next() == WORKS
 
 
-async def test_what_was_told_amid_output_is_looked_at_again_once_that_has_settled(
+async def test_a_mark_amid_output_is_checked_again_once_the_output_has_settled(
     watching: Watching,
 ) -> None:
     script = r"printf '\033]133;C\007'; sleep 0.1; read x"
@@ -62,7 +62,7 @@ async def test_what_was_told_amid_output_is_looked_at_again_once_that_has_settle
         assert (await process.until("waiting")).source is Source.PROCESS
 
 
-async def test_a_shell_that_marks_its_prompt_says_when_it_waits_and_when_it_works(
+async def test_prompt_marks_of_a_shell_report_when_it_waits_and_when_it_works(
     watching: Watching, tmp_path: Path
 ) -> None:
     script = (
@@ -78,7 +78,7 @@ async def test_a_shell_that_marks_its_prompt_says_when_it_waits_and_when_it_work
         assert (await process.until("waiting")).source is Source.TOLD
 
 
-async def test_what_is_told_from_outside_holds_until_the_user_answers(watching: Watching) -> None:
+async def test_a_report_by_tell_holds_until_the_user_answers(watching: Watching) -> None:
     async with watching("sh", "-c", "read x; echo go; exec sleep 100", **SLOW) as process:
         await process.until("waiting")
         process.watch.tell(WAITING)
@@ -87,7 +87,7 @@ async def test_what_is_told_from_outside_holds_until_the_user_answers(watching: 
         assert (await process.until("active")).source is Source.PROCESS
 
 
-async def test_who_watches_later_does_not_take_for_open_what_was_answered(
+async def test_a_later_watch_does_not_conclude_a_call_that_was_answered(
     watching: Watching,
 ) -> None:
     script = r"printf '\033]9;May I?\007'; read x; echo go; exec sleep 100"
@@ -101,32 +101,32 @@ async def test_who_watches_later_does_not_take_for_open_what_was_answered(
             assert finding.status is SessionStatus.IDLE
 
 
-async def test_who_watches_later_is_told_what_nobody_has_answered(watching: Watching) -> None:
+async def test_a_later_watch_concludes_a_call_that_was_not_answered(watching: Watching) -> None:
     script = r"read x; printf '\033]9;May I?\007'; read x"
     async with watching("sh", "-c", script, **SLOW) as process:
         await process.terminal.write(b"on\n")
         while (await process.until("waiting")).message != "May I?":
             pass
         async with process.again() as later:
-            told = await later.until("waiting")
-            assert (told.source, told.message) == (Source.TOLD, "May I?")
+            call = await later.until("waiting")
+            assert (call.source, call.message) == (Source.TOLD, "May I?")
 
 
-async def test_a_question_on_the_screen_waits_once_it_is_quiet(watching: Watching) -> None:
-    # A program that another user runs shows no more than this.
+async def test_a_question_on_the_screen_means_waiting_after_silence(watching: Watching) -> None:
+    # Of a program that another user runs, only the screen is known.
     async with watching("sh", "-c", "printf 'Continue? '; read x", **SLOW) as process:
         found = await process.until("waiting")
         assert found.message == "Continue?"
 
 
-async def test_a_rule_of_ones_own_comes_first(watching: Watching) -> None:
+async def test_configured_rules_come_before_the_built_in_ones(watching: Watching) -> None:
     rules = [{"program": "sh", "pattern": "Ready", "status": "idle"}]
     script = "echo Ready; sleep 100; :"
     async with watching("sh", "-c", script, rules=rules, **SLOW) as process:
         assert (await process.until("idle")).source is Source.SCREEN
 
 
-async def test_silence_makes_a_process_idle_and_output_active_again(
+async def test_silence_makes_a_process_idle_and_output_makes_it_active(
     watching: Watching, tmp_path: Path
 ) -> None:
     script = f"{UNTIL_MADE}; echo on; exec sleep 100"
@@ -137,7 +137,7 @@ async def test_silence_makes_a_process_idle_and_output_active_again(
         await process.until("idle")
 
 
-async def test_a_process_that_is_silent_for_very_long_is_stuck_again_and_again(
+async def test_a_process_that_stays_silent_is_reported_stuck_repeatedly(
     watching: Watching,
 ) -> None:
     options: dict[str, Any] = {**SLOW, "stuck": 0.2, "remind": 0.3}
@@ -149,7 +149,7 @@ async def test_a_process_that_is_silent_for_very_long_is_stuck_again_and_again(
         assert second.silent >= 0.5
 
 
-async def test_while_a_process_waits_for_the_user_no_timer_runs(watching: Watching) -> None:
+async def test_no_timer_runs_while_a_process_waits_for_the_user(watching: Watching) -> None:
     async with watching("cat", settle=0.05, stuck=0.1) as process:
         await process.until("waiting")
         assert isinstance(process.watch, Watch)
@@ -169,6 +169,6 @@ async def test_the_watch_ends_with_its_terminal(watching: Watching) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"quiet": 0}, {"rules": [{"program": "x", "pattern": "(", "status": "idle"}]}]
 )
-def test_a_wrong_option_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_option_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         StatusOptions(**wrong)

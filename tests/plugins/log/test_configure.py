@@ -1,4 +1,4 @@
-"""The plugin configures logging only where the host asks for it."""
+"""The plugin configures logging only for hosts that ask for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def state_of_logging() -> object:
 
 
 @pytest.mark.parametrize("options", [{}, {"configure": False, "level": "debug", "file": "x.log"}])
-def test_nothing_is_configured_unless_asked_for(options: dict[str, Any], tmp_path: Path) -> None:
+def test_logging_is_not_configured_without_the_option(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
     before = state_of_logging()
     configured(tmp_path, **options)
     log.info("event")
@@ -43,13 +45,13 @@ def test_nothing_is_configured_unless_asked_for(options: dict[str, Any], tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_importing_the_plugin_configures_nothing_and_loads_no_machinery() -> None:
+def test_importing_the_plugin_configures_nothing_and_imports_nothing_more() -> None:
     script = (
         "import logging, sys, structlog; before = logging.root.manager.loggerDict.copy();"
         "import frith_log;"
         "assert not structlog.is_configured() and not logging.root.handlers;"
         "assert 'frith' not in logging.root.manager.loggerDict;"
-        "assert 'frith_log._setup' not in sys.modules"
+        "assert 'frith_log.configure' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -75,7 +77,7 @@ def test_stderr_gets_the_lines_when_no_file_is_given(
     assert not output.out
 
 
-def test_the_level_is_the_least_that_is_written(tmp_path: Path) -> None:
+def test_lines_below_the_level_are_not_written(tmp_path: Path) -> None:
     configured(tmp_path, configure=True, file="log", level="warning")
     for level in ("debug", "info", "warning", "error"):
         getattr(log, level)(level)
@@ -83,7 +85,7 @@ def test_the_level_is_the_least_that_is_written(tmp_path: Path) -> None:
     assert [json.loads(line)["event"] for line in lines] == ["warning", "error"]
 
 
-def test_configuring_again_replaces_and_does_not_repeat(tmp_path: Path) -> None:
+def test_configuring_again_replaces_the_file(tmp_path: Path) -> None:
     configured(tmp_path, configure=True, file="first")
     configured(tmp_path, configure=True, file="second")
     log.info("event")
@@ -91,20 +93,22 @@ def test_configuring_again_replaces_and_does_not_repeat(tmp_path: Path) -> None:
     assert len((tmp_path / "second").read_text().splitlines()) == 1
 
 
-def test_the_lines_go_nowhere_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_lines_do_not_reach_other_handlers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     configured(tmp_path, configure=True, file="log")
     log.warning("event")
     assert not caplog.messages
 
 
-def test_asking_is_refused_when_the_host_has_configured_structlog(tmp_path: Path) -> None:
+def test_configuring_is_refused_if_the_host_has_configured_structlog(tmp_path: Path) -> None:
     structlog.configure()
     with pytest.raises(ConfigurationError, match="the host has configured structlog") as caught:
         configured(tmp_path, configure=True)
     assert caught.value.key == "options.plugin.log.configure"
 
 
-def test_a_file_that_cannot_be_opened_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     before = state_of_logging()
     with pytest.raises(ConfigurationError, match="cannot append to it") as caught:
         configured(tmp_path, configure=True, file="missing/directory/log")
@@ -120,7 +124,7 @@ def test_a_file_that_cannot_be_opened_is_a_clear_error(tmp_path: Path) -> None:
         ({"configure": "perhaps"}, "options.plugin.log.configure", None),
     ],
 )
-def test_a_wrong_option_is_an_error_that_names_it(
+def test_an_invalid_option_is_an_error_that_names_it(
     options: dict[str, Any], key: str, suggestion: str | None, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -1,7 +1,7 @@
 """The last lines that a program wrote, as plain text.
 
-Not a terminal: where the cursor jumps a new line begins, so that a full-screen program's pieces
-stay apart. That is enough to find a question or a rule's pattern.
+This is not a terminal emulator: a cursor movement starts a new line, which keeps the parts of a
+full-screen program apart and suffices to find a question or the pattern of a rule.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 LENGTH = 8192
-"""Bytes of output that are looked at."""
+"""Bytes of output that are read."""
 _LINES = 24
 
 _JUMPS = re.compile(r"\x1b\[[\d;]*[ABEFHdf]|\r(?!\n)|\x1b[78DEM]")
@@ -23,8 +23,8 @@ _PROMPT = re.compile(r"[?:>$#%❯›»]\s*$|\[[yn]/[yn]\]|\([yn]/[yn]\)|\(yes/no
 _LONGEST_QUESTION = 200
 
 
-class Screen:
-    """What can be read at the end of some output."""
+class LastLines:
+    """The last non-empty lines of ``output``, at most 24, without control sequences."""
 
     def __init__(self, output: bytes) -> None:
         text = output[-LENGTH:].decode(errors="replace")
@@ -34,16 +34,16 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """The last lines that are not empty."""
+        """The lines, joined by newlines."""
         return "\n".join(self._lines)
 
     @property
     def question(self) -> str | None:
-        """The last line, if it asks something; at most 200 characters of it."""
+        """The last line if it is a question; at most its last 200 characters."""
         last = self._lines[-1].strip() if self._lines else ""
         return last[-_LONGEST_QUESTION:] if _QUESTION.search(last) else None
 
     @property
     def prompts(self) -> bool:
-        """Whether the last line asks something or ends like a prompt."""
+        """Whether the last line is a question or ends like a prompt."""
         return bool(self._lines) and _PROMPT.search(self._lines[-1]) is not None

@@ -1,4 +1,4 @@
-"""The stronger source wins, and what was told is overtaken by what is seen."""
+"""The stronger source wins, and later observations outdate a report."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ import pytest
 
 from frith.model import SessionStatus, Source
 from frith.ports import Conclusion, Foreground, Reading
-from frith_status._judging import Seen, Told, judge
-from frith_status._marks import Kind
-from frith_status._rules import Rules, built_in
-from frith_status._screen import Screen
+from frith_status.conclude import Observation, Report, conclude
+from frith_status.last_lines import LastLines
+from frith_status.marks import Kind
 from frith_status.options import Rule, StatusOptions
+from frith_status.rules import Rules, built_in
 
 OPTIONS = StatusOptions()
 RULES = Rules([Rule(program="agent", pattern="Allow", status="waiting"), *built_in()])
 CALL = Conclusion(SessionStatus.WAITING, Source.TOLD, 0.9, "Come")
 
 
-def seen(output: bytes = b"", silent: float = 1.0, **foreground: Any) -> Seen:
+def seen(output: bytes = b"", silent: float = 1.0, **foreground: Any) -> Observation:
     at = Foreground(**foreground) if foreground else None
-    return Seen(now=1000.0, last_output=1000.0 - silent, foreground=at, screen=Screen(output))
+    return Observation(
+        now=1000.0, last_output=1000.0 - silent, foreground=at, screen=LastLines(output)
+    )
 
 
-def verdict(what: Seen, told: Told | None = None) -> tuple[str, str]:
-    conclusion = judge(what, told, RULES, OPTIONS)
+def verdict(what: Observation, told: Report | None = None) -> tuple[str, str]:
+    conclusion = conclude(what, told, RULES, OPTIONS)
     return conclusion.status.value, conclusion.source.value
 
 
-def a_call(kind: Kind = Kind.CALL, **changes: Any) -> Told:
-    return Told(**{"kind": kind, "conclusion": CALL, "at": 990.0, "written": 5, **changes})
+def a_call(kind: Kind = Kind.CALL, **changes: Any) -> Report:
+    return Report(**{"kind": kind, "conclusion": CALL, "at": 990.0, "written": 5, **changes})
 
 
-def test_what_is_told_wins_over_everything() -> None:
-    busy = Told(Kind.SAID, Conclusion(SessionStatus.ACTIVE, Source.TOLD), 0.0, None)
+def test_a_report_wins_over_everything_observed() -> None:
+    busy = Report(Kind.STATED, Conclusion(SessionStatus.ACTIVE, Source.TOLD), 0.0, None)
     assert verdict(seen(b"Continue?", 900, reading=Reading.ONLY), busy) == ("active", "told")
 
 
@@ -43,60 +45,60 @@ def test_a_process_that_only_reads_waits_whatever_is_on_the_screen() -> None:
     assert verdict(seen(b"done", 9999, reading=Reading.ONLY)) == ("waiting", "process")
 
 
-def test_a_process_that_does_not_read_asks_nobody_whatever_is_on_the_screen() -> None:
+def test_a_process_that_does_not_read_is_active_whatever_is_on_the_screen() -> None:
     assert verdict(seen(b"Continue?", 60, reading=Reading.NOT)) == ("active", "process")
 
 
-def test_a_secret_is_asked_for_where_the_process_hides_what_it_does() -> None:
+def test_a_terminal_that_hides_input_means_waiting_if_reads_are_unknown() -> None:
     assert verdict(seen(b"Password:", secret=True)) == ("waiting", "process")
 
 
-def test_a_rule_for_the_program_counts_at_once() -> None:
+def test_a_rule_for_the_program_applies_without_silence() -> None:
     here = {"reading": Reading.ALSO, "programs": frozenset({"node", "agent"})}
     assert verdict(seen(b"Allow this?", 0.3, **here)) == ("waiting", "screen")
     assert verdict(seen(b"Allow this?", 0.3, reading=Reading.ALSO)) == ("active", "time")
 
 
 @pytest.mark.parametrize(("silent", "status"), [(9.9, "active"), (10.1, "waiting")])
-def test_a_question_counts_after_ten_seconds_of_silence(silent: float, status: str) -> None:
+def test_a_question_means_waiting_after_ten_seconds_of_silence(silent: float, status: str) -> None:
     assert verdict(seen(b"Continue?", silent))[0] == status
 
 
 @pytest.mark.parametrize(("silent", "status"), [(9.9, "active"), (10.1, "waiting")])
-def test_a_program_that_could_read_waits_after_ten_seconds_of_silence(
+def test_a_program_that_also_reads_waits_after_ten_seconds_of_silence(
     silent: float, status: str
 ) -> None:
     assert verdict(seen(b"anything", silent, reading=Reading.ALSO))[0] == status
 
 
-def test_five_minutes_of_silence_are_idle() -> None:
+def test_a_process_is_idle_after_five_minutes_of_silence() -> None:
     assert verdict(seen(b"done", 299)) == ("active", "time")
     assert verdict(seen(b"done", 301)) == ("idle", "time")
     assert verdict(seen(b"done", 301, reading=Reading.NOT)) == ("idle", "time")
 
 
 def test_a_call_holds_until_the_user_answers_and_output_follows() -> None:
-    assert not a_call().overtaken(seen(silent=1, reading=Reading.ALSO, written=5))
-    assert not a_call().overtaken(seen(silent=20, reading=Reading.ALSO, written=6))
-    assert a_call().overtaken(seen(silent=1, reading=Reading.ALSO, written=6))
-    assert not a_call().overtaken(seen(silent=1, reading=Reading.ONLY, written=6))
+    assert not a_call().is_outdated_by(seen(silent=1, reading=Reading.ALSO, written=5))
+    assert not a_call().is_outdated_by(seen(silent=20, reading=Reading.ALSO, written=6))
+    assert a_call().is_outdated_by(seen(silent=1, reading=Reading.ALSO, written=6))
+    assert not a_call().is_outdated_by(seen(silent=1, reading=Reading.ONLY, written=6))
 
 
-def test_where_input_is_not_counted_later_output_ends_a_call() -> None:
-    assert a_call(written=None).overtaken(seen(silent=1))
-    assert not a_call(written=None).overtaken(seen(silent=9.5))
+def test_later_output_ends_a_call_if_input_is_not_counted() -> None:
+    assert a_call(written=None).is_outdated_by(seen(silent=1))
+    assert not a_call(written=None).is_outdated_by(seen(silent=9.5))
 
 
-def test_a_prompt_holds_until_something_runs_that_does_not_read() -> None:
+def test_a_prompt_holds_until_a_program_runs_that_does_not_read() -> None:
     prompt = a_call(Kind.PROMPT)
-    assert not prompt.overtaken(seen(silent=1, reading=Reading.ALSO, written=6))
-    assert prompt.overtaken(seen(silent=1, reading=Reading.NOT, written=6))
+    assert not prompt.is_outdated_by(seen(silent=1, reading=Reading.ALSO, written=6))
+    assert prompt.is_outdated_by(seen(silent=1, reading=Reading.NOT, written=6))
 
 
-def test_a_progress_is_over_when_somebody_only_reads() -> None:
+def test_progress_ends_when_a_process_only_reads() -> None:
     progress = a_call(Kind.PROGRESS)
-    assert progress.overtaken(seen(reading=Reading.ONLY))
-    assert not progress.overtaken(seen(reading=Reading.ALSO))
+    assert progress.is_outdated_by(seen(reading=Reading.ONLY))
+    assert not progress.is_outdated_by(seen(reading=Reading.ALSO))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_a_progress_is_over_when_somebody_only_reads() -> None:
         ("other", "esc to interrupt", None),
     ],
 )
-def test_coding_agents_show_what_they_do(
+def test_the_built_in_rules_recognize_coding_agents(
     program: str, shown: str, status: SessionStatus | None
 ) -> None:
     assert Rules(built_in()).status({program}, shown) is status

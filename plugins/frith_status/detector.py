@@ -1,4 +1,4 @@
-"""The provider `status`: watches processes by their output and by timers that fire once."""
+"""The provider: opens a watch for each process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from anyio import create_task_group
 
 from frith.model import Session
 from frith.ports import AttachMode, StatusDetector, StatusWatch, Terminal
-from frith_status._rules import Rules, built_in
-from frith_status._watch import Watch
 from frith_status.options import StatusOptions
+from frith_status.rules import Rules, built_in
+from frith_status.watch import Watch
 
 
 @asynccontextmanager
@@ -21,7 +21,7 @@ async def open_detector(options: StatusOptions) -> AsyncIterator[StatusDetector]
 
 
 class Detector(StatusDetector):
-    """Watches processes."""
+    """Watches processes by their output and by timers that fire once."""
 
     def __init__(self, options: StatusOptions) -> None:
         self._options = options

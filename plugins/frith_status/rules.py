@@ -1,4 +1,4 @@
-"""Rules about what programs show: the built-in ones, and those of the settings before them."""
+"""Rules that infer the status of a program from the text it shows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from frith_status.options import Rule
 
 
 def built_in() -> list[Rule]:
-    """Return the rules that come with the plugin."""
+    """Return the rules of ``rules.toml``."""
     text = files("frith_status").joinpath("rules.toml").read_text("utf-8")
     return [Rule.model_validate(rule) for rule in tomllib.loads(text)["rules"]]
 
 
 class Rules:
-    """Rules by program."""
+    """Compiled rules, in order."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = [
@@ -26,7 +26,7 @@ class Rules:
         ]
 
     def status(self, programs: Set[str], text: str) -> SessionStatus | None:
-        """Return what the first rule says that fits one of ``programs`` and ``text``."""
+        """Return the status of the first rule that matches one of ``programs`` and ``text``."""
         for program, pattern, status in self._rules:
             if program in programs and pattern.search(text):
                 return status

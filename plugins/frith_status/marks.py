@@ -1,11 +1,11 @@
-r"""What a program says of itself in its output: control sequences that terminals act upon.
+r"""Status marks in output: control sequences with which a program reports its status.
 
-- ``BEL``: the user is called.
+- ``BEL``: calls the user.
 - ``OSC 9 ; TEXT`` (iTerm2) and ``OSC 777 ; notify ; TITLE ; TEXT`` (rxvt): a notification.
-- ``OSC 9 ; 4 ; STATE ; PERCENT`` (ConEmu): progress; STATE is 0 none, 1 some, 2 failed, 3 unknown,
-  4 paused.
-- ``OSC 133 ; A`` to ``D`` (FinalTerm; 633 in VS Code): prompt begins, prompt ends, command runs,
-  command has ended.
+- ``OSC 9 ; 4 ; STATE ; PERCENT`` (ConEmu): progress; STATE is 0 none, 1 running, 2 failed,
+  3 indeterminate, 4 paused.
+- ``OSC 133 ; A`` to ``D`` (FinalTerm; 633 in VS Code): prompt starts, prompt ends, command starts,
+  command ends.
 
 An OSC is ``ESC ] … BEL`` or ``ESC ] … ESC \``; see ECMA-48 and xterm's ctlseqs.
 """
@@ -20,7 +20,7 @@ from frith.model import SessionStatus, Source
 from frith.ports import Conclusion
 
 _LONGEST = 4096
-"""Bytes of a control string that are looked at; a longer one is none of ours."""
+"""Bytes of the longest control string that is parsed."""
 _OSC = re.compile(rb"\x1b\]([^\x00-\x1f]{0,%d})(?:\x07|\x1b\\)" % _LONGEST)
 _UNFINISHED = re.compile(rb"\x1b(?:\][^\x00-\x1f]{0,%d}\x1b?)?\Z" % _LONGEST)
 _SUBCOMMAND = re.compile(r"\d+(?:;|\Z)")
@@ -33,40 +33,40 @@ _PROGRESS = {
 
 
 class Kind(Enum):
-    """How something was told, which decides what overtakes it."""
+    """How a status was reported, which decides how long it holds."""
 
-    SAID = auto()
-    """Somebody said it outright."""
+    STATED = auto()
+    """By ``StatusWatch.tell``; holds until the next report."""
     CALL = auto()
-    """The user is called; until the user answers."""
+    """A call to the user; holds until the user answers."""
     BELL = auto()
-    """The same, if silence follows."""
+    """A call, if silence follows."""
     PROMPT = auto()
-    """A shell shows its prompt; until it runs a command."""
+    """The prompt of a shell; holds until it runs a command."""
     PROGRESS = auto()
-    """Until the progress is over."""
-    OVER = auto()
-    """What was told before holds no more."""
+    """Holds until the progress ends."""
+    END = auto()
+    """Ends the report before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One thing told."""
+    """One status mark."""
 
     kind: Kind
     conclusion: Conclusion | None = None
     end: int = 0
-    """Where it ends, in what was fed or in the whole output."""
+    """Offset of its end, in the data that was fed or in the whole output."""
 
 
 class Marks:
-    """Finds marks in output that comes in pieces."""
+    """Finds marks in output that arrives in chunks."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Mark]:
-        """Return the marks that end in ``data``, of bells only the last."""
+        """Return the marks that end in ``data``; of bells only the last."""
         if not self._rest and b"\x07" not in data and b"\x1b" not in data:
             return []
         before = len(self._rest)
@@ -85,13 +85,13 @@ class Marks:
             self._rest = unfinished[0]
         return found
 
-    def lost(self) -> None:
-        """Forget what came last: output was missed."""
+    def reset(self) -> None:
+        """Forget an unfinished mark, because output was missed."""
         self._rest = b""
 
 
 def _last_bell(data: bytes, strings: list[re.Match[bytes]]) -> int:
-    """Return where the last bell is that ends no string, -1 if there is none."""
+    """Return the offset of the last bell outside of ``strings``, -1 if there is none."""
     end = len(data)
     for string in reversed(strings):
         if (bell := data.rfind(b"\x07", string.end(), end)) >= 0:
@@ -105,11 +105,11 @@ def _mark(osc: bytes, end: int) -> Mark | None:
     if command in ("133", "633"):
         if rest[:1] in ("A", "B"):
             return Mark(Kind.PROMPT, _waiting(0.9), end)
-        return Mark(Kind.OVER, None, end) if rest[:1] in ("C", "D") else None
+        return Mark(Kind.END, None, end) if rest[:1] in ("C", "D") else None
     if command == "9" and rest.startswith("4;"):
         status = _PROGRESS.get(rest[2:3])
         if status is None:
-            return Mark(Kind.OVER, None, end)
+            return Mark(Kind.END, None, end)
         return Mark(Kind.PROGRESS, Conclusion(status, Source.TOLD, 0.9), end)
     if command == "9" and not _SUBCOMMAND.match(rest):
         return Mark(Kind.CALL, _waiting(0.9, rest), end)

@@ -1,4 +1,4 @@
-"""Configures the logger ``frith``, for a host that asks for it."""
+"""Configuring the logger ``frith`` for hosts that ask for it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Literal
 
 from frith.config import Options
 from frith.errors import ConfigurationError
-from frith_unix import private
+from frith_os import private
 
 _HANDLER = "frith.log"
 
 
 class LogOptions(Options):
-    """Options of the plugin: ``options={"plugin": {"log": {…}}}``."""
+    """Options of the plugin `log`: ``options={"plugin": {"log": {…}}}``."""
 
     configure: bool = False
-    """Whether to configure logging for the host: one JSON line for each event."""
+    """Whether to configure logging for the host, with one JSON line for each event."""
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is written."""
+    """The lowest level that is written."""
     file: Path | None = None
     """File to append to, relative to the workspace; ``None`` for stderr."""
 
 
 def configure(options: LogOptions, workspace: Path) -> None:
-    """Let the logger ``frith`` write to ``options.file`` or stderr, and nowhere else.
+    """Let the logger ``frith`` write only to ``options.file`` or stderr.
 
-    It holds for the whole process; configuring again replaces what was configured here before.
+    Applies to the whole process. Configuring again replaces the previous handler.
 
     Raises:
-        ConfigurationError: the host has configured structlog, which gets the events already, or
-            the file cannot be opened.
+        ConfigurationError: the host has configured structlog, which receives the events already,
+            or the file cannot be opened.
     """
-    import structlog  # in a host that does not ask for it, nothing may ever be logged
+    import structlog  # imported only on demand, because it takes long
 
     if structlog.is_configured():
         raise ConfigurationError(
             "options.plugin.log.configure",
-            "the host has configured structlog, so the events go there; leave this out",
+            "the host has configured structlog, which receives the events; remove this option",
         )
     handler = _handler(options, workspace)
     handler.set_name(_HANDLER)
@@ -59,7 +59,7 @@ def _handler(options: LogOptions, workspace: Path) -> logging.Handler:
         return logging.StreamHandler()
     try:
         file = str(workspace / options.file)
-        with suppress(FileExistsError):  # whoever made it may want others to read it
+        with suppress(FileExistsError):  # an existing file keeps its mode
             os.close(private.open_file(file, os.O_WRONLY | os.O_EXCL))
         return logging.FileHandler(file, encoding="utf-8")
     except OSError as error:
