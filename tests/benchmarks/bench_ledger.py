@@ -1,4 +1,4 @@
-"""The ledger over an ideal store in memory: what one change costs, by how many sessions there are."""
+"""The ledger over an ideal store in memory: the cost of one change, by number of sessions."""
 
 from __future__ import annotations
 

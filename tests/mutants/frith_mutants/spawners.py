@@ -118,7 +118,7 @@ SPAWNERS = (
         "replays-nothing",
         "A viewer sees only what comes after it.",
         "the output of a process is replayed after its end",
-        replaces={"frith_unix.viewing:Viewer.__init__": careless.begins_at_the_end},
+        replaces={"frith_terminals.viewing:Viewer.__init__": careless.begins_at_the_end},
     ),
     _mutant(
         "keeps-everything",

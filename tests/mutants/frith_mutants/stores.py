@@ -12,7 +12,8 @@ from frith_mutants import _wrapped_stores as wrapped
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.STORE)
-_LOCK = "frith_json._locks:FileLock"
+_ATOMIC = "frith_os.atomic"
+_LOCK = "frith_os.locks:FileLock"
 
 SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
 SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"

@@ -1,1 +1,0 @@
-"""Private files and lock holders, until both are in frith_os."""
