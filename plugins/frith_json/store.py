@@ -155,7 +155,7 @@ class JsonStore(SessionStore):
         """See :meth:`frith.ports.SessionStore.holder`."""
         return await self._read(lambda: self._claims.holder(session_id))
 
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncIterator[frozenset[SessionId]]:
         """See :meth:`frith.ports.SessionStore.watch`.
 
         Starts from what this store has seen last. While the file cannot be read nothing is
@@ -174,7 +174,7 @@ class JsonStore(SessionStore):
                     known = await self._read(self._state.current)
                 if known is not None and known.generation != seen:
                     seen = known.generation
-                    yield known.document.snapshot
+                    yield frozenset()
                 await directories.changed()
 
     async def _read(self, work: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:

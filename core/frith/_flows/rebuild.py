@@ -14,7 +14,7 @@ from frith.events import SessionsRecovered, StoreCorrupted
 from frith.logs import log
 from frith.model import Changes, Integrity, Reservation, Session, SessionId, Snapshot
 from frith.ports import Holder, Marker, MarkerState, Transaction
-from frith.providers import Role
+from frith.providers import Capability, Role
 
 _IDENTITY = ("id", "name", "branch", "worktree_path", "created_at")
 
@@ -129,6 +129,7 @@ async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
     records = list(known.sessions.values())
     corrupt = cause if isinstance(cause, CorruptStoreError) else None
     if corrupt:
+        _check_repairable(engine, corrupt)
         records = _newest(_overtaken(corrupt.earlier, markers), records, corrupt.salvage)
         await engine.hooks.notify(
             StoreCorrupted(workspace=engine.workspace, where=corrupt.where, reason=corrupt.reason)
@@ -158,6 +159,21 @@ async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
             )
         )
     return committed.snapshot
+
+
+def _check_repairable(engine: Engine, corrupt: CorruptStoreError) -> None:
+    """Check that the store can replace what is corrupt.
+
+    Raises:
+        CorruptStoreError: it cannot; the message says what to do instead.
+    """
+    name = engine.config.store
+    if not engine.providers.can(Role.STORE, name, Capability.REPAIR):
+        remedy = (
+            f"The store {name!r} cannot be repaired from here: restore it from a backup, or empty "
+            "it. When it is empty, the sessions are rebuilt from the worktrees."
+        )
+        raise CorruptStoreError(corrupt.where, corrupt.reason, remedy=remedy) from corrupt
 
 
 def _reservation(session: Session) -> Reservation:
