@@ -55,7 +55,7 @@ async def repair(engine: Engine) -> tuple[Finding, ...]:
     for session_id, location in (await locations(engine, Report())).items():
         if location.presence in (Presence.PRESENT, Presence.MOVED):
             await _relocate(engine, session_id, location.path)
-    await rebuild(engine, dry_run=False)
+    await rebuild(engine, False)
     await reconcile(engine, Report())
     for session_id in await _unknown_processes(engine):
         await _end_unknown_process(engine, session_id)
