@@ -22,11 +22,13 @@ from frith.config import ManagerConfig
 from frith.errors import ConfigurationError, FrithError, PluginError, nearest
 from frith.providers import Offer, ProviderSpec, Role, choose
 
-_HOOKS: Mapping[str, Callable[..., Any]] = {
+HOOKS: Mapping[str, Callable[..., Any]] = {
     name: function
     for name, function in vars(hookspecs).items()
     if name.startswith("frith_") and inspect.isfunction(function)
 }
+"""The specification of every hook, by name."""
+
 _HOST = "host"
 
 
@@ -280,9 +282,9 @@ def check_plugin(plugin: object) -> None:
 
 
 def _check_implementation(name: str, function: Any) -> None:
-    specification = _HOOKS.get(name)
+    specification = HOOKS.get(name)
     if specification is None:
-        guess = nearest(name, list(_HOOKS))
+        guess = nearest(name, list(HOOKS))
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise InvalidPluginError(f"there is no hook {name!r}{hint}")
     options = getattr(function, f"{hookspecs.PROJECT}_impl", None)

@@ -74,6 +74,7 @@ class Providers:
         self._tasks = tasks
         self._open: dict[tuple[Role, str], _Hosted] = {}
         self._opening = Lock()
+        self._chosen = {role: chosen_name(config, role) for role in Role}
 
     @overload
     def use(
@@ -102,7 +103,7 @@ class Providers:
         the block ends with :class:`ProviderFailedError`. Any exception of a call becomes an error
         of frith, also from an exception group; only a cancellation or interrupt passes unchanged.
         """
-        return self._use(role, name or chosen_name(self.config, role))
+        return self._use(role, name or self._chosen[role])
 
     def can(self, role: Role, name: str, capability: Capability) -> bool:
         """Tell whether the provider of ``role`` called ``name`` declares ``capability``.
