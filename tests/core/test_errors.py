@@ -141,7 +141,7 @@ def test_a_message_says_what_to_do_next(error: FrithError, advice: str) -> None:
 
 
 @pytest.mark.requirement("R2.3")
-def test_the_limit_is_told_in_the_agreed_words() -> None:
+def test_the_limit_has_the_agreed_message() -> None:
     error = errors.SessionLimitError(4)
     assert error.code == "MAX_SESSIONS"
     assert str(error) == ("Maximum 4 sessions supported. Destroy a session to create a new one.")
@@ -150,13 +150,13 @@ def test_the_limit_is_told_in_the_agreed_words() -> None:
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("error", [error for error, _ in ADVICE], ids=lambda e: type(e).__name__)
-def test_what_an_error_was_made_of_is_on_it(error: FrithError) -> None:
+def test_an_error_has_its_arguments_as_attributes(error: FrithError) -> None:
     attributes = vars(error)
     assert attributes or type(error) is errors.ManagerClosedError
 
 
 @pytest.mark.requirement("R6.2")
-def test_a_doubled_provider_is_told_with_both_distributions() -> None:
+def test_a_doubled_provider_is_reported_with_both_distributions() -> None:
     error = errors.DuplicateProviderError("store", "json", ["one (json)", "two (json)"])
     assert error.distributions == ("one (json)", "two (json)")
     assert "one (json) and two (json)" in str(error)
