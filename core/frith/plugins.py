@@ -19,8 +19,15 @@ import pluggy
 from frith import hookspecs
 from frith._failures import described, is_interrupt
 from frith.config import ManagerConfig
-from frith.errors import ConfigurationError, FrithError, PluginError, nearest
-from frith.providers import Offer, ProviderSpec, Role, choose
+from frith.errors import (
+    ConfigurationError,
+    DuplicateProviderError,
+    FrithError,
+    PluginError,
+    ProviderNotFoundError,
+    nearest,
+)
+from frith.providers import ProviderSpec, Role
 
 HOOKS: Mapping[str, Callable[..., Any]] = {
     name: function
@@ -69,6 +76,17 @@ class HookImplementation:
     plugin: str
     call: Callable[..., Any]
     """Takes the hook's argument, also if the implementation declares none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A provider, and the plugin that offers it."""
+
+    spec: ProviderSpec
+    plugin: str
+    """Name of the plugin."""
+    distribution: str
+    """Distribution that the plugin came with."""
 
 
 class Plugins:
@@ -178,13 +196,20 @@ class Plugins:
                 failed to load.
             DuplicateProviderError: several do.
         """
-        not_loaded = [
+        in_role = [offer for offer in self.offers if offer.spec.role == role]
+        named = [offer for offer in in_role if offer.spec.name == name]
+        if len(named) > 1:
+            offering = [f"{offer.distribution} ({offer.plugin})" for offer in named]
+            raise DuplicateProviderError(role, name, offering)
+        if named:
+            return named[0]
+        not_loaded = "; ".join(
             f"plugin {record.name!r} is {record.state}"
             + (f": {record.reason}" if record.state is PluginState.FAILED else "")
             for record in self.records
             if record.state is not PluginState.LOADED
-        ]
-        return choose(self.offers, role, name, "; ".join(not_loaded))
+        )
+        raise ProviderNotFoundError(role, name, [o.spec.name for o in in_role], not_loaded)
 
     def _check_section(self, kind: str, named: Mapping[str, Mapping[str, Any]]) -> None:
         if kind not in list(Role):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from frith.config import ManagerConfig, Options
-from frith.errors import DuplicateProviderError, ProviderNotFoundError
 
 
 class Role(StrEnum):
@@ -84,17 +83,6 @@ class ProviderSpec:
     capabilities: frozenset[Capability] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A provider, and the plugin that offers it."""
-
-    spec: ProviderSpec
-    plugin: str
-    """Name of the plugin."""
-    distribution: str
-    """Distribution that the plugin came with."""
-
-
 def chosen_name(config: ManagerConfig, role: Role) -> str:
     """Return the name of the provider that ``config`` chooses for ``role``."""
     return {
@@ -104,23 +92,3 @@ def chosen_name(config: ManagerConfig, role: Role) -> str:
         Role.TERMINAL: config.terminal,
         Role.STATUS: config.status,
     }[role]
-
-
-def choose(offers: Iterable[Offer], role: Role, name: str, reason: str = "") -> Offer:
-    """Return the one offer of ``role`` called ``name``.
-
-    Args:
-        offers: the providers of all loaded plugins.
-        reason: added to the message if there is none, such as that a plugin failed to load.
-
-    Raises:
-        ProviderNotFoundError: there is none.
-        DuplicateProviderError: there are several, whatever their order.
-    """
-    in_role = [offer for offer in offers if offer.spec.role == role]
-    named = [offer for offer in in_role if offer.spec.name == name]
-    if not named:
-        raise ProviderNotFoundError(role, name, [o.spec.name for o in in_role], reason)
-    if len(named) > 1:
-        raise DuplicateProviderError(role, name, [f"{o.distribution} ({o.plugin})" for o in named])
-    return named[0]

@@ -19,7 +19,7 @@ from frith._failures import described, is_from_outside, unwrapped
 from frith.config import ManagerConfig
 from frith.errors import FrithError, ManagerClosedError, ProviderCycleError, ProviderFailedError
 from frith.logs import log
-from frith.plugins import Plugins
+from frith.plugins import Offer, Plugins
 from frith.ports import (
     SessionRecovery,
     SessionStore,
@@ -27,7 +27,7 @@ from frith.ports import (
     TerminalSpawner,
     WorkspaceProvider,
 )
-from frith.providers import Capability, Offer, Role, chosen_name
+from frith.providers import Capability, Role, chosen_name
 
 
 @dataclass(slots=True)
