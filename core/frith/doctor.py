@@ -100,7 +100,7 @@ def _worktree_finding(called: str, session_id: SessionId, location: Location) ->
         case Presence.REDIRECTED:
             message = f"the worktree of {called} cannot be used: {location.reason}"
         case Presence.UNKNOWN:
-            message = f"it cannot be told whether the worktree of {called} exists"
+            message = f"it is unknown whether the worktree of {called} exists"
     return [Finding(code, message, session_id, remedy)]
 
 
@@ -112,7 +112,7 @@ async def _owner_findings(engine: Engine) -> list[Finding]:
         called = label(engine, session.id)
         holder = await engine.claims.holder(session.id)
         if holder in (Holder.UNKNOWN, Holder.EXPIRED):
-            message = f"it cannot be told whether the owner of {called} is alive"
+            message = f"it is unknown whether the owner of {called} is alive"
             findings.append(Finding("OWNER_UNKNOWN", message, session.id))
         if holder is not Holder.FREE:
             continue

@@ -297,7 +297,7 @@ class SessionManager:
 
         Raises:
             SessionNotFoundError: there is no such session.
-            WorkspaceError: it cannot be told.
+            WorkspaceError: the worktree cannot be inspected.
         """
         return await inspect(self._engine, session_id)
 

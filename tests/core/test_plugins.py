@@ -284,7 +284,7 @@ def test_an_invalid_plugin_is_listed_with_its_reason(install: Install) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("return ['json']", "returned 'json', which is no ProviderSpec"),
+        ("return ['json']", "returned 'json', which is not a ProviderSpec"),
         ("return None", "frith_providers failed: TypeError"),
         ("raise RuntimeError('broken')", "frith_providers failed: RuntimeError('broken')"),
         ("raise SystemExit(3)", "frith_providers failed: SystemExit(3)"),

@@ -110,7 +110,7 @@ async def test_a_session_whose_owner_may_be_alive_is_not_touched_and_noted(
     getattr(world, holders).add(one.id)
     async with manager(world, witness) as m:
         assert m.get_all_sessions() == (one,)
-        note = f"it cannot be told whether session one ({one.id}) is owned"
+        note = f"it is unknown whether session one ({one.id}) is owned"
         assert restored(witness).notes == (note,)
 
 

@@ -126,7 +126,7 @@ def _those(where: dict[SessionId, Location], presence: Presence) -> tuple[Sessio
 
 
 async def locations(engine: Engine, report: Report) -> dict[SessionId, Location]:
-    """Tell where the worktree of each session is; empty, with a note, if that cannot be told."""
+    """Return where the worktree of each session is; empty, with a note, if that fails."""
     sessions = engine.ledger.all()
     if not sessions:
         return {}

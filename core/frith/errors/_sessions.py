@@ -43,7 +43,7 @@ class SessionNotFoundError(FrithError):
 
 
 class SessionOwnedError(SessionError):
-    """Another process owns the session, or it cannot be told that none does.
+    """Another process owns the session, or it is unknown whether one does.
 
     Attributes:
         certain: whether another process owns it for certain.

@@ -129,7 +129,7 @@ class SweepReport:
     ended: tuple[int, ...] = ()
     """Ids of those that have ended."""
     unknown: tuple[str, ...] = ()
-    """What could not be told, for a person."""
+    """What remains unknown, for a person."""
 
 
 class Reading(StrEnum):
@@ -150,7 +150,7 @@ class Foreground:
     programs: frozenset[str] = frozenset()
     """Their names, without directories; for an interpreter, also that of its script."""
     reading: Reading | None = None
-    """``None`` if it cannot be told."""
+    """``None`` if unknown."""
     secret: bool = False
     """Whether the terminal does not echo the line it reads, as for a password."""
     written: int | None = None
@@ -289,7 +289,7 @@ class Terminal(ABC):
         return seen
 
     async def foreground(self) -> Foreground | None:
-        """Return the foreground processes now; ``None`` if they cannot be told."""
+        """Return the foreground processes now; ``None`` if they are unknown."""
         return None
 
 

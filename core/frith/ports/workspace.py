@@ -46,7 +46,7 @@ class Presence(StrEnum):
     REDIRECTED = "redirected"
     """Present, but git commands in it would change files elsewhere; :attr:`Location.reason`."""
     UNKNOWN = "unknown"
-    """Cannot be told; the caller must act as if it were present."""
+    """Unknown; the caller must act as if it were present."""
 
 
 @dataclass(frozen=True, slots=True)
