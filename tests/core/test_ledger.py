@@ -145,6 +145,31 @@ async def test_a_hundred_concurrent_changes_of_one_session_cost_three_writes_at_
         assert ledger.get(one.id) == world.stored(one.id)
 
 
+class Unlisted(dict[str, Session]):
+    """Sessions that can be looked up, and not be listed."""
+
+    def _refuse(self, *_: object) -> Any:
+        raise AssertionError("a change costs what it changes, not what is stored")
+
+    __iter__ = keys = values = items = copy = _refuse
+
+
+async def test_a_change_looks_at_no_session_but_the_one_that_it_changes(
+    world: World, one: Session
+) -> None:
+    world.snapshot = Snapshot(Unlisted({one.id: one, "other": a_session("other")}), revision=1)
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        await ledger.amend(one.id, count)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="later"))
+        await ledger.flush()
+        assert ledger.get(one.id) == world.stored(one.id)
+        assert world.stored(one.id).metadata == {"n": 1}
+        await ledger.drop(one.id)
+        assert ledger.get(one.id) is None
+        assert heard.elsewhere == []
+
+
 @pytest.mark.requirement("R3.5")
 async def test_a_change_is_stored_when_its_caller_goes_on(world: World, one: Session) -> None:
     async with opened(world) as ledger:
