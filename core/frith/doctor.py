@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from frith._engine.context import Engine
 from frith._engine.processes import has_process
-from frith._flows.rebuild import merge, rebuild, remembered
+from frith._flows.rebuild import merge, read_markers, rebuild
 from frith._flows.start import locations, reconcile
 from frith._flows.takeover import Report, label, write_marker
 from frith._flows.terminals import adopt, forget_output, sweep
@@ -34,7 +34,7 @@ class Finding:
 async def diagnose(engine: Engine) -> tuple[Finding, ...]:
     """Return what is not as it should be; changes nothing."""
     await engine.ledger.refresh()
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     findings = [
         *await _worktree_findings(engine),
         *await _owner_findings(engine),

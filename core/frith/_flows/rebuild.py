@@ -53,23 +53,23 @@ def merge(
     records = tuple(records)
     by_id = {record.id: record for record in records}
     by_path = {record.worktree_path: record for record in records}
-    marked = {marker.session.id for marker in markers}
+    marked_ids = {marker.session.id for marker in markers}
     sessions: dict[SessionId, Session] = {}
     corrected: set[SessionId] = set()
     for marker in markers:
-        remembered = marker.session
-        record = by_id.get(remembered.id)
+        marked = marker.session
+        record = by_id.get(marked.id)
         if marker.state is MarkerState.RELEASED:
             continue
-        if marker.state is MarkerState.CREATING and remembered.id not in abandoned:
+        if marker.state is MarkerState.CREATING and marked.id not in abandoned:
             if record is not None:
                 sessions[record.id] = record
             continue
-        if record is None and not marker.complete and remembered.id in reserved:
+        if record is None and not marker.complete and marked.id in reserved:
             continue
         if record is None:
-            garbled = by_path.get(remembered.worktree_path)
-            if garbled is not None and garbled.id not in marked:
+            garbled = by_path.get(marked.worktree_path)
+            if garbled is not None and garbled.id not in marked_ids:
                 record = garbled
         if record is None and not resurrect:
             continue
@@ -79,25 +79,25 @@ def merge(
             corrected.add(session.id)
     occupied = {session.worktree_path for session in sessions.values()}
     for record in records:
-        if record.id not in marked and record.worktree_path not in occupied:
+        if record.id not in marked_ids and record.worktree_path not in occupied:
             sessions[record.id] = record
     incomplete = {m.session.id for m in markers if not m.complete and m.session.id in sessions}
     return Merged(sessions, frozenset(corrected), frozenset(incomplete))
 
 
 def _combined(record: Session | None, marker: Marker) -> Session:
-    remembered = marker.session
+    marked = marker.session
     if record is None:
-        return remembered
+        return marked
     if not marker.complete:
         return record
-    session = record.evolve(**{name: getattr(remembered, name) for name in _IDENTITY})
+    session = record.evolve(**{name: getattr(marked, name) for name in _IDENTITY})
     if record.details.command is None and record.details.terminal is None:
-        session = session.evolve(details=remembered.details)
+        session = session.evolve(details=marked.details)
     return session
 
 
-async def remembered(engine: Engine) -> Sequence[Marker]:
+async def read_markers(engine: Engine) -> Sequence[Marker]:
     """Return all markers."""
     async with engine.providers.use(Role.RECOVERY) as recovery:
         return await recovery.rebuild()
@@ -125,7 +125,7 @@ async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
     """
     started = time.monotonic()
     known = engine.ledger.snapshot
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     records = list(known.sessions.values())
     corrupt = cause if isinstance(cause, CorruptStoreError) else None
     if corrupt:
@@ -232,7 +232,7 @@ async def verify(engine: Engine, snapshot: Snapshot) -> Snapshot:
     The state of another program is accepted, and corrected by the markers. If the checksum is
     wrong, sessions that only the markers know are added, too.
     """
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     damaged = snapshot.integrity is Integrity.MISMATCH
     if damaged:
         await engine.hooks.notify(
@@ -257,7 +257,7 @@ async def verify(engine: Engine, snapshot: Snapshot) -> Snapshot:
 
 async def rebuild(engine: Engine, dry_run: bool) -> tuple[Session, ...]:
     """Add and correct sessions by the markers; return those added or corrected."""
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     reserved = (await engine.ledger.refresh()).reservations
     _, abandoned = await _creators(engine, markers)
     abandoned -= reserved.keys()

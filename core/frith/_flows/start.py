@@ -7,7 +7,7 @@ import time
 from anyio import create_task_group
 
 from frith._engine.context import Engine
-from frith._flows.rebuild import protect, recover, remembered, verify
+from frith._flows.rebuild import protect, read_markers, recover, verify
 from frith._flows.takeover import (
     Report,
     await_takeover,
@@ -110,7 +110,7 @@ async def _refresh_markers(engine: Engine) -> None:
     if not engine.ledger.all():
         return
     try:
-        markers = {marker.session.id: marker for marker in await remembered(engine)}
+        markers = {marker.session.id: marker for marker in await read_markers(engine)}
     except FrithError as error:
         log.warning("markers_not_checked", reason=error)
         return
