@@ -1,4 +1,4 @@
-"""The ledger over an ideal store in memory: the cost of one change, by number of sessions."""
+"""One change over an ideal store in memory, by how many sessions are stored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Row = tuple[str, float, str]
 
 
 class IdealStore(SessionStore):
-    """Keeps a snapshot in memory; each commit is durable at once."""
+    """Keeps a snapshot in memory. It is workspace and recovery too, which do nothing."""
 
     identity = "ideal"
 
@@ -52,6 +52,12 @@ class IdealStore(SessionStore):
 
     async def holder(self, session_id: str) -> Holder:
         return Holder.FREE
+
+    async def bind_store(self, identity: str, *, write: bool) -> None:
+        return
+
+    async def remember(self, *_: object, **__: object) -> None:
+        return
 
 
 def run() -> list[Row]:
@@ -85,16 +91,17 @@ async def one_change(size: int) -> float:
         @hookimpl
         def frith_providers(self) -> list[ProviderSpec]:
             @asynccontextmanager
-            async def factory(_options: Any, _context: Any) -> AsyncIterator[SessionStore]:
+            async def factory(_options: Any, _context: Any) -> AsyncIterator[Any]:
                 yield store
 
-            return [ProviderSpec(Role.STORE, "ideal", factory)]
+            roles = (Role.STORE, Role.WORKSPACE, Role.RECOVERY)
+            return [ProviderSpec(role, "ideal", factory) for role in roles]
 
     config = ManagerConfig(
         workspace=Path("/w"),
         store="ideal",
-        workspace_provider="none",
-        recovery="none",
+        workspace_provider="ideal",
+        recovery="ideal",
         blocked_plugins=frozenset({"json", "git", "pty", "keeper", "log", "status"}),
     )
     async with SessionManager(config, plugins={"ideal": Plugin()}, restore=False) as manager:

@@ -116,6 +116,13 @@ class Claims:
         async with self._providers.use(Role.STORE) as store:
             return await store.holder(session_id)
 
+    async def _describe_holder(self, session_id: SessionId) -> str:
+        try:
+            async with self._providers.use(Role.STORE) as store:
+                return await store.holder_info(session_id)
+        except FrithError:
+            return ""
+
     async def give_all_back(self) -> None:
         """Release every claim; when cancelled, stop waiting for the store."""
         every = tuple(self._held.values())
@@ -128,7 +135,8 @@ class Claims:
         try:
             await self._hold_until_released(held)
         except ClaimHeldError as error:
-            held._error = SessionOwnedError(held.session_id, certain=error.certain)
+            holder = await self._describe_holder(held.session_id)
+            held._error = SessionOwnedError(held.session_id, certain=error.certain, holder=holder)
             held._error.__cause__ = error
         except FrithError as error:
             held._error = error
