@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -55,12 +54,8 @@ class UnstorableError(StoreError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A record and its details as read, where a model alone could not give them back."""
-
-    record: dict[str, Any]
-    details: dict[str, Any]
+Origin: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+"""A record and its details as read, where a model alone could not give them back."""
 
 
 class Entry(NamedTuple):
@@ -86,12 +81,12 @@ class Entry(NamedTuple):
         Raises:
             UnstorableError: it could not be read again.
         """
-        before = origin or Origin({}, {})
+        old_record, old_details = origin or ({}, {})
         try:
-            record_tree = restored(session.to_record(), before.record)
-            record_tree |= _not_modelled(before.record, Session)
-            details_tree = restored(_details_tree(session.details), before.details)
-            details_tree |= _not_modelled(before.details, Details)
+            record_tree = restored(session.to_record(), old_record)
+            record_tree |= _not_modelled(old_record, Session)
+            details_tree = restored(_details_tree(session.details), old_details)
+            details_tree |= _not_modelled(old_details, Details)
             record = encoded(dumps(record_tree, _RECORD_MARGIN))[1:-6]
             details = b""
             if details_tree:
@@ -170,7 +165,7 @@ def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
     if details:
         session = session.evolve(details=Details.model_validate(simple_details))
     is_odd = simple is not record or simple_details is not details
-    return session, Origin(record, details) if is_odd else None
+    return session, (record, details) if is_odd else None
 
 
 def _validated(texts: list[tuple[bytes, bytes, bytes, bytes]]) -> dict[str, Entry]:

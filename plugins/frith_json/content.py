@@ -1,15 +1,18 @@
-"""The content of a file at one moment, and the errors for a file that has none to be read."""
+"""The content of a file: read as it was at one moment, and replaced unless it has changed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from frith.errors import StoreBusyError, StoreError
+from frith.errors import CommitOutcomeUnknownError, StoreBusyError, StoreError
+from frith_json.places import temporary_names
+from frith_os import atomic
 
 ATTEMPTS = 20
 """How often a file that another program keeps changing is read or written again."""
@@ -90,6 +93,58 @@ def read_content(path: str) -> Content | None:
     except OSError as error:
         raise unreadable(path, error.strerror or str(error)) from error
     raise restless(path)
+
+
+def replace_content(
+    target: str, content: Sequence[bytes], expected: Identity | None
+) -> Identity | None:
+    """Replace the content of the file ``target``.
+
+    Args:
+        target: the file itself, not a link to it.
+        content: the new content, in pieces.
+        expected: the identity of the file that was read; ``None`` if there was none.
+
+    Returns:
+        The identity of the new file; ``None`` if another program has changed it already.
+
+    Raises:
+        OvertakenError: the file is not the ``expected`` one any more; nothing was changed.
+        StoreError: it could not be written; the previous content is intact.
+        CommitOutcomeUnknownError: it was written, but may not survive a power cut.
+    """
+    written: list[Identity] = []
+
+    def verify(temporary: str, status: os.stat_result) -> None:
+        written.append(identity_of(status))
+        if status.st_size != sum(map(len, content)):
+            raise OvertakenError
+        require_unchanged(temporary, written[0])
+        require_unchanged(target, expected)
+
+    try:
+        status = atomic.replace(
+            target, content, temporaries=tuple(temporary_names(target)), verify=verify
+        )
+    except atomic.UnknownOutcomeError as error:
+        raise CommitOutcomeUnknownError(
+            f"{target!r} was written, but may not survive a power cut: {error.strerror}. "
+            "Load again to learn what is stored."
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {target!r}: {error.strerror or error}. What was stored before is "
+            "intact; fix the cause and try again."
+        ) from error
+    found = identity_of(status)
+    is_ours = found[:4] == written[0][:4]  # a rename changes the time of change
+    return found if is_ours else None
+
+
+def require_unchanged(path: str, expected: Identity | None) -> None:
+    """Raise :class:`OvertakenError` unless the file at ``path`` is the ``expected`` one."""
+    if identity_at(path) != expected:
+        raise OvertakenError
 
 
 def open_for_reading(path: str) -> int:

@@ -19,7 +19,7 @@ from frith.model import Changes, Integrity, Session
 from frith_json import content
 from frith_json import state as state_module
 from frith_json.integrity import DamagedError, read
-from frith_json.layout import EMPTY, Document
+from frith_json.layout import EMPTY
 from frith_json.salvage import salvage
 from state_files import MakeSession, OpenStore
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.requirement("R5.1")
 
 
 def stored(*sessions: Session) -> bytes:
-    return b"".join(Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1])
+    return b"".join(EMPTY.changed(Changes(put=sessions)).sealed()[1])
 
 
 def noticed(data: bytes) -> bool:

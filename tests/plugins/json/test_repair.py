@@ -13,9 +13,9 @@ import pytest
 
 from frith.errors import CorruptStoreError, StoreError, StoreVersionError
 from frith.model import Changes, Integrity, Session, Snapshot
-from frith_json import kept as kept_files
-from frith_json.layout import EMPTY, Document
+from frith_json.layout import EMPTY
 from frith_json.places import Places
+from frith_json.salvage import MOST_KEPT
 from frith_json.state import StateFile
 from frith_os import atomic
 from state_files import MakeSession, OpenStore
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.requirement("R5.1")
 
 
 def stored(*sessions: Session) -> bytes:
-    return b"".join(Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1])
+    return b"".join(EMPTY.changed(Changes(put=sessions)).sealed()[1])
 
 
 def kept(state: Path) -> list[Path]:
@@ -130,7 +130,7 @@ async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
         for number in range(6):
             await break_and_repair(store, state, known + " " * number, here)
     contents = [path.read_text() for path in kept(state)]
-    assert len(contents) == kept_files.MOST
+    assert len(contents) == MOST_KEPT
     assert contents[:2] == ["{unknown", with_lost]
 
 
@@ -186,7 +186,7 @@ async def test_a_kept_file_that_cannot_be_judged_stays(
 ) -> None:
     async with open_store() as store:
         session = make()
-        for number in range(kept_files.MOST):
+        for number in range(MOST_KEPT):
             await break_and_repair(
                 store, state, stored(session).decode() + "x" * (number + 1), session
             )
