@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from frith._diagnosing import Finding
-    from frith._loading import PluginRecord, PluginState, installed_plugins
     from frith.config import ManagerConfig, Options
+    from frith.doctor import Finding
     from frith.errors import FrithError, SessionVetoed
     from frith.hookspecs import hookimpl
     from frith.manager import SessionManager
     from frith.model import AtStake, ExitStatus, Session, SessionStatus
+    from frith.plugins import PluginRecord, PluginState, installed_plugins
     from frith.ports import Holder, Size
     from frith.providers import Capability, ProviderContext, ProviderSpec, Role
 
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "frith._diagnosing": ("Finding",),
-    "frith._loading": ("PluginRecord", "PluginState", "installed_plugins"),
+    "frith.doctor": ("Finding",),
+    "frith.plugins": ("PluginRecord", "PluginState", "installed_plugins"),
     "frith.config": ("ManagerConfig", "Options"),
     "frith.errors": ("SessionVetoed", "FrithError"),
     "frith.hookspecs": ("hookimpl",),

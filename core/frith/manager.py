@@ -8,27 +8,23 @@ from typing import Any, Self
 
 from pydantic import JsonValue
 
-from frith import (
-    _changing,
-    _creating,
-    _destroying,
-    _diagnosing,
-    _reaching,
-    _recovering,
-    _restoring,
-    _resuming,
-    _waiting,
-    naming,
-)
-from frith._admitting import Wish
-from frith._diagnosing import Finding
+from frith import doctor, naming
+from frith._engine.context import Engine
+from frith._engine.lifespan import Lifespan
+from frith._flows import rebuild, start, terminals, update
+from frith._flows.create import create
+from frith._flows.destroy import destroy, inspect
+from frith._flows.reserve import CreateRequest
+from frith._flows.respond import ManagerReactions
+from frith._flows.resume import resume
+from frith._flows.stop import stop
+from frith._flows.wait_ended import wait_ended
 from frith._frozen import frozen
-from frith._lifespan import Lifespan
-from frith._loading import PluginRecord
-from frith._parts import Parts
 from frith.config import ManagerConfig
+from frith.doctor import Finding
 from frith.errors import ManagerClosedError
 from frith.model import AtStake, Session, SessionId, SessionStatus, now
+from frith.plugins import PluginRecord
 from frith.ports import Holder, Size, Terminal
 
 
@@ -74,7 +70,13 @@ class SessionManager:
             PluginError: the store's provider is missing, doubled or broken.
             StoreError: the stored state cannot be read, or was written by a newer version.
         """
-        self._lifespan = await Lifespan.open(self.config, self._own_plugins, restore=self._restore)
+        lifespan = await Lifespan.open(self.config, self._own_plugins, ManagerReactions)
+        try:
+            await start.start(lifespan.engine, restore=self._restore)
+        except BaseException:
+            await lifespan.close()
+            raise
+        self._lifespan = lifespan
         return self
 
     async def __aexit__(
@@ -92,10 +94,10 @@ class SessionManager:
             await lifespan.close()
 
     @property
-    def _parts(self) -> Parts:
+    def _engine(self) -> Engine:
         if self._lifespan is None:
             raise ManagerClosedError
-        return self._lifespan.parts
+        return self._lifespan.engine
 
     @property
     def plugins(self) -> tuple[PluginRecord, ...]:
@@ -150,7 +152,7 @@ class SessionManager:
                 says to refuse then.
             WorkspaceError, SpawnError, StoreError, PluginError: a step failed.
         """
-        wish = Wish(
+        request = CreateRequest(
             name=name,
             branch=branch,
             command=command,
@@ -163,16 +165,16 @@ class SessionManager:
             current_phase=current_phase,
             metadata=frozen(metadata),
         )
-        parts = self._parts
-        return await parts.call(lambda: _creating.create(parts, wish))
+        engine = self._engine
+        return await engine.call(lambda: create(engine, request))
 
     def get_session(self, session_id: SessionId) -> Session | None:
         """Return the session as last known here, ``None`` if there is none. Never waits."""
-        return self._parts.ledger.get(session_id)
+        return self._engine.ledger.get(session_id)
 
     def get_all_sessions(self) -> tuple[Session, ...]:
         """Return all sessions as last known here. Never waits."""
-        return self._parts.ledger.all()
+        return self._engine.ledger.all()
 
     async def update_session_status(
         self, session_id: SessionId, status: SessionStatus, *, message: str | None = None
@@ -192,7 +194,7 @@ class SessionManager:
             StoreError: it could not be stored.
         """
         status = SessionStatus(status)
-        return await _changing.tell_status(self._parts, session_id, status, message)
+        return await update.tell_status(self._engine, session_id, status, message)
 
     def follow_changes(self) -> None:
         """Take over from now on what other processes change, as it happens.
@@ -200,7 +202,7 @@ class SessionManager:
         A manager that restores, or starts a process, does so anyway. Hooks are told of each
         change: ``frith_session_changed_elsewhere``.
         """
-        self._parts.follow()
+        self._engine.follow()
 
     async def update_last_activity(self, session_id: SessionId) -> Session:
         """Set the last activity to now; durable on return.
@@ -209,7 +211,7 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             StoreError: it could not be stored.
         """
-        return await _changing.update(self._parts, session_id, last_activity=now())
+        return await update.update(self._engine, session_id, last_activity=now())
 
     async def update_session(
         self,
@@ -233,8 +235,8 @@ class SessionManager:
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
             changes["metadata"] = frozen(metadata)
-        parts = self._parts
-        return await parts.call(lambda: _changing.update(parts, session_id, **changes))
+        engine = self._engine
+        return await engine.call(lambda: update.update(engine, session_id, **changes))
 
     async def stop_session(self, session_id: SessionId) -> Session:
         """End the process of a session; it becomes ``stopped``.
@@ -246,8 +248,8 @@ class SessionManager:
             SessionOwnedError: its owner did not do it in time, or cannot be told.
             StoreError: it could not be stored.
         """
-        parts = self._parts
-        return await parts.call(lambda: _destroying.stop(parts, session_id))
+        engine = self._engine
+        return await engine.call(lambda: stop(engine, session_id))
 
     async def resume_session(
         self,
@@ -269,8 +271,8 @@ class SessionManager:
             WorktreeRedirectedError: its process would change files outside its worktree.
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
-        parts = self._parts
-        return await parts.call(lambda: _resuming.resume(parts, session_id, command, env, size))
+        engine = self._engine
+        return await engine.call(lambda: resume(engine, session_id, command, env, size))
 
     async def destroy_session(
         self, session_id: SessionId, cleanup: bool = False, *, force: bool = False
@@ -290,10 +292,8 @@ class SessionManager:
             SessionOwnedError: its owner did not let go in time, or cannot be told.
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
-        parts = self._parts
-        await parts.call(
-            lambda: _destroying.destroy(parts, session_id, cleanup=cleanup, force=force)
-        )
+        engine = self._engine
+        await engine.call(lambda: destroy(engine, session_id, cleanup=cleanup, force=force))
 
     async def inspect_session(self, session_id: SessionId) -> AtStake:
         """Tell what destroying the session with ``cleanup`` would destroy.
@@ -302,7 +302,7 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             WorkspaceError: it cannot be told.
         """
-        return await _destroying.inspect(self._parts, await self._parts.ledger.need(session_id))
+        return await inspect(self._engine, await self._engine.ledger.need(session_id))
 
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs.
@@ -313,9 +313,9 @@ class SessionManager:
             SessionNotRunningError: this manager does not run it; :meth:`open_terminal` may open
                 that of another host.
         """
-        parts = self._parts
-        with parts.naming():
-            return _reaching.terminal(parts, session_id)
+        engine = self._engine
+        with engine.naming():
+            return terminals.terminal(engine, session_id)
 
     async def open_terminal(self, session_id: SessionId, *, ended: bool = False) -> Terminal:
         """Return the terminal of a running session, whichever host runs it.
@@ -333,9 +333,9 @@ class SessionManager:
             SessionNotRunningError: it is not running, or another host alone can show it.
             TerminalError: it cannot be reached.
         """
-        parts = self._parts
-        with parts.naming():
-            return await _reaching.reach(parts, session_id, ended=ended)
+        engine = self._engine
+        with engine.naming():
+            return await terminals.open_terminal(engine, session_id, ended=ended)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process of a session has ended, whichever host runs it.
@@ -348,12 +348,12 @@ class SessionManager:
             SessionNotFoundError: there is no such session, or it was destroyed meanwhile.
             StoreError: the sessions cannot be read.
         """
-        parts = self._parts
-        return await parts.call(lambda: _waiting.wait_ended(parts, session_id))
+        engine = self._engine
+        return await engine.call(lambda: wait_ended(engine, session_id))
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Tell whether a living process, this one included, owns the session."""
-        return await self._parts.claims.holder(session_id)
+        return await self._engine.claims.holder(session_id)
 
     async def load_sessions(self) -> tuple[Session, ...]:
         """Take over what is stored, and bring it in line with the world as at start.
@@ -361,8 +361,8 @@ class SessionManager:
         Raises:
             StoreError: it cannot be read.
         """
-        parts = self._parts
-        return await parts.call(lambda: _restoring.reload(parts))
+        engine = self._engine
+        return await engine.call(lambda: start.reload(engine))
 
     async def save_sessions(self) -> None:
         """Store now what would be stored within the next second.
@@ -370,7 +370,7 @@ class SessionManager:
         Raises:
             StoreError: it could not be stored; it will be tried again.
         """
-        await self._parts.ledger.flush()
+        await self._engine.ledger.flush()
 
     async def rebuild_from_worktrees(self, *, dry_run: bool = False) -> tuple[Session, ...]:
         """Add and correct sessions as their worktrees remember them.
@@ -380,14 +380,14 @@ class SessionManager:
 
         Returns the sessions that were added or corrected, or would be.
         """
-        parts = self._parts
-        return await parts.call(lambda: _recovering.rebuild(parts, dry_run=dry_run))
+        engine = self._engine
+        return await engine.call(lambda: rebuild.rebuild(engine, dry_run=dry_run))
 
     async def diagnose(self) -> tuple[Finding, ...]:
         """Compare record, worktrees, owners and markers; return what is not as it should be."""
-        return await _diagnosing.diagnose(self._parts)
+        return await doctor.diagnose(self._engine)
 
     async def repair(self) -> tuple[Finding, ...]:
         """Mend what :meth:`diagnose` finds; return the findings, each with whether it is mended."""
-        parts = self._parts
-        return await parts.call(lambda: _diagnosing.repair(parts))
+        engine = self._engine
+        return await engine.call(lambda: doctor.repair(engine))

@@ -26,6 +26,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.functional_validators import AfterValidator
 
 from frith._frozen import FrozenDict, frozen
+from frith._layered import changed
 
 SessionId: TypeAlias = str
 """A UUID v4 in its canonical text form; the identity of a session."""
@@ -324,16 +325,15 @@ class Changes:
         return bool(self.put or self.delete or self.reserve or self.release)
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
-        """Return ``snapshot`` with these changes, its revision one higher if there are any."""
+        """Return ``snapshot`` with these changes, its revision one higher if there are any.
+
+        It costs what is changed, not what there is.
+        """
         if not self:
             return snapshot
-        sessions = {k: v for k, v in snapshot.sessions.items() if k not in self.delete}
-        sessions.update((s.id, s) for s in self.put)
-        reservations = {k: v for k, v in snapshot.reservations.items() if k not in self.release}
-        reservations.update((r.id, r) for r in self.reserve)
         return Snapshot(
-            MappingProxyType(sessions),
-            MappingProxyType(reservations),
+            changed(snapshot.sessions, {s.id: s for s in self.put}, self.delete),
+            changed(snapshot.reservations, {r.id: r for r in self.reserve}, self.release),
             snapshot.revision + 1,
             Integrity.VERIFIED,
             self.commit.added_to(snapshot.commits) if self.commit else snapshot.commits,

@@ -37,7 +37,9 @@ class Capability(StrEnum):
     """
 
     WATCH = "watch"
-    """A store tells of changes by other processes: ``SessionStore.watch``."""
+    """A store reports changes by other processes: ``SessionStore.watch``."""
+    REPAIR = "repair"
+    """A store replaces corrupt content by what recovery found: ``SessionStore.replace_corrupt``."""
     ADOPT = "adopt"
     """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
     RECALL = "recall"

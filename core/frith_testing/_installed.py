@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from frith._loading import Plugins, load_plugins
 from frith.config import ManagerConfig
 from frith.errors import PluginError
+from frith.plugins import Plugins, load_plugins
 from frith.providers import Role
 from frith_testing._base import Conformance
 from frith_testing.lifecycle import LIFECYCLE_HOOKS, LifecyclePluginConformance

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from frith._loading import load_plugins
 from frith.config import ManagerConfig
+from frith.plugins import load_plugins
 from frith.providers import ProviderSpec, Role
 
 

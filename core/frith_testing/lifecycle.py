@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from frith import hookspecs
-from frith._loading import Plugins
 from frith.config import ManagerConfig
 from frith.errors import SessionVetoed
 from frith.events import Event
+from frith.plugins import Plugins
 from frith_testing._lifecycle.configuring import configured as configured_plugin
 from frith_testing._lifecycle.events import sample_events, told_of
 from frith_testing._lifecycle.host import HostConformance

@@ -268,6 +268,7 @@ class StoreConformance(
         await store.transact(lambda _: Changes(put=both))
         assert len((await store.load()).sessions) == 2
 
+    @promise(needs=Capability.REPAIR)
     async def test_a_token_of_what_is_no_longer_stored_replaces_nothing(
         self, store: SessionStore
     ) -> None:
@@ -283,12 +284,10 @@ class StoreConformance(
     async def test_watching_tells_of_what_another_process_changed(
         self, store: SessionStore, opening: Opening
     ) -> None:
-        seen: list[Snapshot] = []
         news = anyio.Event()
 
         async def follow() -> None:
-            async for snapshot in store.watch():
-                seen.append(snapshot)
+            async for _ in store.watch():
                 news.set()
 
         async with elsewhere(commits, opening) as other, anyio.create_task_group() as tasks:
@@ -299,10 +298,18 @@ class StoreConformance(
                     with anyio.move_on_after(0.2):
                         await news.wait()
                 last = await other.step()
-                while last not in seen[-1].sessions:
+                while last not in (await store.load()).sessions:
                     news = anyio.Event()
                     await news.wait()
             tasks.cancel_scope.cancel()
+
+    @promise(since="1.1", without=Capability.REPAIR)
+    async def test_replacing_what_is_corrupt_is_refused_if_it_is_not_declared(
+        self, store: SessionStore
+    ) -> None:
+        with pytest.raises(UnsupportedCapabilityError) as caught:
+            await store.replace_corrupt("any", Snapshot())
+        assert caught.value.capability == Capability.REPAIR
 
     @promise(without=Capability.WATCH)
     async def test_watching_that_is_not_declared_is_refused(self, store: SessionStore) -> None:

@@ -123,7 +123,7 @@ class JsonStore(SessionStore):
         """See :meth:`frith.ports.SessionStore.holder`."""
         return await self._reader.run(lambda: self._claims.holder(session_id))
 
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncIterator[frozenset[SessionId]]:
         """See :meth:`frith.ports.SessionStore.watch`.
 
         It starts from what this store has read last. While the file cannot be read nothing is
@@ -142,7 +142,7 @@ class JsonStore(SessionStore):
                     known = await self._reader.run(self.state.current)
                 if known is not None and known.generation != seen:
                     seen = known.generation
-                    yield known.document.snapshot
+                    yield frozenset()
                 await directories.changed()
 
     async def _write(self, work: Callable[[], Committed]) -> Committed:

@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("core", "store", "worktrees", "terminals", "keeper", "status")
+NAMES = ("core", "files", "ledger", "store", "worktrees", "terminals", "keeper", "status")
 
 
 def main(names: list[str]) -> None:

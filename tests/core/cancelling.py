@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from anyio import CancelScope
 
-from frith._calls import Calls
+from frith._engine.tasks import Calls
 
 Case = Callable[[Callable[[Coroutine[Any, Any, object]], Awaitable[bool]]], Awaitable[None]]
 

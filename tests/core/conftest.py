@@ -13,7 +13,9 @@ import structlog
 from anyio import CancelScope, sleep_forever
 from structlog.testing import LogCapture
 
-from frith import _ledger, _loading, _markers, _ownership, _running, _waiting
+from frith import plugins
+from frith._engine import ledger, markers, processes
+from frith._flows import takeover, wait_ended
 
 from .managers import Witness
 from .world import World
@@ -43,7 +45,7 @@ def fakes_only() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn at once what became of a commit."""
-    monkeypatch.setattr(_ledger, "_PAUSES", (0.0,) * len(_ledger._PAUSES))
+    monkeypatch.setattr(ledger, "_PAUSES", (0.0,) * len(ledger._PAUSES))
 
 
 @pytest.fixture
@@ -68,15 +70,15 @@ def logged() -> Iterator[list[Any]]:
 @pytest.fixture(autouse=True)
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no plugin be found that happens to be installed beside frith."""
-    monkeypatch.setattr(_loading, "entry_points", lambda **_: ())
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: ())
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait a hundredth of a second where a second would pass."""
-    for module in (_ledger, _markers, _running):
+    for module in (ledger, markers, processes):
         monkeypatch.setattr(module, "COALESCE", 0.01)
-    monkeypatch.setattr(_waiting, "TICK", 0.01)
+    monkeypatch.setattr(wait_ended, "TICK", 0.01)
 
 
 @pytest.fixture
@@ -106,4 +108,4 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], Callable[
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for an owner elsewhere for no longer than the grace of its process."""
-    monkeypatch.setattr(_ownership, "PATIENCE", 0.05)
+    monkeypatch.setattr(takeover, "PATIENCE", 0.05)

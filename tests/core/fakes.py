@@ -114,9 +114,15 @@ class FakeStore(SessionStore):
         await self.world.step("holder")
         if session_id in self.world.unknown_holders:
             return Holder.UNKNOWN
+        if session_id in self.world.expired_holders - self.world.claims.keys():
+            return Holder.EXPIRED
         return Holder.HELD if session_id in self.world.claims else Holder.FREE
 
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def holder_info(self, session_id: SessionId) -> str:
+        self.world.fail("holder_info")
+        return self.world.holder_info
+
+    async def watch(self) -> AsyncIterator[frozenset[SessionId]]:
         watcher = Watcher(self)
         self.world.watchers.append(watcher)
         try:
@@ -124,7 +130,7 @@ class FakeStore(SessionStore):
                 await watcher.changed.wait()
                 watcher.changed = Event()
                 await self.world.step("watch")
-                yield self.world.snapshot
+                yield frozenset()
         finally:
             self.world.watchers.remove(watcher)
 

@@ -140,7 +140,7 @@ def configuration(**changes: Any) -> ManagerConfig:
 def manager(
     world: World,
     *own: object,
-    capabilities: Iterable[Capability] = (Capability.WATCH,),
+    capabilities: Iterable[Capability] = (Capability.WATCH, Capability.REPAIR),
     restore: bool = True,
     **changes: Any,
 ) -> SessionManager:

@@ -14,8 +14,10 @@ import pytest
 from anyio import CancelScope, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from frith import _apart, _dispatch, hookimpl
-from frith._apart import Apart
+from frith import hookimpl
+from frith._engine import hook_call
+from frith._engine import hooks as hooks_module
+from frith._engine.hook_call import HookCall
 from frith.errors import SessionVetoed, VetoHookFailedError
 from frith.events import SessionCreated
 from waiting import PATIENCE, until
@@ -30,7 +32,7 @@ MOMENT = 0.01
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_apart, "GRACE", MOMENT)
+    monkeypatch.setattr(hook_call, "GRACE", MOMENT)
 
 
 class Stubborn:
@@ -113,7 +115,7 @@ async def test_whatever_a_hook_raises_goes_no_further(
     act: Callable[[], Awaitable[None]], told: str, logged: list[Any]
 ) -> None:
     calls = Calls()
-    await hooks(bad=act, last=calls.by("last")).session_created(CREATED)
+    await hooks(bad=act, last=calls.by("last")).notify(CREATED)
     await checkpoint()
     assert calls == ["last"]
     assert [(entry["plugin"], told in entry["reason"]) for entry in logged] == [("bad", True)]
@@ -124,7 +126,7 @@ async def test_whatever_a_hook_raises_that_may_veto_is_a_failure_of_it(
     act: Callable[[], Awaitable[None]], told: str, logged: list[Any]
 ) -> None:
     with pytest.raises(VetoHookFailedError) as refused:
-        await hooks(refuse=True, bad=act).session_creating(CREATING)
+        await hooks(bad=act).ask(CREATING, refuse_broken=True)
     assert (refused.value.plugin, told in refused.value.reason) == ("bad", True)
 
 
@@ -166,7 +168,7 @@ def test_the_user_interrupts_the_host_also_while_a_hook_runs(backend: str) -> No
         await sleep_forever()
 
     async def host() -> None:
-        await hooks(busy=interrupted).session_created(CREATED)
+        await hooks(busy=interrupted).notify(CREATED)
 
     with pytest.raises(KeyboardInterrupt):
         anyio.run(host, backend=backend)
@@ -178,7 +180,7 @@ async def test_a_hook_that_does_not_end_in_time_is_abandoned_and_named(
     kind: str, stubborn: Stubborn, logged: list[Any]
 ) -> None:
     calls = Calls()
-    await hooks(MOMENT, bad=getattr(stubborn, kind), last=calls.by("last")).session_created(CREATED)
+    await hooks(MOMENT, bad=getattr(stubborn, kind), last=calls.by("last")).notify(CREATED)
     assert not stubborn.has_ended
     assert calls == ["last"]
     # On a busy machine a step of the hook may last longer than its time, which is logged, too.
@@ -191,7 +193,7 @@ async def test_a_hook_that_may_veto_and_is_abandoned_has_not_answered(
     stubborn: Stubborn, logged: list[Any]
 ) -> None:
     with pytest.raises(VetoHookFailedError, match="abandoned"):
-        await hooks(MOMENT, refuse=True, bad=stubborn.shields_itself).session_creating(CREATING)
+        await hooks(MOMENT, bad=stubborn.shields_itself).ask(CREATING, refuse_broken=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,7 +207,7 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_a_hook_that_goes_on(
         await getattr(stubborn, kind)()
 
     async def call() -> None:
-        await hooks(bad=hook, last=calls.by("last")).session_created(CREATED)
+        await hooks(bad=hook, last=calls.by("last")).notify(CREATED)
 
     async with create_task_group() as tasks:
         tasks.start_soon(call)
@@ -221,7 +223,7 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_a_hook_that_goes_on(
 async def test_a_caller_that_is_cancelled_waits_until_a_hook_has_cleaned_up(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(_apart, "GRACE", PATIENCE)
+    monkeypatch.setattr(hook_call, "GRACE", PATIENCE)
     cleaned: list[str] = []
 
     async def hook() -> None:
@@ -235,7 +237,7 @@ async def test_a_caller_that_is_cancelled_waits_until_a_hook_has_cleaned_up(
             cleaned.append("up")
 
     with CancelScope() as scope:
-        await hooks(good=hook).session_created(CREATED)
+        await hooks(good=hook).notify(CREATED)
     assert (cleaned, logged) == (["up"], [])
 
 
@@ -262,12 +264,12 @@ async def test_what_an_abandoned_hook_raises_later_ends_nothing() -> None:
         ended.set()
         raise SystemExit(3)
 
-    apart = Apart(hook, MOMENT)
-    await apart.run()
-    assert apart.is_abandoned
+    call = HookCall(hook, MOMENT)
+    await call.run()
+    assert call.is_abandoned
     may_end.set()
     await ended.wait()
-    await until(lambda: isinstance(apart.error, SystemExit))
+    await until(lambda: isinstance(call.error, SystemExit))
 
 
 async def test_a_hook_that_returns_after_its_time_has_not_answered(logged: list[Any]) -> None:
@@ -276,7 +278,7 @@ async def test_a_hook_that_returns_after_its_time_has_not_answered(logged: list[
             await sleep_forever()
 
     with pytest.raises(VetoHookFailedError, match=r"took longer than 0\.01 s"):
-        await hooks(MOMENT, refuse=True, bad=late).session_creating(CREATING)
+        await hooks(MOMENT, bad=late).ask(CREATING, refuse_broken=True)
 
 
 async def test_a_hook_that_fails_after_its_time_took_too_long(logged: list[Any]) -> None:
@@ -286,7 +288,7 @@ async def test_a_hook_that_fails_after_its_time_took_too_long(logged: list[Any])
         finally:
             raise RuntimeError("interrupted")
 
-    await hooks(MOMENT, bad=late).session_created(CREATED)
+    await hooks(MOMENT, bad=late).notify(CREATED)
     assert [entry["reason"] for entry in logged] == ["took longer than 0.01 s"]
 
 
@@ -298,21 +300,21 @@ async def test_a_veto_after_the_time_is_a_veto() -> None:
             raise SessionVetoed("nobody answers")
 
     with pytest.raises(SessionVetoed, match="nobody answers"):
-        await hooks(MOMENT, clock=late).session_creating(CREATING)
+        await hooks(MOMENT, clock=late).ask(CREATING, refuse_broken=False)
 
 
 @pytest.mark.requirement("R6.5")
 async def test_a_hook_that_blocks_the_event_loop_is_named(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(_dispatch, "LONGEST_STEP", MOMENT)
+    monkeypatch.setattr(hooks_module, "LONGEST_STEP", MOMENT)
 
     async def blocks() -> None:
         await checkpoint()
         threading.Event().wait(MOMENT)
         await checkpoint()
 
-    await hooks(bad=blocks).session_created(CREATED)
+    await hooks(bad=blocks).notify(CREATED)
     (entry,) = logged
     assert (entry["event"], entry["plugin"]) == ("hook_blocked_event_loop", "bad")
     assert entry["seconds"] >= MOMENT
@@ -321,14 +323,14 @@ async def test_a_hook_that_blocks_the_event_loop_is_named(
 async def test_a_hook_that_waits_does_not_block_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(_apart, "time", Clock())
-    monkeypatch.setattr(_dispatch, "LONGEST_STEP", 2)
+    monkeypatch.setattr(hook_call, "time", Clock())
+    monkeypatch.setattr(hooks_module, "LONGEST_STEP", 2)
 
     async def waits() -> None:
         for _ in range(10):
             await checkpoint()
 
-    await hooks(good=waits).session_created(CREATED)
+    await hooks(good=waits).notify(CREATED)
     assert logged == []
 
 
@@ -351,5 +353,5 @@ async def test_a_hook_finds_the_context_of_the_host_and_cannot_change_it() -> No
         HOST.set("changed")
 
     HOST.set("request 7")
-    await hooks(plugin=hook).session_created(CREATED)
+    await hooks(plugin=hook).notify(CREATED)
     assert (found, HOST.get()) == (["request 7"], "request 7")

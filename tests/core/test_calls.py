@@ -48,7 +48,7 @@ async def test_a_creation_under_way_is_undone_when_the_manager_closes(
 
 async def test_a_call_after_closing_is_refused(world: World) -> None:
     async with manager(world) as opened:
-        calls = opened._parts.calls
+        calls = opened._engine.calls
     with pytest.raises(ManagerClosedError):
         await calls.make(checkpoint)
 

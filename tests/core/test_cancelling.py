@@ -140,7 +140,7 @@ async def test_a_stop_of_what_a_dead_host_left_cancelled_at_any_await() -> None:
             session = await gone.create_session("one")
         async with manager(world, capabilities=keeping, restore=False) as m:
             await interrupt(m.stop_session(session.id))
-            assert bool(world.claims) == (session.id in m._parts.running)
+            assert bool(world.claims) == (m._engine.processes.get(session.id) is not None)
             assert (await m.stop_session(session.id)).status is SessionStatus.STOPPED
             await check_whole(world, m, session)
         assert world.claims == {}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from anyio import create_task_group, sleep_forever
 
-from frith import Holder, SessionManager, SessionVetoed, Size, _admitting, _undo, hookimpl
+from frith import Holder, SessionManager, SessionVetoed, Size, hookimpl
+from frith._flows import create, reserve
 from frith.errors import (
     BranchBlockedError,
     BranchInUseError,
@@ -49,7 +50,7 @@ class Clock(datetime):
 
 @pytest.fixture
 def today(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(_admitting, "datetime", Clock)
+    monkeypatch.setattr(reserve, "datetime", Clock)
     return "feature-2025-11-24"
 
 
@@ -683,7 +684,7 @@ async def test_an_undo_that_hangs_is_given_up_and_said(
     world: World, witness: Witness, hanging: Any
 ) -> None:
     async with manager(world, witness) as m:
-        world.meanwhile["discard"] = [hanging(_undo)]
+        world.meanwhile["discard"] = [hanging(create)]
         world.faults["spawn"] = [CommandNotFoundError(["agent"], "no such file")]
         with pytest.raises(CommandNotFoundError):
             await m.create_session("one")

@@ -187,7 +187,7 @@ async def test_a_worktree_goes_with_the_last_session_in_it(world: World) -> None
         one = await m.create_session("one")
         two = await m.create_session("two", one.branch, existing=True, share=True)
         for session in (one, two):
-            with pytest.raises(RemovalBlockedError, match="lives in it too") as refused:
+            with pytest.raises(RemovalBlockedError, match="uses it too") as refused:
                 await m.destroy_session(session.id, cleanup=True, force=True)
             assert len(refused.value.reasons) == 1
         await m.destroy_session(one.id)

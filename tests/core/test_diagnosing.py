@@ -120,12 +120,13 @@ async def test_an_owner_that_is_gone_is_found_and_its_session_made_idle(
         assert world.leftovers == {}
 
 
-async def test_an_owner_of_which_nothing_can_be_told_is_found_and_let_be(
-    world: World, one: Session
+@pytest.mark.parametrize("holders", ["unknown_holders", "expired_holders"])
+async def test_an_owner_that_may_be_alive_is_found_and_nothing_is_repaired(
+    holders: str, world: World, one: Session
 ) -> None:
     running = as_running(one)
     world.write(running)
-    world.unknown_holders.add(one.id)
+    getattr(world, holders).add(one.id)
     async with manager(world) as m:
         assert codes(await m.diagnose()) == {("OWNER_UNKNOWN", one.id, False)}
         assert codes(await m.repair()) == {("OWNER_UNKNOWN", one.id, False)}

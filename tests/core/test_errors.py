@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from frith import errors
-from frith._ledger import StoreVanishedError
-from frith._loading import InvalidPluginError
+from frith._engine.ledger import StoreVanishedError
 from frith.errors import FrithError
 from frith.model import AtStake
+from frith.plugins import InvalidPluginError
 
 CODES = {
     errors.BaseNotFoundError: "BASE_NOT_FOUND",
@@ -99,7 +99,7 @@ ADVICE = [
     (errors.TerminalBusyError(1, 2), "Send the rest once it reads."),
     (errors.UnsupportedCapabilityError("X", "watch"), "Choose a provider that declares it."),
     (errors.UnsupportedPlatformError("X", "plan9"), "Choose another of its kind."),
-    (errors.VetoHookFailedError("clock", "broke"), "Repair or block the plugin, then try again."),
+    (errors.VetoHookFailedError("clock", "broke"), "Fix or block the plugin, then try again."),
     (errors.WorkAtStakeError("/w", AtStake(changed=("a",))), "Commit or copy it, keep the"),
 ]
 

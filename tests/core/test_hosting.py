@@ -11,9 +11,8 @@ from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from frith import Capability, Options, ProviderContext, ProviderSpec, Role, hookimpl
-from frith._hosting import Providers
-from frith._loading import Plugins
-from frith._tasks import Tasks
+from frith._engine.open_providers import Providers
+from frith._engine.tasks import Tasks
 from frith.errors import (
     ConfigurationError,
     ProviderCycleError,
@@ -21,6 +20,7 @@ from frith.errors import (
     ProviderNotFoundError,
     StoreError,
 )
+from frith.plugins import Plugins
 
 from .managers import configuration, leak_a_cancellation
 

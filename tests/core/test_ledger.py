@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,12 +11,12 @@ from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from frith import Capability
-from frith._batch import Batch, Pending
-from frith._claims import Owned
-from frith._hosting import Providers
-from frith._ledger import Ledger, StoreVanishedError
-from frith._loading import Plugins
-from frith._tasks import Tasks
+from frith._engine.claims import HeldClaim
+from frith._engine.ledger import Ledger, StoreVanishedError
+from frith._engine.open_providers import Providers
+from frith._engine.pending import Batch, Pending
+from frith._engine.reactions import Reactions
+from frith._engine.tasks import Tasks
 from frith.errors import (
     ClaimDoubtfulError,
     CommitOutcomeUnknownError,
@@ -36,6 +35,7 @@ from frith.model import (
     SessionStatus,
     Snapshot,
 )
+from frith.plugins import Plugins
 from frith.ports import Claim
 from frith.providers import Role
 from waiting import until
@@ -46,14 +46,35 @@ from .world import World, a_reservation, a_session
 Fault = StoreError("disk full")
 
 
-@dataclass
-class Heard:
-    """What the ledger told."""
+class Heard(Reactions):
+    """Keeps what the ledger reports; rebuilds the store by ``repair``, if that is given."""
 
-    elsewhere: list[tuple[Session | None, Session | None]] = field(default_factory=list)
-    flushed: list[Session] = field(default_factory=list)
-    distrusted: list[Snapshot] = field(default_factory=list)
-    causes: list[StoreError] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.elsewhere: list[tuple[Session | None, Session | None]] = []
+        self.stored: list[str] = []
+        self.doubted: list[Snapshot] = []
+        self.causes: list[StoreError] = []
+        self.repair: Callable[[], object] | None = None
+        self.world = World()
+
+    async def rebuild(self, cause: StoreError) -> Snapshot:
+        self.causes.append(cause)
+        if self.repair is None:
+            raise cause
+        self.repair()
+        return self.world.snapshot
+
+    def state_doubted(self, snapshot: Snapshot) -> None:
+        self.doubted.append(snapshot)
+
+    def session_changed(self, before: Session | None, after: Session | None) -> None:
+        self.elsewhere.append((before, after))
+
+    def session_stored(self, session_id: str) -> None:
+        self.stored.append(session_id)
+
+    def claim_lost(self, claim: HeldClaim) -> None:
+        raise NotImplementedError
 
 
 @asynccontextmanager
@@ -66,13 +87,7 @@ async def opened(
     writer: CancelScope | None = None,
 ) -> AsyncIterator[Ledger]:
     heard = heard or Heard()
-
-    async def recover(cause: StoreError) -> Snapshot:
-        heard.causes.append(cause)
-        if repair is None:
-            raise cause
-        repair()
-        return world.snapshot
+    heard.world, heard.repair = world, repair
 
     async def write() -> None:
         with writer or CancelScope():
@@ -83,14 +98,7 @@ async def opened(
     async with create_task_group() as tasks:
         background = Tasks(tasks)
         providers = Providers(background, configuration(), plugins)
-        ledger = Ledger(
-            providers,
-            bind=checkpoint,
-            recover=recover,
-            changed_elsewhere=lambda before, after: heard.elsewhere.append((before, after)),
-            flushed=heard.flushed.append,
-            distrusted=heard.distrusted.append,
-        )
+        ledger = Ledger(providers, heard)
         tasks.start_soon(write)
         try:
             await ledger.load()
@@ -330,7 +338,7 @@ async def test_what_is_owed_is_stored_before_what_is_changed_later(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.owe(one.id, "process", lambda s: s.evolve(current_phase="owed"))
+        ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="owed"))
         await ledger.amend(one.id, lambda s: s.evolve(current_phase="later"))
         assert world.stored(one.id).current_phase == "later"
 
@@ -339,10 +347,10 @@ async def test_what_is_forgiven_while_it_is_on_its_way_is_not_owed_again(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.owe(one.id, "process", lambda s: s.evolve(current_phase="owed"))
+        ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="owed"))
 
         async def forgive() -> None:
-            ledger.forgive(one.id, "process")
+            ledger.cancel_deferred(one.id, "process")
 
         world.meanwhile["transact"] = [forgive]
         world.faults["write"] = [Fault]
@@ -427,20 +435,20 @@ async def test_what_is_owed_is_seen_at_once_and_stored_soon(
     heard = Heard()
     async with opened(world, heard) as ledger:
         for _ in range(3):
-            ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+            ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
         assert ledger.all()[0].name == "owed"
         assert world.stored(one.id).name == "one"
-        await until(lambda: heard.flushed)
+        await until(lambda: heard.stored)
         assert world.stored(one.id).name == "owed"
         assert world.writes == 1
-        assert heard.flushed == [world.stored(one.id)]
+        assert heard.stored == [one.id]
 
 
 @pytest.mark.requirement("R3.5")
 async def test_what_is_owed_goes_with_the_next_commit(world: World, one: Session) -> None:
     async with opened(world) as ledger:
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
-        ledger.owe(one.id, "phase", lambda s: s.evolve(current_phase="x"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "phase", lambda s: s.evolve(current_phase="x"))
         await ledger.amend(one.id, count)
         stored = world.stored(one.id)
         assert (stored.name, stored.current_phase, stored.metadata) == ("owed", "x", {"n": 1})
@@ -454,7 +462,7 @@ async def test_what_is_owed_after_a_commit_is_stored_soon_too(
     async with opened(world) as ledger:
         for name in ("first", "second"):
             await ledger.amend(one.id, count)
-            ledger.owe(one.id, "name", lambda s, name=name: s.evolve(name=name))  # type: ignore[misc]
+            ledger.defer(one.id, "name", lambda s, name=name: s.evolve(name=name))  # type: ignore[misc]
             await until(lambda name=name: world.stored(one.id).name == name)  # type: ignore[misc]
 
 
@@ -464,8 +472,8 @@ async def test_what_is_owed_survives_a_failed_flush(
     heard = Heard()
     async with opened(world, heard) as ledger:
         world.faults["write"] = [Fault, Fault]
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
-        await until(lambda: heard.flushed)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        await until(lambda: heard.stored)
         assert world.stored(one.id).name == "owed"
     assert [entry["event"] for entry in logged] == ["flush_failed", "flush_failed"]
 
@@ -474,10 +482,10 @@ async def test_what_is_owed_survives_a_failing_commit_and_a_newer_one_of_its_kin
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="older"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="older"))
 
         async def owe_more() -> None:
-            ledger.owe(one.id, "name", lambda s: s.evolve(name="newer"))
+            ledger.defer(one.id, "name", lambda s: s.evolve(name="newer"))
 
         world.meanwhile["transact"] = [owe_more]
         world.faults["write"] = [Fault]
@@ -493,15 +501,15 @@ async def test_what_is_owed_and_refused_within_a_commit_that_succeeds_stays_owed
     heard = Heard()
     claim = Claim(one.id, 1, is_doubtful=True)
     async with opened(world, heard) as ledger:
-        owned = Owned(one.id, _claim=claim)
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
+        owned = HeldClaim(one.id, _claim=claim)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
         await ledger.amend(one.id, count)
         assert world.stored(one.id).metadata == {"n": 1}
-        assert heard.flushed == []
+        assert heard.stored == []
         claim.is_doubtful = False
         await ledger.flush()
         assert world.stored(one.id).name == "owed"
-        assert [session.name for session in heard.flushed] == ["owed"]
+        assert heard.stored == [one.id]
 
 
 async def test_a_flush_raises_why_something_that_is_owed_is_refused(
@@ -509,8 +517,8 @@ async def test_a_flush_raises_why_something_that_is_owed_is_refused(
 ) -> None:
     claim = Claim(one.id, 1, is_doubtful=True)
     async with opened(world) as ledger:
-        owned = Owned(one.id, _claim=claim)
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
+        owned = HeldClaim(one.id, _claim=claim)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
         with pytest.raises(ClaimDoubtfulError):
             await ledger.flush()
         found = ledger.get(one.id)
@@ -525,7 +533,7 @@ async def test_what_is_owed_is_not_lost_from_memory_by_a_refresh(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
         world.write(one.evolve(current_phase="theirs"))
         await ledger.refresh()
         session = ledger.all()[0]
@@ -534,8 +542,8 @@ async def test_what_is_owed_is_not_lost_from_memory_by_a_refresh(
 
 async def test_nothing_is_owed_for_a_session_that_is_gone(world: World, one: Session) -> None:
     async with opened(world) as ledger:
-        ledger.owe("nobody", "name", lambda s: s.evolve(name="owed"))
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer("nobody", "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
         world.write()
         await ledger.flush()
         assert world.sessions() == []
@@ -547,7 +555,7 @@ async def test_a_store_provider_that_fails_does_not_take_the_writer_down(
 ) -> None:
     async with opened(world) as ledger:
         world.collapses[Role.STORE].set()
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
         await until(lambda: [e for e in logged if e["event"] == "flush_failed"])
         with pytest.raises(ProviderFailedError):
             await ledger.amend(one.id, count)
@@ -560,8 +568,8 @@ async def test_a_store_that_raises_what_it_should_not_does_not_take_the_writer_d
     heard = Heard()
     async with opened(world, heard) as ledger:
         world.faults["write"] = [RuntimeError("a bug")]
-        ledger.owe(one.id, "name", lambda s: s.evolve(name="owed"))
-        await until(lambda: heard.flushed)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        await until(lambda: heard.stored)
     assert "a bug" in logged[0]["reason"]
 
 
@@ -753,4 +761,4 @@ async def test_a_state_that_another_wrote_or_damaged_is_told_once(
         world.write(one.evolve(status=SessionStatus.ERROR), integrity=integrity)
         for _ in range(3):
             await ledger.refresh()
-        assert [snapshot.integrity for snapshot in heard.distrusted] == [integrity]
+        assert [snapshot.integrity for snapshot in heard.doubted] == [integrity]

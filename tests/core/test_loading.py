@@ -17,12 +17,11 @@ from frith import (
     PluginState,
     ProviderSpec,
     Role,
-    _loading,
     hookimpl,
 )
 from frith import installed_plugins as installed
+from frith import plugins as plugins_module
 from frith._failures import is_interrupt
-from frith._loading import InvalidPluginError, Plugins, check_plugin, load_plugins
 from frith.errors import (
     ConfigurationError,
     DuplicateProviderError,
@@ -30,6 +29,7 @@ from frith.errors import (
     ProviderNotFoundError,
     UnsupportedPlatformError,
 )
+from frith.plugins import InvalidPluginError, Plugins, check_plugin, load_plugins
 
 from .managers import BUILT_INS, configuration
 
@@ -510,6 +510,6 @@ def test_plugins_that_cannot_be_listed_are_an_error_of_ours(
     def unreadable(**_: str) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(_loading, "entry_points", unreadable)
+    monkeypatch.setattr(plugins_module, "entry_points", unreadable)
     with pytest.raises(PluginError, match="cannot be listed: .* Too many open files"):
         load_plugins(configuration())

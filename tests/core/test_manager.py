@@ -16,7 +16,7 @@ from frith import (
     SessionStatus,
     hookimpl,
 )
-from frith import _lifespan as lifespan
+from frith._engine import lifespan
 from frith.errors import (
     ConfigurationError,
     InvalidNameError,
@@ -369,7 +369,7 @@ async def test_a_provider_that_collapsed_does_not_take_the_host_down(
 ) -> None:
     async with manager(world) as m:
         session = await m.create_session("one", start=False)
-        async with m._parts.providers.use(Role.TERMINAL), m._parts.providers.use(Role.STATUS):
+        async with m._engine.providers.use(Role.TERMINAL), m._engine.providers.use(Role.STATUS):
             pass
         world.collapses[role].set()
         await until(lambda: [e for e in logged if e["event"] == "provider_failed"])
@@ -397,7 +397,7 @@ async def test_what_cannot_be_stored_when_closing_is_logged(
 ) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
-        m._parts.ledger.owe(session.id, "phase", lambda s: s.evolve(current_phase="x"))
+        m._engine.ledger.defer(session.id, "phase", lambda s: s.evolve(current_phase="x"))
         world.faults["write"] = [StoreError("disk full"), StoreError("disk full")]
     assert "flush_failed" in {entry["event"] for entry in logged}
 
@@ -452,7 +452,7 @@ async def test_a_watch_that_fails_is_logged_and_begun_again_by_the_next_session(
 async def test_saving_stores_what_is_owed(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
-        m._parts.ledger.owe(session.id, "phase", lambda s: s.evolve(current_phase="x"))
+        m._engine.ledger.defer(session.id, "phase", lambda s: s.evolve(current_phase="x"))
         await m.save_sessions()
         assert world.stored(session.id).current_phase == "x"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from frith import _identity as identity
+from frith._flows import spawn as identity
 from frith.errors import UnsupportedCapabilityError
 from frith.model import Changes
 from frith.ports import Holder, SessionStore, TerminalSpawner, WrappedStore
@@ -60,9 +60,9 @@ def test_a_process_knows_who_it_is_as_far_as_its_platform_tells(
     def unreadable(self: Path, **_: Any) -> str:
         raise FileNotFoundError(self)
 
-    identity._of.cache_clear()
+    identity._identity_of.cache_clear()
     monkeypatch.setattr(Path, "read_text", unreadable)
     owner = identity.this_process()
     assert owner.pid
     assert (owner.start_time, owner.boot_id) == (None, None)
-    identity._of.cache_clear()
+    identity._identity_of.cache_clear()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from frith import Session, SessionStatus
-from frith._recovering import merge
+from frith import Capability, Session, SessionStatus
+from frith._flows.rebuild import merge
 from frith.errors import CorruptStoreError, StoreError, WorkspaceError
 from frith.events import SessionsRecovered, SessionsRestored, StoreCorrupted
 from frith.model import Details, Integrity
@@ -326,6 +326,18 @@ async def test_a_repair_that_fails_is_an_error_and_drops_nothing(
         async with manager(world):
             pass
     assert world.corrupt is found
+
+
+async def test_a_corrupt_store_that_cannot_be_repaired_is_an_error_that_says_what_to_do(
+    world: World, witness: Witness
+) -> None:
+    world.corrupt = found = corrupt()
+    with pytest.raises(CorruptStoreError, match="restore it from a backup") as caught:
+        async with manager(world, witness, capabilities=[Capability.WATCH]):
+            pass
+    assert caught.value.__cause__ is found
+    assert "replace_corrupt" not in world.calls
+    assert witness.events == []
 
 
 @pytest.mark.requirement("R3.3")

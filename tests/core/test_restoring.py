@@ -103,10 +103,11 @@ async def test_a_session_that_a_living_owner_has_is_not_touched(
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_session_of_which_nobody_knows_the_owner_is_not_touched_and_noted(
-    world: World, one: Session, witness: Witness
+@pytest.mark.parametrize("holders", ["unknown_holders", "expired_holders"])
+async def test_a_session_whose_owner_may_be_alive_is_not_touched_and_noted(
+    holders: str, world: World, one: Session, witness: Witness
 ) -> None:
-    world.unknown_holders.add(one.id)
+    getattr(world, holders).add(one.id)
     async with manager(world, witness) as m:
         assert m.get_all_sessions() == (one,)
         note = f"it cannot be told whether session one ({one.id}) is owned"

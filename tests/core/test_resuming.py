@@ -164,11 +164,14 @@ async def test_a_session_that_runs_here_is_running(world: World, one: Session) -
 async def test_a_session_that_another_living_process_owns_is_refused(
     world: World, one: Session
 ) -> None:
+    world.holder_info = "process 42 on build-1"
     async with manager(world) as owner, manager(world) as m:
         await owner.resume_session(one.id)
         with pytest.raises(SessionOwnedError) as refused:
             await m.resume_session(one.id)
         assert refused.value.certain
+        assert refused.value.holder == world.holder_info
+        assert "by another process (process 42 on build-1)" in str(refused.value)
         assert len(world.living()) == 1
 
 
@@ -181,6 +184,25 @@ async def test_a_session_of_which_nobody_knows_the_owner_is_refused(
         with pytest.raises(SessionOwnedError) as refused:
             await m.resume_session(one.id)
         assert not refused.value.certain
+
+
+async def test_a_session_is_refused_also_where_its_holder_cannot_be_described(
+    world: World, one: Session
+) -> None:
+    async with manager(world) as owner, manager(world) as m:
+        await owner.resume_session(one.id)
+        world.faults["holder_info"] = [StoreError("EIO")]
+        with pytest.raises(SessionOwnedError) as refused:
+            await m.resume_session(one.id)
+        assert refused.value.holder == ""
+
+
+async def test_a_session_whose_lease_has_expired_is_resumed_where_the_store_grants_the_claim(
+    world: World, one: Session
+) -> None:
+    world.expired_holders.add(one.id)
+    async with manager(world) as m:
+        assert (await m.resume_session(one.id)).status is SessionStatus.ACTIVE
 
 
 async def test_of_two_managers_that_resume_at_once_one_wins(world: World, one: Session) -> None:

@@ -10,8 +10,7 @@ import pytest
 from anyio import Event, create_task_group, move_on_after, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from frith._iterating import closing
-from frith._tasks import Tasks
+from frith._engine.tasks import Tasks, closing
 
 
 @asynccontextmanager

@@ -55,6 +55,9 @@ class World:
     contexts: dict[SessionId, CancelScope] = field(default_factory=dict)
     """Cancel one to let the store notice that its claim was taken by another process."""
     unknown_holders: set[SessionId] = field(default_factory=set)
+    expired_holders: set[SessionId] = field(default_factory=set)
+    """Sessions whose holder's lease has run out; a host of the same machine may claim them."""
+    holder_info: str = ""
     watchers: list[Watcher] = field(default_factory=list)
     branches: set[str] = field(default_factory=lambda: {"main"})
     worktrees: dict[str, str] = field(default_factory=dict)

@@ -249,7 +249,7 @@ class Hangs(SmallStore):
 
 def opening(store: type[SmallStore], workspace: Path) -> Opening:
     """Return what opens a store of this kind."""
-    capabilities = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED})
+    capabilities = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capability.REPAIR})
     factory = functools.partial(opened, store)
     return Opening(
         ProviderSpec(Role.STORE, "small", factory, Options, capabilities), Options(), workspace

@@ -97,5 +97,5 @@ async def use(store: SessionStore, session: Session) -> None:
     assert_type(await store.holder(session.id), Holder)
     async with store.claim(session.id) as claim:
         assert_type(claim.fence, int)
-    async for newest in store.watch():
-        assert_type(newest, Snapshot)
+    async for changed in store.watch():
+        assert_type(changed, frozenset[str])

@@ -43,16 +43,25 @@ class SessionNotFoundError(FrithError):
 
 
 class SessionOwnedError(SessionError):
-    """Another living process owns the session, or it cannot be told that none does."""
+    """Another process owns the session, or it cannot be told that none does.
+
+    Attributes:
+        certain: whether another process owns it for certain.
+        holder: description of that process, for a person; empty if nothing is known.
+    """
 
     code = "SESSION_OWNED"
 
-    def __init__(self, session_id: str, *, certain: bool = True) -> None:
-        what = (
-            "is owned by another living process" if certain else "may be owned by another process"
+    def __init__(self, session_id: str, *, certain: bool = True, holder: str = "") -> None:
+        verb = "is" if certain else "may be"
+        by = f" ({holder})" if holder else ""
+        super().__init__(
+            f"Session {{session}} {verb} owned by another process{by}. "
+            "Stop it first, then try again.",
+            session_id,
         )
-        super().__init__(f"Session {{session}} {what}. Stop it first, then try again.", session_id)
         self.certain = certain
+        self.holder = holder
 
 
 class SessionRunningError(SessionError):
@@ -107,14 +116,14 @@ class SessionVetoed(FrithError):  # noqa: N818 - raised by plugins as a verdict,
 
 
 class VetoHookFailedError(FrithError):
-    """A plugin that may veto broke or hung, so nobody knows whether it would have."""
+    """A plugin that may veto failed or took too long, so it is unknown whether it would."""
 
     code = "VETO_HOOK_FAILED"
 
     def __init__(self, plugin: str, reason: str) -> None:
         super().__init__(
-            f"Plugin {plugin!r} could not say whether this may go on: {reason}. "
-            "Repair or block the plugin, then try again."
+            f"Plugin {plugin!r} failed before it decided whether this may go on: {reason}. "
+            "Fix or block the plugin, then try again."
         )
         self.plugin = plugin
         self.reason = reason

@@ -86,7 +86,8 @@ class CorruptStoreError(StoreError):
     Attributes:
         where: what is corrupt, for a person (a path).
         reason: what is wrong with it.
-        token: identifies the very content found corrupt, for ``SessionStore.replace_corrupt``.
+        token: identifies the content found corrupt, for ``SessionStore.replace_corrupt``; empty
+            for a store that does not declare ``Capability.REPAIR``.
         salvage: the sessions that could still be read from it, perhaps none.
         earlier: the sessions of an earlier state, if that is what is stored. What recovery
             remembers of one may be newer.
@@ -98,11 +99,13 @@ class CorruptStoreError(StoreError):
         self,
         where: str,
         reason: str,
-        token: str,
+        token: str = "",
         salvage: Sequence[Session] = (),
         earlier: Sequence[Session] = (),
+        *,
+        remedy: str = "Rebuild it from the worktrees.",
     ) -> None:
-        super().__init__(f"{where!r} is corrupt ({reason}). Rebuild it from the worktrees.")
+        super().__init__(f"{where!r} is corrupt ({reason}). {remedy}")
         self.where = where
         self.reason = reason
         self.token = token

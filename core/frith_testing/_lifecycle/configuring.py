@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from frith._loading import Plugins
 from frith.config import ManagerConfig
+from frith.plugins import Plugins
 
 
 def configured(plugin: Any, config: ManagerConfig) -> Plugins:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from frith._apart import Apart
+from frith._engine.hook_call import HookCall
 from frith._failures import is_interrupt
-from frith._loading import Plugins
 from frith.config import ManagerConfig
+from frith.plugins import Plugins
 from frith_testing._base import Conformance
 from frith_testing._promises import promise
 
@@ -38,7 +38,7 @@ class IsolatingConformance(Conformance, suite="lifecycle", subject="plugin"):
     @promise(since="1.1")
     async def test_hooks_raise_neither_a_cancellation_nor_an_exit(self, calls: list[Call]) -> None:
         for call in calls:
-            apart = Apart(partial(call.function, call.event), call.timeout)
-            await apart.run()
-            contained = apart.error is None or isinstance(apart.error, Exception)
-            assert contained, f"{call.hook} raised {apart.error!r}"
+            made = HookCall(partial(call.function, call.event), call.timeout)
+            await made.run()
+            contained = made.error is None or isinstance(made.error, Exception)
+            assert contained, f"{call.hook} raised {made.error!r}"

@@ -12,7 +12,7 @@ from frith_testing._leaving import require_nothing_left
 from frith_testing._promises import promise
 from frith_testing._samples import a_reservation, a_session
 from frith_testing._store.opened import OpenStoreConformance
-from frith_testing._store.seeing import next_seen
+from frith_testing._store.seeing import next_change
 
 WATCHED = 0.02
 """Seconds for which a store is watched before it is closed."""
@@ -84,6 +84,6 @@ class ChangingConformance(OpenStoreConformance, suite="store"):
                 await store.holder(session.id)
             if Capability.WATCH in opening.spec.capabilities:
                 with anyio.move_on_after(WATCHED):
-                    await next_seen(store)
+                    await next_change(store)
 
         await require_nothing_left(opening, use)

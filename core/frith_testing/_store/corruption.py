@@ -16,6 +16,7 @@ from frith.providers import Capability, ProviderSpec
 from frith_testing._base import Opening
 from frith_testing._files import changed, files_of
 from frith_testing._process import Elsewhere, elsewhere
+from frith_testing._promises import promise
 from frith_testing._report import DOES_NOT_APPLY
 from frith_testing._samples import a_full_session, a_session
 from frith_testing._store.opened import OpenStoreConformance
@@ -48,6 +49,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         """Return what turns the stored data into that of a newer version; to be overridden."""
         pytest.skip(f"{DOES_NOT_APPLY}the fixture 'make_newer' is not defined")
 
+    @promise(needs=Capability.REPAIR)
     async def test_a_corrupt_store_is_reported_until_it_is_replaced(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:
@@ -65,6 +67,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
             assert repaired.sessions == {recovered.id: recovered}
         assert (await store.load()).sessions == repaired.sessions
 
+    @promise(needs=Capability.REPAIR)
     async def test_a_repair_is_not_put_aside_by_another_that_found_the_same(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:
@@ -80,6 +83,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         async with opening.open() as another:
             assert (await another.load()).sessions == {recovered.id: recovered, later.id: later}
 
+    @promise(needs=Capability.REPAIR)
     async def test_of_processes_that_repair_at_once_one_does(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:
@@ -105,6 +109,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         assert added <= left
         assert len(left & repaired) == 1
 
+    @promise(needs=Capability.REPAIR)
     async def test_what_cannot_be_believed_is_kept(
         self,
         store: SessionStore,
@@ -145,8 +150,9 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
                 await another.load()
             with pytest.raises(StoreVersionError):
                 await another.transact(lambda _: Changes(put=(a_session(),)))
-            with pytest.raises(StoreVersionError):
-                await another.replace_corrupt("any", Snapshot())
+            if Capability.REPAIR in opening.spec.capabilities:
+                with pytest.raises(StoreVersionError):
+                    await another.replace_corrupt("any", Snapshot())
         assert {name: files_of(workspace)[name] for name in before} == before
 
 

@@ -10,8 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from frith._loading import load_plugins
 from frith.config import ManagerConfig
+from frith.plugins import load_plugins
 from frith.providers import Role
 from frith_testing._opening import Opening
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import pytest
 
-from frith._loading import load_plugins
 from frith.config import ManagerConfig
+from frith.plugins import load_plugins
 from frith.providers import ProviderSpec, Role
 from frith_testing.store import StoreConformance
 

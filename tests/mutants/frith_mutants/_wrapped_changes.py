@@ -32,11 +32,11 @@ class HidesReservations(Wrapped):
 
 
 class MissesTheFirstChange(Wrapped):
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncIterator[frozenset[str]]:
         known = await self.inner.load()
-        async for snapshot in self.inner.watch():
-            if snapshot.revision > known.revision:
-                yield snapshot
+        async for changed in self.inner.watch():
+            if (await self.inner.load()).revision > known.revision:
+                yield changed
 
 
 class KeepsOneTable(Wrapped):

@@ -278,9 +278,9 @@ class CountsNoClaims(Wrapped):
 
 
 class WatchesNothing(Wrapped):
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncIterator[frozenset[str]]:
         await anyio.sleep_forever()
-        yield Snapshot()
+        yield frozenset()
 
 
 def _overwriting(newest: Snapshot, mine: Snapshot) -> Changes:

@@ -70,5 +70,5 @@ async def open_store(
 @hookimpl
 def frith_providers() -> list[ProviderSpec]:
     """Offer the store."""
-    capabilities = frozenset({Capability.FILE_BACKED, Capability.MULTI_PROCESS})
+    capabilities = frozenset({Capability.FILE_BACKED, Capability.MULTI_PROCESS, Capability.REPAIR})
     return [ProviderSpec(Role.STORE, "counting", open_store, CountingOptions, capabilities)]

@@ -35,5 +35,5 @@ async def open_store(
 @hookimpl
 def frith_providers() -> list[ProviderSpec]:
     """Offer the store."""
-    capabilities = frozenset({Capability.FILE_BACKED, Capability.MULTI_PROCESS})
+    capabilities = frozenset({Capability.FILE_BACKED, Capability.MULTI_PROCESS, Capability.REPAIR})
     return [ProviderSpec(Role.STORE, "sqlite", open_store, SqliteOptions, capabilities)]

@@ -1,0 +1,124 @@
+"""Starting a new process for a session that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from frith._engine.claims import HeldClaim
+from frith._engine.context import Engine
+from frith._engine.processes import RunningProcess, has_process
+from frith._flows.spawn import command_for, spawn, with_process
+from frith._flows.terminals import adopt, forget_output, has_ended, sweep
+from frith.errors import (
+    CommitOutcomeUnknownError,
+    SessionOwnedError,
+    SessionRunningError,
+    WorktreeMissingError,
+    WorktreeRedirectedError,
+)
+from frith.model import Session, SessionId
+from frith.ports import MarkerState, Presence, Size
+from frith.providers import Role, chosen_name
+
+
+async def resume(
+    engine: Engine,
+    session_id: SessionId,
+    command: Sequence[str] | None,
+    env: Mapping[str, str] | None,
+    size: Size,
+) -> Session:
+    """Start a process for a session; see :meth:`frith.SessionManager.resume_session`."""
+    async with engine.exclusive(session_id):
+        session = await engine.ledger.need(session_id)
+        if engine.processes.owned(session_id):
+            raise SessionRunningError(session_id)
+        argv = command_for(engine, command, session.details.command)
+        claim = await engine.claims.take(session_id)
+        try:
+            before, session = await _start(engine, claim, argv, env, size)
+        except BaseException:
+            if not engine.processes.owned(session_id):
+                with CancelScope(shield=True):
+                    await engine.claims.give_back(claim)
+            raise
+    await engine.announce_status(before, session)
+    return session
+
+
+async def _start(
+    engine: Engine,
+    claim: HeldClaim,
+    command: tuple[str, ...],
+    env: Mapping[str, str] | None,
+    size: Size,
+) -> tuple[Session, Session]:
+    session_id = claim.session_id
+    await engine.ledger.refresh()
+    before = await engine.ledger.need(session_id)
+    if before.details.removing:
+        raise SessionOwnedError(session_id)
+    if has_process(before):
+        if await _lives(engine, before):
+            raise SessionRunningError(session_id)
+        await sweep(engine, before)
+    await _ensure_worktree(engine, before)
+    claim.check()
+    terminal = await spawn(engine, before.detail(command=command), env, size)
+
+    def started(current: Session) -> Session:
+        return with_process(engine, current.detail(command=command), terminal)
+
+    try:
+        await checkpoint_if_cancelled()
+        with CancelScope(shield=True):
+            session = await engine.ledger.amend(session_id, started, claim=claim)
+            RunningProcess(engine, claim, terminal).watch()
+            engine.follow()
+            await engine.markers.write(session, MarkerState.LIVE)
+    except CommitOutcomeUnknownError:
+        # It may be recorded: the process stays, and the record is written as soon as possible.
+        engine.ledger.defer(session_id, "process", started, claim=claim)
+        RunningProcess(engine, claim, terminal).watch()
+        engine.follow()
+        raise
+    except BaseException:
+        if not engine.processes.owned(session_id):
+            with CancelScope(shield=True):
+                async with engine.providers.use(Role.TERMINAL):
+                    await terminal.terminate(engine.config.terminate_grace)
+                if not claim.is_lost:
+                    await forget_output(
+                        engine, before.detail(terminal=chosen_name(engine.config, Role.TERMINAL))
+                    )
+        raise
+    if before.details.terminal != session.details.terminal:
+        await forget_output(engine, before)
+    return before, session
+
+
+async def _lives(engine: Engine, session: Session) -> bool:
+    """Tell whether a process runs on whose host has gone, for the next one to adopt."""
+    terminal = await adopt(engine, session)
+    return terminal is not None and not await has_ended(terminal)
+
+
+async def _ensure_worktree(engine: Engine, session: Session) -> None:
+    async with engine.providers.use(Role.WORKSPACE) as workspace:
+        location = (await workspace.locate([session]))[session.id]
+        if location.presence is Presence.MISSING:
+            with CancelScope(shield=True):
+                await workspace.restore(session)
+            location = (await workspace.locate([session]))[session.id]
+        if location.presence is Presence.REDIRECTED:
+            raise WorktreeRedirectedError(session.worktree_path, location.reason)
+        if location.presence is not Presence.PRESENT:
+            reason = (
+                f"it was moved to {location.path!r}. Repair the workspace first."
+                if location.presence is Presence.MOVED
+                else "it cannot be told whether it is there. Check the file system."
+            )
+            raise WorktreeMissingError(session.worktree_path, reason)

@@ -1,0 +1,48 @@
+"""Changing the record of a session on request; this needs no claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frith._engine.context import Engine
+from frith._engine.pending import Amendment
+from frith._flows.takeover import write_marker
+from frith.model import Session, SessionId, SessionStatus, Source
+from frith.ports import Conclusion
+
+
+async def tell_status(
+    engine: Engine, session_id: SessionId, status: SessionStatus, message: str | None
+) -> Session:
+    """Record a reported status; see :meth:`frith.SessionManager.update_session_status`."""
+    before, session = await _amend(
+        engine, session_id, lambda s: s.conclude(status, Source.TOLD, message=message)
+    )
+    running = engine.processes.owned(session_id)
+    if running is not None:
+        running.tell(Conclusion(status, Source.TOLD, message=message))
+    await engine.announce_status(before, session)
+    return session
+
+
+async def update(engine: Engine, session_id: SessionId, **fields: Any) -> Session:
+    """Change ``fields`` of the record; see :meth:`frith.SessionManager.update_session`."""
+    async with engine.exclusive(session_id):
+        before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))
+        if "name" in fields:
+            await write_marker(engine, session_id)
+    await engine.announce_update(before, session)
+    return session
+
+
+async def _amend(engine: Engine, session_id: SessionId, fn: Amendment) -> tuple[Session, Session]:
+    """Change a session; return it as it was stored before, and as it is stored now."""
+    found: list[Session] = []
+
+    def amendment(session: Session) -> Session:
+        found[:] = [session]
+        return fn(session)
+
+    session = await engine.ledger.amend(session_id, amendment)
+    engine.markers.write_later(session_id)
+    return found[0], session
