@@ -39,9 +39,9 @@ class Watch:
         monkeypatch.setattr(Directories, "changed", changed)
 
     async def run(self, store: Any) -> None:
-        async with aclosing(store.watch()) as snapshots:
-            async for snapshot in snapshots:
-                self.seen.append(snapshot)
+        async with aclosing(store.watch()) as changes:
+            async for _ in changes:
+                self.seen.append(await store.load())
                 self._arrived.set()
 
     async def idle(self) -> None:
