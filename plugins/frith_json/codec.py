@@ -106,16 +106,12 @@ def read_entries(
     exact: frozenset[str],
     previous: Mapping[str, Entry],
 ) -> tuple[dict[str, Entry], dict[str, Any]]:
-    """Return the entries of a verified file by id, and what it holds beside them.
+    """Return the entries of a verified file, and the details of sessions without a record, by id.
 
     Args:
-        records: the records, each with its digest.
-        details: the details of these and, perhaps, other sessions, each with its digest.
+        records, details: as in :class:`Entry`, each with its digest.
         exact: the ids of sessions that only the exact parser reads in full.
         previous: an earlier reading; entries that have not changed are taken from it.
-
-    Returns:
-        The entries, and the parsed details of sessions that have no record, by id.
 
     Raises:
         ValueError: the text is not that of sessions with different ids.

@@ -55,11 +55,7 @@ def identity_of(status: os.stat_result) -> Identity:
 
 
 def identity_at(path: str) -> Identity | None:
-    """Return the identity of the file at ``path``, ``None`` if there is none.
-
-    Raises:
-        OSError: it cannot be looked at.
-    """
+    """Return the identity of the file at ``path``, ``None`` if there is none."""
     try:
         return identity_of(os.stat(path))
     except FileNotFoundError:
@@ -103,10 +99,10 @@ def replace_content(
     Args:
         target: the file itself, not a link to it.
         content: the new content, in pieces.
-        expected: the identity of the file that was read; ``None`` if there was none.
+        expected: the file that was read; ``None`` if there was none.
 
     Returns:
-        The identity of the new file; ``None`` if another program has changed it already.
+        The new file; ``None`` if another program has changed it already.
 
     Raises:
         OvertakenError: the file is not the ``expected`` one any more; nothing was changed.
@@ -137,8 +133,7 @@ def replace_content(
             "intact; fix the cause and try again."
         ) from error
     found = identity_of(status)
-    is_ours = found[:4] == written[0][:4]  # a rename changes the time of change
-    return found if is_ours else None
+    return found if found[:-1] == written[0][:-1] else None  # a rename changes the last field
 
 
 def require_unchanged(path: str, expected: Identity | None) -> None:
@@ -154,7 +149,7 @@ def open_for_reading(path: str) -> int:
 
 def read_all(fd: int, limit: int) -> bytes:
     """Read from ``fd`` to its end, at most ``limit`` bytes."""
-    chunks = []  # of a regular file one, and joining one costs nothing
+    chunks = []
     while limit > 0 and (chunk := os.read(fd, limit)):
         chunks.append(chunk)
         limit -= len(chunk)

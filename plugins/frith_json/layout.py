@@ -53,10 +53,7 @@ class _Section:
     ) -> tuple[list[bytes], list[bytes]]:
         """Return a part of the file in pieces, and the digests of its blocks.
 
-        Args:
-            bodies: its objects, without what opens and closes each.
-            digests: the digests of the bodies.
-            before, after: the rest of the part.
+        ``bodies`` are its objects without what opens and closes each, with their ``digests``.
         """
         if not bodies:
             part = before + self.empty + after
@@ -67,14 +64,10 @@ class _Section:
         return [before, self.between.join(bodies), after], [*first, *digests[1:-1], *last]
 
     def cut(self, part: bytes, blocks: list[bytes], digests: list[bytes]) -> tuple[Bodies, bytes]:
-        """Return the bodies in a ``part``, each with its digest, and the part without them.
-
-        Args:
-            part: what :meth:`joined` has returned.
-            blocks, digests: its blocks and their digests.
+        """Return the bodies in a ``part`` with these ``blocks``, and the part without them.
 
         Raises:
-            ValueError: it is laid out differently.
+            ValueError: it is not laid out as by :meth:`joined`.
         """
         start = part.find(self.opening)
         if start < 0:

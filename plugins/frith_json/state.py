@@ -81,14 +81,12 @@ class StateFile:
                     return self._known
 
     def lacks(self, session_id: str) -> bool:
-        """Tell whether what was read or written last has neither the session nor a reservation.
-
-        ``False`` if nothing was.
-        """
-        if (known := self._known) is None:
-            return False
-        snapshot = known.document.snapshot
-        return session_id not in snapshot.sessions and session_id not in snapshot.reservations
+        """Tell whether what was read or written last has neither the session nor a reservation."""
+        known = self._known
+        return known is not None and not any(
+            session_id in there
+            for there in (known.document.snapshot.sessions, known.document.snapshot.reservations)
+        )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -126,7 +124,8 @@ class StateFile:
             if not changes:
                 return Committed(snapshot, snapshot.revision)
             with suppress(OvertakenError):
-                after = self._replace(found, self._numbered(found.document).changed(changes))
+                document = self._numbered(found.document).changed(changes)
+                after = self._write(document, found.identity, _reason_to_keep(found.document))
                 return Committed(replace(after, integrity=snapshot.integrity), after.revision)
         raise restless(self._places.file)
 
@@ -214,17 +213,6 @@ class StateFile:
         revision = max(found.revision, self._noted())
         return replace(document, snapshot=replace(found, revision=revision))
 
-    def _replace(self, found: Known, document: Document) -> Snapshot:
-        """Write ``document`` in the place of what was ``found``."""
-        identity = found.identity
-        why = _reason_to_keep(found.document)
-        if why is not None:
-            content = self._content()
-            if content is None or content.identity != identity:
-                raise OvertakenError
-            identity = self._keep(content, why)
-        return self._write(document, identity, prunes=why is not None)
-
     def _rebuild(self, token: str, snapshot: Snapshot) -> Snapshot:
         """Write ``snapshot`` in the place of the corrupt content that ``token`` stands for."""
         content = self._content()
@@ -235,9 +223,10 @@ class StateFile:
             base = read(content.data, self._places.file)
         newest = max(base.snapshot.revision, snapshot.revision, self._noted())
         document = _rebuilt(base, snapshot, newest + 1)
-        return self._write(document, self._keep(content, "corrupt"), prunes=True)
+        return self._write(document, content.identity, "corrupt")
 
-    def _write(self, document: Document, expected: Identity | None, *, prunes: bool) -> Snapshot:
+    def _write(self, document: Document, expected: Identity | None, why: str | None) -> Snapshot:
+        """Replace the ``expected`` file, which is kept aside first if there is a reason ``why``."""
         try:
             sealed, content = document.sealed()
         except RecursionError as error:
@@ -250,14 +239,15 @@ class StateFile:
                 f"{self._places.file!r} would become larger than {MAX_SIZE >> 20} MiB; nothing "
                 "was changed. Keep large data in files, and their paths in metadata."
             )
+        if why is not None:
+            expected = self._keep(expected, why)
         self._seal = sealed.seal
         identity = replace_content(self._places.target, content, expected)
         self.writes += 1
         self._note(sealed.snapshot.revision)
         with self._guard:
-            known = Known(sealed, identity, self.generation)
-            self._known = known if identity else None
-        if prunes:
+            self._known = Known(sealed, identity, self.generation) if identity else None
+        if why is not None:
             prune(self._places.target, sealed.snapshot.sessions.keys())
         return sealed.snapshot
 
@@ -273,9 +263,11 @@ class StateFile:
             return number_at(self._places.lock)
         return 0
 
-    def _keep(self, content: Content, why: str) -> Identity:
-        """Keep ``content`` aside; return the identity of the file, which a new link changes."""
-        target = self._places.target
+    def _keep(self, expected: Identity | None, why: str) -> Identity:
+        """Keep the ``expected`` file aside; return its identity, which a new link changes."""
+        content, target = self._content(), self._places.target
+        if content is None or content.identity != expected:
+            raise OvertakenError
         try:
             path = keep(target, content.data, why)
         except OSError as error:
@@ -284,10 +276,7 @@ class StateFile:
             ) from error
         log.warning("state_file_kept_aside", path=self._places.file, kept=path)
         identity = self._identity()
-        if (
-            identity is None
-            or identity._replace(changed=content.identity.changed) != content.identity
-        ):
+        if identity is None or identity[:-1] != content.identity[:-1]:
             raise OvertakenError
         return identity
 
