@@ -32,7 +32,7 @@ from frith.errors import ClaimHeldError, StoreError
 from frith.logs import log
 from frith.ports import Holder
 from frith_json.content import number_at, read_number, write_number
-from frith_os.locks import FileLock, is_at, is_unsupported
+from frith_os.locks import FileLock, describe_holders, holders, is_at, is_unsupported
 
 _TRIES = 50
 _NEWEST = ".newest"
@@ -158,6 +158,11 @@ class Claims:
             return Holder.UNKNOWN
         finally:
             _give_back(lock)
+
+    def holder_info(self, session_id: str) -> str:
+        """Describe the process that holds the claim on ``session_id``; empty if none is known."""
+        path = self._path(session_id)
+        return describe_holders(path) if holders(path) else ""
 
     def fence(self, session_id: str) -> int | None:
         """Return the fence of the newest claim on ``session_id``, ``None`` if there was none.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -55,12 +54,8 @@ class UnstorableError(StoreError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A record and its details as read, where a model alone could not give them back."""
-
-    record: dict[str, Any]
-    details: dict[str, Any]
+Origin: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+"""A record and its details as read, where a model alone could not give them back."""
 
 
 class Entry(NamedTuple):
@@ -86,12 +81,12 @@ class Entry(NamedTuple):
         Raises:
             UnstorableError: it could not be read again.
         """
-        before = origin or Origin({}, {})
+        old_record, old_details = origin or ({}, {})
         try:
-            record_tree = restored(session.to_record(), before.record)
-            record_tree |= _not_modelled(before.record, Session)
-            details_tree = restored(_details_tree(session.details), before.details)
-            details_tree |= _not_modelled(before.details, Details)
+            record_tree = restored(session.to_record(), old_record)
+            record_tree |= _not_modelled(old_record, Session)
+            details_tree = restored(_details_tree(session.details), old_details)
+            details_tree |= _not_modelled(old_details, Details)
             record = encoded(dumps(record_tree, _RECORD_MARGIN))[1:-6]
             details = b""
             if details_tree:
@@ -111,16 +106,12 @@ def read_entries(
     exact: frozenset[str],
     previous: Mapping[str, Entry],
 ) -> tuple[dict[str, Entry], dict[str, Any]]:
-    """Return the entries of a verified file by id, and what it holds beside them.
+    """Return the entries of a verified file, and the details of sessions without a record, by id.
 
     Args:
-        records: the records, each with its digest.
-        details: the details of these and, perhaps, other sessions, each with its digest.
+        records, details: as in :class:`Entry`, each with its digest.
         exact: the ids of sessions that only the exact parser reads in full.
         previous: an earlier reading; entries that have not changed are taken from it.
-
-    Returns:
-        The entries, and the parsed details of sessions that have no record, by id.
 
     Raises:
         ValueError: the text is not that of sessions with different ids.
@@ -170,7 +161,7 @@ def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
     if details:
         session = session.evolve(details=Details.model_validate(simple_details))
     is_odd = simple is not record or simple_details is not details
-    return session, Origin(record, details) if is_odd else None
+    return session, (record, details) if is_odd else None
 
 
 def _validated(texts: list[tuple[bytes, bytes, bytes, bytes]]) -> dict[str, Entry]:

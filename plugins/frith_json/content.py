@@ -1,15 +1,18 @@
-"""The content of a file at one moment, and the errors for a file that has none to be read."""
+"""The content of a file: read as it was at one moment, and replaced unless it has changed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from frith.errors import StoreBusyError, StoreError
+from frith.errors import CommitOutcomeUnknownError, StoreBusyError, StoreError
+from frith_json.places import temporary_names
+from frith_os import atomic
 
 ATTEMPTS = 20
 """How often a file that another program keeps changing is read or written again."""
@@ -52,11 +55,7 @@ def identity_of(status: os.stat_result) -> Identity:
 
 
 def identity_at(path: str) -> Identity | None:
-    """Return the identity of the file at ``path``, ``None`` if there is none.
-
-    Raises:
-        OSError: it cannot be looked at.
-    """
+    """Return the identity of the file at ``path``, ``None`` if there is none."""
     try:
         return identity_of(os.stat(path))
     except FileNotFoundError:
@@ -92,6 +91,57 @@ def read_content(path: str) -> Content | None:
     raise restless(path)
 
 
+def replace_content(
+    target: str, content: Sequence[bytes], expected: Identity | None
+) -> Identity | None:
+    """Replace the content of the file ``target``.
+
+    Args:
+        target: the file itself, not a link to it.
+        content: the new content, in pieces.
+        expected: the file that was read; ``None`` if there was none.
+
+    Returns:
+        The new file; ``None`` if another program has changed it already.
+
+    Raises:
+        OvertakenError: the file is not the ``expected`` one any more; nothing was changed.
+        StoreError: it could not be written; the previous content is intact.
+        CommitOutcomeUnknownError: it was written, but may not survive a power cut.
+    """
+    written: list[Identity] = []
+
+    def verify(temporary: str, status: os.stat_result) -> None:
+        written.append(identity_of(status))
+        if status.st_size != sum(map(len, content)):
+            raise OvertakenError
+        require_unchanged(temporary, written[0])
+        require_unchanged(target, expected)
+
+    try:
+        status = atomic.replace(
+            target, content, temporaries=tuple(temporary_names(target)), verify=verify
+        )
+    except atomic.UnknownOutcomeError as error:
+        raise CommitOutcomeUnknownError(
+            f"{target!r} was written, but may not survive a power cut: {error.strerror}. "
+            "Load again to learn what is stored."
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {target!r}: {error.strerror or error}. What was stored before is "
+            "intact; fix the cause and try again."
+        ) from error
+    found = identity_of(status)
+    return found if found[:-1] == written[0][:-1] else None  # a rename changes the last field
+
+
+def require_unchanged(path: str, expected: Identity | None) -> None:
+    """Raise :class:`OvertakenError` unless the file at ``path`` is the ``expected`` one."""
+    if identity_at(path) != expected:
+        raise OvertakenError
+
+
 def open_for_reading(path: str) -> int:
     """Open ``path`` without waiting, whatever kind of file it is."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -99,7 +149,7 @@ def open_for_reading(path: str) -> int:
 
 def read_all(fd: int, limit: int) -> bytes:
     """Read from ``fd`` to its end, at most ``limit`` bytes."""
-    chunks = []  # of a regular file one, and joining one costs nothing
+    chunks = []
     while limit > 0 and (chunk := os.read(fd, limit)):
         chunks.append(chunk)
         limit -= len(chunk)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -104,40 +104,34 @@ class _Own:
             raise DamagedError("its commits are not an object of strings")
         return cls(revision, commits, reservations, frozenset(map(str, exact)), rest)
 
-
-def _document(
-    tree: dict[str, Any],
-    own: _Own,
-    entries: Mapping[str, Entry],
-    strays: Mapping[str, Any],
-    integrity: Integrity,
-    seal: str,
-    older: str | None,
-) -> Document:
-    agreed = ("version", "sessions", "frith")
-    top = {key: None if key in agreed else value for key, value in tree.items()}
-    reservations = {
-        key: Reservation.model_validate(plain(tree)) for key, tree in own.reservations.items()
-    }
-    if any(key != reservation.id for key, reservation in reservations.items()):
-        raise DamagedError("a reservation stands under another id")
-    snapshot = Snapshot(
-        MappingProxyType({key: entry.session for key, entry in entries.items()}),
-        MappingProxyType(reservations),
-        own.revision,
-        integrity,
-        MappingProxyType(own.commits),
-    )
-    return Document(snapshot, entries, top, own.rest, strays, own.reservations, seal, older)
+    def document(
+        self, tree: dict[str, Any], entries: Mapping[str, Entry], strays: Mapping[str, Any]
+    ) -> Document:
+        """Return the document of a file that ends with this part; its seal is not set."""
+        agreed = ("version", "sessions", "frith")
+        top = {key: None if key in agreed else value for key, value in tree.items()}
+        reservations = {
+            key: Reservation.model_validate(plain(found))
+            for key, found in self.reservations.items()
+        }
+        if any(key != reservation.id for key, reservation in reservations.items()):
+            raise DamagedError("a reservation stands under another id")
+        snapshot = Snapshot(
+            MappingProxyType({key: entry.session for key, entry in entries.items()}),
+            MappingProxyType(reservations),
+            self.revision,
+            commits=MappingProxyType(self.commits),
+        )
+        return Document(snapshot, entries, top, self.rest, strays, self.reservations)
 
 
 def _cut(verified: Verified, where: str, previous: Document) -> Document:
-    pieces = verified.cut()
-    tree = loads(pieces.rest.decode())
+    records, details, rest = verified.cut()
+    tree = loads(rest.decode())
     check_version(tree, where)
     own = _Own.of(tree["frith"], where)
-    entries, strays = read_entries(pieces.records, pieces.details, own.exact, previous.entries)
-    return _document(tree, own, entries, strays, Integrity.VERIFIED, verified.seal, None)
+    entries, strays = read_entries(records, details, own.exact, previous.entries)
+    return replace(own.document(tree, entries, strays), seal=verified.seal)
 
 
 def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
@@ -157,9 +151,13 @@ def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
         if key in entries:
             raise DamagedError(f"two sessions have the id {key}")
         entries[key] = entry
+    document = own.document(tree, entries, strays)
     if verified is not None:
-        integrity, seal = Integrity.VERIFIED, verified.seal
-    else:
-        integrity = Integrity.MISMATCH if is_known else Integrity.FOREIGN
-        seal = hashlib.sha256(data).hexdigest()
-    return _document(tree, own, entries, strays, integrity, seal, older)
+        return replace(document, seal=verified.seal, older=older)
+    integrity = Integrity.MISMATCH if is_known else Integrity.FOREIGN
+    return replace(
+        document,
+        snapshot=replace(document.snapshot, integrity=integrity),
+        seal=hashlib.sha256(data).hexdigest(),
+        older=older,
+    )

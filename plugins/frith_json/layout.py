@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import compress
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from frith.model import Changes, Integrity, Reservation, Session, Snapshot
 from frith_json.codec import Entry, UnstorableError
@@ -26,6 +26,9 @@ FORMAT = 1
 _OWN_PART = b'\n  "frith": {'
 _SEAL_OPEN, _SEAL_CLOSE = b'"checksum": "sha256:', b'"\n  }\n}'
 _SEAL_SIZE = 64
+
+Bodies: TypeAlias = Iterable[tuple[bytes, bytes]]
+"""Records, or details of sessions, without what opens and closes them; each with its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,7 @@ class _Section:
     ) -> tuple[list[bytes], list[bytes]]:
         """Return a part of the file in pieces, and the digests of its blocks.
 
-        Args:
-            bodies: its objects, without what opens and closes each.
-            digests: the digests of the bodies.
-            before, after: the rest of the part.
+        ``bodies`` are its objects without what opens and closes each, with their ``digests``.
         """
         if not bodies:
             part = before + self.empty + after
@@ -63,17 +63,11 @@ class _Section:
         last = self.blocks_of(bodies[-1] + after)[1] if len(bodies) > 1 else []
         return [before, self.between.join(bodies), after], [*first, *digests[1:-1], *last]
 
-    def cut(
-        self, part: bytes, blocks: list[bytes], digests: list[bytes]
-    ) -> tuple[Iterable[tuple[bytes, bytes]], bytes]:
-        """Return the bodies in a ``part``, each with its digest, and the part without them.
-
-        Args:
-            part: what :meth:`joined` has returned.
-            blocks, digests: its blocks and their digests.
+    def cut(self, part: bytes, blocks: list[bytes], digests: list[bytes]) -> tuple[Bodies, bytes]:
+        """Return the bodies in a ``part`` with these ``blocks``, and the part without them.
 
         Raises:
-            ValueError: it is laid out differently.
+            ValueError: it is not laid out as by :meth:`joined`.
         """
         start = part.find(self.opening)
         if start < 0:
@@ -103,15 +97,6 @@ _DETAILS = _Section(
 )
 
 
-class Pieces(NamedTuple):
-    """A verified file, cut into records and details, each with its digest."""
-
-    records: Iterable[tuple[bytes, bytes]]
-    details: Iterable[tuple[bytes, bytes]]
-    rest: bytes
-    """The file without them."""
-
-
 class Verified(NamedTuple):
     """A file whose seal is right: its parts, with their blocks and the digests of these."""
 
@@ -119,15 +104,15 @@ class Verified(NamedTuple):
     agreed: tuple[bytes, list[bytes], list[bytes]]
     own: tuple[bytes, list[bytes], list[bytes]]
 
-    def cut(self) -> Pieces:
-        """Cut the file into pieces.
+    def cut(self) -> tuple[Bodies, Bodies, bytes]:
+        """Return the records, the details of sessions, and the file without them.
 
         Raises:
             ValueError: it is laid out differently.
         """
         records, agreed = _RECORDS.cut(*self.agreed)
         details, own = _DETAILS.cut(*self.own)
-        return Pieces(records, details, agreed + own)
+        return records, details, agreed + own
 
 
 def verified(data: bytes) -> Verified | None:
@@ -140,7 +125,7 @@ def verified(data: bytes) -> Verified | None:
         return None
     records, details = _RECORDS.blocks_of(agreed), _DETAILS.blocks_of(own)
     seal = seal_of([*records[1], *details[1]])
-    if not _is(seal, data[start:end]):
+    if not _matches(seal, data[start:end]):
         return None
     return Verified(seal, (agreed, *records), (own, *details))
 
@@ -150,7 +135,7 @@ def seal_of(digests: Sequence[bytes]) -> str:
     return sha256(b"".join(digests)).hexdigest()
 
 
-def _is(seal: str, found: bytes) -> bool:
+def _matches(seal: str, found: bytes) -> bool:
     return seal.encode() == found
 
 
@@ -172,19 +157,6 @@ class Document:
     """Tells contents apart: a SHA-256 in hexadecimal digits."""
     older: str | None = None
     """The version that the file had, if it has to be migrated."""
-
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> Document:
-        """Return a document that holds ``snapshot`` and nothing else.
-
-        Raises:
-            UnstorableError: it cannot be written.
-        """
-        additions = Changes(
-            put=tuple(snapshot.sessions.values()), reserve=tuple(snapshot.reservations.values())
-        )
-        document = cls(Snapshot()).changed(additions)
-        return replace(document, snapshot=replace(snapshot, integrity=Integrity.VERIFIED))
 
     def changed(self, changes: Changes) -> Document:
         """Return the document after ``changes``, with the next revision.

@@ -70,11 +70,7 @@ def require_shared_locks(path: str) -> None:
 
 
 def mount_of(path: str) -> Mount | None:
-    """Return how the file system is mounted on which ``path`` is or would be.
-
-    Returns:
-        ``None`` where that cannot be told.
-    """
+    """Return how the file system of ``path`` is mounted, ``None`` where that cannot be told."""
     try:
         here = next(parent for parent in Path(path).parents if parent.is_dir())
         fd = open_for_reading(str(here))

@@ -1,16 +1,29 @@
-"""Sessions that can still be read from a state file that cannot be believed as a whole."""
+"""Damaged state files: what they still hold, and keeping them aside before they are replaced.
+
+A file that may be the only copy of something is never removed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from json import JSONDecodeError
+from pathlib import Path
 from typing import Any
 
+from frith.logs import log
 from frith.model import Session
 from frith_json.codec import read_session
 from frith_json.numbers import decode_from
+from frith_os import atomic
+
+MOST_KEPT = 5
+"""Beyond so many corrupt files, those that hold nothing of their own are removed."""
 
 _SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
 _RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
@@ -110,3 +123,68 @@ def _details(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return tree if isinstance(tree, dict) else {}
+
+
+def keep(target: str, content: bytes, why: str) -> str:
+    """Give ``content``, which ``target`` has, a second name beside it.
+
+    Args:
+        why: part of that name, ``corrupt`` or ``before-1.0``.
+
+    Returns:
+        The path of the file that has the content; an earlier one if it has been kept before.
+
+    Raises:
+        OSError: it could not be kept; nothing may be replaced then.
+    """
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    for earlier in kept_files(target, why):
+        if earlier.name.endswith(digest) and earlier.read_bytes() == content:
+            return str(earlier)
+    path = f"{target}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{digest}"
+    try:
+        os.link(target, path)
+    except OSError:  # a file system without hard links, or one that protects them
+        _copy(content, path)
+    atomic.sync_directory(os.path.dirname(target))
+    return path
+
+
+def kept_files(target: str, why: str) -> list[Path]:
+    """Return the files kept aside for ``target``, oldest first."""
+    path = Path(target)
+    prefix = f"{path.name}.{why}-"
+    return sorted(entry for entry in path.parent.iterdir() if entry.name.startswith(prefix))
+
+
+def prune(target: str, present: Collection[str]) -> None:
+    """Remove the oldest corrupt files beyond some whose every session is ``present``."""
+    try:
+        corrupt = kept_files(target, "corrupt")
+    except OSError as error:
+        log.warning("kept_files_not_pruned", path=target, reason=str(error))
+        return
+    excess = len(corrupt) - MOST_KEPT
+    for path in corrupt:
+        if excess <= 0:
+            return
+        try:
+            found = salvage(path.read_bytes())
+            if found.complete and found.sessions and all(s.id in present for s in found.sessions):
+                path.unlink()
+                excess -= 1
+        except OSError as error:
+            log.warning("kept_file_not_pruned", path=str(path), reason=str(error))
+
+
+def _copy(content: bytes, path: str) -> None:
+    fd = atomic.open_new(path)
+    try:
+        atomic.write_all(fd, content)
+        atomic.sync(fd)
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        with suppress(OSError):
+            os.close(fd)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from frith.errors import CommitOutcomeUnknownError, CorruptStoreError, StoreError
+from frith.errors import CorruptStoreError, StoreError
 from frith.logs import log
 from frith.model import Changes, Integrity, Snapshot
 from frith.ports import Committed, Transaction
-from frith_json import kept
 from frith_json.content import (
     ATTEMPTS,
     MAX_SIZE,
@@ -20,9 +19,9 @@ from frith_json.content import (
     Identity,
     OvertakenError,
     identity_at,
-    identity_of,
     number_at,
     read_content,
+    replace_content,
     restless,
     unreadable,
     write_number,
@@ -31,9 +30,8 @@ from frith_json.integrity import DamagedError, read
 from frith_json.layout import EMPTY, VERSION, Document
 from frith_json.mounts import UnsharedLocksError
 from frith_json.options import JsonOptions
-from frith_json.places import Places, temporary_names
-from frith_json.salvage import salvage
-from frith_os import atomic
+from frith_json.places import Places
+from frith_json.salvage import keep, prune, salvage
 from frith_os.locks import FileLock, is_unsupported
 
 
@@ -83,14 +81,12 @@ class StateFile:
                     return self._known
 
     def lacks(self, session_id: str) -> bool:
-        """Tell whether what was read or written last has neither the session nor a reservation.
-
-        ``False`` if nothing was.
-        """
-        if (known := self._known) is None:
-            return False
-        snapshot = known.document.snapshot
-        return session_id not in snapshot.sessions and session_id not in snapshot.reservations
+        """Tell whether what was read or written last has neither the session nor a reservation."""
+        known = self._known
+        return known is not None and not any(
+            session_id in there
+            for there in (known.document.snapshot.sessions, known.document.snapshot.reservations)
+        )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -128,7 +124,8 @@ class StateFile:
             if not changes:
                 return Committed(snapshot, snapshot.revision)
             with suppress(OvertakenError):
-                after = self._replace(found, self._numbered(found.document).changed(changes))
+                document = self._numbered(found.document).changed(changes)
+                after = self._write(document, found.identity, _reason_to_keep(found.document))
                 return Committed(replace(after, integrity=snapshot.integrity), after.revision)
         raise restless(self._places.file)
 
@@ -171,8 +168,9 @@ class StateFile:
                     raise unreadable(self._places.file, "it is not a state file") from error
                 raise self._corrupt(content, str(error)) from error
             if document.snapshot.integrity is not Integrity.VERIFIED:
-                return self._reported(self._numbered(document)), content.identity
-            if document.snapshot.revision < noted:
+                document = self._numbered(document)
+                self._report(document.snapshot)
+            elif document.snapshot.revision < noted:
                 why = f"an earlier copy: revision {document.snapshot.revision} of {noted}"
                 raise self._corrupt(content, why, document)
             return document, content.identity
@@ -181,9 +179,9 @@ class StateFile:
     def _corrupt(
         self, content: Content, why: str, earlier: Document | None = None
     ) -> CorruptStoreError:
-        salvaged = () if earlier else salvage(content.data).sessions
         sessions = tuple(earlier.snapshot.sessions.values()) if earlier else ()
-        return CorruptStoreError(self._places.file, why, content.token, salvaged, sessions)
+        found = () if earlier else salvage(content.data).sessions
+        return CorruptStoreError(self._places.file, why, content.token, found, sessions)
 
     def _may_be_ours(self, data: bytes) -> bool:
         """Tell whether what cannot be read may be put aside as a damaged state file.
@@ -191,43 +189,29 @@ class StateFile:
         A setting, or a link in a repository, may name any file: one that was never a state file
         belongs to somebody else.
         """
-        named_by_default = self._places.file == self._places.target and os.path.basename(
-            self._places.file
-        ) == (JsonOptions.model_fields["file"].default)
+        default = JsonOptions.model_fields["file"].default
+        is_default = os.path.basename(self._places.file) == default
         return (
-            named_by_default
+            (is_default and self._places.file == self._places.target)
             or self._noted() > 0
             or b'"sessions"' in data
             or not data.strip(b"\0 \r\n\t")
         )
 
-    def _reported(self, document: Document) -> Document:
+    def _report(self, found: Snapshot) -> None:
         """Log that the file is not as frith left it."""
-        if document.snapshot.integrity is Integrity.MISMATCH:
+        if found.integrity is Integrity.MISMATCH:
             log.warning("state_file_mismatch", path=self._places.file)
-        elif document.snapshot.revision:
+        elif found.revision:
             log.warning("state_file_foreign", path=self._places.file)
-        return document
 
     def _numbered(self, document: Document) -> Document:
         """Return ``document`` with a revision no lower than any ever written."""
         found = document.snapshot
         if found.integrity is Integrity.VERIFIED:
             return document
-        return replace(
-            document, snapshot=replace(found, revision=max(found.revision, self._noted()))
-        )
-
-    def _replace(self, found: Known, document: Document) -> Snapshot:
-        """Write ``document`` in the place of what was ``found``."""
-        identity = found.identity
-        why = _reason_to_keep(found.document)
-        if why is not None:
-            content = self._content()
-            if content is None or content.identity != identity:
-                raise OvertakenError
-            identity = self._keep(content, why)
-        return self._write(document, identity, prunes=why is not None)
+        revision = max(found.revision, self._noted())
+        return replace(document, snapshot=replace(found, revision=revision))
 
     def _rebuild(self, token: str, snapshot: Snapshot) -> Snapshot:
         """Write ``snapshot`` in the place of the corrupt content that ``token`` stands for."""
@@ -239,9 +223,10 @@ class StateFile:
             base = read(content.data, self._places.file)
         newest = max(base.snapshot.revision, snapshot.revision, self._noted())
         document = _rebuilt(base, snapshot, newest + 1)
-        return self._write(document, self._keep(content, "corrupt"), prunes=True)
+        return self._write(document, content.identity, "corrupt")
 
-    def _write(self, document: Document, expected: Identity | None, *, prunes: bool) -> Snapshot:
+    def _write(self, document: Document, expected: Identity | None, why: str | None) -> Snapshot:
+        """Replace the ``expected`` file, which is kept aside first if there is a reason ``why``."""
         try:
             sealed, content = document.sealed()
         except RecursionError as error:
@@ -254,57 +239,17 @@ class StateFile:
                 f"{self._places.file!r} would become larger than {MAX_SIZE >> 20} MiB; nothing "
                 "was changed. Keep large data in files, and their paths in metadata."
             )
+        if why is not None:
+            expected = self._keep(expected, why)
         self._seal = sealed.seal
-        identity = self._replace_content(content, expected)
+        identity = replace_content(self._places.target, content, expected)
+        self.writes += 1
         self._note(sealed.snapshot.revision)
         with self._guard:
-            known = Known(sealed, identity, self.generation)
-            self._known = known if identity else None
-        if prunes:
-            kept.prune(self._places.target, sealed.snapshot.sessions.keys())
+            self._known = Known(sealed, identity, self.generation) if identity else None
+        if why is not None:
+            prune(self._places.target, sealed.snapshot.sessions.keys())
         return sealed.snapshot
-
-    def _replace_content(
-        self, content: Sequence[bytes], expected: Identity | None
-    ) -> Identity | None:
-        """Replace the content of the file, which is given in pieces.
-
-        Returns:
-            The identity of the new file; ``None`` if another program has changed it already.
-
-        Raises:
-            OvertakenError: it is not as ``expected`` any more; nothing was changed.
-            StoreError: it could not be written; the previous content is intact.
-            CommitOutcomeUnknownError: it was written, but may not survive a power cut.
-        """
-        target, size = self._places.target, sum(map(len, content))
-        written: list[Identity] = []
-
-        def verify(temporary: str, status: os.stat_result) -> None:
-            written.append(identity_of(status))
-            if status.st_size != size:
-                raise OvertakenError
-            require_unchanged(temporary, written[0])
-            require_unchanged(target, expected)
-
-        try:
-            status = atomic.replace(
-                target, content, temporaries=tuple(temporary_names(target)), verify=verify
-            )
-        except atomic.UnknownOutcomeError as error:
-            raise CommitOutcomeUnknownError(
-                f"{target!r} was written, but may not survive a power cut: {error.strerror}. "
-                "Load again to learn what is stored."
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"Cannot write {target!r}: {error.strerror or error}. What was stored before is "
-                "intact; fix the cause and try again."
-            ) from error
-        self.writes += 1
-        now = identity_of(status)
-        is_ours = (now.size, now.modified) == (size, written[0].modified)
-        return now if is_ours else None
 
     def _note(self, revision: int) -> None:
         try:
@@ -318,21 +263,20 @@ class StateFile:
             return number_at(self._places.lock)
         return 0
 
-    def _keep(self, content: Content, why: str) -> Identity:
-        """Keep ``content`` aside; return the identity of the file, which a new link changes."""
-        target = self._places.target
+    def _keep(self, expected: Identity | None, why: str) -> Identity:
+        """Keep the ``expected`` file aside; return its identity, which a new link changes."""
+        content, target = self._content(), self._places.target
+        if content is None or content.identity != expected:
+            raise OvertakenError
         try:
-            path = kept.keep(target, content.data, why)
+            path = keep(target, content.data, why)
         except OSError as error:
             raise StoreError(
                 f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
             ) from error
         log.warning("state_file_kept_aside", path=self._places.file, kept=path)
         identity = self._identity()
-        if (
-            identity is None
-            or identity._replace(changed=content.identity.changed) != content.identity
-        ):
+        if identity is None or identity[:-1] != content.identity[:-1]:
             raise OvertakenError
         return identity
 
@@ -348,12 +292,6 @@ class StateFile:
         if content is None and not os.path.isdir(directory):
             raise unreadable(self._places.file, f"{directory!r} is not a directory")
         return content
-
-
-def require_unchanged(path: str, expected: Identity | None) -> None:
-    """Raise :class:`OvertakenError` unless the file at ``path`` is the ``expected`` one."""
-    if identity_at(path) != expected:
-        raise OvertakenError
 
 
 def _rebuilt(base: Document, snapshot: Snapshot, revision: int) -> Document:

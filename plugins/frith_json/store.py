@@ -123,6 +123,10 @@ class JsonStore(SessionStore):
         """See :meth:`frith.ports.SessionStore.holder`."""
         return await self._reader.run(lambda: self._claims.holder(session_id))
 
+    async def holder_info(self, session_id: SessionId) -> str:
+        """See :meth:`frith.ports.SessionStore.holder_info`."""
+        return await self._reader.run(lambda: self._claims.holder_info(session_id))
+
     async def watch(self) -> AsyncIterator[frozenset[SessionId]]:
         """See :meth:`frith.ports.SessionStore.watch`.
 

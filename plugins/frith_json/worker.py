@@ -24,14 +24,16 @@ T = TypeVar("T")
 
 
 class Worker:
-    """A daemon thread that does what it is given, in order.
-
-    Args:
-        begin_within: seconds in which a job must begin.
-        end_within: seconds in which a job must end once it has begun.
-    """
+    """A daemon thread that does what it is given, in order."""
 
     def __init__(self, name: str, begin_within: float, end_within: float) -> None:
+        """Start the thread.
+
+        Args:
+            name: its name.
+            begin_within: seconds in which each job must begin.
+            end_within: seconds in which a job that has begun must end.
+        """
         self._limits = begin_within, end_within
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -48,7 +50,8 @@ class Worker:
         within: Callable[[], AbstractContextManager[None]] = nullcontext,
         lock: str | None = None,
         late: type[StoreError] = StoreError,
-        undo: Callable[[T], None] | None = None,
+        undo: Callable[[T], None] = lambda _: None,
+        limits: tuple[float, float] | None = None,
     ) -> T:
         """Do ``work`` in the thread and return its result.
 
@@ -56,10 +59,12 @@ class Worker:
         for, and then the cancellation goes on.
 
         Args:
+            work: what to do.
             within: a context for the work, such as that of a lock; the work begins inside.
             lock: path of the lock file that the context waits for, for the error.
             late: what is raised if the work does not end in time.
             undo: called with the result if the caller does not take it; quick, never blocks.
+            limits: seconds in which it must begin and end, if not those of the worker.
 
         Raises:
             StoreBusyError: the work did not begin in time and will not be done.
@@ -67,15 +72,13 @@ class Worker:
         """
         job = Job(work, within, undo)
         self.submit(job.do)
-        return await job.outcome(*self._limits, late, lock)
+        return await job.outcome(*(limits or self._limits), late, lock)
 
     async def close(self, within: float) -> None:
         """Have the thread end after what it was given; wait for that at most ``within`` seconds."""
-        job = Job(lambda: None)
-        self.submit(job.do)
         try:
             with anyio.CancelScope(shield=True), suppress(StoreError):
-                await job.outcome(within, within)
+                await self.run(lambda: None, limits=(within, within))
         finally:
             self._queue.put(None)
 
@@ -91,11 +94,9 @@ class Job(Generic[T]):
         self,
         work: Callable[[], T],
         within: Callable[[], AbstractContextManager[None]] = nullcontext,
-        undo: Callable[[T], None] | None = None,
+        undo: Callable[[T], None] = lambda _: None,
     ) -> None:
-        self._work = work
-        self._within = within
-        self._undo = undo
+        self._work, self._within, self._undo = work, within, undo
         self._begun = threading.Lock()
         """Acquired by the thread when it begins the work, or by the caller that gives it up."""
         self._delivered = threading.Lock()
@@ -109,38 +110,34 @@ class Job(Generic[T]):
         """Do the work unless it was given up; in the thread."""
         try:
             with self._within():
-                if not self._begun.acquire(blocking=False):
+                if not _is_first(self._begun):
                     return
                 self._result = self._work()
         except BaseException as error:
             self._error = error
-        if not self._delivered.acquire(blocking=False):
+        if not _is_first(self._delivered):
             self._undo_result()
         with suppress(RuntimeError):  # the loop is closed (trio: RunFinishedError)
             self._call_soon(self._ended.set)
 
     async def outcome(
-        self,
-        begin_within: float,
-        end_within: float,
-        late: type[StoreError] = StoreError,
-        lock: str | None = None,
+        self, begin_within: float, end_within: float, late: type[StoreError], lock: str | None
     ) -> T:
         """Wait for the result: see :meth:`Worker.run`."""
         try:
             with anyio.move_on_after(begin_within):
                 await self._ended.wait()
         except anyio.get_cancelled_exc_class():
-            if not self._given_up():
+            if not _is_first(self._begun):
                 await self._end(end_within)
-                if not self._delivered.acquire(blocking=False):
+                if not _is_first(self._delivered):
                     self._undo_result()
             raise
         if not self._ended.is_set():
-            if self._given_up():
+            if _is_first(self._begun):
                 raise await _busy(begin_within, lock)
             await self._end(end_within)
-        if not self._ended.is_set() and self._delivered.acquire(blocking=False):
+        if not self._ended.is_set() and _is_first(self._delivered):
             raise late(
                 f"The disk did not answer within {end_within:g} seconds. Load again when it does."
             )
@@ -148,16 +145,17 @@ class Job(Generic[T]):
             raise self._error
         return cast("T", self._result)
 
-    def _given_up(self) -> bool:
-        return self._begun.acquire(blocking=False)
-
     async def _end(self, within: float) -> None:
         with anyio.move_on_after(within, shield=True):
             await self._ended.wait()
 
     def _undo_result(self) -> None:
-        if self._undo is not None and self._error is None:
+        if self._error is None:
             self._undo(cast("T", self._result))
+
+
+def _is_first(decision: threading.Lock) -> bool:
+    return decision.acquire(blocking=False)
 
 
 async def _busy(seconds: float, lock: str | None) -> StoreBusyError:

@@ -93,7 +93,7 @@ STORES = (
         replaces={
             f"{_LOCK}.acquire": careless.opens_only,
             f"{_LOCK}.release": careless.does_nothing,
-            "frith_json.state:require_unchanged": careless.does_nothing,
+            "frith_json.content:require_unchanged": careless.does_nothing,
             f"{_ATOMIC}:_open_temporary": careless.takes_a_name_of_its_own,
         },
     ),
@@ -167,7 +167,7 @@ STORES = (
         "no-checksum",
         "Whatever can be parsed is believed.",
         NOTICES_DAMAGE,
-        replaces={"frith_json.layout:_is": careless.believes},
+        replaces={"frith_json.layout:_matches": careless.believes},
     ),
     _mutant(
         "deletes-what-it-cannot-read",

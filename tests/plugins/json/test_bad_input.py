@@ -36,7 +36,7 @@ def within(record: str) -> str:
     return WHOLE.replace(RECORD, record)
 
 
-ACCEPTED = {
+ACCEPTED: dict[str, tuple[str, int]] = {
     "BOM": ("\ufeff" + WHOLE, 1),
     "CRLF": (WHOLE.replace(", ", ",\r\n") + "\r\n", 1),
     "lone surrogates": (within(RECORD.replace('"one"', r'"\ud800"')), 1),
@@ -48,7 +48,7 @@ ACCEPTED = {
         50,
     ),
 }
-CORRUPT = {
+CORRUPT: dict[str, str | bytes] = {
     "a key twice in a session": within(RECORD.replace('"name"', '"name": "two", "name"')),
     "sessions twice": WHOLE.replace('"sessions"', f'"sessions": [{OTHER}], "sessions"'),
     "an id twice": within(f"{RECORD}, {RECORD}"),
@@ -67,7 +67,7 @@ def as_bytes(content: str | bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-async def test_what_can_be_read_is_accepted_and_nothing_of_it_lost(
+async def test_unusual_files_of_other_programs_are_read_without_loss(
     open_store: OpenStore, state: Path, make: MakeSession, name: str
 ) -> None:
     content, count = ACCEPTED[name]
@@ -85,7 +85,7 @@ async def test_what_can_be_read_is_accepted_and_nothing_of_it_lost(
 
 
 @pytest.mark.parametrize("name", CORRUPT)
-async def test_what_cannot_be_believed_is_corrupt_and_kept(
+async def test_an_invalid_file_is_corrupt_and_kept_aside_when_it_is_replaced(
     open_store: OpenStore, state: Path, make: MakeSession, name: str
 ) -> None:
     content = as_bytes(CORRUPT[name])
@@ -101,7 +101,7 @@ async def test_what_cannot_be_believed_is_corrupt_and_kept(
 
 
 @pytest.mark.parametrize("name", ["a key twice in a session", "sessions twice", "an id twice"])
-async def test_of_what_is_there_twice_all_is_salvaged(
+async def test_sessions_that_are_in_a_file_twice_are_all_salvaged(
     open_store: OpenStore, state: Path, name: str
 ) -> None:
     state.write_bytes(as_bytes(CORRUPT[name]))
@@ -135,7 +135,7 @@ OTHER_KINDS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("kind", OTHER_KINDS)
-async def test_what_is_no_file_is_refused_and_left_alone(
+async def test_a_state_file_that_is_not_a_regular_file_is_refused_and_not_touched(
     open_store: OpenStore, state: Path, make: MakeSession, kind: str
 ) -> None:
     OTHER_KINDS[kind](state)
@@ -158,7 +158,10 @@ def sparse(size: int) -> Callable[[Path], None]:
 
 
 def full(*parts: tuple[str, int]) -> Callable[[Path], None]:
-    return lambda path: path.write_text("".join(text * times for text, times in parts)) and None
+    def make(path: Path) -> None:
+        path.write_text("".join(text * times for text, times in parts))
+
+    return make
 
 
 @pytest.mark.expensive("reads large files")
@@ -176,8 +179,8 @@ def full(*parts: tuple[str, int]) -> Callable[[Path], None]:
     ],
     ids=["2 GiB", "too large", "zeros", "brackets", "ids", "starts in starts", "no ids", "lists"],
 )
-def test_what_is_large_takes_bounded_time_and_memory(
-    workspace: Path, state: Path, write: Any, code: int, memory: int
+def test_reading_a_large_file_takes_bounded_memory(
+    workspace: Path, state: Path, write: Any, code: str, memory: int
 ) -> None:
     write(state)
     before = state.stat()

@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import anyio
@@ -41,7 +43,7 @@ def claims(workspace: Path) -> Path:
     return workspace / ".git" / "frith" / "claims"
 
 
-async def test_the_fence_grows_even_if_its_file_was_lost_or_the_clock_stands(
+async def test_the_fence_grows_even_if_its_file_was_deleted_or_the_clock_stands_still(
     open_store: OpenStore, claims: Path, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fences = []
@@ -51,7 +53,7 @@ async def test_the_fence_grows_even_if_its_file_was_lost_or_the_clock_stands(
         shutil.rmtree(claims)
         async with store.claim(sid) as claim:
             fences.append(claim.fence)
-        monkeypatch.setattr(claims_module.time, "time_ns", lambda: 0)
+        monkeypatch.setattr(time, "time_ns", lambda: 0)
         async with store.claim(sid) as claim:
             fences.append(claim.fence)
     assert fences == sorted(set(fences))
@@ -108,7 +110,7 @@ async def test_a_claim_whose_file_was_deleted_is_kept_and_gets_a_new_file(
 
 async def test_a_claim_that_is_taken_too_late_is_not_kept(
     open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     opening, waited = threading.Event(), threading.Event()
     real = FileLock._opened
 
@@ -133,11 +135,11 @@ async def test_a_claim_that_is_taken_too_late_is_not_kept(
 async def test_a_claim_that_another_process_has_taken_ends_by_itself(
     open_store: OpenStore, start_actor: StartActor, claims: Path, make: MakeSession, sid: str
 ) -> None:
-    fences: list[int | None] = []
+    fences: list[int] = []
     own: list[int] = []
 
     def look(newest: Snapshot) -> Changes:
-        fences.append(newest.fences.get(sid))
+        fences.append(newest.fences[sid])
         return Changes(put=(make(),))
 
     async def own_until_it_is_lost(store: JsonStore) -> None:
@@ -157,8 +159,11 @@ async def test_a_claim_that_another_process_has_taken_ends_by_itself(
         assert await store.holder(sid) is Holder.HELD
 
 
+Destroy: TypeAlias = Callable[[Session, JsonStore], Awaitable[int]]
+
+
 @pytest.fixture
-def destroy(open_store: OpenStore):
+def destroy() -> Destroy:
     """Removes a session, as its owner; returns the fence of the claim."""
 
     async def destroy(session: Session, store: JsonStore) -> int:
@@ -170,8 +175,8 @@ def destroy(open_store: OpenStore):
     return destroy
 
 
-async def test_the_file_of_a_claim_goes_with_its_session(
-    open_store: OpenStore, claims: Path, make: MakeSession, destroy: Any
+async def test_the_file_of_a_claim_is_removed_with_its_session(
+    open_store: OpenStore, claims: Path, make: MakeSession, destroy: Destroy
 ) -> None:
     stays, goes = make("stays"), make("goes")
     async with open_store() as store:
@@ -182,7 +187,7 @@ async def test_the_file_of_a_claim_goes_with_its_session(
         assert await store.holder(goes.id) is Holder.FREE
 
 
-async def test_that_of_a_creation_that_failed_goes_too(
+async def test_the_file_of_a_claim_is_removed_when_a_creation_fails(
     open_store: OpenStore, claims: Path, sid: str, make: MakeSession
 ) -> None:
     async with open_store() as store:
@@ -192,13 +197,13 @@ async def test_that_of_a_creation_that_failed_goes_too(
         assert names(claims) == []
 
 
-async def test_the_fence_of_a_session_that_comes_back_grows_though_the_clock_went_back(
-    open_store: OpenStore, make: MakeSession, destroy: Any, monkeypatch: pytest.MonkeyPatch
+async def test_the_fence_of_a_session_that_is_created_again_grows_even_if_the_clock_went_back(
+    open_store: OpenStore, make: MakeSession, destroy: Destroy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = make()
     async with open_store() as store, open_store() as other:
         fence = await destroy(session, store)
-        monkeypatch.setattr(claims_module.time, "time_ns", lambda: 0)
+        monkeypatch.setattr(time, "time_ns", lambda: 0)
         for each in (other, store):
             async with each.claim(session.id) as claim:
                 assert claim.fence > fence
@@ -206,7 +211,7 @@ async def test_the_fence_of_a_session_that_comes_back_grows_though_the_clock_wen
                 await each.transact(lambda _: Changes(put=(session,)))
 
 
-async def test_what_a_crash_left_of_sessions_that_are_over_is_removed_with_the_first_change(
+async def test_the_first_change_removes_claim_files_that_a_crash_left_of_removed_sessions(
     open_store: OpenStore, claims: Path, make: MakeSession, start_actor: StartActor
 ) -> None:
     stored, claimed, left = make("one"), str(uuid4()), str(uuid4())
@@ -222,7 +227,7 @@ async def test_what_a_crash_left_of_sessions_that_are_over_is_removed_with_the_f
         assert await store.holder(claimed) is Holder.HELD
 
 
-async def test_an_owner_whose_session_another_has_removed_meanwhile_does_not_get_it_back(
+async def test_a_claim_whose_session_another_process_has_removed_is_lost(
     open_store: OpenStore, claims: Path, make: MakeSession, start_actor: StartActor
 ) -> None:
     session = make()
@@ -267,7 +272,7 @@ async def test_a_claim_whose_deleted_file_another_process_has_used_is_lost(
             await own_until_it_is_lost(store)
 
 
-async def test_a_claim_whose_file_is_removed_while_it_is_taken_gets_the_next_one(
+async def test_a_claim_whose_file_is_removed_while_it_is_taken_gets_a_new_file(
     open_store: OpenStore, claims: Path, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = FileLock._opened
@@ -287,7 +292,7 @@ async def test_a_claim_whose_file_is_removed_while_it_is_taken_gets_the_next_one
             assert await other.holder(sid) is Holder.HELD
 
 
-async def test_a_file_that_took_the_place_of_a_removed_one_is_left_alone(
+async def test_releasing_a_claim_does_not_remove_a_new_file_of_another_process(
     open_store: OpenStore, claims: Path, sid: str, make: MakeSession
 ) -> None:
     async with open_store() as store:
@@ -313,7 +318,7 @@ async def test_a_claim_that_gets_no_new_file_is_logged(
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
-async def test_without_locks_nobody_can_tell(
+async def test_on_a_file_system_without_locks_the_holder_is_unknown(
     open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def unsupported(*_: Any) -> None:
@@ -333,7 +338,7 @@ async def test_without_locks_nobody_can_tell(
 
 
 @pytest.mark.parametrize("operation", ["number_at", "read_number", "write_number"])
-async def test_a_claim_that_fails_is_an_error_and_leaves_none(
+async def test_a_claim_that_fails_is_not_held_afterwards(
     open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     def broken(*_: Any) -> None:
@@ -349,7 +354,7 @@ async def test_a_claim_that_fails_is_an_error_and_leaves_none(
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_claim_that_cannot_be_looked_at_is_not_called_free(
+async def test_the_holder_of_a_claim_whose_file_cannot_be_opened_is_unknown(
     open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> int:
@@ -360,7 +365,7 @@ async def test_a_claim_that_cannot_be_looked_at_is_not_called_free(
         assert await store.holder(sid) is Holder.UNKNOWN
 
 
-async def test_a_claim_probed_all_the_time_is_not_certain(
+async def test_a_claim_refused_because_of_probes_alone_is_not_certain_to_be_held(
     open_store: OpenStore, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def only_shared(lock: FileLock, *, shared: bool = False) -> bool:

@@ -19,7 +19,7 @@ from frith.model import Changes, Integrity, Session
 from frith_json import content
 from frith_json import state as state_module
 from frith_json.integrity import DamagedError, read
-from frith_json.layout import EMPTY, Document
+from frith_json.layout import EMPTY
 from frith_json.salvage import salvage
 from state_files import MakeSession, OpenStore
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.requirement("R5.1")
 
 
 def stored(*sessions: Session) -> bytes:
-    return b"".join(Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1])
+    return b"".join(EMPTY.changed(Changes(put=sessions)).sealed()[1])
 
 
 def noticed(data: bytes) -> bool:
@@ -62,7 +62,9 @@ ANYTHING = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_anything_anywhere_in_the_file_is_read_or_called_damaged(example: bytes, data) -> None:
+def test_a_file_with_any_value_in_any_place_is_read_or_damaged(
+    example: bytes, data: st.DataObject
+) -> None:
     tree = json.loads(example)
     node: Any = tree
     while True:
@@ -78,13 +80,13 @@ def test_anything_anywhere_in_the_file_is_read_or_called_damaged(example: bytes,
 
 
 @given(st.binary())
-def test_any_bytes_are_read_or_called_damaged(data) -> None:
+def test_any_bytes_are_read_or_damaged(data: bytes) -> None:
     salvage(data)
     with suppress(DamagedError, StoreVersionError):
         read(data, "file")
 
 
-def test_what_is_appended_is_noticed(example: bytes) -> None:
+def test_appended_bytes_are_noticed(example: bytes) -> None:
     assert noticed(example + b"\n")
     assert noticed(example + example)
 
@@ -117,7 +119,7 @@ def test_what_is_appended_is_noticed(example: bytes) -> None:
     ],
     ids=lambda content: ascii(content[-24:]),
 )
-async def test_what_is_no_state_file_is_corrupt_and_left_alone(
+async def test_a_file_that_is_not_a_state_is_corrupt_and_not_touched(
     open_store: OpenStore, state: Path, content: Any
 ) -> None:
     state.write_bytes(content)
@@ -181,7 +183,7 @@ async def test_a_session_nested_too_deeply_is_corrupt(
 
 
 @pytest.mark.parametrize("depth", [600, 995])  # what is too deep depends on the version of Python
-async def test_what_others_nest_deeply_is_never_dropped(
+async def test_deeply_nested_values_of_other_programs_are_never_dropped(
     open_store: OpenStore, state: Path, make: MakeSession, depth: int
 ) -> None:
     nested = "[" * depth + "]" * depth
@@ -193,7 +195,7 @@ async def test_what_others_nest_deeply_is_never_dropped(
 
 
 @pytest.mark.parametrize("name", ["truncated", "hole", "garbage"])
-async def test_what_can_still_be_read_is_salvaged(
+async def test_sessions_that_can_still_be_read_are_salvaged(
     open_store: OpenStore, state: Path, make: MakeSession, name: str
 ) -> None:
     sessions = [make(f"s{n}").detail(command=(f"c{n}",)) for n in range(4)]
@@ -239,7 +241,7 @@ def test_salvage_keeps_a_session_whose_details_are_damaged(make: MakeSession) ->
 
 @pytest.mark.requirement("R5.2")
 @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.EACCES, errno.ELOOP])
-async def test_cannot_read_is_neither_missing_nor_corrupt(
+async def test_a_file_that_cannot_be_read_is_neither_missing_nor_corrupt(
     open_store: OpenStore,
     state: Path,
     make: MakeSession,
@@ -264,7 +266,7 @@ async def test_cannot_read_is_neither_missing_nor_corrupt(
     assert kept(state) == []
 
 
-async def test_a_file_that_was_never_a_state_file_is_somebody_elses(
+async def test_a_named_file_that_was_never_a_state_file_is_not_touched(
     open_store: OpenStore, workspace: Path, state: Path
 ) -> None:
     theirs = workspace / "theirs.txt"

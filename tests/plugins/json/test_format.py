@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from frith.model import Changes, Integrity
 from frith_json.integrity import read
-from frith_json.layout import Document
+from frith_json.layout import EMPTY
 from frith_json.numbers import dumps, loads, plain
 from state_files import MakeSession, OpenStore
 
@@ -91,7 +91,7 @@ async def test_a_new_file_can_be_read_by_its_owner_alone(
 
 
 @pytest.mark.requirement("R1.9")
-async def test_what_others_wrote_survives_a_change_where_it_was(
+async def test_keys_of_other_programs_survive_a_change_in_their_place(
     open_store: OpenStore, state: Path
 ) -> None:
     state.write_text(
@@ -176,7 +176,9 @@ async def test_strings_come_back_as_they_were(
         assert json.loads(state.read_text())["sessions"][0]["metadata"] == was
 
 
-async def test_a_changed_value_replaces_the_odd_number(open_store: OpenStore, state: Path) -> None:
+async def test_a_changed_value_replaces_an_unusual_number(
+    open_store: OpenStore, state: Path
+) -> None:
     state.write_text(theirs(', "metadata": {"a": 1.0, "b": [1.0, 2.0], "c": 1.0}'))
     async with open_store() as store:
         was = (await store.load()).sessions[ID].metadata
@@ -227,7 +229,7 @@ def typed(tree: Any) -> Any:
     unknown=st.dictionaries(text, json_values, max_size=4),
     top=st.dictionaries(text, json_values, max_size=3),
 )
-def test_whatever_json_is_stored_is_read_again(
+def test_any_json_that_is_stored_is_read_again(
     make: MakeSession, metadata: Any, unknown: Any, top: Any
 ) -> None:
     plain_session = make()
@@ -255,12 +257,12 @@ def test_whatever_json_is_stored_is_read_again(
 
 
 @given(json_values)
-def test_what_is_written_is_read_again_alike(tree: Any) -> None:
+def test_any_json_that_is_written_is_read_again(tree: Any) -> None:
     assert typed(plain(loads(dumps(tree)))) == typed(tree)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_every_float_is_written_so_that_it_is_read_again(number: str) -> None:
+def test_every_float_that_is_written_is_read_again(number: float) -> None:
     again = plain(loads(dumps(number)))
     assert again == number
     assert math.copysign(1, again) == math.copysign(1, number)
@@ -268,16 +270,14 @@ def test_every_float_is_written_so_that_it_is_read_again(number: str) -> None:
 
 def test_an_unchanged_record_is_not_encoded_again(make: MakeSession) -> None:
     kept, changed = make("kept"), make("changed")
-    before = Document.of(read(b'{"sessions": []}', "x").snapshot).changed(
-        Changes(put=(kept, changed))
-    )
+    before = EMPTY.changed(Changes(put=(kept, changed)))
     after = before.changed(Changes(put=(changed.evolve(name="other"),)))
     assert after.entries[kept.id] is before.entries[kept.id]
 
 
 def test_an_unchanged_record_is_not_validated_again(make: MakeSession) -> None:
     sessions = [make(), make()]
-    first = Document.of(read(b'{"sessions": []}', "x").snapshot)
+    first = EMPTY
     first, _ = first.changed(Changes(put=tuple(sessions))).sealed()
     _, pieces = first.changed(Changes(put=(sessions[0].evolve(name="new"),))).sealed()
     again = read(b"".join(pieces), "file", first)

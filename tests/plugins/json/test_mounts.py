@@ -7,8 +7,9 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -27,8 +28,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts are told
 MOUNTINFO = "1 0 8:1 / / rw - ext4 /dev/sda rw\n{id} 1 0:9 / /mnt {mount} shared:3 - {rest}\n"
 
 
+Mounted: TypeAlias = Callable[..., None]
+
+
 @pytest.fixture
-def mounted(workspace: Path, monkeypatch: pytest.MonkeyPatch):
+def mounted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Mounted:
     """Have the workspace lie on a file system that is mounted as the kernel would tell it."""
 
     def mounted(kind: str, options: str = "rw", mount: str = "rw,relatime") -> None:
@@ -64,7 +68,7 @@ def test_the_kernel_tells_what_is_mounted(path: Any, kind: str) -> None:
     ],
 )
 async def test_locks_that_do_not_reach_other_machines_are_refused(
-    mounted: Any, open_store: OpenStore, workspace: Path, kind: str, options: Any
+    mounted: Mounted, open_store: OpenStore, workspace: Path, kind: str, options: Any
 ) -> None:
     mounted(kind, options)
     with pytest.raises(UnsharedLocksError, match=r"options\.store\.json\.locks") as refused:
@@ -87,14 +91,14 @@ async def test_locks_that_do_not_reach_other_machines_are_refused(
     ],
 )
 async def test_locks_that_reach_all_are_accepted(
-    mounted: Any, open_store: OpenStore, kind: str, options: Any, make: MakeSession
+    mounted: Mounted, open_store: OpenStore, kind: str, options: Any, make: MakeSession
 ) -> None:
     mounted(kind, options)
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(make(),)))
 
 
-async def test_what_the_kernel_does_not_tell_is_accepted(
+async def test_an_unknown_file_system_is_accepted(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(_: str) -> str:
@@ -106,7 +110,7 @@ async def test_what_the_kernel_does_not_tell_is_accepted(
         await store.load()
 
 
-async def test_where_a_directory_for_locks_is_named_they_lie_there(
+async def test_locks_lie_in_the_directory_of_the_option_locks(
     open_store: OpenStore,
     workspace: Path,
     tmp_path: Path,
@@ -125,7 +129,7 @@ async def test_where_a_directory_for_locks_is_named_they_lie_there(
     assert sorted(there) == sorted([".claude-container-sessions.json.lock", session.id])
 
 
-def test_stores_that_share_a_directory_for_locks_share_none(tmp_path: Path) -> None:
+def test_stores_that_share_a_directory_for_locks_have_locks_of_their_own(tmp_path: Path) -> None:
     locks = {Places.of(tmp_path / name, "state.json", "/locks").lock for name in ("a", "b")}
     assert len(locks) == 2
 

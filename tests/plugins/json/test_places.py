@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
-import stat
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frith.config import ManagerConfig
-from frith.errors import ConfigurationError, CorruptStoreError, StoreError
+from frith.errors import ConfigurationError, StoreError
 from frith.model import Changes, Integrity
 from frith.providers import Capability, Role
 from frith_json import content, frith_providers
@@ -111,35 +110,6 @@ def test_a_timeout_must_be_positive(tmp_path: Path, option: str) -> None:
         config.section("store", "json", JsonOptions)
 
 
-@pytest.mark.requirement("R5.2")
-@pytest.mark.parametrize("kind", ["directory", "fifo", "device", "socket", "loop"])
-async def test_what_is_no_regular_file_is_refused_without_waiting(
-    open_store: OpenStore,
-    state: Path,
-    make: MakeSession,
-    kind: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    if kind == "directory":
-        state.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(state)
-    elif kind == "device":
-        state.symlink_to("/dev/zero")
-    elif kind == "socket":
-        monkeypatch.chdir(state.parent)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(state.name)
-    else:
-        state.symlink_to(state.name)
-    async with open_store() as store:
-        for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
-            with pytest.raises(StoreError) as caught:
-                await attempt
-            assert not isinstance(caught.value, CorruptStoreError)
-    assert stat.S_IFMT(state.lstat().st_mode) != stat.S_IFREG
-
-
 async def test_a_file_too_large_is_refused_unread(
     open_store: OpenStore, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +131,7 @@ async def test_a_missing_directory_is_not_a_missing_file(
             await store.load()
 
 
-async def test_no_file_is_an_empty_store(open_store: OpenStore) -> None:
+async def test_a_missing_file_is_an_empty_store(open_store: OpenStore) -> None:
     async with open_store() as store:
         snapshot = await store.load()
     assert (dict(snapshot.sessions), snapshot.revision) == ({}, 0)
@@ -212,7 +182,7 @@ class Context:
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
 
-    def open(self, role: Role, name: str) -> None:
+    def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
         raise AssertionError("the store wraps nothing")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 
@@ -18,13 +19,16 @@ from state_files import MakeSession, OpenStore
 OWNER = 12345
 
 
+Use: TypeAlias = Callable[[], Awaitable[None]]
+
+
 def modes(*roots: Path) -> set[tuple[str, int]]:
     found = [path for root in roots for path in (root, *root.rglob("*"))]
     return {("d" if p.is_dir() else "f", stat.S_IMODE(p.stat().st_mode)) for p in found}
 
 
 @pytest.fixture
-def use(open_store: OpenStore, make: MakeSession):
+def use(open_store: OpenStore, make: MakeSession) -> Use:
     """Uses everything that a store makes."""
 
     async def use() -> None:
@@ -38,7 +42,7 @@ def use(open_store: OpenStore, make: MakeSession):
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)
 async def test_state_locks_and_claims_are_private_whatever_the_umask(
-    use: Any, workspace: Path, state: Path, umask
+    use: Use, workspace: Path, state: Path, umask: int
 ) -> None:
     before = os.umask(umask)
     try:
@@ -48,8 +52,8 @@ async def test_state_locks_and_claims_are_private_whatever_the_umask(
     assert modes(state, workspace / ".git" / "frith") == {("f", 0o600), ("d", 0o700)}
 
 
-async def test_locks_and_claims_that_others_could_open_are_shut(
-    use: Any, open_store: OpenStore, workspace: Path, make: MakeSession
+async def test_locks_and_claims_that_others_could_open_become_private(
+    use: Use, open_store: OpenStore, workspace: Path, make: MakeSession
 ) -> None:
     await use()
     ours = workspace / ".git" / "frith"
@@ -62,8 +66,8 @@ async def test_locks_and_claims_that_others_could_open_are_shut(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-async def test_what_root_makes_in_the_workspace_of_another_user_belongs_to_that_user(
-    use: Any, workspace: Path, state: Path
+async def test_files_that_root_makes_belong_to_the_owner_of_the_workspace(
+    use: Use, workspace: Path, state: Path
 ) -> None:
     for path in (workspace, workspace / ".git"):
         os.chown(path, OWNER, OWNER)
@@ -73,7 +77,7 @@ async def test_what_root_makes_in_the_workspace_of_another_user_belongs_to_that_
         os.chown(state, 0, 0)  # as an older version has left it
 
 
-async def test_a_lock_that_another_user_has_made_is_an_error_that_says_so(
+async def test_the_error_for_a_lock_file_of_another_user_says_so(
     open_store: OpenStore, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(lock: FileLock) -> int:

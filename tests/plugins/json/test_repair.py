@@ -13,9 +13,9 @@ import pytest
 
 from frith.errors import CorruptStoreError, StoreError, StoreVersionError
 from frith.model import Changes, Integrity, Session, Snapshot
-from frith_json import kept as kept_files
-from frith_json.layout import EMPTY, Document
+from frith_json.layout import EMPTY
 from frith_json.places import Places
+from frith_json.salvage import MOST_KEPT
 from frith_json.state import StateFile
 from frith_os import atomic
 from state_files import MakeSession, OpenStore
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.requirement("R5.1")
 
 
 def stored(*sessions: Session) -> bytes:
-    return b"".join(Document.of(EMPTY.snapshot).changed(Changes(put=sessions)).sealed()[1])
+    return b"".join(EMPTY.changed(Changes(put=sessions)).sealed()[1])
 
 
 def kept(state: Path) -> list[Path]:
@@ -73,7 +73,7 @@ async def test_a_file_that_vanished_meanwhile_is_not_replaced(
     assert committed.snapshot.integrity is Integrity.MISSING
 
 
-async def test_a_file_that_is_back_meanwhile_is_not_replaced(
+async def test_a_file_that_was_restored_meanwhile_is_not_replaced(
     open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     async with open_store() as store:
@@ -118,7 +118,7 @@ async def test_identical_content_is_kept_once(
     assert sorted(path.read_text() for path in kept(state)) == ["{a", "{b"]
 
 
-async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
+async def test_only_kept_files_whose_sessions_are_all_stored_are_removed(
     open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     here, gone = make("here"), make("gone")
@@ -130,7 +130,7 @@ async def test_of_many_kept_files_only_those_that_hold_nothing_of_their_own_go(
         for number in range(6):
             await break_and_repair(store, state, known + " " * number, here)
     contents = [path.read_text() for path in kept(state)]
-    assert len(contents) == kept_files.MOST
+    assert len(contents) == MOST_KEPT
     assert contents[:2] == ["{unknown", with_lost]
 
 
@@ -162,7 +162,7 @@ async def test_without_hard_links_a_copy_is_kept(
     assert [path.read_text() for path in kept(state)] == ["{broken"]
 
 
-async def test_what_cannot_be_kept_is_not_replaced(
+async def test_a_file_that_cannot_be_kept_aside_is_not_replaced(
     open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> None:
@@ -177,7 +177,7 @@ async def test_what_cannot_be_kept_is_not_replaced(
     assert kept(state) == []
 
 
-async def test_a_kept_file_that_cannot_be_judged_stays(
+async def test_a_kept_file_that_cannot_be_read_is_not_removed(
     open_store: OpenStore,
     state: Path,
     make: MakeSession,
@@ -186,7 +186,7 @@ async def test_a_kept_file_that_cannot_be_judged_stays(
 ) -> None:
     async with open_store() as store:
         session = make()
-        for number in range(kept_files.MOST):
+        for number in range(MOST_KEPT):
             await break_and_repair(
                 store, state, stored(session).decode() + "x" * (number + 1), session
             )
@@ -273,8 +273,8 @@ async def test_an_earlier_copy_that_was_put_back_is_not_believed(
     async with open_store() as store:
         await store.transact(lambda _: Changes(put=(one,)))
         earlier = state.read_bytes()
-        for session in (two, three):
-            await store.transact(lambda _, session=session: Changes(put=(session,)))
+        await store.transact(lambda _: Changes(put=(two,)))
+        await store.transact(lambda _: Changes(put=(three,)))
         overwrite(state, earlier)
         with pytest.raises(CorruptStoreError) as caught:
             await store.load()
@@ -287,7 +287,7 @@ async def test_an_earlier_copy_that_was_put_back_is_not_believed(
 
 
 @pytest.mark.requirement("R3.4")
-async def test_what_others_keep_in_the_file_and_its_records_comes_back_with_an_earlier_copy(
+async def test_keys_of_other_programs_are_restored_from_an_earlier_copy(
     open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     one, two = make("one"), make("two")
@@ -310,7 +310,7 @@ async def test_what_others_keep_in_the_file_and_its_records_comes_back_with_an_e
     ]
 
 
-def test_a_reader_whom_a_writer_overtakes_sees_no_earlier_copy(
+def test_a_write_during_a_read_is_not_taken_for_an_earlier_copy(
     workspace: Path, make: MakeSession
 ) -> None:
     reader, writer = (StateFile(Places.of(workspace, "state")) for _ in range(2))

@@ -82,7 +82,7 @@ async def test_a_file_that_another_process_changed_is_parsed_once(
         assert store.state.parses == 1
 
 
-async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
+async def test_a_lock_that_is_held_too_long_is_an_error_that_names_the_holder(
     open_store: OpenStore, start_actor: StartActor, state: Path, make: MakeSession
 ) -> None:
     holder = start_actor("hold_lock")
@@ -99,7 +99,7 @@ async def test_a_lock_that_is_not_to_be_had_is_an_error_and_changes_nothing(
         assert not state.exists()
 
 
-async def test_a_store_closed_while_it_waits_for_the_lock_ends_its_thread_and_restores_no_file(
+async def test_the_thread_of_a_closed_store_that_waited_for_the_lock_ends_and_creates_no_file(
     open_store: OpenStore, start_actor: StartActor, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = start_actor("hold_lock")
@@ -152,7 +152,7 @@ async def test_a_caller_cancelled_during_the_write_waits_until_it_is_decided(
         assert [s.name for s in loaded.sessions.values()] == ["decided"]
 
 
-async def test_a_disk_that_does_not_answer_leaves_the_outcome_open(
+async def test_a_disk_that_does_not_answer_leaves_the_outcome_unknown(
     open_store: OpenStore, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
@@ -193,7 +193,7 @@ async def test_a_slow_write_still_answers_after_the_lock_timeout(
         ({"a": 10**5000}, "digits"),
     ],
 )
-async def test_what_json_cannot_hold_is_refused_for_its_caller(
+async def test_a_value_that_json_cannot_hold_is_refused(
     open_store: OpenStore, state: Path, make: MakeSession, metadata: Any, said: str
 ) -> None:
     bad = make().evolve(metadata=metadata)
@@ -205,7 +205,9 @@ async def test_what_json_cannot_hold_is_refused_for_its_caller(
         assert not state.exists()
 
 
-async def test_a_structure_without_end_is_refused(open_store: OpenStore, make: MakeSession) -> None:
+async def test_a_structure_that_contains_itself_is_refused(
+    open_store: OpenStore, make: MakeSession
+) -> None:
     endless: dict[str, Any] = {}
     endless["self"] = endless
     async with open_store() as store:
@@ -213,7 +215,7 @@ async def test_a_structure_without_end_is_refused(open_store: OpenStore, make: M
             await store.transact(lambda _: Changes(put=(make().evolve(metadata=endless),)))
 
 
-async def test_what_could_not_be_read_again_is_not_written(
+async def test_a_session_that_could_not_be_read_again_is_refused(
     open_store: OpenStore, state: Path, make: MakeSession
 ) -> None:
     async with open_store() as store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from contextlib import aclosing
@@ -14,7 +15,6 @@ import pytest
 from frith.errors import StoreError, UnsupportedCapabilityError
 from frith.model import Changes, Integrity, Snapshot
 from frith_json import store as store_module
-from frith_json import watch as watch_module
 from frith_json.options import CAN_WATCH
 from frith_json.watch import Directories
 from state_files import MakeSession, OpenStore
@@ -39,9 +39,9 @@ class Watch:
         monkeypatch.setattr(Directories, "changed", changed)
 
     async def run(self, store: Any) -> None:
-        async with aclosing(store.watch()) as snapshots:
-            async for snapshot in snapshots:
-                self.seen.append(snapshot)
+        async with aclosing(store.watch()) as changes:
+            async for _ in changes:
+                self.seen.append(await store.load())
                 self._arrived.set()
 
     async def idle(self) -> None:
@@ -74,7 +74,7 @@ async def test_own_changes_are_not_reported(
     assert [len(snapshot.sessions) for snapshot in watch.seen] == [21]
 
 
-async def test_a_change_that_a_transaction_met_first_is_reported_too(
+async def test_a_change_that_a_transaction_has_read_first_is_reported(
     open_store: OpenStore, make: MakeSession, watch: Watch
 ) -> None:
     async with open_store() as store, open_store() as other:
@@ -125,7 +125,7 @@ async def test_a_file_touched_but_not_changed_is_not_reported(
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved away"])
-async def test_a_file_that_goes_is_reported_as_missing(
+async def test_a_deleted_file_is_reported_as_missing(
     open_store: OpenStore, state: Path, make: MakeSession, watch: Watch, how: str
 ) -> None:
     async with open_store() as store:
@@ -142,7 +142,7 @@ async def test_a_file_that_goes_is_reported_as_missing(
     assert watch.seen[0].integrity is Integrity.MISSING
 
 
-async def test_a_linked_file_is_watched_where_it_lies(
+async def test_a_linked_file_is_watched_in_its_own_directory(
     open_store: OpenStore, state: Path, tmp_path: Path, make: MakeSession, watch: Watch
 ) -> None:
     target = tmp_path / "volume" / "sessions.json"
@@ -169,17 +169,17 @@ async def test_a_watcher_leaves_no_descriptor_behind(open_store: OpenStore, watc
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-async def test_a_limit_of_the_system_is_an_error_that_says_so(
+async def test_the_error_for_a_limit_of_inotify_names_the_limit(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module.ctypes, "get_errno", lambda: errno.EMFILE)
-    monkeypatch.setattr(watch_module.os, "O_NONBLOCK", -1)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EMFILE)
+    monkeypatch.setattr(os, "O_NONBLOCK", -1)
     async with open_store() as store, aclosing(store.watch()) as snapshots:
         with pytest.raises(StoreError, match="max_user_instances"):
             await anext(snapshots)
 
 
-async def test_a_platform_without_it_says_so(
+async def test_a_platform_without_inotify_refuses_to_watch(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "CAN_WATCH", False)
