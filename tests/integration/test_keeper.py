@@ -50,8 +50,8 @@ class Host:
         command = [sys.executable, str(SCRIPT), str(workspace), backend, str(SESSIONS), LINES]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
-    def says(self) -> object:
-        """Return what it says next, ``None`` if it is gone before."""
+    def answer(self) -> object:
+        """Return its next answer, ``None`` if it ended before."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         return json.loads(line) if line.endswith("\n") else None
@@ -87,13 +87,13 @@ def numbered(data: bytes) -> list[str]:
 @pytest.mark.timeout(300 + 10 * KILLS)
 @pytest.mark.requirement("R4.2")
 @pytest.mark.requirement("R7.2")
-def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every_byte(
+def test_the_next_host_adopts_every_process_and_all_output_of_a_killed_host(
     start: Callable[[], Host], workspace: Path, left: Left
 ) -> None:
     print(f"FRITH_KILLS={KILLS} FRITH_SESSIONS={SESSIONS} FRITH_SEED={SEED}")
     chance = random.Random(SEED)
     host = start()
-    begun = host.says()
+    begun = host.answer()
     assert isinstance(begun, list)
     assert [status for *_, status in begun] == ["active"] * SESSIONS
     host.kill()
@@ -102,14 +102,14 @@ def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every
         if chance.random() < 0.3:
             pass_time(chance, LATEST)
         else:
-            assert host.says() == begun
+            assert host.answer() == begun
             pass_time(chance, LATEST / 4)
         host.kill()
-        assert host.says() in (None, begun)
+        assert host.answer() in (None, begun)
     host = start()
-    assert host.says() == begun
+    assert host.answer() == begun
     (workspace / ".git" / "stop").touch()
-    assert host.says() == "end"
+    assert host.answer() == "end"
     assert host.process.wait(PATIENCE) == 0
     for session_id, *_ in begun:
         *lines, end, nothing = numbered(

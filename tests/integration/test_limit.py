@@ -33,7 +33,7 @@ def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(
     message = "Maximum 4 sessions supported. Destroy a session to create a new one."
     assert errors == [["MAX_SESSIONS", message]] * (PROCESSES * CALLS_EACH - LIMIT)
     assert len(created) == LIMIT
-    _nothing_is_left_over(workspace, git, created)
+    _require_nothing_left(workspace, git, created)
 
 
 def _create_all_at_once(host: Any, process: int) -> list[list[Any]]:
@@ -44,7 +44,7 @@ def _create_all_at_once(host: Any, process: int) -> list[list[Any]]:
     return answers
 
 
-def _nothing_is_left_over(
+def _require_nothing_left(
     workspace: Path, git: Callable[..., str], created: list[dict[str, Any]]
 ) -> None:
     stored = json.loads((workspace / ".claude-container-sessions.json").read_text())

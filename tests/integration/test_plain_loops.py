@@ -40,7 +40,7 @@ def told(
 
 @pytest.mark.parametrize("program", ["asyncio", "uvloop", "uvicorn", "trio"])
 @pytest.mark.parametrize("terminal", ["pty", "keeper"])
-def test_the_end_and_the_output_of_a_process_are_seen(
+def test_output_and_exit_of_a_process_are_seen_without_an_event_loop_of_anyio(
     told: Callable[[str], dict[str, Any]], program: str
 ) -> None:
     assert told(program) == {"status": SessionStatus.ERROR, "code": 3, "output": "hi\r\n"}

@@ -125,7 +125,7 @@ def row(heading: str, **words: str) -> dict[str, str]:
     return found[0]
 
 
-def test_the_tables_name_every_situation_and_no_other() -> None:
+def test_the_documented_tables_cover_exactly_the_tested_combinations() -> None:
     assert [row["state file"] for row in table("| state file | what")] == list(STATES)
     assert {row["marker"] for row in table("| marker | what")} == set(MARKERS)
 
@@ -316,7 +316,7 @@ def content(workspace: Path) -> dict[Path, bytes]:
 @pytest.mark.requirement("R5.5")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("state", STATES)
-async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk) -> None:
+async def test_every_combination_has_the_documented_result(disk: Disk) -> None:
     before = content(disk.workspace)
     if disk.state == "newer":
         with pytest.raises(StoreVersionError):

@@ -28,7 +28,7 @@ Git = Callable[..., str]
 
 
 def waits_for_a_lock() -> bool:
-    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-lock" for thread in threading.enumerate())
 
 
 def kill_in_removal(
@@ -52,7 +52,7 @@ def kill_in_removal(
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_removal_that_goes_on_without_its_host_is_waited_for_and_finished(
+async def test_the_next_start_waits_for_a_removal_that_outlived_its_host_and_finishes_it(
     start_host: Start, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)
@@ -78,7 +78,7 @@ async def test_a_removal_that_goes_on_without_its_host_is_waited_for_and_finishe
 
 
 @pytest.mark.requirement("R5.2")
-async def test_what_a_removal_left_in_the_repository_goes_and_nothing_brings_it_back(
+async def test_the_rest_of_a_removal_is_deleted_and_the_session_not_rebuilt(
     start_host: Start, workspace: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)
@@ -95,7 +95,7 @@ async def test_what_a_removal_left_in_the_repository_goes_and_nothing_brings_it_
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_removal_that_was_not_begun_is_undone_and_the_worktree_protected_again(
+async def test_a_removal_that_git_did_not_begin_is_undone_and_the_worktree_locked_again(
     start_host: Start, workspace: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)

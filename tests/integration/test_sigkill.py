@@ -162,7 +162,7 @@ def work_until_killed(host: Any, truth: Truth, chance: random.Random, gone: Any)
 @pytest.mark.requirement("R4.3")
 @pytest.mark.requirement("R2.2")
 @pytest.mark.timeout(300 + 10 * KILLS)
-def test_whenever_a_host_is_killed_all_that_returned_is_there_and_nothing_is_orphaned(
+def test_after_a_host_is_killed_every_completed_change_is_stored_and_nothing_is_orphaned(
     start_host: Callable[..., Any], workspace: Path, git: Git
 ) -> None:
     print(f"FRITH_KILLS={KILLS} FRITH_SEED={SEED}")

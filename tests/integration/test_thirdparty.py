@@ -130,7 +130,7 @@ def frith(run: Any) -> Callable[..., Any]:
 
 
 @pytest.mark.requirement("R6.2")
-def test_a_stranger_replaces_the_store_by_configuration_alone(host: Any, workspace: Path) -> None:
+def test_a_third_party_store_is_chosen_by_configuration_alone(host: Any, workspace: Path) -> None:
     first = host("one", installed=("sqlite",), store="sqlite")
     assert first["found"] == ["one"]
     second = host("two", installed=("sqlite",), store="sqlite")
@@ -140,7 +140,7 @@ def test_a_stranger_replaces_the_store_by_configuration_alone(host: Any, workspa
 
 
 @pytest.mark.requirement("R6.1")
-def test_the_command_takes_a_strangers_store_from_the_configuration_file(
+def test_the_command_uses_a_third_party_store_from_the_configuration_file(
     frith: Any, workspace: Path
 ) -> None:
     (workspace / ".frith.toml").write_text('store = "sqlite"\n')
@@ -157,7 +157,7 @@ def test_a_store_wraps_the_built_in_one_and_delegates_to_it(host: Any, workspace
     assert [session["id"] for session in stored["sessions"]] == wrapped["created"]
 
 
-def test_a_store_wraps_a_strangers_store(host: Any, workspace: Path) -> None:
+def test_a_store_wraps_a_third_party_store(host: Any, workspace: Path) -> None:
     options = {"store": {"counting": {"wraps": "sqlite"}}}
     installed = ("counting", "sqlite")
     host("one", installed=installed, store="counting", options=options)
@@ -172,7 +172,7 @@ def test_a_store_that_wraps_itself_is_refused(host: Any) -> None:
 
 
 @pytest.mark.requirement("R6.4")
-def test_a_stranger_vetoes_a_creation_and_nothing_is_left_of_it(
+def test_a_creation_that_a_third_party_plugin_vetoes_leaves_nothing(
     host: Any, workspace: Path, git: Callable[..., str]
 ) -> None:
     answer = host("wip-one", installed=("policy",))
@@ -185,14 +185,14 @@ def test_a_stranger_vetoes_a_creation_and_nothing_is_left_of_it(
     assert host("one", installed=("policy",))["found"] == ["one"]
 
 
-def test_a_strangers_hook_takes_its_own_options(host: Any) -> None:
+def test_a_third_party_hook_gets_its_options(host: Any) -> None:
     options = {"plugin": {"policy": {"forbidden": "one"}}}
     assert host("one", installed=("policy",), options=options)["error"][0] == "SESSION_VETOED"
     assert host("wip-one", installed=("policy",), options=options)["found"] == ["wip-one"]
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, frith: Any) -> None:
+def test_a_broken_plugin_is_listed_and_others_work(host: Any, frith: Any) -> None:
     listed = {record["name"]: record for record in frith("plugins", installed=("broken",))}
     broken = listed.pop("broken")
     assert (broken["distribution"], broken["version"]) == ("frith-broken", "1.0")
@@ -203,14 +203,14 @@ def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, frith: Any) -
 
 
 @pytest.mark.requirement("R6.3")
-def test_choosing_what_a_broken_plugin_would_offer_is_a_clear_error(host: Any) -> None:
+def test_choosing_a_provider_of_a_broken_plugin_is_an_error(host: Any) -> None:
     code, message = host("one", installed=("broken",), store="broken")["error"]
     assert code == "PROVIDER_NOT_FOUND"
     assert "a library that this plugin needs is not installed" in message
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_broken_plugin_that_is_blocked_is_not_even_imported(run: Any) -> None:
+def test_a_blocked_plugin_is_not_imported(run: Any) -> None:
     arguments = ("-m", "frith_cli", "--set", "blocked_plugins=broken", "plugins", "--json")
     done = run("-v", *arguments, installed=("broken",))
     listed = {record["name"]: record["state"] for record in json.loads(done.stdout)}
@@ -230,14 +230,14 @@ def test_two_providers_of_one_name_are_an_error_that_names_both_distributions(
 
 
 @pytest.mark.requirement("R6.2")
-def test_two_providers_of_one_name_matter_only_to_who_chooses_it(host: Any) -> None:
+def test_two_providers_of_one_name_are_an_error_only_when_chosen(host: Any) -> None:
     installed = ("sqlite", "twin")
     blocked = host("one", installed=installed, store="sqlite", blocked_plugins=["twin"])
     assert blocked["found"] == ["one"]
 
 
 @pytest.mark.requirement("R6.2")
-def test_two_providers_of_one_name_do_not_matter_to_who_chooses_another(host: Any) -> None:
+def test_two_providers_of_one_name_are_no_error_for_another_choice(host: Any) -> None:
     assert host("one", installed=("sqlite", "twin"))["found"] == ["one"]
 
 
@@ -250,7 +250,9 @@ def test_two_providers_of_one_name_do_not_matter_to_who_chooses_another(host: An
         "policy",
     ],
 )
-def test_a_stranger_runs_the_shipped_suites(run: Any, tmp_path: Path, stranger: str) -> None:
+def test_a_third_party_plugin_runs_the_shipped_suites(
+    run: Any, tmp_path: Path, stranger: str
+) -> None:
     tests = str(STRANGERS / stranger / "tests")
     quick = ("-m", "not faults")  # those are the stranger's own tox environment
     plain = ("-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider")

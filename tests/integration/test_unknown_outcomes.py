@@ -58,7 +58,7 @@ def opened(workspace: Path) -> Callable[[], SessionManager]:
     return lambda: SessionManager(ManagerConfig(workspace=workspace))
 
 
-async def test_a_creation_leaves_its_worktree_and_branch(
+async def test_a_creation_with_an_unknown_outcome_keeps_worktree_and_branch(
     opened: Callable[[], SessionManager], disk: Disk
 ) -> None:
     async with opened() as manager:
@@ -73,7 +73,7 @@ async def test_a_creation_leaves_its_worktree_and_branch(
         assert await manager.diagnose() == ()
 
 
-async def test_a_resumed_session_keeps_its_process(
+async def test_a_resumption_with_an_unknown_outcome_keeps_the_process(
     opened: Callable[[], SessionManager], disk: Disk
 ) -> None:
     async with opened() as manager:
@@ -88,7 +88,7 @@ async def test_a_resumed_session_keeps_its_process(
 
 
 @pytest.mark.parametrize("cleanup", [False, True])
-async def test_a_destroyed_session_is_not_brought_back(
+async def test_a_destroyed_session_with_an_unknown_outcome_is_not_rebuilt(
     opened: Callable[[], SessionManager], workspace: Path, disk: Disk, cleanup: bool
 ) -> None:
     async with opened() as manager:
