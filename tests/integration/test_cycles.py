@@ -1,4 +1,4 @@
-"""Sessions on keepers that come and go in four processes at once leave nothing behind.
+"""Four processes create and destroy sessions on keepers concurrently and leave nothing behind.
 
 ``FRITH_CYCLES=1000 pytest tests/integration/test_cycles.py`` is the long version.
 """

@@ -27,8 +27,8 @@ SESSIONS = int(os.environ.get("FRITH_SESSIONS", "4"))
 SEED = int(os.environ.get("FRITH_SEED", str(time.time_ns() % 1_000_000)))
 SCRIPT = Path(__file__).with_name("keeping.py")
 LATEST = 1.2
-"""Seconds after its start within which some hosts are killed, also while they start and adopt; the
-others shortly after, so that no more is written meanwhile than is kept."""
+"""Seconds after the start within which some hosts are killed, even while they start and adopt. The
+others are killed shortly after, so that the output fits in the scrollback."""
 LINES = """
 i=0
 while ! [ -e "$FRITH_WORKSPACE/.git/stop" ]; do

@@ -1,4 +1,4 @@
-"""The limit of sessions, when everybody wants one at once."""
+"""The limit of sessions under concurrent creation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(
 
 
 def _create_all_at_once(host: Any, process: int) -> list[list[Any]]:
-    """Every other one with a name of its own, the rest with a generated one that all want."""
+    """Create every other session with its own name, the rest with the same generated name."""
     names = [f"p{process}-{call}" if call % 2 else None for call in range(CALLS_EACH)]
     keywords = {"command": ["sleep", "60"]}
     answers: list[list[Any]] = host.all_at_once(*(("create_session", [n], keywords) for n in names))

@@ -1,4 +1,4 @@
-"""A session in a program that starts its event loop by itself: nothing of anyio's own runs it."""
+"""Sessions in a program that starts its event loop without anyio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("plain.py")
 def told(
     workspace: Path, terminal: str, left: Callable[[], set[int]]
 ) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """Run the script on a program and return what it tells; no keeper outlives the test."""
+    """Run the script on a program and return its report; no keeper outlives the test."""
 
     def run(program: str) -> dict[str, Any]:
         command = [sys.executable, str(SCRIPT), str(workspace), terminal, program]

@@ -1,4 +1,4 @@
-"""Recovering while something runs short raises and replaces nothing; the next start succeeds."""
+"""Recovering under a resource limit raises and replaces nothing; the next start succeeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def broken(found: str, start_host: Callable[..., Any], workspace: Path) -> Path:
-    """A workspace with two sessions, whose state file is gone or damaged."""
+    """A workspace with two sessions, whose state file is missing or damaged."""
     host = start_host()
     for name in ("one", "two"):
         host.call("create_session", name, start=False)
@@ -50,12 +50,12 @@ def run(*command: object) -> list[str]:
 
 
 def content(workspace: Path) -> dict[Path, bytes]:
-    """Return all that is ours, but for markers, which may follow."""
+    """Return the state file and the files beside it."""
     return {path.relative_to(workspace): path.read_bytes() for path in workspace.glob(f"{NAME}*")}
 
 
 def recovered(workspace: Path, before: dict[Path, bytes]) -> bool:
-    """Tell that the file is whole again, and that what was corrupt is kept."""
+    """Return whether the state file is valid again and the corrupt one kept."""
     after = content(workspace)
     kept = [data for path, data in after.items() if ".corrupt-" in path.name]
     return Path(NAME) in after and kept == [

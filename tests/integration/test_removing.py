@@ -1,4 +1,4 @@
-"""Removals whose host is killed: the next start waits for what they left running, then decides."""
+"""Removals whose host is killed: the next start waits for their git process, then decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from frith import ManagerConfig, SessionManager
 
 _GIT = """#!{sh}
-# Is git, but kills the host before it removes a worktree, and goes on when told.
+# Runs git, but kills the host before git removes a worktree, and continues when told.
 case " $* " in *" worktree remove "*)
     kill -9 {host}
     read -r told <{orphan};;
@@ -34,7 +34,7 @@ def waits_for_a_lock() -> bool:
 def kill_in_removal(
     start_host: Start, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
-    """Return the record of a session whose removal waits at ``orphan``, its host dead."""
+    """Return the record of a session whose removal waits at ``orphan`` without a host."""
     fake = tmp_path / "bin" / "git"
     fake.parent.mkdir()
     os.mkfifo(tmp_path / "orphan")
@@ -82,7 +82,7 @@ async def test_the_rest_of_a_removal_is_deleted_and_the_session_not_rebuilt(
     start_host: Start, workspace: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)
-    shutil.rmtree(session["worktreePath"])  # and the orphan dies, too
+    shutil.rmtree(session["worktreePath"])  # and the orphan is killed
     _kill_orphan(tmp_path)
     async with SessionManager(ManagerConfig(workspace=workspace)) as manager:
         assert manager.get_all_sessions() == ()

@@ -1,4 +1,4 @@
-"""The story of sessions: real git, real processes, a real SIGKILL, a real second process."""
+"""Sessions with real git, real processes, a real SIGKILL and a second host."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def code_of(error: pytest.ExceptionInfo[BaseException]) -> str:
 
 @pytest.fixture
 def refused() -> Any:
-    """What a call raises that the host refuses."""
+    """Expect that the host refuses a call."""
     return pytest.raises(Exception, match=r"^\('[A-Z_]+', ")
 
 

@@ -1,4 +1,4 @@
-"""A process that outlives its host passes on to another host that is there."""
+"""A process that outlives its host is adopted by another host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; do
 
 @pytest.fixture
 async def config(workspace: Path) -> AsyncIterator[ManagerConfig]:
-    """Sessions in keepers; none of them outlives the test."""
+    """Sessions on keepers, none of which outlives the test."""
     config = ManagerConfig(workspace=workspace, terminal="keeper", terminate_grace=0.1)
     yield config
     async with SessionManager(config) as manager:

@@ -1,4 +1,4 @@
-"""Strangers' distributions beside frith: installed from their wheels, chosen by configuration."""
+"""Third-party distributions beside frith, installed from wheels and chosen by configuration."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ for line in sys.stdin:
     if os.waitpid(host, 0)[1]:
         print("null", flush=True)
 """
-"""Answers each line with a host in a process of its own, which has all imports already."""
+"""Runs a host for each line, forked from a process that has all imports already."""
 PLUGINS = ("-p", "anyio", "-p", "frith")
-"""The only plugins of pytest that are needed; to load others takes time."""
+"""The plugins of pytest that are needed; loading others takes time."""
 
 
 @pytest.fixture(scope="session")
 def sites(unpacked: Callable[[Path], Path]) -> Callable[[tuple[str, ...]], list[str]]:
-    """Return where these strangers are installed, each by itself."""
+    """Return the directory of each third-party distribution."""
     return lambda installed: [str(unpacked(STRANGERS / name)) for name in installed]
 
 
@@ -63,7 +63,7 @@ def sites(unpacked: Callable[[Path], Path]) -> Callable[[tuple[str, ...]], list[
 def run(
     sites: Callable[[tuple[str, ...]], list[str]], workspace: Path, tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run Python with some of the strangers installed, in their order of precedence."""
+    """Run Python with some of the distributions installed, in order of precedence."""
 
     def run(*arguments: str, installed: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         path = [*sites(installed), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -87,7 +87,7 @@ def run(
 
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """Start what starts hosts."""
+    """Start the process that forks hosts."""
     command = [sys.executable, "-c", HOSTS]
     elsewhere = tmp_path_factory.mktemp("hosts")
     pipe = subprocess.PIPE
@@ -102,7 +102,7 @@ def host(
     sites: Callable[[tuple[str, ...]], list[str]],
     workspace: Path,
 ) -> Callable[..., Any]:
-    """Run a host that creates sessions of these names; return what it found."""
+    """Run a host that creates sessions with these names; return its report."""
 
     def host(*names: str, installed: tuple[str, ...], **config: Any) -> Any:
         options = {"workspace": str(workspace), **config}
@@ -119,7 +119,7 @@ def host(
 
 @pytest.fixture
 def frith(run: Any) -> Callable[..., Any]:
-    """Run the command with --json; return what it printed."""
+    """Run the command with --json and return its output."""
 
     def frith(*arguments: str, installed: tuple[str, ...]) -> Any:
         done = run("-m", "frith_cli", *arguments, "--json", installed=installed)
@@ -254,7 +254,7 @@ def test_a_third_party_plugin_runs_the_shipped_suites(
     run: Any, tmp_path: Path, stranger: str
 ) -> None:
     tests = str(STRANGERS / stranger / "tests")
-    quick = ("-m", "not faults")  # those are the stranger's own tox environment
+    quick = ("-m", "not faults")  # those run in a tox environment of their own
     plain = ("-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider")
     places = (f"--rootdir={tests}", f"--basetemp={tmp_path / 'own'}")
     arguments = (*PLUGINS, *plain, *quick, *places, tests)

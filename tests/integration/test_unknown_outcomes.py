@@ -1,4 +1,4 @@
-"""A disk that fails right after a commit: it may be durable, so nothing of it is undone."""
+"""A disk that fails right after a commit, which may be durable: nothing is undone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMAND = ["sh", "-c", "read -r _; exit 3"]
 
 
 class Disk:
-    """The disk under the state file."""
+    """The disk of the state file."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._fails = self._is_full = False
@@ -41,7 +41,7 @@ class Disk:
         monkeypatch.setattr(_files, "open_new", open_new)
 
     def fail(self, *, after: int) -> None:
-        """Let that many commits be made; of the next nothing is known, and no more are possible."""
+        """Allow ``after`` commits; the outcome of the next is unknown, and further ones fail."""
         self._fails, self._after = True, after
 
     def recover(self) -> None:
