@@ -1,4 +1,4 @@
-"""Sessions in git worktrees: the workspace provider `git` and the recovery provider `git`.
+"""The workspace provider `git` and the recovery provider `git`: a worktree for each session.
 
 Needs git 2.33 or later (``git worktree add --lock --reason``).
 """
@@ -31,14 +31,14 @@ class GitWorkspaceOptions(Options):
         ".tox",
         "node_modules",
     )
-    """Ignored things that may be lost with a worktree: shell patterns of a file's or directory's
-    name, or, with a slash, of its path in the worktree."""
+    """Ignored files and directories that are removed with a worktree even without ``force``: shell
+    patterns of a name or, with a slash, of a path in the worktree."""
     excluded: tuple[str, ...] = ("/.worktrees/", "/.claude-container-sessions.*")
-    """Lines that ``info/exclude`` of the repository shall have, to keep `git status` quiet."""
+    """Lines added to ``info/exclude`` of the repository, so that `git status` ignores the files."""
     concurrency: Annotated[int, Field(ge=1)] = 4
-    """How many worktrees may be filled with files at the same time."""
+    """Number of worktrees that are filled with files at the same time."""
     checkout_workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that fill one large worktree; 0 for one per processor."""
+    """Number of processes that fill one large worktree; 0 for one per processor."""
 
 
 _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capability.MULTI_PROCESS})
@@ -62,7 +62,7 @@ def _open_recovery(
 
 @hookimpl
 def frith_providers() -> Iterable[ProviderSpec]:
-    """Offer the workspace and the recovery provider `git`."""
+    """Return the workspace and the recovery provider `git`."""
     return (
         ProviderSpec(Role.WORKSPACE, "git", _open_workspace, GitWorkspaceOptions),
         ProviderSpec(Role.RECOVERY, "git", _open_recovery, capabilities=_OF_MARKERS),

@@ -61,12 +61,13 @@ async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
     lock = FileLock(str(path), own_directory=path.parent.name == OWN_DIRECTORY)
     with accessing(str(path)):
         try:
-            acquired = lock.try_acquire(shared=shared)
-        except OSError:
+            waiting = None if lock.try_acquire(shared=shared) else Waiting(lock, shared=shared)
+        except BaseException:
             lock.close()
             raise
-        if not acquired:
-            await _wait(lock, shared=shared)
+        if waiting is not None:
+            with waiting:
+                await _wait(waiting, lock.path)
     token = held.set((*held.get(), lock.fd))
     try:
         yield
@@ -75,20 +76,19 @@ async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
         lock.close()
 
 
-async def _wait(lock: FileLock, *, shared: bool) -> None:
-    with Waiting(lock, shared=shared) as waiting:
-        turns = 1
-        while not await _is_readable(waiting.socket, _PATIENCE):
-            is_own = os.getpid() in await anyio.to_thread.run_sync(holders, lock.path)
-            if is_own and turns < _OWN_TURNS:
-                turns += 1
-                continue
-            # The lock may have been released before its holders were read.
-            if await _is_readable(waiting.socket, _GRACE):
-                break
-            holder = await anyio.to_thread.run_sync(describe_holders, lock.path)
-            raise GitLockedError(lock.path, holder)
-        waiting.result()
+async def _wait(waiting: Waiting, path: str) -> None:
+    turns = 1
+    while not await _is_readable(waiting.socket, _PATIENCE):
+        is_own = os.getpid() in await anyio.to_thread.run_sync(holders, path)
+        if is_own and turns < _OWN_TURNS:
+            turns += 1
+            continue
+        # The lock may have been released before its holders were read.
+        if await _is_readable(waiting.socket, _GRACE):
+            break
+        holder = await anyio.to_thread.run_sync(describe_holders, path)
+        raise GitLockedError(path, holder)
+    waiting.result()
 
 
 async def _is_readable(receiver: socket.socket, seconds: float) -> bool:

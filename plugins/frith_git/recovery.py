@@ -179,13 +179,14 @@ def _is_of_another_workspace(home: str, worktree: Worktree) -> bool:
 
 def _sessions_of(repository: Repository, home: str, worktree: Worktree) -> Iterable[Marker]:
     known = read_marker_file(worktree.admin)
-    path = _current_path(repository, home, worktree)
     if known.trust is Trust.WHOLE:
+        path = _current_path(repository, home, worktree)
         return [Marker(_at(path, found.session), found.state) for found in known.sessions]
     had_marker = known.trust is not Trust.ABSENT
-    session_id = _id_of(repository, path, worktree, had_marker=had_marker)
+    session_id = _id_of(repository, home, worktree, had_marker=had_marker)
     if session_id is None:
         return []
+    path = _current_path(repository, home, worktree)
     session = _session_from_files(session_id, path, worktree.admin)
     return [Marker(session, MarkerState.LIVE, complete=False)]
 
@@ -210,14 +211,14 @@ def _at(path: str, session: Session) -> Session:
 
 
 def _id_of(
-    repository: Repository, path: str, worktree: Worktree, *, had_marker: bool
+    repository: Repository, home: str, worktree: Worktree, *, had_marker: bool
 ) -> SessionId | None:
     """Return the session id in the worktree's name or, if its marker is broken, in its lock."""
     name = os.path.basename(worktree.path or "")
-    if _UUID4.fullmatch(name) and os.path.dirname(path) == (
-        os.path.dirname(repository.path_of(name))
-    ):
-        return name
+    if _UUID4.fullmatch(name):
+        path = _current_path(repository, home, worktree)
+        if os.path.dirname(path) == os.path.dirname(repository.path_of(name)):
+            return name
     locked_for = (worktree.lock or "").rpartition(" ")[2]
     return locked_for if had_marker and _UUID4.fullmatch(locked_for) else None
 

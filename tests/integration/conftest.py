@@ -17,8 +17,8 @@ import pytest
 SCRIPT = Path(__file__).with_name("host.py")
 
 
-class Refused(Exception):  # noqa: N818 - what the host answered, not a fault
-    """A call was refused, with its code and its message."""
+class Refused(Exception):  # noqa: N818 - an answer of the host, not a failure of the test
+    """The host refused a call, with the code and message of the error."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -51,7 +51,7 @@ class Host:
 
     @property
     def restored(self) -> list[dict[str, Any]]:
-        """The sessions that it found at start, once it has."""
+        """The sessions that the host has restored; waits until it has."""
         if self._restored is None:
             self._restored = self._answer()
         return self._restored
@@ -64,7 +64,7 @@ class Host:
         return json.loads(line)
 
     def all_at_once(self, *calls: tuple[str, list[Any], dict[str, Any]]) -> list[list[Any]]:
-        """Make ``calls`` concurrently and return their outcomes, ``[value, error]`` each."""
+        """Make ``calls`` concurrently and return their outcomes, each ``[value, error]``."""
         assert self.restored is not None
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
@@ -74,25 +74,25 @@ class Host:
         return outcomes
 
     def call(self, method: str, *arguments: Any, **keywords: Any) -> Any:
-        """Call a method of its manager; a refusal raises :class:`Refused`."""
+        """Call a method of the host's manager; an error raises :class:`Refused`."""
         value, error = self.all_at_once((method, list(arguments), keywords))[0]
         if error is not None:
             raise Refused(*error)
         return value
 
     def kill(self) -> None:
-        """Kill it as the kernel does when memory runs out."""
+        """Kill the host with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def leave(self) -> int:
-        """Let it end as it should; return its exit code."""
+        """Close the host and return its exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         return self.process.wait()
 
     def close(self) -> None:
-        """Be rid of it."""
+        """Kill the host and release its process."""
         self.process.kill()
         with suppress(BrokenPipeError):
             self.process.__exit__(None, None, None)
@@ -100,13 +100,13 @@ class Host:
 
 @pytest.fixture
 def backend() -> str:
-    """What hosts run on; a test that must be seen on both is parametrised with it."""
+    """The event loop of the hosts; tests that need both are parametrized with it."""
     return "asyncio"
 
 
 @pytest.fixture
 def start_host(backend: str, workspace: Path) -> Iterator[Callable[..., Host]]:
-    """Start hosts of the workspace; they are gone when the test ends."""
+    """Start hosts of the workspace, which are killed when the test ends."""
     started: list[Host] = []
 
     def start(where: Path = workspace, **options: Any) -> Host:
@@ -120,7 +120,7 @@ def start_host(backend: str, workspace: Path) -> Iterator[Callable[..., Host]]:
 
 @pytest.fixture
 def left(workspace: Path) -> Iterator[Callable[[], set[int]]]:
-    """Return the processes of sessions, and their keepers while those have them; end them all."""
+    """Return the processes of sessions and their keepers; kill them when the test ends."""
 
     def found() -> set[int]:
         pids = set()
@@ -142,7 +142,7 @@ def left(workspace: Path) -> Iterator[Callable[[], set[int]]]:
 
 @pytest.fixture
 def clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing that this machine is set to change what git does."""
+    """Remove the influence of this machine's configuration on git."""
     for name in os.environ:
         if name.startswith(("GIT_", "FRITH_")):
             monkeypatch.delenv(name)
@@ -155,7 +155,7 @@ def clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def git(clean_git: None) -> Callable[..., str]:
-    """Run git in a directory and return what it printed."""
+    """Run git in a directory and return its output."""
 
     def run(where: Path, *arguments: str) -> str:
         command = ["git", "-C", str(where), *arguments]

@@ -1,8 +1,8 @@
-"""Sessions that come and go: ``python cycling.py WORKSPACE BACKEND NAME COUNT``.
+"""Creates and destroys sessions: ``python cycling.py WORKSPACE BACKEND NAME COUNT``.
 
-Each is created, looked at, left, looked at again and told something, and then its process is
-killed, stopped or destroyed with it while it writes numbered lines. Says for each what a lossless
-viewer did not get, and at the end what this process has more than at its start.
+Each session writes numbered lines. It is viewed, left by its host, adopted, viewed and written to;
+then its process is killed or stopped, or the session destroyed. Prints which lines a lossless
+viewer missed, and how many more descriptors and child processes this process has than at its start.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOLD = b"line 99\r\n"
 
 
 class Viewer:
-    """A lossless viewer, from the first byte to the last."""
+    """A lossless viewer of all output."""
 
     def __init__(self) -> None:
         self.seen = b""
@@ -51,7 +51,7 @@ class Viewer:
             await self.more.wait()
 
     def lost(self) -> int | None:
-        """Return the number of the first line that is not as it was written, if there is one."""
+        """Return the number of the first line that differs from the written one, if any."""
         *lines, rest = self.seen.split(b"\r\n")
         for number, line in enumerate(lines):
             if line != f"line {number}".encode():
@@ -85,7 +85,7 @@ async def cycle(manager: SessionManager, name: str, number: int) -> str | None:
 
 
 def has() -> dict[str, int]:
-    """Return how many descriptors and children this process has."""
+    """Return the number of descriptors and child processes of this process."""
     tasks = Path("/proc/self/task").iterdir()
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
@@ -110,7 +110,7 @@ async def cycles(workspace: Path, name: str, numbers: range) -> list[str]:
 
 
 async def run(workspace: Path, name: str, count: int) -> None:
-    lost = await cycles(workspace, name, range(1))  # the first opens what the others use
+    lost = await cycles(workspace, name, range(1))  # the first cycle opens what all use
     before = has()
     lost += await cycles(workspace, name, range(1, count))
     more = {what: number - before[what] for what, number in has().items() if number > before[what]}

@@ -1,9 +1,9 @@
-"""A host in a process of its own, told through a pipe what to do.
+"""A host in a process of its own, controlled through a pipe.
 
 ``python host.py WORKSPACE BACKEND [LIMIT]``. Each line of standard input is a list of calls,
-``[method, arguments, keywords]``, made at once; each line of standard output the list of their
-outcomes, ``[value, null]`` or ``[null, [code, message]]``. The first line of output tells the
-sessions that were restored.
+``[method, arguments, keywords]``, made concurrently; each line of standard output is the list of
+their outcomes, ``[value, null]`` or ``[null, [code, message]]``. The first line of output is the
+list of the restored sessions.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A host of processes that outlive it: ``python keeping.py WORKSPACE BACKEND COUNT COMMAND``.
 
-It starts the command in so many sessions, or goes on with those that there are. What they write
-it adds to files in ``WORKSPACE.seen``, from the byte on that is the next there. Once it has caught
-up with all it says which they are: their ids, process ids, keepers and states; when all have ended
-it says so.
+It starts the command in COUNT sessions, or adopts those that exist, and appends their output to
+files in ``WORKSPACE.seen``, each from its current end on. Once it has caught up with all sessions
+it prints their ids, process ids, keepers and states; when all have ended it prints that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A host that recovers where something runs short: ``limited.py WHAT WORKSPACE``.
+"""A host that recovers under a resource limit: ``limited.py WHAT WORKSPACE``.
 
-It prints, a line for each attempt to open the workspace, the names of the sessions or the code of
-the error; see the functions below.
+For each attempt to open the workspace it prints a line with the names of the sessions or the code
+of the error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from frith import FrithError, ManagerConfig, SessionManager
 
 
 async def attempt(workspace: Path) -> bool:
-    """Open the workspace once; tell whether that succeeded."""
+    """Open the workspace once; return whether that succeeded."""
     config = ManagerConfig(workspace=workspace, blocked_plugins=frozenset({"log"}))
     try:
         async with SessionManager(config) as manager:
@@ -35,14 +35,14 @@ async def attempt(workspace: Path) -> bool:
 
 
 async def import_all(workspace: Path) -> None:
-    """Recover a copy first, which imports all that there may not be the means for later."""
+    """Recover a copy first, because it imports modules that cannot be imported under the limit."""
     copy = shutil.copytree(workspace, workspace.with_name("copy"), symlinks=True)
     async with SessionManager(ManagerConfig(workspace=copy)):
         pass
 
 
 async def files(workspace: Path) -> None:
-    """Have ever more descriptors, one at a time, until there are enough."""
+    """Raise the limit of descriptors by one until it suffices."""
     await import_all(workspace)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
@@ -54,7 +54,7 @@ async def files(workspace: Path) -> None:
 
 
 async def size(workspace: Path) -> None:
-    """Write no file that is larger than 200 bytes, then any."""
+    """Allow only files of at most 200 bytes, then any."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
     await attempt(workspace)
@@ -80,7 +80,7 @@ async def full(workspace: Path) -> None:
 
 
 async def access(workspace: Path) -> None:
-    """Be denied what is ours in the workspace; then make it readable."""
+    """Run without permission to read frith's files, then make them readable."""
     await attempt(workspace)
     for path in (*workspace.glob("*.json"), *workspace.glob(".git/worktrees/*/frith.json")):
         path.chmod(0o600)

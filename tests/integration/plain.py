@@ -1,7 +1,7 @@
-"""A session seen to its end: ``python plain.py WORKSPACE TERMINAL PROGRAM``.
+"""A session from start to exit: ``python plain.py WORKSPACE TERMINAL PROGRAM``.
 
-What starts the event loop is ``asyncio``, ``uvloop``, ``uvicorn`` or ``trio``, not anyio. Says how
-the session ended and what it wrote; or, as soon as a callback of the loop raises, with what.
+The event loop is started by ``asyncio``, ``uvloop``, ``uvicorn`` or ``trio``, not by anyio. Prints
+the exit and output of the session, or the first exception that a callback of the loop raises.
 """
 
 from __future__ import annotations

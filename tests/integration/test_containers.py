@@ -61,7 +61,7 @@ def test_a_host_that_is_process_1_reaps_the_keepers_that_have_ended(workspace: P
     assert "Z" not in found["states"]
 
 
-def test_a_host_beside_another_process_1_adopts_as_anywhere(workspace: Path) -> None:
+def test_a_host_beside_another_process_1_adopts_sessions(workspace: Path) -> None:
     script = '"$0" -c "$1" "$2"; :'
     found = json.loads(in_container("sh", "-c", script, sys.executable, HOST, str(workspace)))
     assert found["pid"] != 1
@@ -69,7 +69,7 @@ def test_a_host_beside_another_process_1_adopts_as_anywhere(workspace: Path) -> 
 
 
 @pytest.mark.parametrize("abruptly", [False, True])
-def test_what_ran_when_the_container_stopped_is_idle_and_resumes(
+def test_sessions_of_a_stopped_container_are_idle_and_can_be_resumed(
     workspace: Path, abruptly: bool
 ) -> None:
     leaves = HOST.replace("async with SessionManager(config) as manager:\n        adopted", "STOP")

@@ -1,4 +1,4 @@
-"""Sessions on keepers that come and go in four processes at once leave nothing behind.
+"""Four processes create and destroy sessions on keepers concurrently and leave nothing behind.
 
 ``FRITH_CYCLES=1000 pytest tests/integration/test_cycles.py`` is the long version.
 """
@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).with_name("cycling.py")
 @pytest.mark.timeout(300 + 5 * CYCLES)
 @pytest.mark.requirement("R7.2")
 @pytest.mark.requirement("R7.3")
-def test_no_byte_is_lost_and_nothing_is_left_of_sessions_that_come_and_go(
+def test_repeated_sessions_of_four_processes_lose_no_output_and_leave_nothing(
     workspace: Path, git: Callable[..., str], left: Callable[[], set[int]], backend: str
 ) -> None:
     command = [sys.executable, str(SCRIPT), str(workspace), backend]

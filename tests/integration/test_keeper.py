@@ -27,8 +27,8 @@ SESSIONS = int(os.environ.get("FRITH_SESSIONS", "4"))
 SEED = int(os.environ.get("FRITH_SEED", str(time.time_ns() % 1_000_000)))
 SCRIPT = Path(__file__).with_name("keeping.py")
 LATEST = 1.2
-"""Seconds after its start within which some hosts are killed, also while they start and adopt; the
-others shortly after, so that no more is written meanwhile than is kept."""
+"""Seconds after the start within which some hosts are killed, even while they start and adopt. The
+others are killed shortly after, so that the output fits in the scrollback."""
 LINES = """
 i=0
 while ! [ -e "$FRITH_WORKSPACE/.git/stop" ]; do
@@ -50,8 +50,8 @@ class Host:
         command = [sys.executable, str(SCRIPT), str(workspace), backend, str(SESSIONS), LINES]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
-    def says(self) -> object:
-        """Return what it says next, ``None`` if it is gone before."""
+    def answer(self) -> object:
+        """Return its next answer, ``None`` if it ended before."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         return json.loads(line) if line.endswith("\n") else None
@@ -87,13 +87,13 @@ def numbered(data: bytes) -> list[str]:
 @pytest.mark.timeout(300 + 10 * KILLS)
 @pytest.mark.requirement("R4.2")
 @pytest.mark.requirement("R7.2")
-def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every_byte(
+def test_the_next_host_adopts_every_process_and_all_output_of_a_killed_host(
     start: Callable[[], Host], workspace: Path, left: Left
 ) -> None:
     print(f"FRITH_KILLS={KILLS} FRITH_SESSIONS={SESSIONS} FRITH_SEED={SEED}")
     chance = random.Random(SEED)
     host = start()
-    begun = host.says()
+    begun = host.answer()
     assert isinstance(begun, list)
     assert [status for *_, status in begun] == ["active"] * SESSIONS
     host.kill()
@@ -102,14 +102,14 @@ def test_whenever_a_host_is_killed_the_next_goes_on_with_every_process_and_every
         if chance.random() < 0.3:
             pass_time(chance, LATEST)
         else:
-            assert host.says() == begun
+            assert host.answer() == begun
             pass_time(chance, LATEST / 4)
         host.kill()
-        assert host.says() in (None, begun)
+        assert host.answer() in (None, begun)
     host = start()
-    assert host.says() == begun
+    assert host.answer() == begun
     (workspace / ".git" / "stop").touch()
-    assert host.says() == "end"
+    assert host.answer() == "end"
     assert host.process.wait(PATIENCE) == 0
     for session_id, *_ in begun:
         *lines, end, nothing = numbered(

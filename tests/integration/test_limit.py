@@ -1,4 +1,4 @@
-"""The limit of sessions, when everybody wants one at once."""
+"""The limit of sessions under concurrent creation."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def test_of_a_hundred_creations_from_four_processes_exactly_four_succeed(
     message = "Maximum 4 sessions supported. Destroy a session to create a new one."
     assert errors == [["MAX_SESSIONS", message]] * (PROCESSES * CALLS_EACH - LIMIT)
     assert len(created) == LIMIT
-    _nothing_is_left_over(workspace, git, created)
+    _require_nothing_left(workspace, git, created)
 
 
 def _create_all_at_once(host: Any, process: int) -> list[list[Any]]:
-    """Every other one with a name of its own, the rest with a generated one that all want."""
+    """Create every other session with its own name, the rest with the same generated name."""
     names = [f"p{process}-{call}" if call % 2 else None for call in range(CALLS_EACH)]
     keywords = {"command": ["sleep", "60"]}
     answers: list[list[Any]] = host.all_at_once(*(("create_session", [n], keywords) for n in names))
     return answers
 
 
-def _nothing_is_left_over(
+def _require_nothing_left(
     workspace: Path, git: Callable[..., str], created: list[dict[str, Any]]
 ) -> None:
     stored = json.loads((workspace / ".claude-container-sessions.json").read_text())

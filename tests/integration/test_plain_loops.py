@@ -1,4 +1,4 @@
-"""A session in a program that starts its event loop by itself: nothing of anyio's own runs it."""
+"""Sessions in a program that starts its event loop without anyio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("plain.py")
 def told(
     workspace: Path, terminal: str, left: Callable[[], set[int]]
 ) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """Run the script on a program and return what it tells; no keeper outlives the test."""
+    """Run the script on a program and return its report; no keeper outlives the test."""
 
     def run(program: str) -> dict[str, Any]:
         command = [sys.executable, str(SCRIPT), str(workspace), terminal, program]
@@ -40,7 +40,7 @@ def told(
 
 @pytest.mark.parametrize("program", ["asyncio", "uvloop", "uvicorn", "trio"])
 @pytest.mark.parametrize("terminal", ["pty", "keeper"])
-def test_the_end_and_the_output_of_a_process_are_seen(
+def test_output_and_exit_of_a_process_are_seen_without_an_event_loop_of_anyio(
     told: Callable[[str], dict[str, Any]], program: str
 ) -> None:
     assert told(program) == {"status": SessionStatus.ERROR, "code": 3, "output": "hi\r\n"}

@@ -1,4 +1,4 @@
-"""Recovering while something runs short raises and replaces nothing; the next start succeeds."""
+"""Recovering under a resource limit raises and replaces nothing; the next start succeeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def broken(found: str, start_host: Callable[..., Any], workspace: Path) -> Path:
-    """A workspace with two sessions, whose state file is gone or damaged."""
+    """A workspace with two sessions, whose state file is missing or damaged."""
     host = start_host()
     for name in ("one", "two"):
         host.call("create_session", name, start=False)
@@ -50,12 +50,12 @@ def run(*command: object) -> list[str]:
 
 
 def content(workspace: Path) -> dict[Path, bytes]:
-    """Return all that is ours, but for markers, which may follow."""
+    """Return the state file and the files beside it."""
     return {path.relative_to(workspace): path.read_bytes() for path in workspace.glob(f"{NAME}*")}
 
 
 def recovered(workspace: Path, before: dict[Path, bytes]) -> bool:
-    """Tell that the file is whole again, and that what was corrupt is kept."""
+    """Return whether the state file is valid again and the corrupt one kept."""
     after = content(workspace)
     kept = [data for path, data in after.items() if ".corrupt-" in path.name]
     return Path(NAME) in after and kept == [
@@ -63,7 +63,7 @@ def recovered(workspace: Path, before: dict[Path, bytes]) -> bool:
     ]
 
 
-def test_without_descriptors(broken: Path) -> None:
+def test_recovery_without_descriptors_fails_and_succeeds_at_the_next_start(broken: Path) -> None:
     before = content(broken)
     *refused, last = run(sys.executable, SCRIPT, "files", broken)
     assert last == "one two"
@@ -72,7 +72,9 @@ def test_without_descriptors(broken: Path) -> None:
     assert recovered(broken, before)
 
 
-def test_where_no_file_may_be_as_large(broken: Path) -> None:
+def test_recovery_under_a_file_size_limit_fails_and_succeeds_at_the_next_start(
+    broken: Path,
+) -> None:
     before = content(broken)
     refused, last = run(sys.executable, SCRIPT, "size", broken)
     assert refused in REFUSED
@@ -80,7 +82,7 @@ def test_where_no_file_may_be_as_large(broken: Path) -> None:
     assert recovered(broken, before)
 
 
-def test_on_a_full_disk(broken: Path) -> None:
+def test_recovery_on_a_full_disk_fails_and_succeeds_at_the_next_start(broken: Path) -> None:
     namespace = ["unshare", "--user", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*namespace, "true"], check=False).returncode:
         pytest.skip("namespaces are not permitted here")
@@ -91,7 +93,9 @@ def test_on_a_full_disk(broken: Path) -> None:
     assert recovered(broken.with_name("copy"), before)
 
 
-def test_without_permission(broken: Path, found: str) -> None:
+def test_recovery_without_permission_fails_and_succeeds_at_the_next_start(
+    broken: Path, found: str
+) -> None:
     before = content(broken)
     powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     if os.geteuid() != 0:

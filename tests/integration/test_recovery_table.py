@@ -1,7 +1,7 @@
 """Every combination of state file, worktree and marker, against the documented tables.
 
-Each test is one state file in a repository that holds a session for every combination of the
-rest. What must come of it is read from ``docs/explanation/recovery.md``.
+Each test is one state file in a repository with a session for every combination of worktree and
+marker. The expected results are read from ``docs/explanation/recovery.md``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 STATES = ("verified", "foreign", "edited", "earlier", "missing", "damaged", "hopeless", "newer")
 PLACES = ("in place", "moved")
 RECORDS = ("there", "none", "going")
-"""What the state file says of a session: that it is there, nothing, or that it is being removed."""
+"""The record of a session in the state file: present, none, or being removed."""
 WORKTREES = ("there", "vanished")
 EMPTY_INDEX = b"DIRC" + (2).to_bytes(4, "big") + (0).to_bytes(4, "big")
 """See gitformat-index(5); its checksum follows."""
@@ -43,14 +43,14 @@ MARKERS = (
     *("broken", "newer", "none", "gone"),
 )
 LATEST = 9
-"""The highest revision that was ever written."""
+"""The highest revision ever written."""
 AGES = {"file": 0, "contradicting": 0, "earlier": 3, "old": 5}
-"""Hours since a session was active, as each source has it."""
+"""Hours since the last activity of a session, by source."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One session in one situation."""
+    """One session in one combination."""
 
     record: str
     worktree: str
@@ -65,7 +65,7 @@ class Case:
         return f"{self.record}-{self.worktree}-{self.marker}"
 
     def session(self, workspace: Path, source: str) -> Session:
-        """Return the session as ``source`` has it."""
+        """Return the session in ``source``."""
         other = source == "contradicting"
         name = f"other-{self.name}" if other else self.name
         session = Session(
@@ -81,7 +81,7 @@ class Case:
         return session.detail(command=(source,), terminal="pty")
 
     def marked(self, workspace: Path) -> Session:
-        """Return the session as its marker has it, if that can be read."""
+        """Return the session in its marker, if that can be read."""
         source = self.marker if self.marker in ("contradicting", "old") else "file"
         return self.session(workspace, source)
 
@@ -89,7 +89,7 @@ class Case:
 CASES = [
     Case(record, worktree, marker)
     for record, worktree, marker in itertools.product(RECORDS, WORKTREES, MARKERS)
-    # With git's administrative directory the worktree itself is gone, to git and to us.
+    # Without its administrative directory, a worktree does not exist for git and frith.
     if marker != "gone" or worktree == "vanished"
 ]
 
@@ -99,7 +99,7 @@ CASES = [
 
 @cache
 def table(heading: str) -> tuple[dict[str, str], ...]:
-    """Return the rows of the table whose first line begins with ``heading``."""
+    """Return the rows of the table whose first line starts with ``heading``."""
     lines = iter(PAGE.read_text("utf-8").splitlines())
     names = cells(next(line for line in lines if line.startswith(heading)))
     next(lines)
@@ -112,7 +112,7 @@ def cells(line: str) -> list[str]:
 
 
 def row(heading: str, **words: str) -> dict[str, str]:
-    """Return the only row that is about ``words``; columns whose names have spaces are ``_``."""
+    """Return the only row for ``words``; spaces in the names of columns are ``_``."""
     found = [
         row
         for row in table(heading)
@@ -125,7 +125,7 @@ def row(heading: str, **words: str) -> dict[str, str]:
     return found[0]
 
 
-def test_the_tables_name_every_situation_and_no_other() -> None:
+def test_the_documented_tables_cover_exactly_the_tested_combinations() -> None:
     assert [row["state file"] for row in table("| state file | what")] == list(STATES)
     assert {row["marker"] for row in table("| marker | what")} == set(MARKERS)
 
@@ -135,7 +135,7 @@ def test_the_tables_name_every_situation_and_no_other() -> None:
 
 @dataclass(frozen=True)
 class Disk:
-    """One state file, where the workspace was, and where it is now."""
+    """One state file, with the previous and the current path of the workspace."""
 
     state: str
     was: Path
@@ -148,7 +148,7 @@ class Disk:
         )
 
     def record(self, case: Case) -> Session | None:
-        """Return what the file holds of a session."""
+        """Return the record of a session in the file."""
         if case.record == "none":
             return None
         session = case.session(self.was, "earlier" if self.state == "earlier" else "file")
@@ -157,7 +157,7 @@ class Disk:
         return session.detail(removing=True) if case.record == "going" else session
 
     def expected(self, case: Case) -> Session | None:
-        """Return the session that must come of ``case``."""
+        """Return the session expected for ``case``."""
         record = self.record(case) if self.documented["record from"] == "file" else None
         said = row(
             "| sessions are | record",
@@ -191,7 +191,7 @@ class Disk:
 
 
 def essence(session: Session) -> dict[str, Any]:
-    """Return what must be as expected; git knows no times, metadata and command."""
+    """Return the fields to compare; git has no times, metadata or command."""
     known = (session.name, session.branch, session.worktree_path)
     if session.metadata is None:
         return {session.id: known}
@@ -238,7 +238,7 @@ def marker(case: Case, workspace: Path) -> bytes:
 
 
 def inhabit(workspace: Path, case: Case) -> None:
-    """Make the worktree of ``case`` as git would: gitrepository-layout(5)."""
+    """Create the worktree of ``case`` as git does (gitrepository-layout(5))."""
     path = workspace / ".worktrees" / case.id
     admin = workspace / ".git" / "worktrees" / case.id
     if case.worktree == "there":
@@ -279,7 +279,7 @@ def disk(state: str, place: str, tmp_path: Path) -> Disk:
 
 @dataclass
 class Witness:
-    """Keeps what it is told."""
+    """Records events."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -297,7 +297,7 @@ class Witness:
 
 
 async def start(workspace: Path) -> tuple[list[Event], tuple[Session, ...]]:
-    """Open a manager; return what it told, and what it holds."""
+    """Open a manager; return its events and sessions."""
     witness = Witness()
     config = ManagerConfig(workspace=workspace, blocked_plugins=frozenset({"log"}))
     async with SessionManager(config, plugins={"witness": witness}) as manager:
@@ -305,7 +305,7 @@ async def start(workspace: Path) -> tuple[list[Event], tuple[Session, ...]]:
 
 
 def content(workspace: Path) -> dict[Path, bytes]:
-    """Return every file of ours."""
+    """Return every file of frith."""
     files = (*workspace.glob(f"{NAME}*"), *workspace.glob(".git/worktrees/*/frith.json*"))
     return {path: path.read_bytes() for path in files}
 
@@ -316,7 +316,7 @@ def content(workspace: Path) -> dict[Path, bytes]:
 @pytest.mark.requirement("R5.5")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("state", STATES)
-async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk) -> None:
+async def test_every_combination_has_the_documented_result(disk: Disk) -> None:
     before = content(disk.workspace)
     if disk.state == "newer":
         with pytest.raises(StoreVersionError):
@@ -352,7 +352,7 @@ async def test_what_comes_of_every_combination_is_what_is_documented(disk: Disk)
 
 
 def nothing_is_gone(disk: Disk, before: dict[Path, bytes], after: dict[Path, bytes]) -> None:
-    """See that what was not taken over is kept, byte for byte."""
+    """Require that files that were not used are unchanged."""
     state = before.get(disk.workspace / NAME)
     aside = [data for path, data in after.items() if ".corrupt-" in path.name]
     assert (state in aside) is (disk.documented["kept aside"] == "yes")

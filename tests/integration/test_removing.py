@@ -1,4 +1,4 @@
-"""Removals whose host is killed: the next start waits for what they left running, then decides."""
+"""Removals whose host is killed: the next start waits for their git process, then decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from frith import ManagerConfig, SessionManager
 
 _GIT = """#!{sh}
-# Is git, but kills the host before it removes a worktree, and goes on when told.
+# Runs git, but kills the host before git removes a worktree, and continues when told.
 case " $* " in *" worktree remove "*)
     kill -9 {host}
     read -r told <{orphan};;
@@ -28,13 +28,13 @@ Git = Callable[..., str]
 
 
 def waits_for_a_lock() -> bool:
-    return any(thread.name == "frith-git-lock" for thread in threading.enumerate())
+    return any(thread.name == "frith-lock" for thread in threading.enumerate())
 
 
 def kill_in_removal(
     start_host: Start, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
-    """Return the record of a session whose removal waits at ``orphan``, its host dead."""
+    """Return the record of a session whose removal waits at ``orphan`` without a host."""
     fake = tmp_path / "bin" / "git"
     fake.parent.mkdir()
     os.mkfifo(tmp_path / "orphan")
@@ -52,7 +52,7 @@ def kill_in_removal(
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_removal_that_goes_on_without_its_host_is_waited_for_and_finished(
+async def test_the_next_start_waits_for_a_removal_that_outlived_its_host_and_finishes_it(
     start_host: Start, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)
@@ -78,11 +78,11 @@ async def test_a_removal_that_goes_on_without_its_host_is_waited_for_and_finishe
 
 
 @pytest.mark.requirement("R5.2")
-async def test_what_a_removal_left_in_the_repository_goes_and_nothing_brings_it_back(
+async def test_the_rest_of_a_removal_is_deleted_and_the_session_not_rebuilt(
     start_host: Start, workspace: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)
-    shutil.rmtree(session["worktreePath"])  # and the orphan dies, too
+    shutil.rmtree(session["worktreePath"])  # and the orphan is killed
     _kill_orphan(tmp_path)
     async with SessionManager(ManagerConfig(workspace=workspace)) as manager:
         assert manager.get_all_sessions() == ()
@@ -95,7 +95,7 @@ async def test_what_a_removal_left_in_the_repository_goes_and_nothing_brings_it_
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_removal_that_was_not_begun_is_undone_and_the_worktree_protected_again(
+async def test_a_removal_that_git_did_not_begin_is_undone_and_the_worktree_locked_again(
     start_host: Start, workspace: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = kill_in_removal(start_host, workspace, tmp_path, monkeypatch)

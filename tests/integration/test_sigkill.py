@@ -1,7 +1,7 @@
 """SIGKILL of the host at random moments of a create/update/destroy loop.
 
-``FRITH_KILLS=200 FRITH_SEED=7 pytest tests/integration/test_sigkill.py`` kills more often, and
-chooses the moments and the calls as an earlier run with that seed did.
+``FRITH_KILLS=200 FRITH_SEED=7 pytest tests/integration/test_sigkill.py`` kills more often, at
+the moments and with the calls of an earlier run with that seed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Git = Callable[..., str]
 
 @dataclass(frozen=True)
 class Call:
-    """One call that the loop makes."""
+    """One call of the loop."""
 
     method: str
     arguments: tuple[Any, ...] = ()
@@ -43,17 +43,17 @@ class Call:
 
 @dataclass
 class Truth:
-    """What must be so: all that returned; ``pending`` may have happened or not."""
+    """The expected state: the effect of all calls that returned, and perhaps of ``pending``."""
 
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     branches: set[str] = field(default_factory=lambda: {"main"})
     kept: set[str] = field(default_factory=set)
-    """Ids of worktrees that stayed behind their sessions."""
+    """Ids of worktrees whose sessions were destroyed without cleanup."""
     pending: Call | None = None
     calls: int = 0
 
     def next_call(self, chance: random.Random) -> Call:
-        """Choose what to do next."""
+        """Choose the next call."""
         self.calls += 1
         known = sorted(self.sessions)
         choice = chance.random()
@@ -66,7 +66,7 @@ class Truth:
         return Call("destroy_session", (chance.choice(known),), {"cleanup": choice < 0.85})
 
     def returned(self, call: Call, value: Any) -> None:
-        """Take note of what ``call`` returned."""
+        """Record the result of ``call``."""
         if call.method == "destroy_session":
             self._forget(call)
         else:
@@ -79,7 +79,7 @@ class Truth:
             self.kept.add(call.arguments[0])
 
     def settle(self, found: dict[str, dict[str, Any]]) -> None:
-        """Decide from what was ``found`` whether the pending call happened."""
+        """Decide from ``found`` whether the pending call took effect."""
         call, self.pending = self.pending, None
         if call is None:
             return
@@ -99,13 +99,13 @@ def lasting(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def processes_of(workspace: Path) -> list[str]:
-    """Return the command lines of processes that carry ``workspace`` in their environment."""
+    """Return the command lines of processes with ``workspace`` in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if f"FRITH_WORKSPACE={workspace}\0".encode() in (process / "environ").read_bytes():
                 found.append((process / "cmdline").read_text())
-        except OSError:  # it has ended, or is another user's
+        except OSError:  # ended, or of another user
             continue
     return found
 
@@ -129,13 +129,13 @@ def nothing_is_orphaned(truth: Truth, workspace: Path, git: Git) -> None:
 
 
 def agrees(host: Any, truth: Truth) -> None:
-    """See that ``host`` has restored all that had returned, and nobody owns any of it."""
+    """Require that ``host`` has restored the expected sessions and that none has an owner."""
     found = {record["id"]: record for record in host.restored}
     truth.settle(found)
     expected = {key: lasting(record) for key, record in truth.sessions.items()}
     assert {key: lasting(record) for key, record in found.items()} == expected
     assert not any("ptyPid" in record for record in found.values())
-    # stopped: a call to destroy it had come no further than to end its process
+    # stopped: a call to destroy it was killed after it had ended the process
     assert {record["status"] for record in found.values()} <= {"idle", "stopped"}
     for session_id in found:
         assert host.call("holder", session_id) == "free"
@@ -162,7 +162,7 @@ def work_until_killed(host: Any, truth: Truth, chance: random.Random, gone: Any)
 @pytest.mark.requirement("R4.3")
 @pytest.mark.requirement("R2.2")
 @pytest.mark.timeout(300 + 10 * KILLS)
-def test_whenever_a_host_is_killed_all_that_returned_is_there_and_nothing_is_orphaned(
+def test_after_a_host_is_killed_every_completed_change_is_stored_and_nothing_is_orphaned(
     start_host: Callable[..., Any], workspace: Path, git: Git
 ) -> None:
     print(f"FRITH_KILLS={KILLS} FRITH_SEED={SEED}")

@@ -1,4 +1,4 @@
-"""The story of sessions: real git, real processes, a real SIGKILL, a real second process."""
+"""Sessions with real git, real processes, a real SIGKILL and a second host."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def code_of(error: pytest.ExceptionInfo[BaseException]) -> str:
 
 @pytest.fixture
 def refused() -> Any:
-    """What a call raises that the host refuses."""
+    """Expect that the host refuses a call."""
     return pytest.raises(Exception, match=r"^\('[A-Z_]+', ")
 
 
 @on_both_backends
 @pytest.mark.requirement("R3.7")
 @pytest.mark.requirement("R3.5")
-def test_a_second_process_sees_what_the_first_has_done(start_host: Start) -> None:
+def test_a_second_host_sees_the_changes_of_the_first(start_host: Start) -> None:
     first = start_host()
     created = first.call("create_session", "one", command=WORK)
     changed = first.call("update_session", created["id"], current_phase="p", metadata=METADATA)
@@ -71,7 +71,7 @@ def test_a_second_process_sees_what_the_first_has_done(start_host: Start) -> Non
 
 @pytest.mark.requirement("R4.2")
 @pytest.mark.requirement("R2.11")
-def test_a_session_of_a_living_host_stays_as_it_is_and_is_not_taken(
+def test_a_session_of_a_running_host_cannot_be_resumed_by_another(
     start_host: Start, refused: Any
 ) -> None:
     first = start_host()
@@ -86,7 +86,7 @@ def test_a_session_of_a_living_host_stays_as_it_is_and_is_not_taken(
 
 
 @on_both_backends
-def test_a_session_can_be_stopped_from_another_process_than_its_owner(start_host: Start) -> None:
+def test_a_session_can_be_stopped_by_another_host(start_host: Start) -> None:
     first = start_host()
     created = first.call("create_session", "one", command=WORK)
     stopped = start_host().call("stop_session", created["id"])
@@ -96,7 +96,7 @@ def test_a_session_can_be_stopped_from_another_process_than_its_owner(start_host
 
 @on_both_backends
 @pytest.mark.requirement("R1.3")
-def test_a_host_that_leaves_ends_its_processes_and_leaves_idle_sessions(start_host: Start) -> None:
+def test_a_host_that_closes_ends_its_processes_and_leaves_idle_sessions(start_host: Start) -> None:
     first = start_host()
     created = first.call("create_session", "one", command=WORK)
     assert first.leave() == 0
@@ -107,7 +107,7 @@ def test_a_host_that_leaves_ends_its_processes_and_leaves_idle_sessions(start_ho
 @on_both_backends
 @pytest.mark.requirement("R4.1")
 @pytest.mark.requirement("R1.6")
-def test_sessions_of_a_killed_host_come_back_idle_with_all_they_were(
+def test_sessions_of_a_killed_host_are_restored_idle_with_all_fields(
     start_host: Start, workspace: Path
 ) -> None:
     first = start_host()
@@ -125,7 +125,7 @@ def test_sessions_of_a_killed_host_come_back_idle_with_all_they_were(
 
 @on_both_backends
 @pytest.mark.requirement("R4.3")
-def test_a_process_that_outlived_its_killed_host_is_ended_at_the_next_start(
+def test_a_process_that_outlived_its_host_is_ended_at_the_next_start(
     start_host: Start,
 ) -> None:
     first = start_host()
@@ -170,7 +170,7 @@ def test_destroying_ends_the_process_and_keeps_branch_and_worktree(
 
 @on_both_backends
 @pytest.mark.requirement("R2.8")
-def test_cleaning_up_refuses_while_work_is_at_stake_and_then_removes_the_worktree(
+def test_cleanup_is_refused_while_work_is_at_stake_and_then_removes_the_worktree(
     start_host: Start, git: Git, workspace: Path, refused: Any
 ) -> None:
     host = start_host()
@@ -238,7 +238,9 @@ def test_a_damaged_state_file_is_rebuilt_without_loss_and_kept_aside(
 
 
 @pytest.mark.requirement("R3.3")
-def test_who_a_session_is_survives_a_flipped_bit(start_host: Start, workspace: Path) -> None:
+def test_a_flipped_bit_does_not_change_the_identity_of_a_session(
+    start_host: Start, workspace: Path
+) -> None:
     first = start_host()
     first.call("create_session", "one", start=False, metadata=METADATA)
     before = first.call("get_all_sessions")
@@ -250,9 +252,7 @@ def test_who_a_session_is_survives_a_flipped_bit(start_host: Start, workspace: P
 
 @on_both_backends
 @pytest.mark.requirement("R5.3")
-def test_without_its_state_file_a_workspace_is_rebuilt_without_loss(
-    start_host: Start, workspace: Path
-) -> None:
+def test_a_missing_state_file_is_rebuilt_without_loss(start_host: Start, workspace: Path) -> None:
     first = start_host()
     first.call("create_session", "one", start=False, metadata=METADATA, command=WORK)
     before = first.call("get_all_sessions")
@@ -262,7 +262,7 @@ def test_without_its_state_file_a_workspace_is_rebuilt_without_loss(
 
 
 @pytest.mark.requirement("R5.5")
-def test_what_was_destroyed_without_cleanup_does_not_come_back(
+def test_a_session_destroyed_without_cleanup_is_not_rebuilt(
     start_host: Start, workspace: Path
 ) -> None:
     first = start_host()
@@ -288,7 +288,7 @@ def test_git_clean_loses_no_session(start_host: Start, git: Git, workspace: Path
     second.call("update_session", before[0]["id"], current_phase="goes on")
 
 
-def test_git_clean_under_a_living_host_loses_no_session(
+def test_git_clean_under_a_running_host_loses_no_session(
     start_host: Start, git: Git, workspace: Path
 ) -> None:
     first = start_host()
@@ -302,7 +302,7 @@ def test_git_clean_under_a_living_host_loses_no_session(
 
 
 @pytest.mark.requirement("R4.4")
-def test_a_moved_workspace_is_repaired_and_has_all_its_sessions(
+def test_a_moved_workspace_is_repaired_with_all_sessions(
     start_host: Start, git: Git, workspace: Path
 ) -> None:
     first = start_host()
@@ -342,7 +342,7 @@ def in_another_pid_namespace() -> tuple[str, ...]:
 @on_both_backends
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has pid namespaces")
 @pytest.mark.requirement("R4.2")
-def test_an_owner_in_another_pid_namespace_is_alive_until_it_is_killed(
+def test_a_session_of_a_host_in_another_pid_namespace_is_held_until_that_host_is_killed(
     start_host: Start, in_another_pid_namespace: tuple[str, ...]
 ) -> None:
     inside = start_host(prefix=in_another_pid_namespace)

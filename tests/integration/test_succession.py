@@ -1,4 +1,4 @@
-"""A process that outlives its host passes on to another host that is there."""
+"""A process that outlives its host is adopted by another host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; do
 
 @pytest.fixture
 async def config(workspace: Path) -> AsyncIterator[ManagerConfig]:
-    """Sessions in keepers; none of them outlives the test."""
+    """Sessions on keepers, none of which outlives the test."""
     config = ManagerConfig(workspace=workspace, terminal="keeper", terminate_grace=0.1)
     yield config
     async with SessionManager(config) as manager:
@@ -36,7 +36,7 @@ async def until_run_by(manager: SessionManager, session_id: SessionId) -> None:
     await until(runs)
 
 
-async def test_a_second_host_shows_the_session_while_the_first_runs_it(config):
+async def test_a_second_host_can_view_a_session_that_the_first_runs(config: ManagerConfig) -> None:
     async with SessionManager(config) as first:
         session = await first.create_session(command=COUNTS)
         async with SessionManager(config) as second:
@@ -47,7 +47,9 @@ async def test_a_second_host_shows_the_session_while_the_first_runs_it(config):
                 assert await anext(view.__aiter__())
 
 
-async def test_the_session_passes_on_when_its_host_closes(config):
+async def test_another_open_host_adopts_the_session_when_its_host_closes(
+    config: ManagerConfig,
+) -> None:
     async with SessionManager(config) as second:
         async with SessionManager(config) as first:
             session = await first.create_session(command=COUNTS)
@@ -57,7 +59,7 @@ async def test_the_session_passes_on_when_its_host_closes(config):
         assert (found.status, found.pty_pid) == (SessionStatus.ACTIVE, session.pty_pid)
 
 
-async def test_who_opens_later_goes_on_with_the_same_process(config):
+async def test_a_host_that_opens_later_adopts_the_process(config: ManagerConfig) -> None:
     async with SessionManager(config) as manager:
         session = await manager.create_session(command=COUNTS)
     async with SessionManager(config) as manager:
@@ -69,9 +71,9 @@ async def test_who_opens_later_goes_on_with_the_same_process(config):
         assert lines[:2] == [b"line 1", b"line 2"]
 
 
-async def test_how_it_ended_while_no_host_was_there_is_recorded_at_the_next_start(
-    config, tmp_path: Path
-):
+async def test_an_exit_without_a_host_is_recorded_at_the_next_start(
+    config: ManagerConfig, tmp_path: Path
+) -> None:
     ends = tmp_path / "ends"
     script = f"while [ ! -e {ends} ]; do sleep 0.01; done; exit 7"
     async with SessionManager(config) as manager:

@@ -1,4 +1,4 @@
-"""Strangers' distributions beside frith: installed from their wheels, chosen by configuration."""
+"""Third-party distributions beside frith, installed from wheels and chosen by configuration."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ for line in sys.stdin:
     if os.waitpid(host, 0)[1]:
         print("null", flush=True)
 """
-"""Answers each line with a host in a process of its own, which has all imports already."""
+"""Runs a host for each line, forked from a process that has all imports already."""
 PLUGINS = ("-p", "anyio", "-p", "frith")
-"""The only plugins of pytest that are needed; to load others takes time."""
+"""The plugins of pytest that are needed; loading others takes time."""
 
 
 @pytest.fixture(scope="session")
 def sites(unpacked: Callable[[Path], Path]) -> Callable[[tuple[str, ...]], list[str]]:
-    """Return where these strangers are installed, each by itself."""
+    """Return the directory of each third-party distribution."""
     return lambda installed: [str(unpacked(STRANGERS / name)) for name in installed]
 
 
@@ -63,7 +63,7 @@ def sites(unpacked: Callable[[Path], Path]) -> Callable[[tuple[str, ...]], list[
 def run(
     sites: Callable[[tuple[str, ...]], list[str]], workspace: Path, tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run Python with some of the strangers installed, in their order of precedence."""
+    """Run Python with some of the distributions installed, in order of precedence."""
 
     def run(*arguments: str, installed: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         path = [*sites(installed), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -87,7 +87,7 @@ def run(
 
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """Start what starts hosts."""
+    """Start the process that forks hosts."""
     command = [sys.executable, "-c", HOSTS]
     elsewhere = tmp_path_factory.mktemp("hosts")
     pipe = subprocess.PIPE
@@ -102,7 +102,7 @@ def host(
     sites: Callable[[tuple[str, ...]], list[str]],
     workspace: Path,
 ) -> Callable[..., Any]:
-    """Run a host that creates sessions of these names; return what it found."""
+    """Run a host that creates sessions with these names; return its report."""
 
     def host(*names: str, installed: tuple[str, ...], **config: Any) -> Any:
         options = {"workspace": str(workspace), **config}
@@ -119,7 +119,7 @@ def host(
 
 @pytest.fixture
 def frith(run: Any) -> Callable[..., Any]:
-    """Run the command with --json; return what it printed."""
+    """Run the command with --json and return its output."""
 
     def frith(*arguments: str, installed: tuple[str, ...]) -> Any:
         done = run("-m", "frith_cli", *arguments, "--json", installed=installed)
@@ -130,7 +130,7 @@ def frith(run: Any) -> Callable[..., Any]:
 
 
 @pytest.mark.requirement("R6.2")
-def test_a_stranger_replaces_the_store_by_configuration_alone(host: Any, workspace: Path) -> None:
+def test_a_third_party_store_is_chosen_by_configuration_alone(host: Any, workspace: Path) -> None:
     first = host("one", installed=("sqlite",), store="sqlite")
     assert first["found"] == ["one"]
     second = host("two", installed=("sqlite",), store="sqlite")
@@ -140,7 +140,7 @@ def test_a_stranger_replaces_the_store_by_configuration_alone(host: Any, workspa
 
 
 @pytest.mark.requirement("R6.1")
-def test_the_command_takes_a_strangers_store_from_the_configuration_file(
+def test_the_command_uses_a_third_party_store_from_the_configuration_file(
     frith: Any, workspace: Path
 ) -> None:
     (workspace / ".frith.toml").write_text('store = "sqlite"\n')
@@ -157,7 +157,7 @@ def test_a_store_wraps_the_built_in_one_and_delegates_to_it(host: Any, workspace
     assert [session["id"] for session in stored["sessions"]] == wrapped["created"]
 
 
-def test_a_store_wraps_a_strangers_store(host: Any, workspace: Path) -> None:
+def test_a_store_wraps_a_third_party_store(host: Any, workspace: Path) -> None:
     options = {"store": {"counting": {"wraps": "sqlite"}}}
     installed = ("counting", "sqlite")
     host("one", installed=installed, store="counting", options=options)
@@ -172,7 +172,7 @@ def test_a_store_that_wraps_itself_is_refused(host: Any) -> None:
 
 
 @pytest.mark.requirement("R6.4")
-def test_a_stranger_vetoes_a_creation_and_nothing_is_left_of_it(
+def test_a_creation_that_a_third_party_plugin_vetoes_leaves_nothing(
     host: Any, workspace: Path, git: Callable[..., str]
 ) -> None:
     answer = host("wip-one", installed=("policy",))
@@ -185,14 +185,14 @@ def test_a_stranger_vetoes_a_creation_and_nothing_is_left_of_it(
     assert host("one", installed=("policy",))["found"] == ["one"]
 
 
-def test_a_strangers_hook_takes_its_own_options(host: Any) -> None:
+def test_a_third_party_hook_gets_its_options(host: Any) -> None:
     options = {"plugin": {"policy": {"forbidden": "one"}}}
     assert host("one", installed=("policy",), options=options)["error"][0] == "SESSION_VETOED"
     assert host("wip-one", installed=("policy",), options=options)["found"] == ["wip-one"]
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, frith: Any) -> None:
+def test_a_broken_plugin_is_listed_and_others_work(host: Any, frith: Any) -> None:
     listed = {record["name"]: record for record in frith("plugins", installed=("broken",))}
     broken = listed.pop("broken")
     assert (broken["distribution"], broken["version"]) == ("frith-broken", "1.0")
@@ -203,14 +203,14 @@ def test_a_broken_plugin_is_listed_while_all_else_works(host: Any, frith: Any) -
 
 
 @pytest.mark.requirement("R6.3")
-def test_choosing_what_a_broken_plugin_would_offer_is_a_clear_error(host: Any) -> None:
+def test_choosing_a_provider_of_a_broken_plugin_is_an_error(host: Any) -> None:
     code, message = host("one", installed=("broken",), store="broken")["error"]
     assert code == "PROVIDER_NOT_FOUND"
     assert "a library that this plugin needs is not installed" in message
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_broken_plugin_that_is_blocked_is_not_even_imported(run: Any) -> None:
+def test_a_blocked_plugin_is_not_imported(run: Any) -> None:
     arguments = ("-m", "frith_cli", "--set", "blocked_plugins=broken", "plugins", "--json")
     done = run("-v", *arguments, installed=("broken",))
     listed = {record["name"]: record["state"] for record in json.loads(done.stdout)}
@@ -230,14 +230,14 @@ def test_two_providers_of_one_name_are_an_error_that_names_both_distributions(
 
 
 @pytest.mark.requirement("R6.2")
-def test_two_providers_of_one_name_matter_only_to_who_chooses_it(host: Any) -> None:
+def test_two_providers_of_one_name_are_an_error_only_when_chosen(host: Any) -> None:
     installed = ("sqlite", "twin")
     blocked = host("one", installed=installed, store="sqlite", blocked_plugins=["twin"])
     assert blocked["found"] == ["one"]
 
 
 @pytest.mark.requirement("R6.2")
-def test_two_providers_of_one_name_do_not_matter_to_who_chooses_another(host: Any) -> None:
+def test_two_providers_of_one_name_are_no_error_for_another_choice(host: Any) -> None:
     assert host("one", installed=("sqlite", "twin"))["found"] == ["one"]
 
 
@@ -250,9 +250,11 @@ def test_two_providers_of_one_name_do_not_matter_to_who_chooses_another(host: An
         "policy",
     ],
 )
-def test_a_stranger_runs_the_shipped_suites(run: Any, tmp_path: Path, stranger: str) -> None:
+def test_a_third_party_plugin_runs_the_shipped_suites(
+    run: Any, tmp_path: Path, stranger: str
+) -> None:
     tests = str(STRANGERS / stranger / "tests")
-    quick = ("-m", "not faults")  # those are the stranger's own tox environment
+    quick = ("-m", "not faults")  # those run in a tox environment of their own
     plain = ("-q", "-W", "error", "-c", os.devnull, "-p", "no:cacheprovider")
     places = (f"--rootdir={tests}", f"--basetemp={tmp_path / 'own'}")
     arguments = (*PLUGINS, *plain, *quick, *places, tests)

@@ -28,14 +28,14 @@ async def test_a_host_with_another_state_file_is_refused(workspace: Path, restor
         assert manager.get_session(session.id) == session
 
 
-async def test_a_state_file_is_the_same_store_by_its_absolute_path(workspace: Path) -> None:
+async def test_a_state_file_with_an_absolute_path_is_the_same_store(workspace: Path) -> None:
     async with opened(workspace, "one.json") as manager:
         await manager.create_session("login", start=False)
     async with opened(workspace, str(workspace / "one.json")) as manager:
         assert [session.name for session in manager.get_all_sessions()] == ["login"]
 
 
-async def test_a_moved_workspace_has_its_store_still(workspace: Path) -> None:
+async def test_a_moved_workspace_keeps_its_store(workspace: Path) -> None:
     async with opened(workspace, "one.json") as manager:
         await manager.create_session("login", start=False)
     moved = workspace.rename(workspace.with_name("moved"))
@@ -43,7 +43,7 @@ async def test_a_moved_workspace_has_its_store_still(workspace: Path) -> None:
         assert [session.name for session in manager.get_all_sessions()] == ["login"]
 
 
-async def test_a_workspace_that_is_reached_through_a_link_has_the_same_store(
+async def test_a_workspace_at_a_symbolic_link_has_the_same_store(
     workspace: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "link"

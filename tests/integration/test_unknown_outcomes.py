@@ -1,4 +1,4 @@
-"""A disk that fails right after a commit: it may be durable, so nothing of it is undone."""
+"""A disk that fails right after a commit, which may be durable: nothing is undone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMAND = ["sh", "-c", "read -r _; exit 3"]
 
 
 class Disk:
-    """The disk under the state file."""
+    """The disk of the state file."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, workspace: Path) -> None:
         self._fails = self._is_full = False
@@ -44,7 +44,7 @@ class Disk:
         monkeypatch.setattr(atomic, "open_new", open_new)
 
     def fail(self, *, after: int) -> None:
-        """Let that many commits be made; of the next nothing is known, and no more are possible."""
+        """Allow ``after`` commits; the outcome of the next is unknown, and further ones fail."""
         self._fails, self._after = True, after
 
     def recover(self) -> None:
@@ -61,7 +61,7 @@ def opened(workspace: Path) -> Callable[[], SessionManager]:
     return lambda: SessionManager(ManagerConfig(workspace=workspace))
 
 
-async def test_a_creation_leaves_its_worktree_and_branch(
+async def test_a_creation_with_an_unknown_outcome_keeps_worktree_and_branch(
     opened: Callable[[], SessionManager], disk: Disk
 ) -> None:
     async with opened() as manager:
@@ -76,7 +76,7 @@ async def test_a_creation_leaves_its_worktree_and_branch(
         assert await manager.diagnose() == ()
 
 
-async def test_a_resumed_session_keeps_its_process(
+async def test_a_resumption_with_an_unknown_outcome_keeps_the_process(
     opened: Callable[[], SessionManager], disk: Disk
 ) -> None:
     async with opened() as manager:
@@ -91,7 +91,7 @@ async def test_a_resumed_session_keeps_its_process(
 
 
 @pytest.mark.parametrize("cleanup", [False, True])
-async def test_a_destroyed_session_is_not_brought_back(
+async def test_a_destroyed_session_with_an_unknown_outcome_is_not_rebuilt(
     opened: Callable[[], SessionManager], workspace: Path, disk: Disk, cleanup: bool
 ) -> None:
     async with opened() as manager:

@@ -1,4 +1,4 @@
-"""Real repositories, copied from one that is made once, and the providers on them."""
+"""Real repositories, and the providers on them."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ def run_git(directory: Path | str, *args: str | bytes) -> str:
     return os.fsdecode(done.stdout).rstrip("\n")
 
 
+Hook = Callable[[str], Path]
+
+
 class Repo:
-    """A workspace with one commit, the providers on it, and short names for what tests do."""
+    """A workspace with one commit, its providers, and helpers."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -92,6 +95,9 @@ def session_of(plan: WorktreePlan, **fields: Any) -> Session:
     return Session(**{**defaults, **fields})
 
 
+MakeRepo = Callable[[str], Repo]
+
+
 @pytest.fixture(autouse=True)
 def git_environment(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -103,18 +109,18 @@ def git_environment(
 
 
 @pytest.fixture
-def make_repo(tmp_path: Path, new_repository: Callable[[Path], Path]) -> Callable[[str], Repo]:
+def make_repo(tmp_path: Path, new_repository: Callable[[Path], Path]) -> MakeRepo:
     """Make a repository in a directory of the given name."""
     return lambda name: Repo(new_repository(tmp_path / name))
 
 
 @pytest.fixture
-def repo(make_repo: Callable[[str], Repo]) -> Repo:
+def repo(make_repo: MakeRepo) -> Repo:
     return make_repo("workspace")
 
 
 @pytest.fixture
-def hook(repo: Repo) -> Callable[[str], Path]:
+def hook(repo: Repo) -> Hook:
     """Install a `post-checkout` hook with the given shell script."""
 
     def install(script: str) -> Path:

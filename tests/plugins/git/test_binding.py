@@ -1,4 +1,4 @@
-"""The stamp: what it says of a workspace that was moved, copied or damaged."""
+"""The stamp of a workspace that was moved, copied or damaged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import stat
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,24 +15,26 @@ from frith.errors import StoreMismatchError
 from frith_git.repository import Repository
 from frith_git.stamp import bind
 
+from .conftest import Repo
 
-def stamp_of(path):
+
+def stamp_of(path: Path) -> Any:
     return json.loads((path / ".git/frith/store").read_text())
 
 
-async def bound(path, store="json:state", *, write=True):
+async def bound(path: Path, store: Any = "json:state", *, write: Any = True) -> Any:
     await bind(Repository.find(path), store, write=write)
     return stamp_of(path)
 
 
-async def test_the_stamp_names_the_workspace_and_its_store(repo):
+async def test_the_stamp_names_the_workspace_and_its_store(repo: Repo) -> None:
     stamp = await bound(repo.path)
     place = os.path.realpath(repo.path), os.stat(repo.path).st_ino
     assert (stamp["path"], stamp["inode"], stamp["store"]) == (*place, "json:state")
     assert stamp["workspace"]
 
 
-async def test_a_workspace_that_is_bound_is_not_written_again(repo):
+async def test_the_stamp_of_a_bound_workspace_is_not_written_again(repo: Repo) -> None:
     await bound(repo.path)
     file = repo.path / ".git/frith/store"
     before = file.stat().st_ino
@@ -38,7 +42,7 @@ async def test_a_workspace_that_is_bound_is_not_written_again(repo):
     assert file.stat().st_ino == before
 
 
-async def test_a_moved_workspace_keeps_its_id(repo):
+async def test_a_moved_workspace_keeps_its_id(repo: Repo) -> None:
     before = await bound(repo.path)
     moved = repo.path.rename(repo.path.with_name("moved"))
     after = await bound(moved)
@@ -46,7 +50,7 @@ async def test_a_moved_workspace_keeps_its_id(repo):
     assert after["path"] == os.path.realpath(moved)
 
 
-async def test_a_workspace_moved_to_another_file_system_keeps_its_id(repo):
+async def test_a_workspace_moved_to_another_file_system_keeps_its_id(repo: Repo) -> None:
     before = await bound(repo.path)
     copy = repo.path.with_name("copy")
     shutil.copytree(repo.path, copy, symlinks=True)
@@ -54,7 +58,7 @@ async def test_a_workspace_moved_to_another_file_system_keeps_its_id(repo):
     assert (await bound(copy))["workspace"] == before["workspace"]
 
 
-async def test_a_copy_of_a_workspace_gets_an_id_of_its_own(repo):
+async def test_a_copy_of_a_workspace_gets_a_new_id(repo: Repo) -> None:
     before = await bound(repo.path)
     copy = repo.path.with_name("copy")
     shutil.copytree(repo.path, copy, symlinks=True)
@@ -64,7 +68,7 @@ async def test_a_copy_of_a_workspace_gets_an_id_of_its_own(repo):
     assert await bound(repo.path) == before
 
 
-async def test_a_copy_has_the_store_that_it_was_copied_with(repo):
+async def test_a_copy_of_a_workspace_keeps_its_store(repo: Repo) -> None:
     await bound(repo.path)
     copy = repo.path.with_name("copy")
     shutil.copytree(repo.path, copy, symlinks=True)
@@ -73,13 +77,13 @@ async def test_a_copy_has_the_store_that_it_was_copied_with(repo):
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"store": 1}', b"\xff\0"])
-async def test_a_stamp_of_which_nothing_can_be_made_is_written_anew(repo, garbage):
+async def test_an_invalid_stamp_is_replaced(repo: Repo, garbage: Any) -> None:
     await bound(repo.path)
     (repo.path / ".git/frith/store").write_bytes(garbage)
     assert (await bound(repo.path, "json:other"))["store"] == "json:other"
 
 
-async def test_each_worktree_that_is_a_workspace_of_its_own_has_its_own_store(repo):
+async def test_a_worktree_that_is_a_workspace_has_a_store_of_its_own(repo: Repo) -> None:
     other = repo.path.with_name("other")
     repo.git("worktree", "add", "-q", str(other))
     await bound(repo.path)
@@ -92,7 +96,9 @@ async def test_each_worktree_that_is_a_workspace_of_its_own_has_its_own_store(re
     assert not other.exists()
 
 
-async def test_the_error_names_the_file_whose_removal_binds_the_workspace_anew(repo):
+async def test_the_error_names_the_stamp_which_can_be_deleted_to_bind_another_store(
+    repo: Repo,
+) -> None:
     await bound(repo.path)
     with pytest.raises(StoreMismatchError) as caught:
         await bound(repo.path, "json:other")
@@ -101,6 +107,6 @@ async def test_the_error_names_the_file_whose_removal_binds_the_workspace_anew(r
     assert (await bound(repo.path, "json:other"))["store"] == "json:other"
 
 
-async def test_the_stamp_is_private(repo):
+async def test_the_stamp_is_private(repo: Repo) -> None:
     await bound(repo.path)
     assert stat.S_IMODE(os.stat(repo.path / ".git/frith/store").st_mode) & 0o077 == 0

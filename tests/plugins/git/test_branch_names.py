@@ -1,4 +1,4 @@
-"""Names of branches, held against what git says."""
+"""Names of branches, compared with git."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _git_accepts(name: str) -> bool:
 @example("-a")
 @example("a/-b")
 @example("a\u2028b")
-def test_what_git_accepts_is_accepted_and_nothing_else(name):
+def test_a_name_is_accepted_if_and_only_if_git_accepts_it(name: str) -> None:
     assert is_valid_branch(name) == _git_accepts(name)
 
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("name", ["", "a" * 251, "\udcff", "a b"])
-def test_the_refusal_names_the_branch_and_can_be_printed(name):
+def test_the_error_names_the_branch_in_printable_text(name: str) -> None:
     with pytest.raises(InvalidBranchError) as caught:
         check_branch(name)
     str(caught.value).encode()

@@ -1,4 +1,4 @@
-"""Worktrees whose re-creation was interrupted before git had written all files and the index."""
+"""Restoring worktrees whose checkout was interrupted before git wrote the index."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import WorktreeMissingError
+from frith.model import Session
 from frith.ports import MarkerState, Presence
 from frith_git import checkout, locate
 from frith_git.git import Git, GitError, GitNotFoundError
 from frith_git.lock import locked
 from waiting import until
+
+from .conftest import Repo
 
 _HOST = """
 import os, sys, anyio
@@ -33,14 +37,14 @@ anyio.run(provider.restore, Session.model_validate_json(session))
 """
 
 _KILLER = """#!/bin/sh
-# Is git, but kills its host before it writes files, and goes on when told.
+# Runs git, but kills its host before it writes files, and continues when told.
 case " $* " in *" read-tree "*) kill -9 "$HOST"; read -r told <{go};; esac
 exec {git} "$@"
 """
 
 
 @pytest.fixture
-async def session(repo):
+async def session(repo: Repo) -> Session:
     """A session whose worktree has its link, but neither files nor an index."""
     session = await repo.create()
     await repo.recovery.remember(session, MarkerState.LIVE)
@@ -49,11 +53,11 @@ async def session(repo):
 
 
 @pytest.fixture
-def tree(session):
+def tree(session: Session) -> Path:
     return Path(session.worktree_path)
 
 
-def _interrupt(repo, session) -> None:
+def _interrupt(repo: Repo, session: Session) -> None:
     tree = Path(session.worktree_path)
     (repo.admin(session) / "index").unlink()
     for name in ("README", ".gitignore"):
@@ -61,20 +65,24 @@ def _interrupt(repo, session) -> None:
     shutil.rmtree(tree / "src")
 
 
-async def presence_of(repo, session):
+async def presence_of(repo: Repo, session: Session) -> Presence:
     return (await repo.workspace.locate([session]))[session.id].presence
 
 
-async def test_one_without_its_files_counts_as_missing(repo, session):
+async def test_a_worktree_without_its_files_is_located_as_missing(
+    repo: Repo, session: Session
+) -> None:
     assert await presence_of(repo, session) == Presence.MISSING
 
 
-async def test_one_without_its_files_is_not_gone_while_it_is_being_removed(repo, session):
+async def test_a_worktree_without_its_files_is_present_during_its_removal(
+    repo: Repo, session: Session
+) -> None:
     removing = session.detail(removing=True)
     assert await presence_of(repo, removing) == Presence.PRESENT
 
 
-async def test_its_files_are_written(repo, session, tree):
+async def test_restoring_writes_the_files(repo: Repo, session: Session, tree: Path) -> None:
     await repo.workspace.restore(session)
     assert repo.git("status", "--porcelain", at=tree) == ""
     assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == session.branch
@@ -82,7 +90,9 @@ async def test_its_files_are_written(repo, session, tree):
     assert await presence_of(repo, session) == Presence.PRESENT
 
 
-async def test_files_that_somebody_put_there_are_kept_and_the_others_written(repo, session, tree):
+async def test_restoring_keeps_existing_files_and_writes_the_others(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (tree / "README").write_text("work")
     (tree / "new").write_text("work")
     await repo.workspace.restore(session)
@@ -90,14 +100,18 @@ async def test_files_that_somebody_put_there_are_kept_and_the_others_written(rep
     assert repo.git("status", "--porcelain", at=tree) == " M README\n?? new"
 
 
-async def test_files_beside_a_lost_link_are_kept_without_an_index_too(repo, session, tree):
+async def test_restoring_without_link_and_index_keeps_existing_files(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (tree / ".git").unlink()
     (tree / "README").write_text("work")
     await repo.workspace.restore(session)
     assert repo.git("status", "--porcelain", at=tree) == " M README"
 
 
-async def test_beside_files_a_sparse_worktree_stays_sparse(repo, session, tree):
+async def test_restoring_beside_existing_files_keeps_a_sparse_worktree_sparse(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     await repo.workspace.restore(session)
     repo.git("sparse-checkout", "set", "--no-cone", "/README", "/.gitignore", at=tree)
     (repo.admin(session) / "index").unlink()
@@ -108,7 +122,9 @@ async def test_beside_files_a_sparse_worktree_stays_sparse(repo, session, tree):
 
 
 @pytest.mark.parametrize("left", ["nothing", "link", "file"])
-async def test_the_lock_of_a_killed_git_hinders_nothing(repo, session, tree, left):
+async def test_restoring_removes_the_index_lock_of_a_killed_git(
+    repo: Repo, session: Session, tree: Path, left: str
+) -> None:
     if left == "nothing":
         await repo.workspace.restore(session)
         shutil.rmtree(tree)
@@ -119,11 +135,13 @@ async def test_the_lock_of_a_killed_git_hinders_nothing(repo, session, tree, lef
     assert repo.git("status", "--porcelain", at=tree) == ""
 
 
-async def test_finishing_that_fails_can_be_tried_again(repo, session, tree, monkeypatch):
+async def test_restoring_can_be_retried_after_a_failure(
+    repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tree / "README").write_text("work")
     run = Git.run
 
-    async def failing(self, directory, *args, **options):
+    async def failing(self: Git, directory: Any, *args: Any, **options: Any) -> Any:
         if "checkout-index" in args:
             raise GitNotFoundError
         return await run(self, directory, *args, **options)
@@ -137,7 +155,9 @@ async def test_finishing_that_fails_can_be_tried_again(repo, session, tree, monk
     assert repo.git("status", "--porcelain", at=tree) == " M README"
 
 
-async def test_a_branch_without_commits_is_left_alone(repo, session, tree):
+async def test_a_worktree_on_a_branch_without_commits_is_not_changed(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     repo.git("symbolic-ref", "HEAD", "refs/heads/unborn", at=tree)
     (tree / "new").write_text("work")
     await repo.workspace.restore(session)
@@ -145,14 +165,18 @@ async def test_a_branch_without_commits_is_left_alone(repo, session, tree):
     assert repo.git("status", "--porcelain", at=tree) == "?? new"
 
 
-async def test_one_without_its_head_is_created_again(repo, session, tree):
+async def test_a_worktree_without_its_head_is_created_again(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (repo.admin(session) / "HEAD").write_text("0" * 40 + "\n")
     await repo.workspace.restore(session)
     assert repo.git("symbolic-ref", "--short", "HEAD", at=tree) == session.branch
     assert repo.git("status", "--porcelain", at=tree) == ""
 
 
-async def test_one_without_its_head_that_holds_files_is_not_touched(repo, session, tree):
+async def test_a_worktree_without_its_head_that_has_files_is_not_changed(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (repo.admin(session) / "HEAD").write_text("0" * 40 + "\n")
     (tree / "new").write_text("work")
     with pytest.raises(GitError):
@@ -161,13 +185,13 @@ async def test_one_without_its_head_that_holds_files_is_not_touched(repo, sessio
 
 
 @pytest.mark.parametrize("error", [OSError("no process"), GitNotFoundError(), KeyboardInterrupt()])
-async def test_creating_again_leaves_no_worktree_whatever_stops_it(
-    repo, session, tree, monkeypatch, error
-):
+async def test_a_failed_re_creation_leaves_no_worktree(
+    repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     shutil.rmtree(tree)
     shutil.rmtree(repo.admin(session))
 
-    async def failing(*_):
+    async def failing(*_: Any) -> None:
         raise error
 
     monkeypatch.setattr(locate, "check_out", failing)
@@ -177,13 +201,13 @@ async def test_creating_again_leaves_no_worktree_whatever_stops_it(
     assert not repo.admin(session).exists()
 
 
-async def test_what_stopped_it_is_told_also_if_that_cannot_be_undone(
-    repo, session, tree, monkeypatch
-):
+async def test_a_failed_re_creation_raises_its_error_even_if_undoing_fails(
+    repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.rmtree(tree)
     shutil.rmtree(repo.admin(session))
 
-    async def failing(*_):
+    async def failing(*_: Any) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
         raise OSError("no process")
 
@@ -193,9 +217,9 @@ async def test_what_stopped_it_is_told_also_if_that_cannot_be_undone(
     assert await presence_of(repo, session) == Presence.MISSING
 
 
-async def test_a_creation_that_still_writes_the_files_is_not_disturbed(
-    repo, session, tree, monkeypatch
-):
+async def test_restoring_is_refused_while_a_creation_still_writes_files(
+    repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checkout, "_PATIENCE", 0)
     async with locked(repo.admin(session) / "frith-filling.lock"):
         with pytest.raises(WorktreeMissingError, match="Try again later"):
@@ -207,7 +231,9 @@ def _waits_for_a_lock() -> bool:
     return any(thread.name == "frith-lock" for thread in threading.enumerate())
 
 
-async def test_a_git_that_outlived_its_host_is_waited_for(repo, session, tree, tmp_path):
+async def test_restoring_waits_for_a_git_that_outlived_its_host(
+    repo: Repo, session: Session, tree: Path, tmp_path: Path
+) -> None:
     fake = tmp_path / "bin" / "git"
     fake.parent.mkdir()
     fake.write_text(_KILLER.format(git=shutil.which("git"), go=tmp_path / "go"))
@@ -221,7 +247,7 @@ async def test_a_git_that_outlived_its_host_is_waited_for(repo, session, tree, t
     assert await presence_of(repo, session) == Presence.MISSING
     restored = anyio.Event()
 
-    async def restore():
+    async def restore() -> None:
         await repo.workspace.restore(session)
         restored.set()
 

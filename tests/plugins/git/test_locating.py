@@ -1,4 +1,4 @@
-"""Where worktrees are, and what becomes of those that were moved or are missing."""
+"""Locating, repairing and restoring worktrees that were moved or are missing."""
 
 from __future__ import annotations
 
@@ -9,51 +9,50 @@ from pathlib import Path
 import pytest
 
 from frith.errors import BranchInUseError, WorktreeMissingError
+from frith.model import Session
 from frith.ports import MarkerState, Presence
 from frith_git.git import GitError
 
+from .conftest import MakeRepo, Repo
+
 
 @pytest.fixture
-async def session(repo):
+async def session(repo: Repo) -> Session:
     session = await repo.create()
     await repo.recovery.remember(session, MarkerState.LIVE)
     return session
 
 
 @pytest.fixture
-def tree(session):
+def tree(session: Session) -> Path:
     return Path(session.worktree_path)
 
 
-async def presence_of(repo, session):
+async def presence_of(repo: Repo, session: Session) -> Presence:
     return (await repo.workspace.locate([session]))[session.id].presence
 
 
-async def test_a_worktree_that_is_there_is_present(repo, session):
+async def test_locating_runs_no_git(repo: Repo, session: Session) -> None:
     runs = repo.workspace.git.runs
     assert await presence_of(repo, session) == Presence.PRESENT
     assert repo.workspace.git.runs == runs
 
 
-@pytest.mark.requirement("R4.4")
-async def test_one_that_vanished_is_missing(repo, session, tree):
-    shutil.rmtree(tree)
-    assert await presence_of(repo, session) == Presence.MISSING
-    shutil.rmtree(repo.path / ".worktrees")
-    assert await presence_of(repo, session) == Presence.MISSING
-
-
-async def test_one_that_git_does_not_know_any_more_is_missing(repo, session):
+async def test_a_worktree_that_git_no_longer_lists_is_missing(repo: Repo, session: Session) -> None:
     shutil.rmtree(repo.admin(session))
     assert await presence_of(repo, session) == Presence.MISSING
 
 
-async def test_one_recorded_in_a_place_that_is_gone_is_missing(repo, session, tree):
+async def test_a_worktree_recorded_at_a_path_that_is_gone_is_missing(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     gone = session.evolve(worktree_path="/nowhere/.worktrees/x")
     assert await presence_of(repo, gone) == Presence.MISSING
 
 
-async def test_one_recorded_elsewhere_that_is_there_is_present(repo, session, tmp_path):
+async def test_a_worktree_recorded_outside_of_the_workspace_is_present(
+    repo: Repo, session: Session, tmp_path: Path
+) -> None:
     repo.git("worktree", "add", "--quiet", "-b", "mine", str(tmp_path / "mine"))
     mine = session.evolve(worktree_path=str(tmp_path / "mine"))
     assert await presence_of(repo, mine) == Presence.PRESENT
@@ -61,7 +60,9 @@ async def test_one_recorded_elsewhere_that_is_there_is_present(repo, session, tm
 
 @pytest.mark.requirement("R5.2")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root enters everything")
-async def test_one_that_cannot_be_looked_at_is_unknown(repo, session, tree):
+async def test_a_worktree_in_an_unreadable_directory_is_unknown(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     tree.parent.chmod(0)
     try:
         assert await presence_of(repo, session) == Presence.UNKNOWN
@@ -70,21 +71,23 @@ async def test_one_that_cannot_be_looked_at_is_unknown(repo, session, tree):
 
 
 @pytest.mark.requirement("R5.2")
-async def test_one_whose_look_fails_is_unknown(repo, session, tree):
+async def test_a_worktree_with_an_unreadable_link_is_unknown(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (tree / ".git").unlink()
-    (tree / ".git").symlink_to(".git")  # ELOOP, for root, too
+    (tree / ".git").symlink_to(".git")  # ELOOP, even for root
     assert await presence_of(repo, session) == Presence.UNKNOWN
 
 
-def moved(repo, make_repo, tmp_path):
+def moved(repo: Repo, make_repo: MakeRepo, tmp_path: Path) -> Repo:
     repo.path.rename(tmp_path / "moved")
     return type(repo)(tmp_path / "moved")
 
 
 @pytest.mark.requirement("R4.4")
-async def test_after_the_workspace_moved_its_worktrees_are_found_and_repaired(
-    repo, session, tree, make_repo, tmp_path
-):
+async def test_worktrees_of_a_moved_workspace_are_located_and_repaired(
+    repo: Repo, session: Session, tree: Path, make_repo: MakeRepo, tmp_path: Path
+) -> None:
     (tree / "README").write_text("work")
     there = moved(repo, make_repo, tmp_path)
     found = (await there.workspace.locate([session]))[session.id]
@@ -101,9 +104,9 @@ async def test_after_the_workspace_moved_its_worktrees_are_found_and_repaired(
     assert [m.session for m in await there.recovery.rebuild()] == [here]
 
 
-async def test_a_worktree_of_the_original_stays_its_own_when_a_copy_is_repaired(
-    repo, session, tree, tmp_path
-):
+async def test_repairing_a_copy_does_not_change_worktrees_of_the_original(
+    repo: Repo, session: Session, tree: Path, tmp_path: Path
+) -> None:
     mine = tmp_path / "mine"
     repo.git("worktree", "add", "--quiet", "-b", "mine", str(mine))
     shutil.copytree(repo.path, tmp_path / "copy", symlinks=True)
@@ -115,7 +118,7 @@ async def test_a_worktree_of_the_original_stays_its_own_when_a_copy_is_repaired(
     assert repo.git("rev-parse", "--git-common-dir", at=copied) == f"{copy.path}/.git"
 
 
-async def test_repair_locks_what_sessions_live_in(repo, session, tree):
+async def test_repair_locks_worktrees_of_sessions(repo: Repo, session: Session, tree: Path) -> None:
     repo.git("worktree", "unlock", str(tree))
     repo.git("worktree", "add", "--quiet", "-b", "mine", str(repo.path / ".worktrees/mine"))
     assert len(await repo.workspace.repair()) == 1
@@ -123,7 +126,7 @@ async def test_repair_locks_what_sessions_live_in(repo, session, tree):
     assert not (repo.path / ".git/worktrees/mine/locked").exists()
 
 
-async def test_repair_brings_a_lost_link_back(repo, session, tree):
+async def test_repair_writes_a_lost_link(repo: Repo, session: Session, tree: Path) -> None:
     (tree / "README").write_text("work")
     (tree / ".git").unlink()
     assert await presence_of(repo, session) == Presence.MISSING
@@ -131,7 +134,7 @@ async def test_repair_brings_a_lost_link_back(repo, session, tree):
     assert (await repo.inspect(session)).changed == ("README",)
 
 
-async def test_repair_leaves_strangers_alone(repo, session):
+async def test_repair_does_not_change_other_directories(repo: Repo, session: Session) -> None:
     stranger = repo.path / ".worktrees" / "stranger"
     stranger.mkdir()
     (stranger / "file").write_text("x")
@@ -143,7 +146,9 @@ async def test_repair_leaves_strangers_alone(repo, session):
     assert await repo.workspace.repair() == ()
 
 
-async def test_repair_does_not_take_a_worktree_for_its_copy(repo, session, tree, tmp_path):
+async def test_repair_does_not_replace_a_moved_worktree_by_its_copy(
+    repo: Repo, session: Session, tree: Path, tmp_path: Path
+) -> None:
     (tmp_path / "out").mkdir()
     repo.git("worktree", "move", "-f", "-f", str(tree), str(tmp_path / "out" / session.id))
     shutil.copytree(tmp_path / "out" / session.id, tree)
@@ -151,12 +156,14 @@ async def test_repair_does_not_take_a_worktree_for_its_copy(repo, session, tree,
     assert (repo.admin(session) / "gitdir").read_text() == f"{tmp_path}/out/{session.id}/.git\n"
 
 
-async def test_a_workspace_without_sessions_needs_no_repair(repo):
+async def test_a_workspace_without_sessions_needs_no_repair(repo: Repo) -> None:
     assert await repo.workspace.repair() == ()
 
 
 @pytest.mark.requirement("R2.11")
-async def test_a_missing_worktree_is_restored_with_marker_and_staged_work(repo, session, tree):
+async def test_a_missing_worktree_is_restored_with_marker_and_staged_changes(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (tree / "staged").write_text("staged")
     repo.git("add", "staged", at=tree)
     shutil.rmtree(tree)
@@ -168,7 +175,9 @@ async def test_a_missing_worktree_is_restored_with_marker_and_staged_work(repo, 
     assert await presence_of(repo, session) == Presence.PRESENT
 
 
-async def test_a_head_with_commits_of_its_own_is_restored_as_it_was(repo, session, tree):
+async def test_a_detached_head_is_restored_with_its_commits(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     repo.git("checkout", "--quiet", "--detach", at=tree)
     own = repo.commit("own", at=tree)
     shutil.rmtree(tree)
@@ -177,7 +186,9 @@ async def test_a_head_with_commits_of_its_own_is_restored_as_it_was(repo, sessio
 
 
 @pytest.mark.requirement("R2.11")
-async def test_one_that_git_has_forgotten_is_created_again_from_its_branch(repo, session, tree):
+async def test_a_worktree_that_git_no_longer_lists_is_created_again_from_its_branch(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     commit = repo.commit("work", at=tree)
     repo.git("worktree", "unlock", str(tree))
     repo.git("worktree", "remove", "--force", str(tree))
@@ -186,21 +197,27 @@ async def test_one_that_git_has_forgotten_is_created_again_from_its_branch(repo,
     assert (repo.admin(session) / "locked").read_text().strip() == f"frith {session.id}"
 
 
-async def test_an_unlocked_one_is_restored_locked(repo, session, tree):
+async def test_an_unlocked_worktree_is_locked_when_restored(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     repo.git("worktree", "unlock", str(tree))
     shutil.rmtree(tree)
     await repo.workspace.restore(session)
     assert (repo.admin(session) / "locked").exists()
 
 
-async def test_one_without_index_is_restored_from_its_head(repo, session, tree):
+async def test_a_missing_worktree_without_index_is_restored_from_its_head(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     shutil.rmtree(tree)
     (repo.admin(session) / "index").unlink()
     await repo.workspace.restore(session)
     assert repo.git("status", "--porcelain", at=tree) == ""
 
 
-async def test_files_that_are_there_are_not_overwritten(repo, session, tree):
+async def test_restoring_does_not_overwrite_existing_files(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     (tree / "README").write_text("work")
     (tree / "src/main.py").unlink()
     (tree / ".git").unlink()
@@ -209,16 +226,10 @@ async def test_files_that_are_there_are_not_overwritten(repo, session, tree):
     assert (tree / "src/main.py").exists()
 
 
-async def test_what_is_present_is_left_alone(repo, session, tree):
-    (tree / "README").write_text("work")
-    await repo.workspace.restore(session)
-    assert (tree / "README").read_text() == "work"
-
-
 @pytest.mark.requirement("R4.4")
-async def test_one_that_vanished_before_the_workspace_moved_is_restored_with_its_commits(
-    repo, session, tree, make_repo, tmp_path
-):
+async def test_a_worktree_missing_before_its_workspace_moved_is_restored_with_its_commits(
+    repo: Repo, session: Session, tree: Path, make_repo: MakeRepo, tmp_path: Path
+) -> None:
     repo.git("checkout", "--quiet", "--detach", at=tree)
     own = repo.commit("own", at=tree)
     shutil.rmtree(tree)
@@ -229,9 +240,9 @@ async def test_one_that_vanished_before_the_workspace_moved_is_restored_with_its
     assert await presence_of(there, here) == Presence.PRESENT
 
 
-async def test_one_that_vanished_from_a_copy_leaves_the_original_its_branch(
-    repo, session, tree, tmp_path
-):
+async def test_a_worktree_missing_in_a_copy_does_not_take_the_branch_of_the_original(
+    repo: Repo, session: Session, tree: Path, tmp_path: Path
+) -> None:
     shutil.copytree(repo.path, tmp_path / "copy", symlinks=True)
     copy = type(repo)(tmp_path / "copy")
     here = session.evolve(worktree_path=str(copy.path / ".worktrees" / session.id))
@@ -242,9 +253,9 @@ async def test_one_that_vanished_from_a_copy_leaves_the_original_its_branch(
 
 
 @pytest.mark.parametrize("thing", ["link", "file", "repository"])
-async def test_nothing_is_restored_into_what_somebody_else_put_there(
-    repo, session, tree, tmp_path, thing
-):
+async def test_restoring_is_refused_where_something_else_is_at_the_path(
+    repo: Repo, session: Session, tree: Path, tmp_path: Path, thing: str
+) -> None:
     shutil.rmtree(tree)
     theirs = tmp_path / "theirs"
     theirs.mkdir()
@@ -260,15 +271,9 @@ async def test_nothing_is_restored_into_what_somebody_else_put_there(
     assert thing == "file" or [found.name for found in tree.iterdir()] in ([], [".git"])
 
 
-async def test_without_the_branch_it_cannot_be_restored(repo, session, tree):
-    repo.git("worktree", "unlock", str(tree))
-    repo.git("worktree", "remove", "--force", str(tree))
-    repo.git("branch", "-D", session.branch)
-    with pytest.raises(WorktreeMissingError):
-        await repo.workspace.restore(session)
-
-
-async def test_a_half_made_one_whose_head_names_nothing_is_created_again(repo, session, tree):
+async def test_a_missing_worktree_whose_head_is_all_zeros_is_created_again(
+    repo: Repo, session: Session, tree: Path
+) -> None:
     shutil.rmtree(tree)
     (repo.admin(session) / "HEAD").write_text("0" * 40 + "\n")
     await repo.workspace.restore(session)
@@ -276,9 +281,9 @@ async def test_a_half_made_one_whose_head_names_nothing_is_created_again(repo, s
 
 
 @pytest.mark.parametrize("forgotten", [True, False])
-async def test_a_branch_checked_out_elsewhere_is_not_taken_from_there(
-    repo, session, tree, forgotten
-):
+async def test_restoring_is_refused_if_the_branch_is_checked_out_elsewhere(
+    repo: Repo, session: Session, tree: Path, forgotten: bool
+) -> None:
     shutil.rmtree(tree)
     if forgotten:
         shutil.rmtree(repo.admin(session))
@@ -288,12 +293,16 @@ async def test_a_branch_checked_out_elsewhere_is_not_taken_from_there(
     assert not tree.exists()
 
 
-async def test_one_recorded_in_another_workspace_asks_for_repair(repo, session):
+async def test_restoring_a_worktree_outside_of_the_workspace_asks_for_repair(
+    repo: Repo, session: Session
+) -> None:
     with pytest.raises(WorktreeMissingError, match="[Rr]epair"):
         await repo.workspace.restore(session.evolve(worktree_path="/nowhere/.worktrees/x"))
 
 
-async def test_a_restore_that_fails_leaves_no_worktree(repo, session, tree, monkeypatch):
+async def test_a_restore_that_fails_leaves_no_worktree(
+    repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repo.git("worktree", "unlock", str(tree))
     repo.git("worktree", "remove", "--force", str(tree))
     commit = repo.git("rev-parse", f"{session.branch}:src")

@@ -1,4 +1,4 @@
-"""The lock, and many who want it."""
+"""The lock between processes and between tasks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -15,7 +16,10 @@ import pytest
 from frith_git import lock
 from frith_git.lock import GitLockedError, held, locked
 from frith_git.repository import GitFileError
+from frith_os import locks
 from waiting import until
+
+from .conftest import Repo
 
 _HOLDER = """
 import fcntl, os, sys
@@ -46,19 +50,29 @@ anyio.run(main, *sys.argv[1:])
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "directory" / "lock"
 
 
+class Holder:
+    """Another process that holds the lock."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def release(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+
+
 @pytest.fixture
-def holder(path):
-    """Another process that holds the lock until its input ends."""
+def holder(path: Path) -> Iterator[Holder]:
     path.parent.mkdir()
     arguments = [sys.executable, "-c", _HOLDER, str(path)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        yield process
+        yield Holder(process)
         process.kill()
 
 
@@ -71,7 +85,7 @@ def _is_locked(path: Path) -> bool:
         return False
 
 
-async def test_it_is_held_within_and_free_after(path):
+async def test_the_lock_is_held_in_the_context_and_released_after_it(path: Path) -> None:
     async with locked(path):
         assert _is_locked(path)
         assert len(held.get()) == 1
@@ -79,10 +93,10 @@ async def test_it_is_held_within_and_free_after(path):
     assert held.get() == ()
 
 
-async def test_tasks_of_one_process_exclude_each_other(path):
+async def test_tasks_of_one_process_exclude_each_other(path: Path) -> None:
     inside = 0
 
-    async def enter():
+    async def enter() -> None:
         nonlocal inside
         async with locked(path):
             inside += 1
@@ -95,9 +109,11 @@ async def test_tasks_of_one_process_exclude_each_other(path):
             tasks.start_soon(enter)
 
 
-async def test_waiting_for_another_process_does_not_block_the_loop(path, holder):
-    async def let_go():
-        holder.stdin.close()
+async def test_waiting_for_another_process_does_not_block_the_loop(
+    path: Path, holder: Holder
+) -> None:
+    async def let_go() -> None:
+        holder.release()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(let_go)
@@ -105,31 +121,35 @@ async def test_waiting_for_another_process_does_not_block_the_loop(path, holder)
             pass
 
 
-async def test_killing_the_holder_frees_it(path, holder):
-    holder.kill()
+async def test_killing_the_holder_releases_the_lock(path: Path, holder: Holder) -> None:
+    holder.process.kill()
     async with locked(path):
         pass
 
 
-async def test_waiting_can_be_cancelled_and_leaves_nothing(path, holder):
+async def test_cancelled_waiting_leaves_no_descriptor_and_no_lock(
+    path: Path, holder: Holder
+) -> None:
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(locked(path).__aenter__)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
-    holder.stdin.close()
-    # The abandoned thread gives the lock back as soon as it gets it.
+    holder.release()
+    # The abandoned thread releases the lock as soon as it acquires it.
     async with locked(path):
         pass
     if before:
         await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
-async def test_a_lock_file_that_was_deleted_is_made_anew(path, holder):
-    async def delete():
+async def test_a_lock_file_that_was_replaced_during_the_wait_is_locked_again(
+    path: Path, holder: Holder
+) -> None:
+    async def delete() -> None:
         path.unlink()
         path.write_text("")
-        holder.stdin.close()
+        holder.release()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(delete)
@@ -137,10 +157,12 @@ async def test_a_lock_file_that_was_deleted_is_made_anew(path, holder):
             assert _is_locked(path)
 
 
-async def test_one_deleted_and_not_made_anew_is_made_by_us(path, holder):
-    async def delete():
+async def test_a_lock_file_that_was_deleted_during_the_wait_is_created_again(
+    path: Path, holder: Holder
+) -> None:
+    async def delete() -> None:
         path.unlink()
-        holder.stdin.close()
+        holder.release()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(delete)
@@ -148,17 +170,19 @@ async def test_one_deleted_and_not_made_anew_is_made_by_us(path, holder):
             assert _is_locked(path)
 
 
-async def test_a_lock_file_that_cannot_be_created_is_an_error(tmp_path):
+async def test_a_lock_file_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(GitFileError):
         async with locked(tmp_path / "file" / "lock"):
             pass
 
 
-async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch):
+async def test_a_file_system_without_locks_is_an_error(
+    path: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = fcntl.flock
 
-    def without(descriptor, how):
+    def without(descriptor: int, how: int) -> None:
         if how == fcntl.LOCK_EX:
             raise OSError(37, "No locks available")
         real(descriptor, how)
@@ -169,22 +193,25 @@ async def test_a_file_system_without_locks_is_an_error(path, holder, monkeypatch
             pass
 
 
-async def test_a_lock_that_another_process_keeps_is_an_error_that_names_it(
-    path, holder, monkeypatch
-):
+async def test_a_lock_held_too_long_by_another_process_is_an_error_that_names_it(
+    path: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "_PATIENCE", 0.01)
     with pytest.raises(GitLockedError) as caught:
         async with locked(path):
             pass
     assert (caught.value.path, caught.value.code) == (str(path), "GIT_LOCKED")
     if sys.platform == "linux":
-        assert caught.value.holder.startswith(f"Process {holder.pid} (python")
+        assert caught.value.holder.startswith(f"Process {holder.process.pid} (python")
         assert caught.value.holder in str(caught.value)
 
 
-async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeypatch):
-    looks, enough = [], anyio.Event()
-    real, turns = lock.holders, 3
+async def test_a_lock_held_by_this_process_is_waited_for_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    enough = anyio.Event()
+    real, turns = locks.holders, 3
 
     def looked(where: str) -> tuple[int, ...]:
         looks.append(where)
@@ -205,7 +232,9 @@ async def test_a_lock_that_this_process_keeps_is_waited_for_longer(path, monkeyp
         await enough.wait()
 
 
-async def test_and_is_an_error_in_the_end(path, monkeypatch):
+async def test_a_lock_held_too_long_by_this_process_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "_PATIENCE", 0.01)
     async with locked(path):
         with pytest.raises(GitLockedError):
@@ -215,7 +244,7 @@ async def test_and_is_an_error_in_the_end(path, monkeypatch):
 
 @pytest.mark.expensive("starts several processes")
 @pytest.mark.requirement("R2.4")
-async def test_four_processes_create_worktrees_at_once_without_failure(repo):
+async def test_four_processes_create_worktrees_concurrently(repo: Repo) -> None:
     processes = [
         subprocess.Popen([sys.executable, "-c", _CREATOR, str(repo.path), str(who)])
         for who in range(4)
@@ -226,7 +255,7 @@ async def test_four_processes_create_worktrees_at_once_without_failure(repo):
         assert repo.git("status", "--porcelain", at=found.session.worktree_path) == ""
 
 
-async def test_many_tasks_create_and_remove_worktrees_at_once(repo):
+async def test_many_tasks_create_and_remove_worktrees_concurrently(repo: Repo) -> None:
     async def live(number: int) -> None:
         session = await repo.create(f"feature/{number}")
         await repo.workspace.remove(session)

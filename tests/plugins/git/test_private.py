@@ -1,23 +1,28 @@
-"""Other users can neither read the markers nor hold the locks, and root locks no owner out."""
+"""Markers and locks are private, and files that root creates belong to the repository's owner."""
 
 from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from frith.model import Session
 from frith.ports import MarkerState
 from frith_git.recovery import open_recovery
+
+from .conftest import Hook, Repo
 
 OWNER = 12345
 
 
-def mode(path):
+def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def remembered(repo, **fields):
+async def remembered(repo: Repo, **fields: Any) -> Session:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     session = repo.session(plan, **fields)
@@ -26,7 +31,7 @@ async def remembered(repo, **fields):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make another user's file")
-async def test_a_marker_that_another_user_has_put_there_is_not_believed(repo):
+async def test_a_marker_of_another_user_is_not_trusted(repo: Repo) -> None:
     session = await remembered(repo, name="one", command=("true",))
     marker = repo.admin(session) / "frith.json"
     marker.write_bytes(marker.read_bytes())
@@ -37,7 +42,9 @@ async def test_a_marker_that_another_user_has_put_there_is_not_believed(repo):
 
 
 @pytest.mark.parametrize("umask", [0, 0o022], ids=oct)
-async def test_markers_and_locks_are_private_whatever_the_umask(repo, umask):
+async def test_markers_and_locks_are_private_regardless_of_the_umask(
+    repo: Repo, umask: int
+) -> None:
     before = os.umask(umask)
     try:
         session = await remembered(repo)
@@ -50,12 +57,12 @@ async def test_markers_and_locks_are_private_whatever_the_umask(repo, umask):
     }
 
 
-async def test_the_administrative_directory_of_git_keeps_its_mode(repo):
+async def test_the_administrative_directory_of_git_keeps_its_mode(repo: Repo) -> None:
     session = await remembered(repo)
     assert mode(repo.admin(session)) == mode(repo.path / ".git" / "worktrees")
 
 
-async def test_a_marker_that_others_could_read_is_shut_when_it_is_written(repo):
+async def test_a_marker_that_others_may_read_becomes_private_when_written(repo: Repo) -> None:
     session = await remembered(repo)
     marker = repo.admin(session) / "frith.json"
     marker.chmod(0o644)
@@ -63,14 +70,16 @@ async def test_a_marker_that_others_could_read_is_shut_when_it_is_written(repo):
     assert mode(marker) == 0o600
 
 
-async def test_and_when_the_provider_is_opened(repo):
+async def test_a_marker_that_others_may_read_becomes_private_when_the_provider_opens(
+    repo: Repo,
+) -> None:
     marker = repo.admin(await remembered(repo)) / "frith.json"
     marker.chmod(0o644)
     async with open_recovery(repo.path):
         assert mode(marker) == 0o600
 
 
-async def test_a_broken_marker_that_is_kept_aside_is_shut(repo):
+async def test_a_broken_marker_that_is_kept_becomes_private(repo: Repo) -> None:
     session = await remembered(repo)
     marker = repo.admin(session) / "frith.json"
     marker.write_text("broken")
@@ -80,7 +89,7 @@ async def test_a_broken_marker_that_is_kept_aside_is_shut(repo):
     assert mode(aside) == 0o600
 
 
-async def test_lock_files_and_their_directory_that_others_could_open_are_shut(repo):
+async def test_lock_files_and_directory_that_others_may_open_become_private(repo: Repo) -> None:
     await remembered(repo)
     ours = repo.path / ".git" / "frith"
     ours.chmod(0o755)
@@ -94,9 +103,9 @@ async def test_lock_files_and_their_directory_that_others_could_open_are_shut(re
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("how", ["created", "refused", "restored"])
-async def test_what_root_makes_in_the_repository_of_another_user_belongs_to_that_user(
-    repo, hook, monkeypatch, how
-):
+async def test_files_that_root_creates_in_the_repository_of_another_user_belong_to_that_user(
+    repo: Repo, hook: Hook, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     trusted = {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"}
     for name, value in trusted.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)

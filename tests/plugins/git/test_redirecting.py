@@ -1,4 +1,4 @@
-"""Configurations that lead git in a session's worktree to another directory."""
+"""Configurations that redirect git in a worktree to another directory."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frith.errors import WorktreeRedirectedError
+from frith.model import Session
 from frith.ports import Presence
 
+from .conftest import MakeRepo, Repo
 
-def redirect(repo):
+
+def redirect(repo: Repo) -> None:
     repo.git("config", "core.worktree", str(repo.path))
     repo.git("config", "extensions.worktreeConfig", "true")
 
 
-def make_bare(repo):
+def make_bare(repo: Repo) -> None:
     repo.git("config", "extensions.worktreeConfig", "true")
     repo.git("config", "core.bare", "true")
 
 
-def follow(reason):
+def follow(reason: Any) -> None:
     """Run the commands that an error gives."""
     for command in re.findall(r"`(git [^`]*)`", reason):
         subprocess.run(shlex.split(command), check=True)
 
 
 @pytest.mark.parametrize("break_", [redirect, make_bare])
-async def test_the_commands_that_the_refusal_gives_repair_the_configuration(repo, break_):
+async def test_the_commands_in_the_error_repair_the_configuration(repo: Repo, break_: Any) -> None:
     break_(repo)
     plan = await repo.plan()
     with pytest.raises(WorktreeRedirectedError) as caught:
@@ -43,11 +47,11 @@ async def test_the_commands_that_the_refusal_gives_repair_the_configuration(repo
     assert repo.git("status", "--porcelain", at=session.worktree_path) == ""
 
 
-def plan_path(session):
+def plan_path(session: Session) -> Any:
     return str(Path(session.worktree_path).resolve())
 
 
-async def test_a_refused_creation_leaves_uncommitted_work_in_the_main_worktree_alone(repo):
+async def test_a_refused_creation_keeps_uncommitted_work_in_the_main_worktree(repo: Repo) -> None:
     redirect(repo)
     work = repo.path / "README"
     work.write_text("uncommitted")
@@ -58,7 +62,7 @@ async def test_a_refused_creation_leaves_uncommitted_work_in_the_main_worktree_a
     assert repo.branches() == {"main"}
 
 
-async def test_a_vanished_worktree_is_restored_in_its_own_place_and_still_redirected(repo):
+async def test_a_missing_redirected_worktree_is_restored_at_its_own_path(repo: Repo) -> None:
     session = await repo.create()
     redirect(repo)
     (repo.path / "README").write_text("uncommitted")
@@ -70,7 +74,7 @@ async def test_a_vanished_worktree_is_restored_in_its_own_place_and_still_redire
     assert located[session.id].presence is Presence.REDIRECTED
 
 
-async def test_a_worktree_of_its_own_settings_is_not_redirected(repo):
+async def test_a_worktree_with_settings_of_its_own_is_not_redirected(repo: Repo) -> None:
     repo.git("config", "extensions.worktreeConfig", "true")
     session = await repo.create()
     repo.git("sparse-checkout", "set", "nothing", at=session.worktree_path)
@@ -78,7 +82,7 @@ async def test_a_worktree_of_its_own_settings_is_not_redirected(repo):
     assert located[session.id].presence is Presence.PRESENT
 
 
-async def test_without_the_extension_nothing_is_run_to_locate(repo):
+async def test_locating_without_the_extension_runs_no_git(repo: Repo) -> None:
     session = await repo.create()
     before = repo.workspace.git.runs
     await repo.workspace.locate([session])
@@ -86,7 +90,9 @@ async def test_without_the_extension_nothing_is_run_to_locate(repo):
 
 
 @pytest.mark.parametrize("extension", [False, True])
-async def test_a_submodule_as_the_workspace(make_repo, extension):
+async def test_a_submodule_as_workspace_is_not_redirected(
+    make_repo: MakeRepo, extension: Any
+) -> None:
     """Its `core.worktree` is set by git itself."""
     outer = make_repo("outer")
     outer.git("submodule", "--quiet", "add", str(make_repo("inner").path), "module")

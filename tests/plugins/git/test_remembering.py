@@ -1,4 +1,4 @@
-"""Markers in the worktrees, and what is rebuilt from them."""
+"""Markers in worktrees, and the sessions rebuilt from them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,9 +22,11 @@ from frith_git.marker import MarkerFile, Trust, decode, encode
 from frith_git.recovery import GitRecovery, NewerMarkerError
 from frith_git.repository import GitFileError
 
+from .conftest import Repo
+
 
 @pytest.fixture
-async def session(repo):
+async def session(repo: Repo) -> Session:
     session = await repo.create()
     return session.evolve(
         status=SessionStatus.WAITING,
@@ -35,33 +37,15 @@ async def session(repo):
 
 
 @pytest.fixture
-def marker(repo, session):
+def marker(repo: Repo, session: Session) -> Path:
     return repo.admin(session) / "frith.json"
 
 
-async def rebuilt(repo):
+async def rebuilt(repo: Repo) -> list[Marker]:
     return list(await repo.recovery.rebuild())
 
 
-@pytest.mark.requirement("R5.3")
-@pytest.mark.parametrize("state", list(MarkerState))
-@pytest.mark.parametrize("durable", [True, False])
-async def test_what_is_remembered_comes_back_whole(repo, session, state, durable):
-    await repo.recovery.remember(session, state, durable=durable)
-    (found,) = await rebuilt(repo)
-    assert (found.session, found.state, found.complete) == (session, state, True)
-    assert found.session.details == session.details
-
-
-async def test_a_later_marker_replaces_an_earlier_one(repo, session):
-    await repo.recovery.remember(session, MarkerState.CREATING)
-    later = session.evolve(name="renamed")
-    await repo.recovery.remember(later, MarkerState.LIVE)
-    (found,) = await rebuilt(repo)
-    assert (found.session, found.state) == (later, MarkerState.LIVE)
-
-
-async def test_unknown_fields_come_back(repo, session):
+async def test_unknown_fields_are_rebuilt(repo: Repo, session: Session) -> None:
     record = {**session.to_record(), "theirs": {"number": 12345678901234567890}}
     with_more = Session.model_validate(record)
     await repo.recovery.remember(with_more, MarkerState.LIVE)
@@ -69,38 +53,10 @@ async def test_unknown_fields_come_back(repo, session):
     assert found.session.to_record() == record
 
 
-async def test_sessions_that_share_a_worktree_are_all_remembered(repo, session):
-    later = session.created_at + timedelta(seconds=1)
-    other = session.evolve(id=str(uuid.uuid4()), created_at=later)
-    await repo.recovery.remember(session, MarkerState.LIVE)
-    await repo.recovery.remember(other, MarkerState.LIVE)
-    assert [found.session for found in await rebuilt(repo)] == [session, other]
-    await repo.recovery.forget(session.id)
-    assert [found.session for found in await rebuilt(repo)] == [other]
-
-
-async def test_they_come_in_the_order_of_creation(repo):
-    sessions = [await repo.create(f"feature/{n}") for n in range(3)]
-    for session in reversed(sessions):
-        await repo.recovery.remember(session, MarkerState.LIVE)
-    assert [found.session for found in await rebuilt(repo)] == sessions
-
-
-@pytest.mark.requirement("R5.5")
-async def test_a_released_session_is_told_as_released(repo, session):
-    await repo.recovery.remember(session, MarkerState.RELEASED)
-    assert [found.state for found in await rebuilt(repo)] == [MarkerState.RELEASED]
-
-
-async def test_a_session_whose_worktree_is_gone_is_not_remembered(repo, session):
-    await repo.workspace.remove(session)
-    await repo.recovery.remember(session, MarkerState.LIVE)
-    await repo.recovery.forget(session.id)
-    assert await rebuilt(repo) == []
-
-
-async def test_one_whose_worktree_goes_meanwhile_is_not_remembered(repo, session, monkeypatch):
-    def removed(_admin):
+async def test_a_session_whose_worktree_is_removed_during_the_write_is_not_remembered(
+    repo: Repo, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed(_admin: Any) -> Any:
         shutil.rmtree(repo.admin(session))
         return MarkerFile(Trust.ABSENT)
 
@@ -109,11 +65,9 @@ async def test_one_whose_worktree_goes_meanwhile_is_not_remembered(repo, session
     assert not repo.admin(session).exists()
 
 
-async def test_forgetting_what_was_never_known_is_no_error(repo, session):
-    await repo.recovery.forget(str(uuid.uuid4()))
-
-
-async def test_a_missing_directory_is_still_remembered(repo, session):
+async def test_a_session_whose_directory_is_missing_is_remembered(
+    repo: Repo, session: Session
+) -> None:
     await repo.recovery.remember(session, MarkerState.LIVE)
     shutil.rmtree(session.worktree_path)
     later = session.evolve(name="later")
@@ -121,7 +75,9 @@ async def test_a_missing_directory_is_still_remembered(repo, session):
     assert [found.session for found in await rebuilt(repo)] == [later]
 
 
-async def test_the_path_is_where_the_worktree_is_now(repo, session, tmp_path):
+async def test_sessions_of_a_moved_workspace_are_rebuilt_and_remembered_there(
+    repo: Repo, session: Session, tmp_path: Path
+) -> None:
     await repo.recovery.remember(session, MarkerState.LIVE)
     repo.path.rename(tmp_path / "moved")
     there = GitRecovery(tmp_path / "moved")
@@ -132,7 +88,9 @@ async def test_the_path_is_where_the_worktree_is_now(repo, session, tmp_path):
     assert found.session.name == "later"
 
 
-async def test_a_worktree_that_git_moved_out_is_told_where_it_is(repo, session, tmp_path):
+async def test_a_worktree_moved_by_git_is_rebuilt_at_its_new_path(
+    repo: Repo, session: Session, tmp_path: Path
+) -> None:
     await repo.recovery.remember(session, MarkerState.LIVE)
     repo.git("worktree", "move", "-f", "-f", session.worktree_path, str(tmp_path / "out"))
     (found,) = await rebuilt(repo)
@@ -140,23 +98,23 @@ async def test_a_worktree_that_git_moved_out_is_told_where_it_is(repo, session, 
 
 
 @pytest.mark.requirement("R5.3")
-@pytest.mark.parametrize("is_broken", [False, True])
-async def test_sessions_of_another_checkout_that_is_a_workspace_are_its_own(
-    repo, session, tmp_path, is_broken
-):
+async def test_sessions_with_broken_markers_in_another_checkout_are_not_rebuilt(
+    repo: Repo, session: Session, tmp_path: Path
+) -> None:
     repo.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
     other = type(repo)(tmp_path / "other")
     theirs = await other.create("feature/theirs")
     for one, where in ((session, repo), (theirs, other)):
         await where.recovery.remember(one, MarkerState.LIVE)
-        if is_broken:
-            (repo.admin(one) / "frith.json").write_bytes(b"rubbish")
+        (repo.admin(one) / "frith.json").write_bytes(b"rubbish")
     assert [found.session.id for found in await rebuilt(repo)] == [session.id]
     assert [found.session.id for found in await rebuilt(other)] == [theirs.id]
 
 
 @pytest.mark.requirement("R5.4")
-async def test_without_a_marker_a_worktree_named_by_a_uuid_is_restored(repo, session):
+async def test_a_worktree_named_by_a_uuid_is_rebuilt_without_a_marker(
+    repo: Repo, session: Session
+) -> None:
     commit_time = datetime.now(UTC)
     (found,) = await rebuilt(repo)
     assert not found.complete
@@ -169,26 +127,28 @@ async def test_without_a_marker_a_worktree_named_by_a_uuid_is_restored(repo, ses
     assert abs((found.session.created_at - commit_time).total_seconds()) < 60
 
 
-async def test_a_branch_that_gives_no_name_gives_a_recovered_one(repo):
+async def test_a_branch_that_is_not_a_valid_name_gives_a_recovered_name(repo: Repo) -> None:
     session = await repo.create("feature/with_underscore")
     (found,) = await rebuilt(repo)
     assert found.session.name == f"recovered-{session.id[:8]}"
     assert found.session.branch == "feature/with_underscore"
 
 
-async def test_a_detached_head_gives_a_recovered_branch(repo, session):
+async def test_a_detached_head_gives_a_recovered_branch(repo: Repo, session: Session) -> None:
     repo.git("checkout", "--quiet", "--detach", at=session.worktree_path)
     (found,) = await rebuilt(repo)
     assert found.session.branch == f"feature/recovered-{session.id[:8]}"
 
 
-async def test_a_branch_that_is_not_unicode_gives_a_recovered_one(repo, session):
+async def test_a_branch_that_is_not_unicode_gives_a_recovered_branch(
+    repo: Repo, session: Session
+) -> None:
     (repo.admin(session) / "HEAD").write_bytes(b"ref: refs/heads/caf\xe9\n")
     (found,) = await rebuilt(repo)
     assert found.session.branch == f"feature/recovered-{session.id[:8]}"
 
 
-async def test_during_a_rebase_the_branch_is_the_one_being_rebased(repo, session):
+async def test_the_branch_of_a_rebase_in_progress_is_rebuilt(repo: Repo, session: Session) -> None:
     repo.git("checkout", "--quiet", "--detach", at=session.worktree_path)
     rebasing = repo.admin(session) / "rebase-merge"
     rebasing.mkdir()
@@ -199,14 +159,18 @@ async def test_during_a_rebase_the_branch_is_the_one_being_rebased(repo, session
 
 @pytest.mark.requirement("R5.4")
 @pytest.mark.parametrize("where", [".worktrees/not-a-uuid", "{uuid}", ".worktrees/a/{uuid}"])
-async def test_other_worktrees_are_the_users_own(repo, where):
+async def test_worktrees_not_named_by_a_uuid_in_the_sessions_directory_are_not_sessions(
+    repo: Repo, where: str
+) -> None:
     path = repo.path / where.format(uuid=uuid.uuid4())
     repo.git("worktree", "add", "--quiet", "-b", "mine", str(path))
     assert await rebuilt(repo) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\0" * 300, b'{"checksum": "00",\n}', b"[]"])
-async def test_a_broken_marker_is_told_and_kept(repo, session, marker, content):
+async def test_a_broken_marker_is_incomplete_and_kept(
+    repo: Repo, session: Session, marker: Path, content: bytes
+) -> None:
     marker.write_bytes(content)
     (found,) = await rebuilt(repo)
     assert not found.complete
@@ -219,9 +183,9 @@ async def test_a_broken_marker_is_told_and_kept(repo, session, marker, content):
     assert [m.session for m in await rebuilt(repo)] == [session]
 
 
-async def test_a_broken_marker_in_a_worktree_elsewhere_is_known_by_its_lock(
-    repo, session, marker, tmp_path
-):
+async def test_a_worktree_elsewhere_with_a_broken_marker_is_rebuilt_from_its_lock(
+    repo: Repo, session: Session, marker: Path, tmp_path: Path
+) -> None:
     await repo.recovery.remember(session, MarkerState.LIVE)
     marker.write_bytes(b"rubbish")
     repo.git("worktree", "move", "-f", "-f", session.worktree_path, str(tmp_path / "out"))
@@ -230,7 +194,9 @@ async def test_a_broken_marker_in_a_worktree_elsewhere_is_known_by_its_lock(
 
 
 @pytest.mark.requirement("R5.6")
-async def test_a_marker_of_a_newer_version_is_not_touched(repo, session, marker):
+async def test_a_marker_of_a_newer_version_is_not_changed(
+    repo: Repo, session: Session, marker: Path
+) -> None:
     rest = b'  "format": 2,\n  "sessions": "in another shape"}\n'
     marker.write_bytes(b'{"checksum": "' + sha256(rest).hexdigest().encode() + b'",\n' + rest)
     before = marker.read_bytes()
@@ -243,7 +209,9 @@ async def test_a_marker_of_a_newer_version_is_not_touched(repo, session, marker)
 
 
 @pytest.mark.requirement("R5.2")
-async def test_what_cannot_be_read_is_an_error_never_gone(repo, session, marker):
+async def test_a_marker_that_cannot_be_read_is_an_error(
+    repo: Repo, session: Session, marker: Path
+) -> None:
     marker.symlink_to(marker)
     with pytest.raises(GitFileError) as caught:
         await repo.recovery.rebuild()
@@ -253,18 +221,20 @@ async def test_what_cannot_be_read_is_an_error_never_gone(repo, session, marker)
 
 
 @pytest.mark.requirement("R5.2")
-async def test_worktrees_that_cannot_be_listed_are_an_error(repo, session):
+async def test_worktrees_that_cannot_be_listed_are_an_error(repo: Repo, session: Session) -> None:
     (repo.path / ".git/worktrees").rename(repo.path / "aside")
     (repo.path / ".git/worktrees").write_text("no directory")
     with pytest.raises(GitFileError):
         await repo.recovery.rebuild()
 
 
-async def test_a_full_disk_leaves_the_marker_as_it_was(repo, session, marker, monkeypatch):
+async def test_a_full_disk_does_not_change_the_marker(
+    repo: Repo, session: Session, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await repo.recovery.remember(session, MarkerState.LIVE)
     before = marker.read_bytes()
 
-    def full(*_):
+    def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -275,17 +245,21 @@ async def test_a_full_disk_leaves_the_marker_as_it_was(repo, session, marker, mo
     assert not list(marker.parent.glob("*.tmp"))
 
 
-async def test_a_stale_temporary_file_is_in_nobodys_way(repo, session, marker):
+async def test_a_stale_temporary_file_does_not_prevent_writing(
+    repo: Repo, session: Session, marker: Path
+) -> None:
     marker.with_name("frith.json.tmp").write_text("x" * 10_000)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert [found.session for found in await rebuilt(repo)] == [session]
 
 
-async def test_durable_means_file_and_directory_and_otherwise_the_file(repo, session, monkeypatch):
+async def test_a_durable_marker_syncs_file_and_directory_another_only_the_file(
+    repo: Repo, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced = []
     fsync = os.fsync
 
-    def recording(descriptor):
+    def recording(descriptor: Any) -> None:
         synced.append(Path(f"/proc/self/fd/{descriptor}").resolve().is_dir())
         fsync(descriptor)
 
@@ -297,21 +271,15 @@ async def test_durable_means_file_and_directory_and_otherwise_the_file(repo, ses
     assert synced == [False]
 
 
-async def test_many_at_once_lose_nothing(repo, session):
-    others = [session.evolve(id=str(uuid.uuid4()), name=f"n{n}") for n in range(20)]
-    async with anyio.create_task_group() as tasks:
-        for other in others:
-            tasks.start_soon(repo.recovery.remember, other, MarkerState.LIVE)
-    assert {m.session.id for m in await rebuilt(repo)} == {other.id for other in others}
-
-
-async def test_it_runs_no_git(repo, session, monkeypatch):
+async def test_recovery_runs_no_git(
+    repo: Repo, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     await repo.recovery.remember(session, MarkerState.LIVE)
     await repo.recovery.rebuild()
 
 
-async def test_a_workspace_that_is_no_repository_is_refused(tmp_path):
+async def test_a_workspace_that_is_not_a_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidWorkspaceError):
         await GitRecovery(tmp_path).rebuild()
 
@@ -339,13 +307,13 @@ _JSON = st.recursive(
 @pytest.mark.expensive("tries many examples")
 @settings(max_examples=40)
 @given(st.dictionaries(st.text("abc"), _JSON), st.sampled_from(MarkerState))
-def test_any_metadata_survives(metadata, state):
+def test_any_metadata_is_encoded_and_decoded(metadata: dict[str, Any], state: MarkerState) -> None:
     remembered = Marker(_SESSION.evolve(metadata=metadata), state)
     assert decode(encode([remembered])) == MarkerFile(Trust.WHOLE, (remembered,))
 
 
 @given(st.data())
-def test_no_flipped_bit_goes_unnoticed(data):
+def test_a_marker_with_a_flipped_bit_is_broken(data: st.DataObject) -> None:
     content = bytearray(encode([Marker(_SESSION, MarkerState.LIVE)]))
     bit = data.draw(st.integers(0, len(content) * 8 - 1))
     content[bit // 8] ^= 1 << bit % 8
@@ -353,13 +321,13 @@ def test_no_flipped_bit_goes_unnoticed(data):
 
 
 @given(st.data())
-def test_no_truncation_goes_unnoticed(data):
+def test_a_truncated_marker_is_broken(data: st.DataObject) -> None:
     content = encode([Marker(_SESSION, MarkerState.LIVE)])
     length = data.draw(st.integers(0, len(content) - 1))
     assert decode(content[:length]).trust is Trust.BROKEN
 
 
-def test_a_marker_is_json_that_people_can_read():
+def test_a_marker_is_indented_json() -> None:
     content = encode([Marker(_SESSION, MarkerState.LIVE)])
     document = json.loads(content)
     assert document["format"] == 1
@@ -367,7 +335,9 @@ def test_a_marker_is_json_that_people_can_read():
     assert b'\n  "sessions": [\n' in content
 
 
-async def test_a_path_through_a_link_stays_as_it_was_recorded(repo, session, tmp_path):
+async def test_a_path_through_a_symbolic_link_is_rebuilt_as_recorded(
+    repo: Repo, session: Session, tmp_path: Path
+) -> None:
     link = tmp_path / "link"
     link.symlink_to(repo.path)
     through = session.evolve(worktree_path=f"{link}/.worktrees/{session.id}")

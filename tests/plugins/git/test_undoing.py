@@ -1,4 +1,4 @@
-"""Creations that fail, are cancelled or are killed leave nothing that is not named."""
+"""Undoing creations that failed, were cancelled or were killed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import BranchTakenError
 from frith.model import AtStake
+from frith.ports import WorktreePlan
 from frith_git.git import Git, GitError, run_process
 from waiting import until
+
+from .conftest import Hook, Repo
 
 _PROGRAM = """
 import sys, anyio
@@ -31,8 +36,8 @@ anyio.run(provider.create, WorktreePlan(id, path, branch, True, base))
 """
 
 _KILLER = """#!{sh}
-# Is git, but kills the host before or after it runs the given command.
-# Before: it goes on when told, and tells when it is done.
+# Runs git, but kills the host before or after the given command.
+# Before: it continues when told, and tells when it is done.
 doomed=no; case " $* " in *" {command} "*) doomed=yes;; esac
 [ $doomed-{when} = yes-before ] && kill -9 $(cat {pid}) && read -r told <{orphan}
 {git} "$@"; code=$?
@@ -42,7 +47,7 @@ exit $code
 """
 
 
-def _is_clean(repo) -> bool:
+def _is_clean(repo: Repo) -> bool:
     lying = repo.path / ".worktrees"
     return (
         repo.branches() == {"main"}
@@ -60,11 +65,13 @@ def _waits_for_a_lock() -> bool:
 @pytest.mark.parametrize(
     "command", [("update-ref",), ("worktree", "add"), ("read-tree",), ("rev-parse", "--git-path")]
 )
-async def test_a_step_that_fails_undoes_the_earlier_ones(repo, monkeypatch, command):
+async def test_a_creation_that_fails_at_any_step_is_undone(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
     plan = await repo.plan()
     run = Git._run
 
-    async def failing(self, directory, args, inherited, **options):
+    async def failing(self: Git, directory: Any, args: Any, inherited: Any, **options: Any) -> Any:
         output = await run(self, directory, args, inherited, **options)
         if args[: len(command)] == command and "-d" not in args:
             raise GitError(("git", *args), 1, "broken for the test")
@@ -78,7 +85,7 @@ async def test_a_step_that_fails_undoes_the_earlier_ones(repo, monkeypatch, comm
 
 
 @pytest.mark.requirement("R2.2")
-async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
+async def test_a_creation_cancelled_at_any_git_process_is_undone(repo: Repo, hook: Hook) -> None:
     """Cancel at each git process that a creation starts, one after the other, and in the hook."""
     hook("true")
     for step in range(1, 6):
@@ -87,7 +94,7 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
         with anyio.CancelScope() as scope:
             start = run_process
 
-            async def counting(*args, **options):
+            async def counting(*args: Any, **options: Any) -> Any:
                 nonlocal seen
                 seen += 1
                 if seen == step:  # noqa: B023
@@ -105,9 +112,9 @@ async def test_cancelled_at_any_await_it_leaves_nothing(repo, hook):
             assert _is_clean(repo), step
 
 
-async def test_cancelled_while_the_hook_runs_it_ends_the_hook_and_leaves_nothing(
-    repo, hook, tmp_path
-):
+async def test_a_creation_cancelled_during_the_hook_ends_the_hook_and_is_undone(
+    repo: Repo, hook: Hook, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "started")
     hook(f"touch made; echo $$ >{tmp_path}/started; while :; do sleep 60; done")
     plan = await repo.plan()
@@ -120,13 +127,15 @@ async def test_cancelled_while_the_hook_runs_it_ends_the_hook_and_leaves_nothing
     assert _is_clean(repo)
 
 
-async def test_what_cannot_be_undone_is_logged(repo, hook, caplog, monkeypatch):
+async def test_a_creation_that_cannot_be_undone_is_logged(
+    repo: Repo, hook: Hook, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = await repo.plan()
 
-    async def failing(*_):
+    async def failing(*_: Any) -> None:
         raise GitError(("git",), 1, "broken for the test")
 
-    async def stuck(*_, **__):
+    async def stuck(*_: Any, **__: Any) -> None:
         raise GitError(("git",), 1, "stuck for the test")
 
     monkeypatch.setattr("frith_git.create.check_out", failing)
@@ -139,9 +148,9 @@ async def test_what_cannot_be_undone_is_logged(repo, hook, caplog, monkeypatch):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("command", ["update-ref", "worktree", "read-tree", "rev-parse"])
-async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
-    repo, tmp_path, command, when
-):
+async def test_a_creation_killed_at_any_step_is_discarded(
+    repo: Repo, tmp_path: Path, command: str, when: str
+) -> None:
     plan = await repo.plan()
     fake = tmp_path / "bin" / "git"
     fake.parent.mkdir()
@@ -173,7 +182,7 @@ async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
     assert host.returncode == -signal.SIGKILL, output
     at_stake = []
 
-    async def discard():
+    async def discard() -> None:
         at_stake.append(await repo.workspace.discard(plan))
 
     async with anyio.create_task_group() as tasks:
@@ -186,33 +195,9 @@ async def test_killed_at_any_step_it_is_discarded_as_far_as_it_had_come(
     assert _is_clean(repo)
 
 
-async def test_nothing_begun_is_nothing_to_discard(repo):
-    assert await repo.workspace.discard(await repo.plan()) == AtStake()
-
-
-async def test_a_complete_creation_is_discarded(repo):
-    plan = await repo.plan()
-    await repo.workspace.create(plan)
-    assert await repo.workspace.discard(plan) == AtStake()
-    assert _is_clean(repo)
-
-
-async def test_an_existing_branch_is_not_discarded(repo):
-    repo.git("branch", "mine")
-    plan = await repo.plan("mine", existing=True)
-    await repo.workspace.create(plan)
-    assert await repo.workspace.discard(plan) == AtStake()
-    assert repo.branches() == {"main", "mine"}
-
-
-async def test_a_branch_of_the_same_name_and_place_that_is_not_ours_stays(repo):
-    plan = await repo.plan()
-    repo.git("branch", plan.branch)
-    assert await repo.workspace.discard(plan) == AtStake()
-    assert plan.branch in repo.branches()
-
-
-async def test_a_branch_that_moved_is_at_stake(repo):
+async def test_a_branch_that_moved_is_not_discarded_with_or_without_its_worktree(
+    repo: Repo,
+) -> None:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     commit = repo.commit("work", at=plan.path)
@@ -225,17 +210,16 @@ async def test_a_branch_that_moved_is_at_stake(repo):
     assert plan.branch in repo.branches()
 
 
-@pytest.mark.parametrize("name", ["README", "untracked", ".env"])
-async def test_work_since_the_creation_is_not_discarded(repo, name):
+async def test_an_ignored_file_since_the_creation_is_not_discarded(repo: Repo) -> None:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     _wait_for_the_clock(repo.admin(repo.session(plan)) / "frith-created")
-    Path(plan.path, name).write_text("work")
-    assert name in (await repo.workspace.discard(plan)).summary()
-    assert Path(plan.path, name).read_text() == "work"
+    Path(plan.path, ".env").write_text("work")
+    assert (await repo.workspace.discard(plan)).ignored == (".env",)
+    assert Path(plan.path, ".env").read_text() == "work"
 
 
-async def test_after_a_tracked_file_was_deleted_nothing_is_discarded(repo):
+async def test_a_worktree_with_a_deleted_tracked_file_is_not_discarded(repo: Repo) -> None:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     Path(plan.path, "README").unlink()
@@ -243,7 +227,9 @@ async def test_after_a_tracked_file_was_deleted_nothing_is_discarded(repo):
     assert Path(plan.path, "src/main.py").exists()
 
 
-async def test_after_a_file_took_a_tracked_directorys_place_nothing_is_discarded(repo):
+async def test_a_worktree_with_a_file_in_place_of_a_tracked_directory_is_not_discarded(
+    repo: Repo,
+) -> None:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     shutil.rmtree(Path(plan.path, "src"))
@@ -252,7 +238,7 @@ async def test_after_a_file_took_a_tracked_directorys_place_nothing_is_discarded
     assert Path(plan.path, "src").read_text() == "work"
 
 
-async def test_what_the_hook_brought_is_discarded_with_the_rest(repo, hook):
+async def test_files_of_the_hook_are_discarded(repo: Repo, hook: Hook) -> None:
     hook("echo SECRET=1 >.env; mkdir new; touch new/file; echo more >>README")
     plan = await repo.plan()
     await repo.workspace.create(plan)
@@ -260,7 +246,9 @@ async def test_what_the_hook_brought_is_discarded_with_the_rest(repo, hook):
     assert _is_clean(repo)
 
 
-async def test_what_was_changed_after_the_hook_brought_it_is_not_discarded(repo, hook):
+async def test_files_of_the_hook_that_changed_later_are_not_discarded(
+    repo: Repo, hook: Hook
+) -> None:
     hook("mkdir new; touch new/file")
     plan = await repo.plan()
     await repo.workspace.create(plan)
@@ -269,25 +257,10 @@ async def test_what_was_changed_after_the_hook_brought_it_is_not_discarded(repo,
     assert (await repo.workspace.discard(plan)).untracked == ("new/",)
 
 
-async def test_a_directory_that_is_not_ours_is_not_discarded(repo):
-    plan = await repo.plan()
-    Path(plan.path).mkdir(parents=True)
-    Path(plan.path, "precious").write_text("work")
-    assert (await repo.workspace.discard(plan)).blocked
-    assert Path(plan.path, "precious").exists()
-
-
-async def test_a_worktree_that_somebody_else_locked_is_not_discarded(repo):
-    plan = await repo.plan()
-    repo.git("worktree", "add", "--quiet", "-b", "theirs", plan.path)
-    assert (await repo.workspace.discard(plan)).blocked
-    assert Path(plan.path, "README").exists()
-
-
-def _begun(repo, plan, *made: str) -> None:
-    """Make what `git worktree add` has made when it is killed, in its own order."""
+def _steps_of_worktree_add(repo: Repo, plan: WorktreePlan) -> dict[str, Callable[[], object]]:
+    """Return what `git worktree add` makes, in its order."""
     admin = repo.path / ".git/worktrees" / plan.session_id
-    steps = {
+    return {
         "admin": lambda: admin.mkdir(parents=True),
         "locked": lambda: (admin / "locked").write_text(f"frith {plan.session_id}"),
         "directory": lambda: Path(plan.path).mkdir(parents=True),
@@ -296,23 +269,21 @@ def _begun(repo, plan, *made: str) -> None:
         "HEAD": lambda: (admin / "HEAD").write_text("0" * 40 + "\n"),
         "commondir": lambda: (admin / "commondir").write_text("../..\n"),
     }
-    for name in steps if made == ("all",) else made:
-        steps[name]()
 
 
 @pytest.mark.parametrize("count", range(1, 8))
-async def test_git_killed_within_worktree_add_is_discarded(repo, count):
+async def test_a_worktree_add_killed_at_any_step_is_discarded(repo: Repo, count: int) -> None:
     plan = await repo.plan()
     note = f"frith: created for session {plan.session_id}"
     branch = f"refs/heads/{plan.branch}"
-    repo.git("update-ref", "--create-reflog", "-m", note, branch, plan.base_oid)
-    made = ("admin", "locked", "directory", "gitdir", ".git", "HEAD", "commondir")[:count]
-    _begun(repo, plan, *made)
+    repo.git("update-ref", "--create-reflog", "-m", note, branch, str(plan.base_oid))
+    for step in list(_steps_of_worktree_add(repo, plan).values())[:count]:
+        step()
     assert await repo.workspace.discard(plan) == AtStake()
     assert _is_clean(repo)
 
 
-async def test_a_checkout_that_was_killed_is_discarded(repo):
+async def test_a_killed_checkout_is_discarded(repo: Repo) -> None:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     admin = repo.admin(repo.session(plan))
@@ -323,7 +294,7 @@ async def test_a_checkout_that_was_killed_is_discarded(repo):
     assert _is_clean(repo)
 
 
-async def test_work_in_a_worktree_without_index_is_at_stake(repo):
+async def test_changes_in_a_worktree_without_index_are_not_discarded(repo: Repo) -> None:
     plan = await repo.plan()
     await repo.workspace.create(plan)
     admin = repo.admin(repo.session(plan))
