@@ -24,8 +24,8 @@ from frith.errors import (
 )
 from frith.model import Details, ExitStatus, Session, SessionStatus, now
 from frith.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
-from frith_cli._attach import AttachOutcome, attach
-from frith_cli._tty import NotATerminalError, window_size
+from frith_cli.attach.client import AttachOutcome, attach
+from frith_cli.attach.tty import NotATerminalError, window_size
 from waiting import PATIENCE, until
 
 KEY = b"\x1d"
@@ -247,11 +247,11 @@ async def test_the_detach_key_says_that_the_process_will_end_and_asks_once_more(
     async with attached(outer, program) as it:
         outer.type(b"before" + KEY)
         await outer.sees(b"Detaching ends the process of one")
-        await outer.sees(b"Ctrl-] again detaches")
+        await outer.sees(b"Press Ctrl-] again to detach")
         assert it.outcome is None
         outer.type(KEY)
     assert it.outcome is not None
-    assert it.outcome.detached
+    assert it.outcome == AttachOutcome()
     assert program.typed == b"before"
     assert b"the process of one ends now" in outer.read_rest()
 
@@ -262,11 +262,11 @@ async def test_any_other_key_after_the_detach_key_goes_on_and_is_passed_through(
 ) -> None:
     async with attached(outer, program) as it:
         outer.type(KEY)
-        await outer.sees(b"any other key goes on")
+        await outer.sees(b"any other key to continue")
         outer.type(b"x")
         await program.until(lambda: program.typed == b"x")
         outer.type(KEY)
-        await outer.sees(b"any other key goes on", times=2)
+        await outer.sees(b"any other key to continue", times=2)
         assert it.outcome is None
         program.end()
 
@@ -283,7 +283,7 @@ async def test_detaching_from_a_process_that_outlives_this_command_needs_no_seco
     assert it.outcome == AttachOutcome()
     _, left, told = outer.read_rest().partition(b"\x1b[4l\x1b(B")
     assert left
-    assert b"the process of one runs on" in told, "it is readable"
+    assert b"the process of one is still running" in told, "it is readable"
 
 
 @pytest.mark.requirement("R7.1")
@@ -325,7 +325,6 @@ async def test_a_signal_to_quit_ends_the_attachment_and_is_told(
     async with attached(outer, program) as it:
         os.kill(os.getpid(), signal.SIGQUIT)
     assert it.outcome == AttachOutcome(interrupted=signal.SIGQUIT)
-    assert not it.outcome.detached
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -399,7 +398,7 @@ async def test_output_that_this_terminal_was_too_slow_for_is_told_of(
         program.says.send_nowait(Gap(0, 1234))
         program.end()
     seen = outer.read_rest()
-    assert b"1234 bytes came too fast" in seen
+    assert b"1234 bytes were skipped" in seen
     assert b"\x1b[?1000l" in seen
 
 

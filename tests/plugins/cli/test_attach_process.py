@@ -320,7 +320,7 @@ def refuse(fd):
         raise PermissionError
     return name_of(fd)
 os.ttyname = refuse
-from frith_cli._app import run
+from frith_cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
     outer = screen(sys.executable, "-c", without_name, "new", "one", "--", *SHELL)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from frith.config import ManagerConfig
 from frith.errors import ConfigurationError
-from frith_cli._config import KEYS, VARIABLES, Layer, read_settings
+from frith_cli.config import KEYS, VARIABLES, Layer, read_settings
 
 
 def _config(workspace: Path, environ: dict[str, str] | None = None, **flags: str) -> ManagerConfig:
@@ -197,9 +197,9 @@ def test_any_flag_is_taken_or_refused_with_a_typed_error(key: str, value: str) -
 
 def test_a_layer_says_what_lies_within_its_values() -> None:
     layer = Layer("here", {"command": ["a"], "options": {"store": {}}})
-    assert layer.says("command.0")
-    assert layer.says("options.store")
-    assert not layer.says("options.store.json")
+    assert layer.sets("command.0")
+    assert layer.sets("options.store")
+    assert not layer.sets("options.store.json")
 
 
 @pytest.mark.parametrize("name", [".frith.toml", "pyproject.toml"])

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from frith_cli import _console as console
+from frith_cli import console
 
 
 def _on_a_terminal(code: str) -> bytes:
@@ -18,7 +18,7 @@ def _on_a_terminal(code: str) -> bytes:
     reader, terminal = os.openpty()
     environ = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
     ran = subprocess.Popen(
-        [sys.executable, "-c", f"from frith_cli import _console as console\n{code}"],
+        [sys.executable, "-c", f"from frith_cli import console\n{code}"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -56,7 +56,7 @@ def test_a_table_on_a_terminal_is_ruled_and_folded() -> None:
 def _narrow(*cells: str) -> list[str]:
     """Return the lines of a table of one row in which only the first column is needed."""
     columns = ("NAME", "BRANCH", "ID", "OWNER")
-    call = f"console.write_table({columns}, [{cells}], less_needed=('OWNER', 'ID', 'BRANCH'))"
+    call = f"console.write_table({columns}, [{cells}], optional=('OWNER', 'ID', 'BRANCH'))"
     return re.sub(r"\x1b\[\d*m", "", _on_a_terminal(call).decode()).splitlines()
 
 
@@ -66,7 +66,7 @@ def test_what_fits_on_a_narrow_terminal_is_shown() -> None:
     assert row.split() == ["login", "fix/login", "0123abcd", "42"]
 
 
-def test_a_narrow_terminal_is_not_shown_what_is_less_needed() -> None:
+def test_a_narrow_terminal_is_not_shown_what_is_optional() -> None:
     head, _, row = _narrow("login-form", "feature/login-form", "0123abcd", "42@elsewhere")
     assert head.split() == ["NAME", "BRANCH"]
     assert row.split() == ["login-form", "feature/login-form"]
@@ -116,7 +116,7 @@ def test_progress_shows_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_reader_that_went_away_ends_it_quietly() -> None:
-    code = "from frith_cli._console import write\nwhile True: write('x' * 9999)"
+    code = "from frith_cli.console import write\nwhile True: write('x' * 9999)"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
         assert ran.stdout is not None

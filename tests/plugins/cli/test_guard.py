@@ -9,8 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from frith_cli._app import Interrupted
-from frith_cli._guard import Guard, drive
+from frith_cli.context import Interrupted
+from frith_cli.guard import Guard, drive
 
 
 async def turns_of_the_loop() -> None:

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from frith import ManagerConfig, SessionManager
-from frith_cli._tty import CANCEL
+from frith_cli.attach.tty import CANCEL
 from frith_unix.processes import stat_of
 from waiting import PATIENCE, wait_until
 
@@ -57,7 +57,7 @@ def test_detaching_leaves_the_process_running_and_says_so(
     pid = _pid(frith)
     terminal.type(b"\x1d")
     assert terminal.end() == 0
-    assert b"the process of one runs on" in terminal.shown
+    assert b"the process of one is still running" in terminal.shown
     assert b"`frith attach " in terminal.shown
     shown = frith("show", "one", "--json").json
     assert (shown["ptyPid"], shown["frith"]["holder"]) == (pid, "free")

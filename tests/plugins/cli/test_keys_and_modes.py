@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frith_cli._attach import DetachKey, Press, key_name
-from frith_cli._keys import NAMES, UnknownKeyError, sent_for
-from frith_cli._modes import Modes
-from frith_cli._tty import CANCEL
+from frith_cli.attach.keys import NAMES, DetachKey, Press, UnknownKeyError, key_name, sent_for
+from frith_cli.attach.modes import Modes
+from frith_cli.attach.tty import CANCEL
 
 KEY = b"\x1d"
 

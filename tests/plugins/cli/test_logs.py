@@ -11,7 +11,7 @@ import pytest
 
 from frith.config import ManagerConfig
 from frith.logs import log
-from frith_cli._logs import routed_logs
+from frith_cli.opening import routed_logs
 
 from .conftest import Outcome
 

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from frith.model import Session, SessionStatus, now
-from frith_cli import _loops
-from frith_cli._loops import Mark, ShownInItselfError, without_marks
+from frith_cli.attach import loops
+from frith_cli.attach.loops import Mark, ShownInItselfError, without_marks
 from waiting import wait_until
 
 from .conftest import Outcome, Terminal
@@ -61,7 +61,7 @@ async def test_what_comes_back_much_later_is_no_loop(
     mark: Mark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sequence, later = mark.sequence, anyio.current_time() + 60
-    monkeypatch.setattr(_loops, "current_time", lambda: later)
+    monkeypatch.setattr(loops, "current_time", lambda: later)
     assert mark.sequence == b""
     assert mark.look(sequence) == sequence
 

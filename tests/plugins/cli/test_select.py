@@ -6,7 +6,7 @@ import pytest
 
 from frith.errors import SessionNotFoundError
 from frith.model import Session, SessionStatus, now
-from frith_cli._select import AmbiguousSessionError, called, select
+from frith_cli.sessions import AmbiguousSessionError, called, select
 
 ONE = "11112222-0000-4000-8000-000000000001"
 TWO = "11113333-0000-4000-8000-000000000002"

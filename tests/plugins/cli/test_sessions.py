@@ -17,7 +17,7 @@ import pytest
 
 from frith import Holder, Session, SessionStatus
 from frith.model import Details, Owner, now
-from frith_cli._view import View, age
+from frith_cli.sessions import View, age
 
 from .conftest import Git, Outcome, Terminal
 
@@ -247,10 +247,10 @@ def test_a_workspace_that_was_named_must_exist_for_the_plugins_too(frith: Frith)
 def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(frith: Frith) -> None:
     frith("new", "one", "--no-attach")
     code = (
-        "import sys; from frith_cli._app import run\n"
+        "import sys; from frith_cli.main import run\n"
         "code = run(['ls'])\n"
         "unused = ('frith_git._', 'frith_pty._', 'frith_keeper._')\n"
-        "unused += ('frith_cli._attach', 'frith_cli._demo')\n"
+        "unused += ('frith_cli.attach.client', 'frith_cli.demo')\n"
         "sys.exit(code or ', '.join(name for name in sys.modules if name.startswith(unused)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -269,7 +269,7 @@ def test_from_inside_a_session_the_workspace_is_found(
 def _completions(words: str) -> list[str]:
     environ = os.environ | {"_FRITH_COMPLETE": "bash_complete", "COMP_WORDS": words}
     environ["COMP_CWORD"] = str(len(words.split(" ")) - 1)
-    code = "from frith_cli import main; main()"
+    code = "from frith_cli.main import main; main()"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
     assert ran.stderr == ""
     return [line.partition(",")[2] for line in ran.stdout.splitlines() if line]

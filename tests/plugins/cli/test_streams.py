@@ -43,7 +43,7 @@ def test_errors_do_not_land_in_the_output_where_standard_error_is_closed(shell: 
 def test_a_child_process_has_all_three_streams_where_they_are_closed() -> None:
     look = "import os; [os.fstat(number) for number in range(3)]"
     code = (
-        "import subprocess, sys; from frith_cli._streams import open_closed; open_closed()\n"
+        "import subprocess, sys; from frith_cli.streams import open_closed; open_closed()\n"
         f"sys.exit(subprocess.run([sys.executable, '-c', {look!r}]).returncode)"
     )
     line = f"{shlex.join([sys.executable, '-c', code])} <&- >&- 2>&-"

@@ -11,7 +11,7 @@ from contextlib import suppress
 import anyio
 import pytest
 
-from frith_cli._tty import CANCEL, Tty, raw_tty
+from frith_cli.attach.tty import CANCEL, Tty, raw_tty
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from frith.errors import InvalidWorkspaceError
-from frith_cli._workspace import enclosing_repository, find_workspace
+from frith_cli.workspace import enclosing_repository, find_workspace
 
 from .conftest import Git
 
@@ -55,7 +55,7 @@ def test_else_it_is_the_repository_around_here(
 
 
 def test_outside_of_any_repository_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidWorkspaceError, match="no git repository encloses it"):
+    with pytest.raises(InvalidWorkspaceError, match="no git repository contains it"):
         enclosing_repository(tmp_path)
 
 
@@ -134,7 +134,7 @@ def test_a_worktree_whose_repository_has_moved_is_refused(repository: Path, git:
     linked = repository.parent / "linked"
     git(repository, "worktree", "add", "-q", str(linked))
     repository.rename(repository.parent / "moved")
-    with pytest.raises(InvalidWorkspaceError, match="which is gone"):
+    with pytest.raises(InvalidWorkspaceError, match="which does not exist"):
         enclosing_repository(linked)
 
 
