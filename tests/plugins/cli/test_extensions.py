@@ -12,9 +12,8 @@ import pytest
 
 from frith_cli.main import run
 
-from .conftest import Outcome
+from .conftest import Frith, Outcome
 
-Frith = Callable[..., Outcome]
 Install = Callable[..., None]
 
 GREET = """

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import Git, Outcome
-
-Frith = Callable[..., Outcome]
-STATE = ".claude-container-sessions.json"
+from .conftest import STATE, Frith, Git, Outcome
 
 
 @pytest.fixture
@@ -24,7 +20,7 @@ def created(frith: Frith) -> dict[str, object]:
 
 @pytest.mark.requirement("R5.1")
 @pytest.mark.parametrize("harm", ["missing", "corrupt"])
-def test_ls_recovers_a_lost_record_and_says_so(
+def test_ls_recovers_a_lost_state_file_with_a_warning(
     frith: Frith, repository: Path, created: dict[str, object], harm: str
 ) -> None:
     if harm == "missing":
@@ -47,7 +43,7 @@ def test_a_dry_run_of_rebuild_changes_nothing(
 
 
 @pytest.mark.requirement("R5.3")
-def test_rebuild_brings_back_what_another_program_has_dropped_from_the_record(
+def test_rebuild_restores_a_session_that_another_program_dropped(
     frith: Frith, repository: Path, created: dict[str, object]
 ) -> None:
     record = json.loads((repository / STATE).read_bytes())
@@ -63,7 +59,7 @@ def test_rebuild_brings_back_what_another_program_has_dropped_from_the_record(
 
 
 @pytest.mark.requirement("R5.1")
-def test_an_old_copy_of_the_record_that_is_put_back_loses_nothing(
+def test_an_old_copy_of_the_state_file_loses_nothing(
     frith: Frith, repository: Path, created: dict[str, object]
 ) -> None:
     old = (repository / STATE).read_bytes()
@@ -72,13 +68,15 @@ def test_an_old_copy_of_the_record_that_is_put_back_loses_nothing(
     assert frith("ls", "--json").json == [created, two]
 
 
-def test_doctor_finds_nothing_where_all_is_well(frith: Frith, created: dict[str, object]) -> None:
+def test_doctor_finds_nothing_in_a_sound_workspace(
+    frith: Frith, created: dict[str, object]
+) -> None:
     assert frith("doctor") == Outcome(0, "", "frith: All is well.\n")
     assert frith("doctor", "--json").json == []
 
 
 @pytest.mark.requirement("R4.4")
-def test_doctor_tells_of_a_vanished_worktree_and_fails(
+def test_doctor_reports_a_missing_worktree(
     frith: Frith, repository: Path, created: dict[str, object], git: Git
 ) -> None:
     path = str(created["worktreePath"])

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import Git, Outcome, Terminal
+from .conftest import Frith, Git, OnTerminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
-
-Frith = Callable[..., Outcome]
-OnTerminal = Callable[..., Terminal]
 
 
 @pytest.fixture
@@ -32,7 +28,7 @@ def precious(worktree: Path) -> Path:
 
 
 @pytest.mark.requirement("R2.7")
-def test_without_cleanup_the_worktree_and_the_branch_stay(
+def test_rm_without_cleanup_keeps_worktree_and_branch(
     frith: Frith, repository: Path, precious: Path, git: Git
 ) -> None:
     removed = frith("rm", "one")
@@ -43,7 +39,7 @@ def test_without_cleanup_the_worktree_and_the_branch_stay(
     assert frith("ls", "--json").json == []
 
 
-def test_with_cleanup_only_the_branch_stays(
+def test_rm_with_cleanup_keeps_the_branch(
     frith: Frith, repository: Path, worktree: Path, git: Git
 ) -> None:
     assert frith("rm", "one", "--cleanup").code == 0
@@ -52,7 +48,7 @@ def test_with_cleanup_only_the_branch_stays(
 
 
 @pytest.mark.requirement("R2.8")
-def test_without_a_terminal_work_is_never_destroyed_unasked(frith: Frith, precious: Path) -> None:
+def test_without_a_terminal_rm_refuses_to_destroy_work(frith: Frith, precious: Path) -> None:
     refused = frith("rm", "one", "--cleanup")
     assert refused.code == 1
     assert "precious.txt" in refused.err
@@ -61,7 +57,7 @@ def test_without_a_terminal_work_is_never_destroyed_unasked(frith: Frith, precio
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\x04", 1)])
-def test_on_a_terminal_it_says_what_is_at_stake_and_asks(
+def test_on_a_terminal_rm_lists_the_work_and_asks(
     on_terminal: OnTerminal, precious: Path, answer: bytes, code: int
 ) -> None:
     terminal = on_terminal("rm", "one", "--cleanup")
@@ -72,19 +68,19 @@ def test_on_a_terminal_it_says_what_is_at_stake_and_asks(
     assert precious.exists() == (code == 1)
 
 
-def test_interrupted_while_it_asks_it_destroys_nothing(
+def test_interrupting_the_question_destroys_nothing(
     frith: Frith, on_terminal: OnTerminal, precious: Path
 ) -> None:
     terminal = on_terminal("rm", "one", "--cleanup")
     terminal.expect(b"[y/N]")
-    terminal.signal(signal.SIGINT)
+    terminal.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert terminal.shown.rstrip().endswith(b"[y/N]")
     assert precious.exists()
     assert frith("show", "one").code == 0
 
 
-def test_an_operation_in_progress_is_said_too(
+def test_rm_lists_an_operation_in_progress(
     on_terminal: OnTerminal, worktree: Path, git: Git
 ) -> None:
     git(worktree, "bisect", "start")
@@ -94,9 +90,7 @@ def test_an_operation_in_progress_is_said_too(
     assert terminal.end() == 1
 
 
-def test_force_destroys_without_asking(
-    frith: Frith, on_terminal: OnTerminal, precious: Path
-) -> None:
+def test_rm_with_force_does_not_ask(frith: Frith, on_terminal: OnTerminal, precious: Path) -> None:
     terminal = on_terminal("rm", "one", "--cleanup", "--force")
     assert terminal.end() == 0
     assert b"[y/N]" not in terminal.shown
@@ -104,9 +98,7 @@ def test_force_destroys_without_asking(
 
 
 @pytest.mark.requirement("R2.9")
-def test_what_is_blocked_is_not_destroyed_even_by_force(
-    frith: Frith, worktree: Path, git: Git
-) -> None:
+def test_rm_with_force_keeps_a_nested_worktree(frith: Frith, worktree: Path, git: Git) -> None:
     git(worktree, "worktree", "add", "-q", "-b", "nested", str(worktree / "nested"))
     refused = frith("rm", "one", "--cleanup", "--force")
     assert refused.code == 1

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import Git, Outcome, Terminal
+from .conftest import Frith, Git, OnTerminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Frith = Callable[..., Outcome]
-OnTerminal = Callable[..., Terminal]
 WORK = ("--", "sh", "-c", "echo ready; exec sleep 100")
 
 
@@ -31,7 +28,7 @@ def _status(frith: Frith, name: str) -> str:
         ("kill -9 $$", 3, b"one ended with signal 9: error.", "error"),
     ],
 )
-def test_when_the_process_ends_its_outcome_is_told(
+def test_the_end_of_the_process_is_printed(
     frith: Frith, on_terminal: OnTerminal, script: str, code: int, says: bytes, status: str
 ) -> None:
     terminal = on_terminal("new", "one", "--", "sh", "-c", f"echo ready; read line; {script}")
@@ -54,7 +51,7 @@ def test_the_process_works_in_its_worktree_and_reads_what_is_typed(
 
 
 @pytest.mark.usefixtures("on_pty")
-def test_detaching_says_what_becomes_of_the_process_and_leaves_the_session_idle(
+def test_detaching_from_the_terminal_pty_warns_and_leaves_the_session_idle(
     frith: Frith, on_terminal: OnTerminal
 ) -> None:
     terminal = on_terminal("new", "one", "--detach-key", "^B", *WORK)
@@ -69,7 +66,9 @@ def test_detaching_says_what_becomes_of_the_process_and_leaves_the_session_idle(
 
 
 @pytest.mark.requirement("R7.4")
-def test_the_output_of_a_process_too_quick_to_attach_to_is_shown(on_terminal: OnTerminal) -> None:
+def test_the_output_of_a_process_that_ends_before_attaching_is_shown(
+    on_terminal: OnTerminal,
+) -> None:
     for _ in range(3):
         terminal = on_terminal("new", "--", "sh", "-c", "echo quick; exit 7")
         terminal.expect(b"quick")
@@ -91,14 +90,16 @@ def test_resume_runs_the_command_again_or_another(frith: Frith, on_terminal: OnT
 
 
 @pytest.mark.requirement("R2.11")
-def test_what_another_command_runs_cannot_be_resumed(on_terminal: OnTerminal, frith: Frith) -> None:
+def test_resume_refuses_the_session_of_another_command(
+    on_terminal: OnTerminal, frith: Frith
+) -> None:
     on_terminal("new", "one", *WORK).expect(b"ready")
     second = on_terminal("resume", "one")
     assert second.end() == 1
     assert b"[SESSION_OWNED]" in second.shown
 
 
-def test_stop_ends_what_another_command_runs(frith: Frith, on_terminal: OnTerminal) -> None:
+def test_stop_ends_the_process_of_another_command(frith: Frith, on_terminal: OnTerminal) -> None:
     owner = on_terminal("new", "one", *WORK)
     owner.expect(b"ready")
     stopped = frith("stop", "one")
@@ -115,14 +116,14 @@ def test_a_signal_ends_the_process_and_leaves_the_session_idle(
 ) -> None:
     owner = on_terminal("new", "one", *WORK)
     owner.expect(b"ready")
-    owner.signal(number)
+    owner.send_signal(number)
     assert owner.end() == 128 + number
     assert b"Traceback" not in owner.shown
     assert _status(frith, "one") == "idle"
 
 
 @pytest.mark.requirement("R2.2")
-def test_interrupted_while_it_creates_it_leaves_nothing_behind(
+def test_an_interrupted_creation_leaves_nothing(
     frith: Frith, on_terminal: OnTerminal, repository: Path, git: Git
 ) -> None:
     halfway = repository.with_name("halfway")
@@ -132,7 +133,7 @@ def test_interrupted_while_it_creates_it_leaves_nothing_behind(
     hook.chmod(0o755)
     terminal = on_terminal("new", "one", *WORK)
     assert halfway.read_text() == "now\n"
-    terminal.signal(signal.SIGTERM)
+    terminal.send_signal(signal.SIGTERM)
     assert terminal.end() == 143
     assert frith("ls", "--json").json == []
     assert frith("doctor").err == "frith: All is well.\n"

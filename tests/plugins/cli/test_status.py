@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -14,16 +13,15 @@ import pytest
 
 from waiting import TO_RUN
 
-from .conftest import Outcome, Terminal
+from .conftest import Frith, OnTerminal, Outcome, Terminal
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Frith = Callable[..., Outcome]
 COMMAND = f"{sys.executable} -m frith_cli"
 
 
 def test_a_process_within_a_session_reports_without_naming_it(
-    frith: Frith, on_terminal: Callable[..., Terminal]
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     script = f"{COMMAND} report waiting --message 'May I?'; echo reported; exec cat"
     on_terminal("new", "one", "--", "sh", "-c", script).expect(b"reported")
@@ -56,16 +54,14 @@ def test_report_of_an_unknown_session_is_refused(
 
 
 @pytest.mark.parametrize("status", ["active", "waiting"])
-def test_a_report_of_what_only_a_process_can_be_is_refused_without_one(
-    frith: Frith, status: str
-) -> None:
+def test_report_refuses_a_status_that_needs_a_process(frith: Frith, status: str) -> None:
     frith("new", "one", "--no-attach")
     reported = frith("report", status, "one")
     assert (reported.code, "[SESSION_NOT_RUNNING]" in reported.err) == (1, True)
     assert frith("show", "one", "--json").json["status"] == "idle"
 
 
-def test_wait_sees_the_status_of_a_session_that_nobody_is_attached_to(frith: Frith) -> None:
+def test_wait_follows_a_session_without_a_host(frith: Frith) -> None:
     frith("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read answer")
     waited = frith("wait", "one", "--for", "waiting", "--timeout", "60", "--json")
     assert waited.code == 0
@@ -75,8 +71,8 @@ def test_wait_sees_the_status_of_a_session_that_nobody_is_attached_to(frith: Fri
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 5", 3)])
-def test_wait_for_the_exit_tells_how_it_was(
-    frith: Frith, on_terminal: Callable[..., Terminal], script: str, code: int
+def test_wait_for_the_exit_returns_its_code(
+    frith: Frith, on_terminal: OnTerminal, script: str, code: int
 ) -> None:
     host = on_terminal("new", "one", "--", "sh", "-c", f"echo up; read x; {script}")
     host.expect(b"up")
@@ -90,27 +86,23 @@ def test_wait_for_the_exit_tells_how_it_was(
 
 
 @pytest.mark.usefixtures("on_pty")
-def test_wait_for_a_killed_host_ends_as_well(
-    frith: Frith, on_terminal: Callable[..., Terminal]
-) -> None:
+def test_wait_ends_when_the_host_is_killed(frith: Frith, on_terminal: OnTerminal) -> None:
     host = on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100")
     host.expect(b"up")
-    host.signal(signal.SIGKILL)
+    host.send_signal(signal.SIGKILL)
     host.end()
     waited = frith("wait", "one", "--timeout", "60")
     assert (waited.code, waited.out) == (0, "idle\n")
 
 
-def test_wait_gives_up_when_the_time_is_up(
-    frith: Frith, on_terminal: Callable[..., Terminal]
-) -> None:
+def test_wait_ends_at_the_time_limit(frith: Frith, on_terminal: OnTerminal) -> None:
     on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100").expect(b"up")
     waited = frith("wait", "one", "--for", "error", "--timeout", "0.1")
     assert (waited.code, waited.out) == (124, "")
     assert "one did not become error" in waited.err
 
 
-def test_wait_for_what_cannot_come_is_refused(frith: Frith) -> None:
+def test_wait_refuses_a_status_that_cannot_come(frith: Frith) -> None:
     frith("new", "one", "--no-attach")
     waited = frith("wait", "one", "--for", "waiting")
     assert (waited.code, "[SESSION_ENDED]" in waited.err) == (1, True)
@@ -118,7 +110,7 @@ def test_wait_for_what_cannot_come_is_refused(frith: Frith) -> None:
 
 
 def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
-    frith: Frith, on_terminal: Callable[..., Terminal]
+    frith: Frith, on_terminal: OnTerminal
 ) -> None:
     created = frith("new", "one", "--no-attach", "--json").json
     Path(created["worktreePath"], "new").touch()
@@ -127,13 +119,13 @@ def test_ls_watch_shows_a_change_of_another_process_and_changed_files(
     watching.expect(b" 1 ")
     frith("report", "error", "one", "--message", "May I?")
     watching.expect(b"May I?")
-    watching.signal(signal.SIGINT)
+    watching.send_signal(signal.SIGINT)
     assert watching.end() == 130
     assert watching.shown.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
 @pytest.fixture
-def watching(frith: Frith, on_terminal: Callable[..., Terminal]) -> Terminal:
+def watching(frith: Frith, on_terminal: OnTerminal) -> Terminal:
     """`ls --watch`, which runs the session ``one``, that asks something and then fails."""
     frith("new", "one", "--detach", "--", "sh", "-c", "printf 'Delete? '; read x; exit 3")
     watching = on_terminal("ls", "--watch")
@@ -141,20 +133,20 @@ def watching(frith: Frith, on_terminal: Callable[..., Terminal]) -> Terminal:
     return watching
 
 
-def test_ls_watch_shows_what_a_session_waits_for_that_nobody_is_attached_to(
+def test_ls_watch_shows_the_question_of_a_session_without_a_host(
     frith: Frith, watching: Terminal
 ) -> None:
     watching.expect(b"Delete?")
     frith("send", "one", "yes")
     watching.expect(b"error")
-    watching.signal(signal.SIGINT)
+    watching.send_signal(signal.SIGINT)
     assert watching.end() == 130
     assert "Delete?" in frith("tail", "one").out
 
 
-def test_a_process_runs_on_when_ls_watch_ends(frith: Frith, watching: Terminal) -> None:
+def test_processes_keep_running_when_ls_watch_ends(frith: Frith, watching: Terminal) -> None:
     pid = frith("show", "one", "--json").json["ptyPid"]
-    watching.signal(signal.SIGINT)
+    watching.send_signal(signal.SIGINT)
     watching.end()
     shown = frith("show", "one", "--json").json
     assert (shown["ptyPid"], shown["status"], shown["frith"]["holder"]) == (
@@ -162,13 +154,13 @@ def test_a_process_runs_on_when_ls_watch_ends(frith: Frith, watching: Terminal) 
     )  # fmt: skip
 
 
-def test_what_ls_watch_runs_can_be_had_by_others_though_its_terminal_takes_nothing(
+def test_other_commands_get_the_sessions_of_ls_watch_while_its_terminal_is_stopped(
     frith: Frith, watching: Terminal
 ) -> None:
     watching.type(b"\x13")
     frith("report", "waiting", "one", "--message", "May I?")
     assert frith("rm", "one", "--cleanup") == Outcome(0, "", ANY)
-    watching.signal(signal.SIGINT)
+    watching.send_signal(signal.SIGINT)
     watching.type(b"\x11")
     assert watching.end() == 130
 
@@ -177,9 +169,9 @@ def test_ls_watch_cannot_be_suspended(watching: Terminal) -> None:
     assert watching.ignores(signal.SIGTSTP)
 
 
-def test_ls_watch_ends_though_its_terminal_takes_nothing(watching: Terminal) -> None:
+def test_a_signal_ends_ls_watch_while_its_terminal_is_stopped(watching: Terminal) -> None:
     watching.type(b"\x13")
-    watching.signal(signal.SIGTERM)
+    watching.send_signal(signal.SIGTERM)
     assert watching.end() == 143
 
 
