@@ -6,6 +6,7 @@ implementation when it runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -95,7 +96,12 @@ def cli(app: App, /, verbose: int, debug: bool, **options: Any) -> None:
     app.debug = debug
 
 
-@cli.command(cls=WithCommand, epilog="COMMAND defaults to the setting, otherwise your shell.")
+def _command(**attributes: Any) -> Callable[[Callable[..., int]], click.Command]:
+    """Define a command; its function gets the :class:`App` first."""
+    return lambda function: cli.command(**attributes)(click.pass_obj(function))
+
+
+@_command(cls=WithCommand, epilog="COMMAND defaults to the setting, otherwise your shell.")
 @click.argument("name", required=False)
 @click.option("--branch", help="The branch; by default feature/NAME.")
 @click.option("--base", metavar="REF", help="Where the branch starts; by default HEAD.")
@@ -105,7 +111,6 @@ def cli(app: App, /, verbose: int, debug: bool, **options: Any) -> None:
 @detach_option
 @detach_key_option
 @json_option
-@click.pass_obj
 def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
     """Create a session and attach this terminal to it."""
     if no_attach and detached:
@@ -119,11 +124,10 @@ def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
     return start.new(app, start=not no_attach, detached=detached, **options)
 
 
-@cli.command()
+@_command()
 @session_argument
 @click.option("--read-only", is_flag=True, help="Pass no input and no window size on.")
 @detach_key_option
-@click.pass_obj
 def attach(app: App, /, session: str, read_only: bool) -> int:
     """Attach this terminal to a running session, also if others are attached."""
     from frith_cli.commands import start
@@ -131,14 +135,13 @@ def attach(app: App, /, session: str, read_only: bool) -> int:
     return start.attach(app, session, read_only=read_only)
 
 
-@cli.command(cls=WithCommand, epilog="COMMAND defaults to the previous one.")
+@_command(cls=WithCommand, epilog="COMMAND defaults to the previous one.")
 @click.argument("session", required=False, shell_complete=complete_session)
 @click.option(
     "--all", "every", is_flag=True, help="Start every interrupted session, detached: after a boot."
 )
 @detach_option
 @detach_key_option
-@click.pass_obj
 def resume(
     app: App, /, session: str | None, every: bool, command: list[str] | None, detached: bool
 ) -> int:
@@ -154,11 +157,10 @@ def resume(
     return start.resume(app, session, command=command, detached=detached)
 
 
-@cli.command(cls=WithCommand, epilog="COMMAND defaults to the previous one.")
+@_command(cls=WithCommand, epilog="COMMAND defaults to the previous one.")
 @session_argument
 @detach_option
 @detach_key_option
-@click.pass_obj
 def restart(app: App, /, session: str, command: list[str] | None, detached: bool) -> int:
     """End a session's process, start it again and attach this terminal to it."""
     from frith_cli.commands import start
@@ -166,10 +168,9 @@ def restart(app: App, /, session: str, command: list[str] | None, detached: bool
     return start.resume(app, session, command=command, detached=detached, stop=True)
 
 
-@cli.command()
+@_command()
 @click.option("--watch", is_flag=True, help="Show the list until Ctrl-C, always up to date.")
 @json_option
-@click.pass_obj
 def ls(app: App, /, watch: bool) -> int:
     """List the sessions."""
     if watch:
@@ -183,10 +184,9 @@ def ls(app: App, /, watch: bool) -> int:
     return show.ls(app)
 
 
-@cli.command()
+@_command()
 @session_argument
 @json_option
-@click.pass_obj
 def show(app: App, /, session: str) -> int:
     """Show everything known about a session."""
     from frith_cli.commands import show
@@ -194,10 +194,9 @@ def show(app: App, /, session: str) -> int:
     return show.show(app, session)
 
 
-@cli.command()
+@_command()
 @session_argument
 @json_option
-@click.pass_obj
 def stop(app: App, /, session: str) -> int:
     """End a session's process, whichever host runs it."""
     from frith_cli.commands import stop
@@ -205,11 +204,10 @@ def stop(app: App, /, session: str) -> int:
     return stop.stop(app, session)
 
 
-@cli.command()
+@_command()
 @session_argument
 @click.argument("text")
 @click.option("--no-enter", is_flag=True, help="Do not press Enter after TEXT.")
-@click.pass_obj
 def send(app: App, /, session: str, text: str, no_enter: bool) -> int:
     """Type TEXT into a session, then press Enter."""
     from frith_cli.commands import terminal
@@ -217,9 +215,7 @@ def send(app: App, /, session: str, text: str, no_enter: bool) -> int:
     return terminal.send(app, session, text, enter=not no_enter)
 
 
-@cli.command(
-    epilog="Keys: Enter Escape Tab Space BSpace Up PageUp F1 …, C-c M-x S-Up, or a letter."
-)
+@_command(epilog="Keys: Enter Escape Tab Space BSpace Up PageUp F1 …, C-c M-x S-Up, or a letter.")
 @session_argument
 @click.argument(
     "keys",
@@ -229,7 +225,6 @@ def send(app: App, /, session: str, text: str, no_enter: bool) -> int:
     callback=check_keys,
     shell_complete=complete_key,
 )
-@click.pass_obj
 def keys(app: App, /, session: str, keys: tuple[str, ...]) -> int:
     """Press keys in a session, named as in tmux."""
     from frith_cli.commands import terminal
@@ -237,13 +232,12 @@ def keys(app: App, /, session: str, keys: tuple[str, ...]) -> int:
     return terminal.keys(app, session, keys)
 
 
-@cli.command()
+@_command()
 @session_argument
 @click.option("-f", "--follow", is_flag=True, help="Continue until the process ends.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), metavar="LINES", help="Only the last LINES lines."
 )
-@click.pass_obj
 def tail(app: App, /, session: str, follow: bool, lines: int | None) -> int:
     """Print what a session has written, byte for byte."""
     from frith_cli.commands import terminal
@@ -251,11 +245,10 @@ def tail(app: App, /, session: str, follow: bool, lines: int | None) -> int:
     return terminal.tail(app, session, lines=lines, follow=follow)
 
 
-@cli.command()
+@_command()
 @session_argument
 @click.option("--cleanup", is_flag=True, help="Remove the worktree too; the branch always stays.")
 @click.option("--force", is_flag=True, help="Destroy work in the worktree without asking.")
-@click.pass_obj
 def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     """Destroy a session. Its worktree stays unless --cleanup is given.
 
@@ -269,7 +262,7 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     return stop.rm(app, session, cleanup=cleanup, force=force)
 
 
-@cli.command()
+@_command()
 @session_argument
 @click.option(
     "--for",
@@ -288,7 +281,6 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     help="Stop waiting after SECONDS.",
 )
 @json_option
-@click.pass_obj
 def wait(app: App, /, session: str, wanted: tuple[str, ...], timeout: float | None) -> int:
     """Wait for a status of a session, whichever host runs it, and print the status."""
     from frith_cli.commands import status
@@ -296,11 +288,10 @@ def wait(app: App, /, session: str, wanted: tuple[str, ...], timeout: float | No
     return status.wait(app, session, frozenset(wanted), timeout)
 
 
-@cli.command(epilog="Within a session, SESSION can be omitted.")
+@_command(epilog="Within a session, SESSION can be omitted.")
 @click.argument("status", type=click.Choice(["active", "waiting", "idle", "error"]))
 @click.argument("session", required=False, shell_complete=complete_session)
 @click.option("--message", metavar="TEXT", help="The question or message for the user.")
-@click.pass_obj
 def report(app: App, /, status: str, session: str | None, message: str | None) -> int:
     """Set the status of a session, from its program's own hooks."""
     from frith_cli.commands.status import report
@@ -308,10 +299,9 @@ def report(app: App, /, status: str, session: str | None, message: str | None) -
     return report(app, status, session, message)
 
 
-@cli.command()
+@_command()
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @json_option
-@click.pass_obj
 def rebuild(app: App, /, dry_run: bool) -> int:
     """Restore sessions from the markers in their worktrees."""
     from frith_cli.commands import repair
@@ -319,10 +309,9 @@ def rebuild(app: App, /, dry_run: bool) -> int:
     return repair.rebuild(app, dry_run=dry_run)
 
 
-@cli.command()
+@_command()
 @click.option("--fix", is_flag=True, help="Repair what can be repaired.")
 @json_option
-@click.pass_obj
 def doctor(app: App, /, fix: bool) -> int:
     """Compare state file, worktrees, owners and processes, and list what is wrong."""
     from frith_cli.commands import repair
@@ -330,9 +319,8 @@ def doctor(app: App, /, fix: bool) -> int:
     return repair.doctor(app, fix=fix)
 
 
-@cli.command()
+@_command()
 @json_option
-@click.pass_obj
 def plugins(app: App, /) -> int:
     """List the plugins and their state."""
     from frith_cli.commands import show

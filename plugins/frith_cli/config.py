@@ -75,11 +75,9 @@ class Settings:
 
 
 def settings_of(app: App, *, anywhere: bool = False) -> Settings:
-    """Return the settings of the workspace; they are read once.
+    """Return the settings of the workspace, which are read once.
 
-    Args:
-        app: the options given.
-        anywhere: whether to use the current directory where there is no repository.
+    With ``anywhere``, the current directory is used where there is no repository.
 
     Raises:
         InvalidWorkspaceError: there is no workspace.
@@ -99,12 +97,9 @@ def settings_of(app: App, *, anywhere: bool = False) -> Settings:
 def read_settings(
     workspace: Path, environ: Mapping[str, str], flags: Sequence[tuple[str, str, str]] = ()
 ) -> Settings:
-    """Return the settings for ``workspace``.
+    """Return the settings for ``workspace``, an absolute path.
 
-    Args:
-        workspace: absolute path of the directory of ``.frith.toml`` or ``pyproject.toml``.
-        environ: the environment.
-        flags: the flags as written, their dotted keys, their values.
+    ``flags`` are the flags as written, their dotted keys, and their values.
 
     Raises:
         ConfigurationError: a file cannot be read, a key is unknown or a value is wrong.

@@ -29,9 +29,7 @@ def names(built_in: Collection[str]) -> list[str]:
 def find(name: str, options: Mapping[str, Any]) -> click.Command | None:
     """Return the command ``name``, or ``None`` if no distribution has it.
 
-    Args:
-        name: the command.
-        options: those that precede the name; the setting ``blocked_plugins`` is read with them.
+    The setting ``blocked_plugins`` is read with the ``options`` that precede the name.
     """
     found = list(entry_points(group=GROUP, name=name))
     if not found:

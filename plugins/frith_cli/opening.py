@@ -33,17 +33,11 @@ def with_manager(
 ) -> _Result:
     """Open the manager of the workspace and return the result of ``work(manager)``.
 
-    This runs on a new event loop. A signal cancels ``work``, then the manager closes. Exceptions
-    propagate.
-
-    Args:
-        app: the options given.
-        work: what to do.
-        restore: whether to take over sessions without a host; otherwise opening changes nothing.
-        plugins: plugin objects of the command, by name.
+    This runs on a new event loop. Without ``restore`` the manager takes no session over and
+    changes nothing by opening. ``plugins`` are plugin objects of the command, by name.
 
     Raises:
-        Interrupted: a signal was received.
+        Interrupted: a signal cancelled ``work``, and the manager has closed.
     """
 
     async def run(guard: Guard) -> _Result:
@@ -64,9 +58,7 @@ def with_manager(
 def routed_logs(config: ManagerConfig, verbosity: int) -> Iterator[None]:
     """Show the log of frith on standard error, unless ``config`` lets the plugin ``log`` write it.
 
-    Args:
-        config: the configuration of the manager.
-        verbosity: -1 for nothing, 0 for warnings, 1 for events, 2 for debug messages.
+    A ``verbosity`` of -1 shows nothing, 0 warnings, 1 events too, 2 debug messages too.
     """
     if config.options.get("plugin", {}).get("log", {}).get("configure"):
         yield

@@ -161,11 +161,7 @@ def output_tty(target: int = 1) -> Iterator[Tty]:
 
 @contextmanager
 def raw_tty(source: int = 0, target: int = 1) -> Iterator[Tty]:
-    """Put a terminal into raw mode while the body runs.
-
-    Args:
-        source: descriptor to read from.
-        target: descriptor to write to.
+    """Put the terminal of two descriptors into raw mode while the body runs.
 
     Raises:
         NotATerminalError: one of them is not a terminal.

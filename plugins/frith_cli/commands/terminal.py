@@ -51,13 +51,9 @@ def keys(app: App, given: str, names: Sequence[str]) -> int:
 
 
 def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
-    """Print what the session named ``given`` has written, byte for byte.
+    """Print what the session named ``given`` has written, byte for byte, or its last ``lines``.
 
-    Args:
-        app: the options given.
-        given: the session.
-        lines: how many of the last lines; all that is kept if ``None``.
-        follow: whether to continue until the process has ended.
+    With ``follow``, continue until the process has ended.
 
     Raises:
         ShownInItselfError: the output goes to the session's own terminal, and would be repeated.
