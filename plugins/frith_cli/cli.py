@@ -129,7 +129,7 @@ def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
 @click.option("--read-only", is_flag=True, help="Pass no input and no window size on.")
 @detach_key_option
 def attach(app: App, /, session: str, read_only: bool) -> int:
-    """Attach this terminal to a running session, also if others are attached."""
+    """Attach this terminal to a running session."""
     from frith_cli.commands import start
 
     return start.attach(app, session, read_only=read_only)
@@ -145,7 +145,7 @@ def attach(app: App, /, session: str, read_only: bool) -> int:
 def resume(
     app: App, /, session: str | None, every: bool, command: list[str] | None, detached: bool
 ) -> int:
-    """Start a session's process again and attach this terminal to it."""
+    """Start a session's process again and attach to it."""
     from frith_cli.commands import start
 
     if every:
@@ -162,7 +162,7 @@ def resume(
 @detach_option
 @detach_key_option
 def restart(app: App, /, session: str, command: list[str] | None, detached: bool) -> int:
-    """End a session's process, start it again and attach this terminal to it."""
+    """End a session's process, then resume the session."""
     from frith_cli.commands import start
 
     return start.resume(app, session, command=command, detached=detached, stop=True)
@@ -282,7 +282,7 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
 )
 @json_option
 def wait(app: App, /, session: str, wanted: tuple[str, ...], timeout: float | None) -> int:
-    """Wait for a status of a session, whichever host runs it, and print the status."""
+    """Wait until a session has a status, and print it."""
     from frith_cli.commands import status
 
     return status.wait(app, session, frozenset(wanted), timeout)
@@ -313,7 +313,7 @@ def rebuild(app: App, /, dry_run: bool) -> int:
 @click.option("--fix", is_flag=True, help="Repair what can be repaired.")
 @json_option
 def doctor(app: App, /, fix: bool) -> int:
-    """Compare state file, worktrees, owners and processes, and list what is wrong."""
+    """Check the state file, worktrees, owners and processes."""
     from frith_cli.commands import repair
 
     return repair.doctor(app, fix=fix)

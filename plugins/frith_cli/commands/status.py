@@ -100,7 +100,7 @@ def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -
     restore = set(wanted) != {_EXIT}
     seen = with_manager(app, until, restore=restore, plugins={"cli-changes": changes})
     if seen is None:
-        note(f"{given} did not become {' or '.join(sorted(wanted))} within {timeout:g} s.")
+        note(f"{given} did not reach {' or '.join(sorted(wanted))} within {timeout:g} s.")
         return TIMED_OUT
     if app.as_json:
         write_json(seen.to_json())
@@ -117,7 +117,7 @@ def _fits(session: Session, wanted: Collection[str], name: str) -> bool:
     if running:
         return False
     raise SessionEndedError(
-        f"{session.name} is {session.status}: it has no process that could become "
+        f"{session.name} is {session.status} and has no process, so it cannot become "
         f"{' or '.join(sorted(wanted))}. `frith resume {name}` starts one."
     )
 

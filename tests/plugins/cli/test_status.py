@@ -99,7 +99,7 @@ def test_wait_ends_at_the_time_limit(frith: Frith, on_terminal: OnTerminal) -> N
     on_terminal("new", "one", "--", "sh", "-c", "echo up; exec sleep 100").expect(b"up")
     waited = frith("wait", "one", "--for", "error", "--timeout", "0.1")
     assert (waited.code, waited.out) == (124, "")
-    assert "one did not become error" in waited.err
+    assert "one did not reach error" in waited.err
 
 
 def test_wait_refuses_a_status_that_cannot_come(frith: Frith) -> None:
