@@ -1,5 +1,5 @@
 """``python -m frith_cli``: the command where its script is not on the path."""
 
-from frith_cli import main
+from frith_cli.main import main
 
 main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -17,12 +16,16 @@ import anyio
 import pytest
 
 from frith.model import Session, SessionStatus, now
-from frith_cli._app import run
+from frith_cli.main import run
 from frith_keeper._spawner import open_spawner
 from frith_keeper.options import KeeperOptions
 from waiting import PATIENCE
 
 Git = Callable[..., str]
+STATE = ".claude-container-sessions.json"
+WORK = ("--", "sh", "-c", "echo ready; while read line; do echo got $line; done")
+"""The command of a session that repeats what it reads."""
+ENDS = ("--", "sh", "-c", "echo ready; read line; exit 7")
 _COMMAND = (sys.executable, "-m", "frith_cli")
 
 
@@ -42,7 +45,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def git() -> Git:
     def run(directory: Path, *arguments: str) -> str:
-        command = ["git", "-c", "protocol.file.allow=always", "-C", directory, *arguments]
+        command = ["git", "-c", "protocol.file.allow=always", "-C", str(directory), *arguments]
         return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
     return run
@@ -94,10 +97,13 @@ class Outcome:
         return json.loads(self.out)
 
 
+Frith = Callable[..., Outcome]
+
+
 @pytest.fixture
 def frith(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+) -> Frith:
     """Run the command here, in the repository and without a terminal."""
     monkeypatch.chdir(repository)
 
@@ -135,12 +141,12 @@ class Terminal:
         """Type ``text``."""
         os.write(self._fd, text)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: int) -> None:
         """Send the command a signal."""
         self._process.send_signal(number)
 
-    def ignores(self, number: signal.Signals) -> bool:
-        """Tell whether the command ignores a signal."""
+    def ignores(self, number: int) -> bool:
+        """Return whether the command ignores a signal."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         ignored = int(status.partition("SigIgn:")[2].split(maxsplit=1)[0], 16)
         return bool(ignored >> (number - 1) & 1)
@@ -175,8 +181,11 @@ class Terminal:
             os.close(self._fd)
 
 
+OnTerminal = Callable[..., Terminal]
+
+
 @pytest.fixture
-def on_terminal(repository: Path) -> Iterator[Callable[..., Terminal]]:
+def on_terminal(repository: Path) -> Iterator[OnTerminal]:
     """Start the command in the repository on a terminal; it is gone when the test ends."""
     started: list[Terminal] = []
 
@@ -187,3 +196,24 @@ def on_terminal(repository: Path) -> Iterator[Callable[..., Terminal]]:
     yield start
     for terminal in started:
         terminal.close()
+
+
+def alive(pid: int) -> bool:
+    """Return whether the process ``pid`` exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def pid_of(frith: Frith, name: str = "one") -> int:
+    """Return the process id of a session."""
+    return int(frith("show", name, "--json").json["ptyPid"])
+
+
+@pytest.fixture
+def left(frith: Frith) -> int:
+    """The process of a session called ``one`` that has no host and repeats what it reads."""
+    assert frith("new", "one", "--detach", *WORK).code == 0
+    return pid_of(frith)

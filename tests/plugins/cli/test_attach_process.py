@@ -138,7 +138,7 @@ def test_a_shell_is_typed_into_and_knows_the_size_of_the_window(
     assert outer.wait() == 0
 
 
-def test_a_failed_process_is_told_of_by_the_exit_code(new: Callable[..., Screen]) -> None:
+def test_a_failed_process_gives_exit_code_3(new: Callable[..., Screen]) -> None:
     outer = new("sh", "-c", "printf '\033[?1049h\033[?25l'; read line; exit 7")
     outer.expect(rb"\x1b\[\?1049h")
     outer.type(b"\r")
@@ -150,7 +150,7 @@ def test_a_failed_process_is_told_of_by_the_exit_code(new: Callable[..., Screen]
 
 @pytest.mark.usefixtures("on_pty")
 @pytest.mark.requirement("R1.3")
-def test_detaching_ends_the_process_once_the_key_was_pressed_twice(
+def test_pressing_the_detach_key_twice_ends_a_process_of_the_terminal_pty(
     new: Callable[..., Screen], repository: Path
 ) -> None:
     outer = new(*SHELL)
@@ -182,7 +182,7 @@ def test_a_signal_ends_the_command_and_its_process_and_restores_the_terminal(
 
 
 @pytest.mark.requirement("R7.5")
-def test_a_process_that_is_killed_is_told_of_and_the_terminal_restored(
+def test_a_killed_process_is_reported_and_the_terminal_restored(
     new: Callable[..., Screen], repository: Path
 ) -> None:
     outer = new(*SHELL)
@@ -193,13 +193,13 @@ def test_a_process_that_is_killed_is_told_of_and_the_terminal_restored(
 
 
 @pytest.mark.requirement("R7.4")
-def test_a_process_that_ends_before_anybody_looks_is_shown_too(new: Callable[..., Screen]) -> None:
+def test_the_output_of_a_process_that_ends_at_once_is_shown(new: Callable[..., Screen]) -> None:
     outer = new("echo", "quick as a flash")
     assert outer.wait() == 0
     outer.expect(rb"quick as a flash\r\n")
 
 
-def test_output_that_came_all_at_once_is_shown_to_its_end(new: Callable[..., Screen]) -> None:
+def test_a_burst_of_output_is_shown_to_its_end(new: Callable[..., Screen]) -> None:
     count = "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done"
     outer = new("sh", "-c", f"read line; {count}")
     outer.expect(rb"detaches")
@@ -263,7 +263,7 @@ def test_in_the_background_the_command_leaves_the_terminal_to_the_shell(
 
 
 @pytest.mark.usefixtures("on_pty")
-def test_what_is_typed_for_others_does_not_stop_the_command_in_the_background(
+def test_input_for_the_shell_does_not_stop_the_command_in_the_background(
     screen: Callable[..., Screen],
 ) -> None:
     shell = screen("sh", "-i")
@@ -281,7 +281,7 @@ def test_what_is_typed_for_others_does_not_stop_the_command_in_the_background(
 
 
 @pytest.mark.usefixtures("on_pty")
-def test_a_shell_need_not_tell_a_running_command_that_it_is_in_the_foreground(
+def test_the_command_continues_in_the_foreground_without_sigcont(
     screen: Callable[..., Screen],
 ) -> None:
     shell = screen("bash", "--norc", "-i")
@@ -297,7 +297,7 @@ def test_a_shell_need_not_tell_a_running_command_that_it_is_in_the_foreground(
     detach_and_leave(shell)
 
 
-def test_a_command_that_nobody_could_continue_goes_on_at_once(new: Callable[..., Screen]) -> None:
+def test_a_command_without_job_control_is_not_suspended(new: Callable[..., Screen]) -> None:
     outer = new("sh", "-c", INNER)
     outer.expect(rb"pid=\d+")
     outer.process.send_signal(signal.SIGTSTP)
@@ -309,7 +309,7 @@ def test_a_command_that_nobody_could_continue_goes_on_at_once(new: Callable[...,
     assert outer.wait() == 0
 
 
-def test_a_terminal_whose_device_is_another_users_is_attached_all_the_same(
+def test_a_terminal_whose_device_belongs_to_another_user_is_attached(
     screen: Callable[..., Screen],
 ) -> None:
     without_name = """
@@ -320,7 +320,7 @@ def refuse(fd):
         raise PermissionError
     return name_of(fd)
 os.ttyname = refuse
-from frith_cli._app import run
+from frith_cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
     outer = screen(sys.executable, "-c", without_name, "new", "one", "--", *SHELL)

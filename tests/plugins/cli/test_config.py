@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from frith.config import ManagerConfig
 from frith.errors import ConfigurationError
-from frith_cli._config import KEYS, VARIABLES, Layer, read_settings
+from frith_cli.config import KEYS, VARIABLES, Layer, read_settings
 
 
 def _config(workspace: Path, environ: dict[str, str] | None = None, **flags: str) -> ManagerConfig:
@@ -20,7 +20,7 @@ def _config(workspace: Path, environ: dict[str, str] | None = None, **flags: str
     return read_settings(workspace, environ or {}, written).config
 
 
-def test_without_any_setting_the_defaults_hold_but_processes_outlive_the_command(
+def test_without_settings_the_defaults_apply_with_the_terminal_keeper(
     tmp_path: Path,
 ) -> None:
     assert _config(tmp_path) == ManagerConfig(workspace=tmp_path, terminal="keeper")
@@ -41,7 +41,7 @@ def test_tool_frith_of_pyproject_toml_is_read(tmp_path: Path) -> None:
     assert _config(tmp_path).max_sessions == 9
 
 
-def test_a_pyproject_toml_without_our_table_says_nothing(tmp_path: Path) -> None:
+def test_a_pyproject_toml_without_the_table_of_frith_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     (tmp_path / ".frith.toml").write_text("max_sessions = 9\n")
     assert _config(tmp_path).max_sessions == 9
@@ -68,7 +68,7 @@ def test_every_key_but_the_options_has_a_variable() -> None:
     assert sorted(VARIABLES.values()) == sorted(set(KEYS) - {"options"})
 
 
-def test_an_empty_variable_counts_as_none_set(tmp_path: Path) -> None:
+def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     assert _config(tmp_path, {"FRITH_STORE": ""}).store == "json"
 
 
@@ -125,7 +125,7 @@ def test_a_detach_key_is_a_control_key(tmp_path: Path, written: str, sent: bytes
         ("options.store = 3", "options.store", None),
     ],
 )
-def test_a_wrong_setting_names_the_file_the_key_and_the_nearest_right_one(
+def test_an_error_names_the_file_the_key_and_the_nearest_valid_key(
     tmp_path: Path, text: str, key: str, suggestion: str | None
 ) -> None:
     file = tmp_path / ".frith.toml"
@@ -137,73 +137,73 @@ def test_a_wrong_setting_names_the_file_the_key_and_the_nearest_right_one(
     assert str(caught.value).count(str(file)) == 1
 
 
-def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_environment_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"^environment variable FRITH_MAX_SESSIONS: "):
         _config(tmp_path, {"FRITH_MAX_SESSIONS": "many"})
 
 
-def test_a_wrong_flag_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_flag(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"^--set stor=x: .* Did you mean 'store'\?"):
         _config(tmp_path, stor="x")
 
 
-def test_the_last_place_that_sets_a_wrong_value_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_last_layer_that_sets_the_value(tmp_path: Path) -> None:
     (tmp_path / ".frith.toml").write_text("max_sessions = 9\n")
     with pytest.raises(ConfigurationError, match=r"^--set max_sessions=0: "):
         _config(tmp_path, max_sessions="0")
 
 
-def test_what_a_manager_says_of_a_key_is_traced_to_its_place(tmp_path: Path) -> None:
+def test_an_error_of_the_manager_names_the_layer(tmp_path: Path) -> None:
     (tmp_path / ".frith.toml").write_text("[options.store.json]\nfil = 'x'\n")
     error = ConfigurationError("options.store.json.fil", "unknown key", known=["file"])
     blamed = read_settings(tmp_path, {}).blame(error)
     assert str(blamed).startswith(f"{tmp_path / '.frith.toml'}: ")
 
 
-def test_what_no_place_has_set_is_said_as_it_is(tmp_path: Path) -> None:
+def test_an_error_about_a_key_that_no_layer_sets_is_unchanged(tmp_path: Path) -> None:
     error = ConfigurationError("options.store.other.url", "Field required")
     settings = read_settings(tmp_path, {"FRITH_STORE": "json"})
     assert str(settings.blame(error)).startswith("Configuration 'options.store.other.url'")
 
 
-def test_a_variable_that_is_nearly_ours_is_taken_for_a_slip(tmp_path: Path) -> None:
+def test_a_misspelled_variable_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="FRITH_MAX_SESSIONS"):
         _config(tmp_path, {"FRITH_MAX_SESSION": "3"})
 
 
-def test_variables_of_others_with_our_prefix_are_left_alone(tmp_path: Path) -> None:
+def test_other_variables_with_the_prefix_are_ignored(tmp_path: Path) -> None:
     assert _config(tmp_path, {"FRITH_REMOTE_TOKEN": "x", "FRITH_SESSION_ID": "y"})
 
 
 @pytest.mark.parametrize("name", [".frith.toml", "pyproject.toml"])
 @pytest.mark.parametrize("content", [b"max_sessions = ", b"\xff"])
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigurationError, match=f"{name}': cannot be read"):
         _config(tmp_path)
 
 
-def test_a_tool_frith_that_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_tool_frith_must_be_a_table(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool]\nfrith = 3\n")
     with pytest.raises(ConfigurationError, match="table"):
         _config(tmp_path)
 
 
 @given(st.text(min_size=1), st.text())
-def test_any_flag_is_taken_or_refused_with_a_typed_error(key: str, value: str) -> None:
+def test_any_flag_is_accepted_or_refused_with_a_configuration_error(key: str, value: str) -> None:
     with suppress(ConfigurationError):
         read_settings(Path("/nowhere"), {}, [(f"--set {key}={value}", key, value)])
 
 
-def test_a_layer_says_what_lies_within_its_values() -> None:
+def test_a_layer_sets_what_lies_within_its_values() -> None:
     layer = Layer("here", {"command": ["a"], "options": {"store": {}}})
-    assert layer.says("command.0")
-    assert layer.says("options.store")
-    assert not layer.says("options.store.json")
+    assert layer.sets("command.0")
+    assert layer.sets("options.store")
+    assert not layer.sets("options.store.json")
 
 
 @pytest.mark.parametrize("name", [".frith.toml", "pyproject.toml"])
-def test_a_file_that_would_be_waited_for_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_fifo_is_refused(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(ConfigurationError, match="not a regular file"):
         _config(tmp_path)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from frith_cli import _console as console
+from frith_cli import console
 
 
 def _on_a_terminal(code: str) -> bytes:
@@ -18,7 +18,7 @@ def _on_a_terminal(code: str) -> bytes:
     reader, terminal = os.openpty()
     environ = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
     ran = subprocess.Popen(
-        [sys.executable, "-c", f"from frith_cli import _console as console\n{code}"],
+        [sys.executable, "-c", f"from frith_cli import console\n{code}"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -56,23 +56,23 @@ def test_a_table_on_a_terminal_is_ruled_and_folded() -> None:
 def _narrow(*cells: str) -> list[str]:
     """Return the lines of a table of one row in which only the first column is needed."""
     columns = ("NAME", "BRANCH", "ID", "OWNER")
-    call = f"console.write_table({columns}, [{cells}], less_needed=('OWNER', 'ID', 'BRANCH'))"
+    call = f"console.write_table({columns}, [{cells}], optional=('OWNER', 'ID', 'BRANCH'))"
     return re.sub(r"\x1b\[\d*m", "", _on_a_terminal(call).decode()).splitlines()
 
 
-def test_what_fits_on_a_narrow_terminal_is_shown() -> None:
+def test_a_table_that_fits_is_shown_whole() -> None:
     head, _, row = _narrow("login", "fix/login", "0123abcd", "42")
     assert head.split() == ["NAME", "BRANCH", "ID", "OWNER"]
     assert row.split() == ["login", "fix/login", "0123abcd", "42"]
 
 
-def test_a_narrow_terminal_is_not_shown_what_is_less_needed() -> None:
+def test_optional_columns_are_omitted_on_a_narrow_terminal() -> None:
     head, _, row = _narrow("login-form", "feature/login-form", "0123abcd", "42@elsewhere")
     assert head.split() == ["NAME", "BRANCH"]
     assert row.split() == ["login-form", "feature/login-form"]
 
 
-def test_what_is_too_wide_even_alone_is_cut_and_not_continued_on_another_line() -> None:
+def test_a_column_that_is_too_wide_alone_is_cut() -> None:
     head, _, row = _narrow("login" * 10, "feature/login", "0123abcd", "42")
     assert head.split() == ["NAME"]
     assert row.strip().startswith("loginlogin")
@@ -80,7 +80,7 @@ def test_what_is_too_wide_even_alone_is_cut_and_not_continued_on_another_line() 
     assert len(row) <= 40
 
 
-def test_nothing_from_outside_is_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_cells_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     console.write_table(("[b]", "B"), [("[red]a[/red]", ":smile: [/]")])
     out = capsys.readouterr().out
     assert "[red]a[/red]" in out
@@ -115,8 +115,8 @@ def test_progress_shows_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_reader_that_went_away_ends_it_quietly() -> None:
-    code = "from frith_cli._console import write\nwhile True: write('x' * 9999)"
+def test_a_closed_pipe_ends_the_command_without_a_message() -> None:
+    code = "from frith_cli.console import write\nwhile True: write('x' * 9999)"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
         assert ran.stdout is not None

@@ -9,18 +9,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from frith import ManagerConfig
-from frith_cli._demo import host, story
-from frith_cli._demo.playground import lives
-from frith_cli._demo.report import Report
+from frith_cli.demo import host, story
+from frith_cli.demo.checks import Checks
+from frith_cli.demo.repository import runs
+
+from .conftest import Frith
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
@@ -50,22 +50,21 @@ def wait_for_processes_below(folder: Path) -> None:
 @pytest.mark.requirement("R4.1")
 @pytest.mark.requirement("R4.3")
 @pytest.mark.requirement("R5.1")
-def test_every_check_holds_and_nothing_is_left(frith: Callable[..., Any], temporary: Path) -> None:
+def test_every_check_of_the_demo_holds_and_nothing_remains(frith: Frith, temporary: Path) -> None:
     outcome = frith("demo")
     assert outcome.code == 0
     assert re.search(r"\nAll \d\d checks held, in [\d.]+ seconds\.\n$", outcome.out)
-    assert " NO" not in outcome.out
     assert list(temporary.iterdir()) == []
 
 
-def test_it_says_what_it_keeps(frith: Callable[..., Any], temporary: Path) -> None:
+def test_the_demo_prints_the_path_of_what_it_keeps(frith: Frith, temporary: Path) -> None:
     outcome = frith("demo", "--keep")
     (kept,) = temporary.iterdir()
     assert f"Kept: {kept}\n" in outcome.out
     assert (kept / "workspace" / ".git").is_dir()
 
 
-def test_no_environment_and_no_settings_of_the_user_disturb_it(
+def test_the_demo_ignores_the_environment_and_git_settings_of_the_user(
     temporary: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "gitconfig").write_text(
@@ -92,39 +91,37 @@ def test_no_environment_and_no_settings_of_the_user_disturb_it(
     assert list(temporary.iterdir()) == []
 
 
-def test_the_environment_is_as_before_afterwards(
-    frith: Callable[..., Any], temporary: Path
-) -> None:
+def test_the_demo_restores_the_environment(frith: Frith, temporary: Path) -> None:
     before = dict(os.environ)
     frith("demo")
     assert dict(os.environ) == before
 
 
-def test_a_check_that_does_not_hold_is_noticed(
-    frith: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_demo_reports_a_failed_check(
+    frith: Frith, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(story, "ManagerConfig", partial(ManagerConfig, max_sessions=9))
     outcome = frith("demo")
     assert outcome.code == 1
     assert "FAILED A fifth session is refused" in outcome.out
-    assert re.search(r"A fifth session is refused +NO", outcome.out)
+    assert "checks failed: A fifth session is refused" in outcome.out
 
 
-def test_a_host_that_does_not_come_up_is_told_of(
-    frith: Callable[..., Any], temporary: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_demo_reports_a_host_that_does_not_start(
+    frith: Frith, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "false")
     outcome = frith("demo")
     assert outcome.code == 1
-    assert re.search(r"Nothing fails unexpectedly +NO", outcome.out)
+    assert "FAILED Nothing fails unexpectedly" in outcome.out
     assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_interrupted_it_leaves_nothing(temporary: Path, number: signal.Signals) -> None:
+def test_an_interrupted_demo_leaves_nothing(temporary: Path, number: signal.Signals) -> None:
     with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as demo:
         assert demo.stdout is not None
-        while b"Somebody writes" not in demo.stdout.readline():
+        while b"An agent writes" not in demo.stdout.readline():
             pass
         demo.send_signal(number)
         demo.stdout.read()
@@ -133,7 +130,7 @@ def test_interrupted_it_leaves_nothing(temporary: Path, number: signal.Signals) 
     wait_for_processes_below(temporary)
 
 
-def test_the_host_of_the_demo_ends_when_who_started_it_has_ended(repository: Path) -> None:
+def test_the_host_of_the_demo_ends_with_its_standard_input(repository: Path) -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, "-m", host.__name__, repository], stdin=pipe, stdout=pipe
@@ -146,14 +143,14 @@ def test_the_host_of_the_demo_ends_when_who_started_it_has_ended(repository: Pat
     wait_for_processes_below(repository.parent)
 
 
-def test_without_any_check_a_report_is_no_success() -> None:
-    assert Report().sum_up() == 1
+def test_a_demo_without_checks_fails() -> None:
+    assert Checks().sum_up() == 1
 
 
-def test_a_process_that_nobody_has_waited_for_yet_does_not_run() -> None:
+def test_a_zombie_does_not_run() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        assert lives(process.pid)
+        assert runs(process.pid)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert not lives(process.pid)
-    assert not lives(process.pid)
+        assert not runs(process.pid)
+    assert not runs(process.pid)

@@ -9,8 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from frith_cli._app import Interrupted
-from frith_cli._guard import Guard, drive
+from frith_cli.context import Interrupted
+from frith_cli.guard import Guard, drive
 
 
 async def turns_of_the_loop() -> None:
@@ -19,14 +19,14 @@ async def turns_of_the_loop() -> None:
         await anyio.lowlevel.checkpoint()
 
 
-def test_the_result_comes_back() -> None:
+def test_drive_returns_the_result() -> None:
     async def work(_: Guard) -> str:
         return "done"
 
     assert drive(work) == "done"
 
 
-def test_an_error_comes_back_as_it_was() -> None:
+def test_drive_raises_the_error_unwrapped() -> None:
     async def work(_: Guard) -> None:
         raise LookupError("this one")
 
@@ -35,7 +35,7 @@ def test_an_error_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_lets_the_work_clean_up_first(number: signal.Signals) -> None:
+def test_a_signal_lets_the_work_clean_up(number: signal.Signals) -> None:
     cleaned = []
 
     async def work(_: Guard) -> None:
@@ -51,7 +51,7 @@ def test_a_signal_lets_the_work_clean_up_first(number: signal.Signals) -> None:
     assert cleaned == [True]
 
 
-def test_what_is_around_the_work_ends_in_order() -> None:
+def test_a_signal_cancels_only_the_body_of_within() -> None:
     ended = []
 
     async def work(guard: Guard) -> None:
@@ -72,7 +72,7 @@ def test_what_is_around_the_work_ends_in_order() -> None:
     assert ended == [True]
 
 
-def test_a_second_signal_does_not_cut_the_cleaning_short() -> None:
+def test_a_second_signal_does_not_interrupt_the_cleanup() -> None:
     cleaned = []
 
     async def work(_: Guard) -> None:

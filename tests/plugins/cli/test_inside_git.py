@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Git, Outcome
+from .conftest import Frith, Git
 
 pytestmark = pytest.mark.expensive("starts the command as a process")
 
-Frith = Callable[..., Outcome]
 NEW = f"{sys.executable} -m frith_cli new one --detach -- sh agent.sh"
 AGENT = "echo work >work.txt; git add work.txt; git commit -qm work --no-verify"
 
@@ -51,7 +50,7 @@ def test_a_session_works_on_its_own_branch(
     assert git(linked, "status", "--porcelain") == ""
 
 
-def test_configuration_in_the_environment_holds_inside_the_session(
+def test_git_configuration_in_the_environment_applies_inside_the_session(
     frith: Frith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As containers do it to trust a repository of another user (`safe.directory`)."""

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frith_cli._attach import DetachKey, Press, key_name
-from frith_cli._keys import NAMES, UnknownKeyError, sent_for
-from frith_cli._modes import Modes
-from frith_cli._tty import CANCEL
+from frith_cli.attach.keys import NAMES, DetachKey, Press, UnknownKeyError, key_name, sent_for
+from frith_cli.attach.modes import Modes
+from frith_cli.attach.tty import CANCEL
 
 KEY = b"\x1d"
 
@@ -25,12 +24,12 @@ def _left_by(*output: bytes) -> bytes:
 
 
 @given(st.binary(max_size=200))
-def test_everything_but_the_key_is_passed_on_in_order(typed: bytes) -> None:
+def test_input_other_than_the_detach_key_is_passed_on_in_order(typed: bytes) -> None:
     passed = b"".join(p for p in DetachKey(KEY, asks=True).feed(typed) if isinstance(p, bytes))
     assert passed == typed.replace(KEY, b"")
 
 
-def test_pressed_twice_running_the_key_detaches() -> None:
+def test_pressing_the_detach_key_twice_detaches() -> None:
     assert list(DetachKey(KEY, asks=True).feed(b"a" + KEY + KEY)) == [
         b"a",
         Press.ASK,
@@ -38,21 +37,21 @@ def test_pressed_twice_running_the_key_detaches() -> None:
     ]
 
 
-def test_something_typed_in_between_asks_again() -> None:
+def test_the_detach_key_asks_again_after_another_key() -> None:
     key = DetachKey(KEY, asks=True)
     assert list(key.feed(KEY + b"a" + KEY)) == [Press.ASK, b"a", Press.ASK]
 
 
-def test_a_key_that_need_not_ask_detaches_at_once() -> None:
+def test_a_detach_key_that_does_not_ask_detaches_at_once() -> None:
     assert list(DetachKey(KEY, asks=False).feed(KEY)) == [Press.DETACH]
 
 
 @pytest.mark.parametrize("spelled", [b"\x1b[93;5u", b"\x1b[93;5:1u", b"\x1b[27;5;93~"])
-def test_the_key_is_known_however_a_terminal_was_told_to_spell_it(spelled: bytes) -> None:
+def test_the_detach_key_is_found_in_other_keyboard_protocols(spelled: bytes) -> None:
     assert list(DetachKey(KEY, asks=False).feed(spelled)) == [Press.DETACH]
 
 
-def test_letting_the_key_go_is_not_another_key() -> None:
+def test_releasing_the_detach_key_is_not_another_key() -> None:
     key = DetachKey(KEY, asks=True)
     assert list(key.feed(b"\x1b[93;5:1u\x1b[93;5:3u")) == [Press.ASK]
     assert list(key.feed(b"\x1b[93;5:1u")) == [Press.DETACH]
@@ -65,11 +64,11 @@ def test_a_key_has_a_name_for_people(key: bytes, name: str) -> None:
     assert key_name(key) == name
 
 
-def test_a_key_that_is_no_control_character_has_one_spelling() -> None:
+def test_a_detach_key_that_is_not_a_control_key_has_one_form() -> None:
     assert list(DetachKey(b"q", asks=False).feed(b"\x1b[113;5uq")) == [b"\x1b[113;5u", Press.DETACH]
 
 
-def test_of_usual_modes_only_the_colours_are_reset() -> None:
+def test_without_changed_modes_only_the_colours_are_reset() -> None:
     assert _left_by(b"plain \x1b[31mred") == b"\x1b[0m"
 
 
@@ -120,7 +119,7 @@ def test_of_usual_modes_only_the_colours_are_reset() -> None:
         (b"\x1bPq" + 9000 * b"-" + b"\x1b", CANCEL),
     ],
 )
-def test_a_mode_that_was_entered_is_left(entered: bytes, left: bytes) -> None:
+def test_a_changed_mode_is_restored(entered: bytes, left: bytes) -> None:
     assert _left_by(entered) == left + b"\x1b[0m"
 
 
@@ -153,31 +152,31 @@ def test_a_mode_that_was_entered_is_left(entered: bytes, left: bytes) -> None:
         b"\x1bPq" + 9000 * b"-" + b"\x1b\\",
     ],
 )
-def test_a_mode_that_the_program_left_itself_is_not_left_again(output: bytes) -> None:
+def test_a_mode_that_the_program_restored_is_not_restored_again(output: bytes) -> None:
     assert _left_by(output) == b"\x1b[0m"
 
 
-def test_tab_stops_are_set_anew_in_a_terminal_of_known_width() -> None:
+def test_tab_stops_are_restored_in_a_terminal_of_known_width() -> None:
     modes = Modes()
     modes.feed(b"\x1b[3g")
     assert modes.leave(20) == b"\x1b7\x1b[3g\x1b[9G\x1bH\x1b[17G\x1bH\x1b8\x1b[0m"
 
 
-def test_the_title_is_saved_first_and_comes_back_last() -> None:
+def test_the_title_is_saved_first_and_restored_last() -> None:
     modes = Modes()
     assert modes.begin() == b"\x1b[22;0t"
     modes.feed(b"\x1b]0;title\x07")
     assert modes.leave() == b"\x1b[23;0t\x1b[0m"
 
 
-def test_titles_that_the_program_has_saved_are_not_taken_for_the_users() -> None:
+def test_titles_that_the_program_saved_are_dropped() -> None:
     modes = Modes()
     modes.begin()
     modes.feed(b"\x1b[22;2t\x1b[22t\x1b[23;0t\x1b[22;1t")
     assert modes.leave() == 2 * b"\x1b[23;0t" + b"\x1b[0m"
 
 
-def test_where_the_screen_is_drawn_anew_nothing_is_left_twice() -> None:
+def test_after_a_redraw_nothing_is_restored_twice() -> None:
     modes = Modes()
     modes.begin()
     for _ in range(2):
@@ -193,14 +192,14 @@ def test_the_alternate_screen_is_left_last_and_entered_first() -> None:
     assert re.findall(rb"\?(\d+)", modes.enter())[0] == b"1049"
 
 
-def test_entering_again_brings_back_what_was_left() -> None:
+def test_entering_again_makes_all_changes_again() -> None:
     modes = Modes()
     modes.feed(b"\x1b[>1u\x1b[?1049h\x1b[?25l\x1b[>1u\x1b[>4;2m\x1b=\x1b[4h\x1b(0\x1b[2;5r")
     modes.feed(b"\x1b]4;1;red;2;blue\x07\x1b[3 q")
     assert _left_by(modes.enter()) == modes.leave()
 
 
-def test_what_may_have_been_missed_is_left_where_that_does_no_harm() -> None:
+def test_after_skipped_output_everything_harmless_is_restored() -> None:
     modes = Modes()
     modes.doubt()
     left = modes.leave()
@@ -224,7 +223,7 @@ _PIECES = [
 
 
 @given(st.lists(st.sampled_from(_PIECES)).map(b"".join), st.lists(st.integers(0, 100), max_size=9))
-def test_it_matters_not_where_the_output_is_cut(output: bytes, cuts: list[int]) -> None:
+def test_modes_do_not_depend_on_where_the_output_is_cut(output: bytes, cuts: list[int]) -> None:
     ends = sorted({0, len(output), *(min(cut, len(output)) for cut in cuts)})
     pieces = [output[start:end] for start, end in itertools.pairwise(ends)]
     assert _left_by(*pieces) == _left_by(output)
@@ -264,12 +263,12 @@ def test_a_key_is_sent_as_an_xterm_does(name: str, sent: bytes) -> None:
     assert sent_for(name) == sent
 
 
-def test_cursor_keys_are_sent_as_the_program_has_asked_for_unless_others_are_held() -> None:
+def test_application_cursor_keys_apply_without_modifiers() -> None:
     assert sent_for("Up", application=True) == b"\x1bOA"
     assert sent_for("C-Up", application=True) == b"\x1b[1;5A"
 
 
-def test_every_named_key_sends_something_of_its_own() -> None:
+def test_every_named_key_sends_a_different_sequence() -> None:
     sent = [sent_for(name) for name in NAMES]
     assert all(sent)
     twice = {"IC", "DC", "PPage", "PageUp", "NPage", "PageDown"}
@@ -278,17 +277,17 @@ def test_every_named_key_sends_something_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Entr", "C-", "C-1", "C-Enter", "S-x", "C-é", "text", "X-a"])
-def test_what_no_terminal_sends_is_no_key(name: str) -> None:
+def test_an_unknown_key_is_refused(name: str) -> None:
     with pytest.raises(UnknownKeyError):
         sent_for(name)
 
 
-def test_a_key_that_was_mistyped_is_answered_with_the_nearest() -> None:
+def test_a_misspelled_key_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(UnknownKeyError, match="Did you mean 'Escape'"):
         sent_for("escpe")
 
 
-def test_whether_a_program_has_asked_for_other_cursor_keys_is_known() -> None:
+def test_application_cursor_keys_are_tracked() -> None:
     modes = Modes()
     assert not modes.application_cursor_keys
     modes.feed(b"\x1b[?1h")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from frith.config import ManagerConfig
 from frith.logs import log
-from frith_cli._logs import routed_logs
+from frith_cli.opening import routed_logs
 
-from .conftest import Outcome
+from .conftest import Frith
 
-Frith = Callable[..., Outcome]
 CONFIG = ManagerConfig(workspace=Path("/nowhere"))
 
 
@@ -39,7 +37,7 @@ def _log_one_of_each() -> None:
         ),
     ],
 )
-def test_the_verbosity_chooses_what_is_shown_one_line_each(
+def test_the_verbosity_selects_the_events(
     verbosity: int, events: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with routed_logs(CONFIG, verbosity):
@@ -48,7 +46,7 @@ def test_the_verbosity_chooses_what_is_shown_one_line_each(
     assert [line.split()[2] for line in lines] == events
 
 
-def test_a_line_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_event_is_a_readable_line(capsys: pytest.CaptureFixture[str]) -> None:
     with routed_logs(CONFIG, 1):
         _log_one_of_each()
     lines = capsys.readouterr().err.splitlines()
@@ -56,7 +54,7 @@ def test_a_line_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2] == r"frith: warning: state_file_corrupted path=/a\nb reason=cut off"
 
 
-def test_afterwards_the_logger_is_as_before() -> None:
+def test_the_logger_is_restored() -> None:
     logger = logging.getLogger("frith")
     before = (logger.level, logger.propagate, list(logger.handlers))
     with routed_logs(CONFIG, 2):
@@ -65,9 +63,7 @@ def test_afterwards_the_logger_is_as_before() -> None:
 
 
 @pytest.mark.requirement("R8.2")
-def test_asked_to_configure_logging_the_plugin_does_and_the_command_does_not(
-    frith: Frith, repository: Path
-) -> None:
+def test_the_plugin_log_replaces_the_log_of_the_command(frith: Frith, repository: Path) -> None:
     (repository / ".frith.toml").write_text(
         '[options.plugin.log]\nconfigure = true\nfile = ".git/frith.log"\n'
     )
@@ -85,6 +81,6 @@ def test_asked_to_configure_logging_the_plugin_does_and_the_command_does_not(
         logger.level, logger.propagate = before[:2]
 
 
-def test_verbose_tells_what_happened(frith: Frith) -> None:
+def test_verbose_shows_events(frith: Frith) -> None:
     created = frith("-v", "new", "one", "--no-attach")
     assert "frith: info: session_created" in created.err

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import anyio
 import pytest
 
 from frith.model import Session, SessionStatus, now
-from frith_cli import _loops
-from frith_cli._loops import Mark, ShownInItselfError, without_marks
+from frith_cli.attach import loops
+from frith_cli.attach.loops import Mark, ShownInItselfError, without_marks
 from waiting import wait_until
 
-from .conftest import Outcome, Terminal
+from .conftest import Frith, OnTerminal
 
-Frith = Callable[..., Outcome]
-OnTerminal = Callable[..., Terminal]
 SHELL = ("--detach", "--", "sh")
 SESSION = Session(
     id="0b5fca3e-58a3-4d2c-9d2b-2c9c1b0e7a11",
@@ -39,7 +35,7 @@ async def other() -> bytes:
     return Mark(SESSION).sequence
 
 
-async def test_its_own_mark_is_noticed_wherever_the_output_is_cut() -> None:
+async def test_a_mark_is_found_wherever_the_output_is_cut() -> None:
     for at in range(len(Mark(SESSION).sequence)):
         mark = Mark(SESSION)
         assert mark.look(b"text" + mark.sequence[:at]) == b""
@@ -48,7 +44,7 @@ async def test_its_own_mark_is_noticed_wherever_the_output_is_cut() -> None:
         assert caught.value.session_id == SESSION.id
 
 
-async def test_marks_of_others_are_told_once_wherever_the_output_is_cut(
+async def test_other_marks_are_returned_once_wherever_the_output_is_cut(
     mark: Mark, other: bytes
 ) -> None:
     output = b"text" + other + b"\x1b]0;title\x07" + other + b"text"
@@ -57,16 +53,16 @@ async def test_marks_of_others_are_told_once_wherever_the_output_is_cut(
     assert mark.look(b"\x1b]7709;none\x07") == b""
 
 
-async def test_what_comes_back_much_later_is_no_loop(
+async def test_a_mark_that_comes_back_later_is_not_a_loop(
     mark: Mark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sequence, later = mark.sequence, anyio.current_time() + 60
-    monkeypatch.setattr(_loops, "current_time", lambda: later)
+    monkeypatch.setattr(loops, "current_time", lambda: later)
     assert mark.sequence == b""
     assert mark.look(sequence) == sequence
 
 
-async def test_what_is_shown_again_tells_of_no_loop(mark: Mark, other: bytes) -> None:
+async def test_marks_are_removed_from_the_scrollback(mark: Mark, other: bytes) -> None:
     assert without_marks(b"a" + mark.sequence + b"b" + other) == b"ab"
 
 

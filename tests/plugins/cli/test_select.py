@@ -6,7 +6,7 @@ import pytest
 
 from frith.errors import SessionNotFoundError
 from frith.model import Session, SessionStatus, now
-from frith_cli._select import AmbiguousSessionError, called, select
+from frith_cli.sessions import AmbiguousSessionError, called, select
 
 ONE = "11112222-0000-4000-8000-000000000001"
 TWO = "11113333-0000-4000-8000-000000000002"
@@ -42,17 +42,17 @@ def test_an_id_a_name_or_the_start_of_an_id_is_found(given: str, meant: str) -> 
     assert select(SESSIONS, given).id == meant
 
 
-def test_a_session_is_called_by_its_name_if_no_other_has_it() -> None:
+def test_a_session_is_called_by_its_name_if_that_is_unique() -> None:
     assert [called(SESSIONS, session) for session in SESSIONS] == [ONE[:8], TWO[:8], "1111"]
 
 
-def test_a_session_whose_name_a_shell_would_take_apart_is_called_by_its_id() -> None:
+def test_a_session_with_an_invalid_name_is_called_by_its_id() -> None:
     odd = _session(ONE, "a b")
     assert called([odd], odd) == ONE[:8]
 
 
 @pytest.mark.parametrize("given", ["same", "1111"])
-def test_what_fits_several_is_refused_with_their_ids(given: str) -> None:
+def test_an_ambiguous_name_is_refused_with_the_ids(given: str) -> None:
     with pytest.raises(AmbiguousSessionError) as caught:
         select(SESSIONS[:2], given)
     assert caught.value.session_ids == (ONE, TWO)
@@ -61,6 +61,6 @@ def test_what_fits_several_is_refused_with_their_ids(given: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["other", "222", "", "22223"])
-def test_what_fits_no_session_is_refused(given: str) -> None:
+def test_an_unknown_session_is_refused(given: str) -> None:
     with pytest.raises(SessionNotFoundError):
         select(SESSIONS, given)

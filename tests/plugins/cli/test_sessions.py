@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,12 +16,9 @@ import pytest
 
 from frith import Holder, Session, SessionStatus
 from frith.model import Details, Owner, now
-from frith_cli._view import View, age
+from frith_cli.sessions import View, age
 
-from .conftest import Git, Outcome, Terminal
-
-Frith = Callable[..., Outcome]
-STATE = ".claude-container-sessions.json"
+from .conftest import STATE, Frith, Git, OnTerminal, Outcome
 
 
 @pytest.mark.requirement("R2.1")
@@ -79,7 +75,7 @@ def test_ls_without_sessions_prints_nothing_on_standard_output(frith: Frith) -> 
     assert frith("ls", "--json").json == []
 
 
-def test_show_prints_all_that_is_known(frith: Frith) -> None:
+def test_show_prints_every_known_field(frith: Frith) -> None:
     frith("new", "one", "--no-attach", "--", "sh", "-c", "echo a b")
     shown = dict(
         re.split(r"  +", line, maxsplit=1) for line in frith("show", "one").out.splitlines()
@@ -93,14 +89,14 @@ def test_show_prints_all_that_is_known(frith: Frith) -> None:
 @pytest.mark.usefixtures("on_pty")
 @pytest.mark.requirement("R4.1")
 def test_a_session_whose_owner_is_gone_is_shown_as_idle_and_nothing_is_written(
-    frith: Frith, on_terminal: Callable[..., Terminal], repository: Path
+    frith: Frith, on_terminal: OnTerminal, repository: Path
 ) -> None:
     owner = on_terminal("new", "one", "--", "sh", "-c", "echo ready; exec sleep 100")
     owner.expect(b"ready")
     running = frith("show", "one", "--json").json
     assert (running["status"], running["frith"]["holder"]) == ("active", "held")
     assert running["ptyPid"] > 0
-    owner.signal(signal.SIGKILL)
+    owner.send_signal(signal.SIGKILL)
     owner.end()
     before = (repository / STATE).read_bytes()
     left = frith("show", "one", "--json").json
@@ -136,7 +132,7 @@ def test_a_name_that_only_a_branch_can_have_is_taken_as_the_branch(
     assert (created["branch"], created["name"]) == (given, name)
 
 
-def test_a_name_is_not_taken_as_the_branch_where_one_is_given(frith: Frith) -> None:
+def test_with_a_branch_the_name_must_be_valid(frith: Frith) -> None:
     refused = frith("new", "fix/login", "--branch", "b", "--no-attach")
     assert refused.err.endswith("[INVALID_NAME]\n")
 
@@ -149,7 +145,7 @@ def test_a_name_is_checked_before_anything_is_opened(frith: Frith, repository: P
     assert (repository / ".claude-container-sessions.json").read_text() == "not a state file"
 
 
-def test_a_session_is_named_as_the_user_knows_it(frith: Frith) -> None:
+def test_an_error_names_the_session_by_its_name(frith: Frith) -> None:
     frith("new", "login", "--no-attach", "--", "true")
     refused = frith("tail", "login")
     assert "Session 'login' is not running. Resume it first." in refused.err
@@ -240,17 +236,17 @@ def test_the_plugins_are_listed_outside_of_a_repository_too(
     assert [each["state"] for each in blocked if each["name"] == "git"] == ["blocked"]
 
 
-def test_a_workspace_that_was_named_must_exist_for_the_plugins_too(frith: Frith) -> None:
+def test_plugins_refuses_a_named_workspace_that_does_not_exist(frith: Frith) -> None:
     assert frith("--workspace", "nowhere", "plugins").code == 2
 
 
-def test_ls_loads_no_module_of_a_plugin_that_it_does_not_use(frith: Frith) -> None:
+def test_ls_does_not_import_plugins_that_it_does_not_use(frith: Frith) -> None:
     frith("new", "one", "--no-attach")
     code = (
-        "import sys; from frith_cli._app import run\n"
+        "import sys; from frith_cli.main import run\n"
         "code = run(['ls'])\n"
         "unused = ('frith_git._', 'frith_pty._', 'frith_keeper._')\n"
-        "unused += ('frith_cli._attach', 'frith_cli._demo')\n"
+        "unused += ('frith_cli.attach.client', 'frith_cli.demo')\n"
         "sys.exit(code or ', '.join(name for name in sys.modules if name.startswith(unused)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -269,7 +265,7 @@ def test_from_inside_a_session_the_workspace_is_found(
 def _completions(words: str) -> list[str]:
     environ = os.environ | {"_FRITH_COMPLETE": "bash_complete", "COMP_WORDS": words}
     environ["COMP_CWORD"] = str(len(words.split(" ")) - 1)
-    code = "from frith_cli import main; main()"
+    code = "from frith_cli.main import main; main()"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
     assert ran.stderr == ""
     return [line.partition(",")[2] for line in ran.stdout.splitlines() if line]
@@ -302,7 +298,7 @@ def test_advice_to_take_or_share_a_branch_names_the_flag(frith: Frith) -> None:
 
 
 @pytest.mark.parametrize("name", [(), ("login",)])
-def test_beside_a_branch_in_the_way_the_advice_names_the_flag_that_helps(
+def test_advice_for_a_blocked_branch_names_the_flag(
     frith: Frith, git: Git, repository: Path, name: tuple[str, ...]
 ) -> None:
     git(repository, "branch", "feature")
@@ -322,9 +318,7 @@ def test_the_shell_completes_keys(frith: Frith) -> None:
     assert _completions("frith keys one pa") == ["PageUp", "PageDown"]
 
 
-def test_a_name_that_a_shell_would_take_apart_is_completed_as_an_id(
-    frith: Frith, repository: Path
-) -> None:
+def test_an_invalid_name_is_completed_as_the_id(frith: Frith, repository: Path) -> None:
     id_ = frith("new", "one", "--no-attach").out.strip()
     text = (repository / STATE).read_text()
     foreign = {"version": "1.0", "sessions": json.loads(text)["sessions"]}
@@ -335,7 +329,7 @@ def test_a_name_that_a_shell_would_take_apart_is_completed_as_an_id(
     assert _completions("frith show ") == [id_]
 
 
-def test_the_shell_completes_nothing_where_nothing_can_be_known(
+def test_the_shell_completes_nothing_outside_of_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -351,9 +345,7 @@ def test_the_shell_completes_nothing_where_nothing_can_be_known(
         (Holder.UNKNOWN, "elsewhere", "?"),
     ],
 )
-def test_an_owner_is_named_as_far_as_it_is_known(
-    holder: Holder, host: str | None, shown: str
-) -> None:
+def test_the_owner_is_shown_as_far_as_known(holder: Holder, host: str | None, shown: str) -> None:
     session = Session(
         id="11112222-0000-4000-8000-000000000001",
         name="one",
@@ -371,7 +363,7 @@ def test_an_owner_is_named_as_far_as_it_is_known(
     ("seconds", "shown"),
     [(-5, "now"), (59, "now"), (60, "1m"), (3599, "59m"), (3600, "1h"), (86_400 * 12, "12d")],
 )
-def test_an_age_is_told_in_its_largest_unit(seconds: int, shown: str) -> None:
+def test_an_age_is_shown_in_its_largest_unit(seconds: int, shown: str) -> None:
     assert age(timedelta(seconds=seconds)) == shown
 
 

@@ -29,21 +29,21 @@ def shell(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_is_no_failure(shell: Shell, closed: str) -> None:
+def test_a_closed_stream_is_not_an_error(shell: Shell, closed: str) -> None:
     assert shell(f"new one --no-attach {closed}").returncode == 0
     ran = shell(f"show one {closed}")
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_errors_do_not_land_in_the_output_where_standard_error_is_closed(shell: Shell) -> None:
+def test_with_standard_error_closed_errors_are_not_in_the_output(shell: Shell) -> None:
     ran = shell("show one 2>&-")
     assert (ran.returncode, ran.stdout) == (1, "")
 
 
-def test_a_child_process_has_all_three_streams_where_they_are_closed() -> None:
+def test_a_child_process_has_three_open_streams() -> None:
     look = "import os; [os.fstat(number) for number in range(3)]"
     code = (
-        "import subprocess, sys; from frith_cli._streams import open_closed; open_closed()\n"
+        "import subprocess, sys; from frith_cli.streams import open_closed; open_closed()\n"
         f"sys.exit(subprocess.run([sys.executable, '-c', {look!r}]).returncode)"
     )
     line = f"{shlex.join([sys.executable, '-c', code])} <&- >&- 2>&-"
@@ -56,7 +56,7 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no devic
 @needs_full
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["plugins", "--help", "completion bash"])
-def test_output_that_cannot_be_written_is_a_refusal(
+def test_output_that_cannot_be_written_is_an_error(
     shell: Shell, arguments: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
@@ -66,12 +66,12 @@ def test_output_that_cannot_be_written_is_a_refusal(
 
 
 @needs_full
-def test_what_cannot_be_told_on_standard_error_is_no_failure(shell: Shell) -> None:
+def test_a_message_that_cannot_be_written_is_not_an_error(shell: Shell) -> None:
     ran = shell("new one --no-attach 2>/dev/full")
     assert ran.returncode == 0
     assert ran.stdout.strip() in shell("ls --json").stdout
 
 
 @needs_full
-def test_a_refusal_that_cannot_be_told_shows_in_the_exit_code(shell: Shell) -> None:
+def test_an_error_that_cannot_be_written_shows_in_the_exit_code(shell: Shell) -> None:
     assert shell("show one 2>/dev/full").returncode == 1

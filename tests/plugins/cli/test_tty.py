@@ -11,7 +11,7 @@ from contextlib import suppress
 import anyio
 import pytest
 
-from frith_cli._tty import CANCEL, Tty, raw_tty
+from frith_cli.attach.tty import CANCEL, Tty, raw_tty
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def ends() -> Iterator[tuple[int, int]]:
             continue
 
 
-async def test_what_another_reader_was_quicker_to_take_is_waited_for_anew(
+async def test_input_that_another_reader_took_is_waited_for_again(
     ends: tuple[int, int],
 ) -> None:
     master, slave = ends
@@ -46,7 +46,7 @@ async def test_what_another_reader_was_quicker_to_take_is_waited_for_anew(
     assert read == [b"a", b"b"]
 
 
-async def test_a_terminal_that_fails_to_be_read_has_gone(ends: tuple[int, int]) -> None:
+async def test_a_terminal_that_cannot_be_read_has_gone(ends: tuple[int, int]) -> None:
     master, slave = ends
     os.close(slave)
     assert await Tty(master, master).read() == b""
@@ -59,7 +59,7 @@ async def test_a_terminal_that_cannot_be_written_has_gone(ends: tuple[int, int])
         assert not await terminal.write(b"unseen")
 
 
-async def test_a_sequence_in_which_writing_was_cancelled_is_ended(ends: tuple[int, int]) -> None:
+async def test_a_sequence_cut_off_by_a_cancellation_is_ended(ends: tuple[int, int]) -> None:
     master, slave = ends
     with raw_tty(slave, slave) as terminal:
         await terminal.write(b"whole")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from frith.errors import InvalidWorkspaceError
-from frith_cli._workspace import enclosing_repository, find_workspace
+from frith_cli.workspace import enclosing_repository, find_workspace
 
 from .conftest import Git
 
@@ -22,7 +22,7 @@ def test_frith_workspace_comes_before_workspace_root(tmp_path: Path) -> None:
     assert find_workspace(None, environ) == tmp_path
 
 
-def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
+def test_an_empty_workspace_variable_is_ignored(tmp_path: Path) -> None:
     environ = {"FRITH_WORKSPACE": "", "WORKSPACE_ROOT": str(tmp_path)}
     assert find_workspace(None, environ) == tmp_path
 
@@ -34,18 +34,18 @@ def test_a_relative_path_starts_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_workspace("./here/../here/.", {}) == tmp_path / "here"
 
 
-def test_however_it_is_named_it_is_one_workspace(repository: Path) -> None:
+def test_symbolic_links_to_a_workspace_are_resolved(repository: Path) -> None:
     link = repository.with_name("link")
     link.symlink_to(repository)
     assert find_workspace(str(link), {}) == repository
 
 
-def test_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidWorkspaceError, match="not a directory"):
         find_workspace(str(tmp_path / "nowhere"), {})
 
 
-def test_else_it_is_the_repository_around_here(
+def test_the_default_is_the_repository_around_the_current_directory(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = repository / "some" / "where"
@@ -54,8 +54,8 @@ def test_else_it_is_the_repository_around_here(
     assert find_workspace(None, {}) == repository
 
 
-def test_outside_of_any_repository_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidWorkspaceError, match="no git repository encloses it"):
+def test_a_directory_outside_of_a_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidWorkspaceError, match="no git repository contains it"):
         enclosing_repository(tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_a_worktree_with_relative_links_leads_to_the_main_one(repository: Path, 
     assert enclosing_repository(linked) == repository
 
 
-def test_inside_of_dot_git_it_is_the_repository(repository: Path) -> None:
+def test_a_directory_within_dot_git_leads_to_the_repository(repository: Path) -> None:
     assert enclosing_repository(repository / ".git" / "objects") == repository
 
 
@@ -123,7 +123,7 @@ def test_a_submodule_is_a_workspace_of_its_own(submodule: Path) -> None:
     assert enclosing_repository(submodule) == submodule
 
 
-def test_a_worktree_of_a_submodule_is_not_guessed_about(submodule: Path, git: Git) -> None:
+def test_a_worktree_of_a_submodule_is_refused(submodule: Path, git: Git) -> None:
     linked = submodule.parent / "linked"
     git(submodule, "worktree", "add", "-q", str(linked))
     with pytest.raises(InvalidWorkspaceError, match="--workspace"):
@@ -134,7 +134,7 @@ def test_a_worktree_whose_repository_has_moved_is_refused(repository: Path, git:
     linked = repository.parent / "linked"
     git(repository, "worktree", "add", "-q", str(linked))
     repository.rename(repository.parent / "moved")
-    with pytest.raises(InvalidWorkspaceError, match="which is gone"):
+    with pytest.raises(InvalidWorkspaceError, match="which does not exist"):
         enclosing_repository(linked)
 
 

@@ -1,0 +1,1 @@
+"""This terminal attached to the terminal of a session."""

@@ -1,0 +1,269 @@
+"""Attaches this terminal to the terminal of a session, until either ends or the user detaches."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import anyio
+
+from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
+from frith.logs import printable
+from frith.ports import Chunk
+from frith_cli.attach.keys import DetachKey, Press, key_name
+from frith_cli.attach.loops import Mark, without_marks
+from frith_cli.attach.modes import Modes
+from frith_cli.attach.tty import Tty, raw_tty
+
+if TYPE_CHECKING:
+    from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+    from frith.model import ExitStatus, Session
+    from frith.ports import Attachment, Screen, Terminal
+
+DETACH_KEY = b"\x1d"
+"""Ctrl-]."""
+
+# SIGINT, SIGTERM and SIGHUP stay with the caller: between two handlers, a second signal, as a
+# closing window sends it, would kill the process.
+_HANDLED = (signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+_PENDING_READS = 64
+_SECONDS_TO_LEAVE = 1.0
+_SECONDS_A_FRAME = 1 / 30
+
+
+@dataclass(frozen=True, slots=True)
+class AttachOutcome:
+    """Why the attachment ended; without either field, the user detached."""
+
+    exit: ExitStatus | None = None
+    """How the process of the session ended."""
+    interrupted: int | None = None
+    """The signal that ends this command: ``SIGHUP`` if its terminal has gone."""
+
+
+def ends_with_its_host(terminal: str | None) -> bool:
+    """Return whether processes of this terminal provider end with their host."""
+    return terminal in (None, "pty")
+
+
+async def attach(
+    terminal: Terminal,
+    session: Session,
+    *,
+    detach_key: bytes = DETACH_KEY,
+    fresh: bool = False,
+    read_only: bool = False,
+    source: int = 0,
+    target: int = 1,
+) -> AttachOutcome:
+    """Show ``terminal``, that of ``session``, in this terminal, and pass input on to it.
+
+    First the screen is shown. While the window of another viewer gives the session a different
+    size, the screen is redrawn after each output: the part around the cursor, if it is larger.
+
+    This terminal is always restored, with the modes that the program has changed: after
+    exceptions, cancellation, SIGQUIT (which ends the attachment; the caller must obey it) and
+    SIGTSTP (which suspends it). For the other signals that end a command, the caller cancels.
+
+    Args:
+        terminal: the terminal to attach to.
+        session: the session of its process.
+        detach_key: ends the attachment; pressed twice, if the process ends with this command.
+        fresh: whether the process has just been started: its output follows what is shown here.
+        read_only: whether to pass on neither input nor the size of this window.
+        source: descriptor of the terminal to read from.
+        target: descriptor of the terminal to write to.
+
+    Raises:
+        NotATerminalError: ``source`` or ``target`` is not a terminal.
+        ShownInItselfError: this terminal is shown in that session.
+    """
+    with anyio.open_signal_receiver(*_HANDLED) as signals, raw_tty(source, target) as tty:
+        attached = _Attached(terminal, tty, session, detach_key, read_only=read_only)
+        try:
+            return await attached.run(signals, fresh=fresh)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            with anyio.move_on_after(_SECONDS_TO_LEAVE, shield=True):
+                await attached.leave()
+
+
+class _Attached:
+    """The tasks of one attachment, and their state."""
+
+    def __init__(
+        self, terminal: Terminal, tty: Tty, session: Session, key: bytes, *, read_only: bool
+    ) -> None:
+        self._terminal = terminal
+        self._tty = tty
+        self._read_only = read_only
+        self._viewer = f"attach-{uuid4()}"
+        self._name = printable(session.name)
+        self._ends_with_us = ends_with_its_host(session.details.terminal)
+        self._key = DetachKey(key, asks=self._ends_with_us)
+        self._key_name = key_name(key)
+        self._mark = Mark(session)
+        self._modes = Modes()
+        self._modes_left = False
+        self._scope = anyio.CancelScope()
+        self._view = anyio.CancelScope()
+        self._redraws = False
+        self._outcome = AttachOutcome()
+
+    async def run(self, signals: AsyncIterator[signal.Signals], *, fresh: bool) -> AttachOutcome:
+        typed, pending = anyio.create_memory_object_stream[bytes](_PENDING_READS)
+        with self._scope:
+            async with typed, pending, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._handle, signals)
+                await self._write(self._modes.begin())
+                await self._fit()
+                tasks.start_soon(self._show, fresh)
+                tasks.start_soon(self._read, typed)
+                tasks.start_soon(self._type, pending)
+        return self._outcome
+
+    def _end(self, outcome: AttachOutcome) -> None:
+        if not self._scope.cancel_called:
+            self._outcome = outcome
+            self._scope.cancel()
+
+    async def _write(self, output: bytes) -> None:
+        if not await self._tty.write(output):
+            self._end(AttachOutcome(interrupted=signal.SIGHUP))
+
+    async def _note(self, text: str) -> None:
+        await self._write(f"\r\n[frith] {text}\r\n".encode())
+
+    async def _show(self, fresh: bool) -> None:
+        """Show the output. Lossy, so that a stopped terminal does not stop the process."""
+        while True:
+            with anyio.CancelScope() as self._view:
+                screen = await self._terminal.screen(self._tty.size())
+                self._redraws = screen is not None
+                await self._follow(None if fresh else screen)
+                self._end(AttachOutcome(exit=await self._terminal.exited()))
+                return
+            fresh = False
+
+    async def _follow(self, screen: Screen | None) -> None:
+        """Show ``screen`` and what follows, until the end or until it must be redrawn."""
+        async with self._terminal.attach(screen.offset if screen else None) as view:
+            await self._write(self._mark.sequence)
+            if screen:
+                await self._tty.end_cut_sequence()
+                await self._write(self._modes.clear())
+                await self._pass_on(screen.data)
+            await self._pass_on(without_marks(view.snapshot))
+            async for piece in view:
+                if isinstance(piece, Chunk):
+                    marks = self._mark.look(piece.data)
+                if self._redraws and self._has_other_size(view):
+                    await self._write(marks)
+                    await anyio.sleep(_SECONDS_A_FRAME)
+                    self._redraw()
+                elif isinstance(piece, Chunk):
+                    await self._pass_on(piece.data)
+                elif self._redraws:
+                    self._redraw()
+                else:
+                    self._modes.doubt()
+                    await self._note(f"{piece.missed} bytes were skipped: they came too fast.")
+
+    def _has_other_size(self, view: Attachment) -> bool:
+        size = self._tty.size()
+        return bool(size and view.resizes) and view.resizes[-1].size != size
+
+    def _redraw(self) -> None:
+        if self._redraws:
+            self._view.cancel()
+
+    async def _pass_on(self, output: bytes) -> None:
+        self._modes.feed(output)
+        await self._write(output)
+
+    async def _read(self, typed: ObjectSendStream[bytes]) -> None:
+        """Read input, so that the detach key works also while the process reads nothing."""
+        while data := await self._tty.read():
+            if not self._tty.is_raw:  # some shells send no SIGCONT to a job that was running
+                await self._continue()
+            for part in self._key.feed(data):
+                if isinstance(part, bytes):
+                    await typed.send(part)
+                elif part is Press.DETACH:
+                    self._end(AttachOutcome())
+                else:
+                    await self._note(
+                        f"Detaching ends the process of {self._name}, which needs this command. "
+                        f"Press {self._key_name} again to detach, any other key to continue."
+                    )
+        self._end(AttachOutcome(interrupted=signal.SIGHUP))
+
+    async def _type(self, pending: ObjectReceiveStream[bytes]) -> None:
+        """Pass input on to the process."""
+        async for data in pending:
+            try:
+                if not self._read_only:
+                    await self._terminal.write(data)
+            except (LineTooLongError, TerminalBusyError) as error:
+                await self._note(str(error))
+            except TerminalClosedError:  # _show reports the rest of the output and the end
+                return
+
+    async def _fit(self) -> None:
+        """Give the process the size of this window."""
+        if (size := self._tty.size()) and not self._read_only:
+            with suppress(TerminalClosedError):
+                await self._terminal.resize(self._viewer, size)
+        self._redraw()
+
+    async def _handle(self, signals: AsyncIterator[signal.Signals]) -> None:
+        async for number in signals:
+            if number == signal.SIGQUIT:
+                self._end(AttachOutcome(interrupted=number))
+            elif number == signal.SIGTSTP:
+                await self._suspend()
+            elif number == signal.SIGCONT:
+                await self._continue()
+            else:
+                await self._fit()
+
+    async def leave(self) -> None:
+        """Restore the modes of this terminal, and release the size of the other."""
+        await self._leave_modes()
+        if self._outcome == AttachOutcome() and self._scope.cancel_called:
+            fate = "ends now" if self._ends_with_us else "is still running"
+            await self._note(f"Detached: the process of {self._name} {fate}.")
+        await self._terminal.leave(self._viewer)
+
+    async def _leave_modes(self) -> None:
+        if not self._modes_left:
+            self._modes_left = True
+            size = self._tty.size()
+            await self._tty.end_cut_sequence()
+            await self._write(self._modes.leave(size.columns if size else 0))
+
+    async def _suspend(self) -> None:
+        """Restore the terminal, and stop as a program without a handler does."""
+        await self._leave_modes()
+        self._tty.leave()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # sent to this thread, so it stops before the next line
+        signal.signal(signal.SIGTSTP, handler)
+        await self._continue()
+
+    async def _continue(self) -> None:
+        """Enter raw mode again and redraw; the shell and other jobs have used the terminal."""
+        if not self._tty.enter():
+            return
+        if self._modes_left:
+            self._modes_left = False
+            await self._write(self._modes.begin() + self._modes.enter())
+        await self._fit()
+        with suppress(TerminalClosedError):
+            await self._terminal.signal(signal.SIGWINCH)

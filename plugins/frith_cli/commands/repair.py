@@ -1,0 +1,61 @@
+"""``rebuild`` and ``doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pydantic.alias_generators import to_camel
+
+from frith import Finding, SessionManager
+from frith_cli.console import note, progress, write_json, write_table
+from frith_cli.context import REFUSED, App
+from frith_cli.opening import with_manager
+from frith_cli.sessions import COLUMNS, OPTIONAL, View, view
+
+
+def rebuild(app: App, *, dry_run: bool) -> int:
+    """Restore sessions from the markers in their worktrees, and print those that changed."""
+
+    async def restore(manager: SessionManager) -> list[View]:
+        with progress("Reading the worktrees"):
+            sessions = await manager.rebuild_from_worktrees(dry_run=dry_run)
+        return [await view(manager, session) for session in sessions]
+
+    changed = with_manager(app, restore, restore=not dry_run)
+    if app.as_json:
+        write_json([each.to_json() for each in changed])
+    elif changed:
+        write_table(COLUMNS, [each.row() for each in changed], optional=OPTIONAL)
+    else:
+        note("Nothing to rebuild: the state file agrees with the worktrees.")
+    return 0
+
+
+def doctor(app: App, *, fix: bool) -> int:
+    """Print what is wrong, with ``fix`` after repairing it; refuse if anything remains."""
+
+    async def examine(manager: SessionManager) -> tuple[Finding, ...]:
+        with progress("Comparing the state file, the worktrees and the processes"):
+            return await (manager.repair() if fix else manager.diagnose())
+
+    findings = with_manager(app, examine, restore=False)
+    if app.as_json:
+        write_json([{to_camel(k): v for k, v in asdict(each).items()} for each in findings])
+    elif findings:
+        write_table(
+            ("FINDING", "SESSION", "WHAT", "REPAIRED" if fix else "REPAIR"),
+            [
+                (f.code, (f.session_id or "-")[:8], f.message, _outcome(f, fix=fix))
+                for f in findings
+            ],
+        )
+    else:
+        note("All is well.")
+    return 0 if all(finding.repaired for finding in findings) else REFUSED
+
+
+def _outcome(finding: Finding, *, fix: bool) -> str:
+    if finding.repaired:
+        return "yes"
+    remedy = finding.remedy or "by hand"
+    return f"no: {remedy}" if fix else remedy

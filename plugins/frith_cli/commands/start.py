@@ -1,0 +1,219 @@
+"""``new``, ``resume``, ``restart`` and ``attach``: start a session's process, or attach to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import click
+
+from frith import FrithError, Session, SessionManager, SessionStatus, Size
+from frith.errors import SessionNotFoundError
+from frith.naming import LONGEST, check_name
+from frith_cli.attach import client
+from frith_cli.attach.client import AttachOutcome
+from frith_cli.attach.keys import key_name
+from frith_cli.attach.loops import ShownInItselfError
+from frith_cli.attach.tty import NotATerminalError, window_size
+from frith_cli.config import settings_of
+from frith_cli.console import note, progress, write, write_json
+from frith_cli.context import PROCESS_FAILED, REFUSED, App, Interrupted
+from frith_cli.opening import with_manager
+from frith_cli.sessions import View, called, is_valid, oldest_first, select, terminal_of, view
+from frith_cli.workspace import SESSION_ID
+
+_TYPED = (signal.SIGINT, signal.SIGQUIT)
+"""Signals by which a user ends a process: Ctrl-C and Ctrl-\\."""
+_SECONDS_TO_RECORD = 10.0
+"""How long the owner of a session may take to record how its process ended."""
+_Start = Callable[[SessionManager], Awaitable[Session]]
+
+
+def new(app: App, *, start: bool, detached: bool, **options: Any) -> int:
+    """Create a session. Unless ``detached`` or not ``start``, attach to it until it ends."""
+    name, branch = _named(options.pop("name"), options.pop("branch"))
+
+    async def create(manager: SessionManager) -> Session:
+        size = _size()
+        with progress("Creating the session"):
+            return await manager.create_session(name, branch, start=start, size=size, **options)
+
+    async def leave(manager: SessionManager) -> View:
+        return await view(manager, await create(manager))
+
+    if start and not detached:
+        return _attached(app, create, fresh=True)
+    if start:
+        _check_outlives(app)
+    created = with_manager(app, leave)
+    if app.as_json:
+        write_json(created.to_json())
+    else:
+        session = created.session
+        note(f"Created {session.name} on {session.branch} at {session.worktree_path}.")
+        write(session.id)
+    return 0
+
+
+def _named(name: str | None, branch: str | None) -> tuple[str | None, str | None]:
+    """Return the name and the branch of the new session.
+
+    A name that only a branch can have is taken as the branch, and the session's name is made from
+    it: ``fix/login_form`` gives the session ``fix-login-form``.
+
+    Raises:
+        InvalidNameError: neither can have this name.
+    """
+    if not name or is_valid(name):
+        return name, branch
+    if branch is None and any(each in name for each in "/_."):
+        return check_name(re.sub(r"[/_.]+", "-", name)[:LONGEST].strip("-") or name), name
+    return check_name(name), branch
+
+
+def resume(
+    app: App, given: str, *, command: Sequence[str] | None, detached: bool, stop: bool = False
+) -> int:
+    """Start the process of the session named ``given`` again, with ``stop`` after ending it."""
+
+    async def start(manager: SessionManager) -> Session:
+        chosen = select(manager.get_all_sessions(), given)
+        with progress(f"{'Restarting' if stop else 'Starting'} {chosen.name}"):
+            if stop:
+                await manager.stop_session(chosen.id)
+            return await manager.resume_session(chosen.id, command=command, size=_size())
+
+    async def leave(manager: SessionManager) -> tuple[str, str]:
+        session = await start(manager)
+        return session.name, called(manager.get_all_sessions(), session)
+
+    if not detached:
+        return _attached(app, start, fresh=True)
+    _check_outlives(app)
+    label, name = with_manager(app, leave)
+    note(f"{label} runs. `frith attach {name}` shows it.")
+    return 0
+
+
+def resume_all(app: App) -> int:
+    """Start the last command of each session that was interrupted, and print failures.
+
+    Such a session is idle, or its process was killed by a signal that no key sends.
+    """
+    _check_outlives(app)
+
+    async def start(manager: SessionManager) -> int:
+        code = 0
+        interrupted = [each for each in oldest_first(manager) if _was_interrupted(each)]
+        if not interrupted:
+            note("Nothing to start: no session is idle, and none was killed. See `frith ls`.")
+        for session in interrupted:
+            try:
+                with progress(f"Starting {session.name}"):
+                    await manager.resume_session(session.id, size=_size())
+                note(f"{session.name} runs.")
+            except FrithError as error:
+                note(f"{session.name}: {error} [{error.code}]")
+                code = REFUSED
+        return code
+
+    return with_manager(app, start)
+
+
+def _was_interrupted(session: Session) -> bool:
+    if session.pty_pid is not None:
+        return False
+    how = session.details.exit
+    killed = how is not None and how.signal is not None and how.signal not in _TYPED
+    return session.status is SessionStatus.IDLE or (
+        session.status is SessionStatus.ERROR and killed
+    )
+
+
+def attach(app: App, given: str, *, read_only: bool) -> int:
+    """Attach this terminal to the session named ``given``, whichever host runs it.
+
+    Raises:
+        ShownInItselfError: this terminal is shown in that session.
+    """
+
+    async def find(manager: SessionManager) -> Session:
+        chosen = select(manager.get_all_sessions(), given)
+        if os.environ.get(SESSION_ID) == chosen.id:
+            raise ShownInItselfError(chosen, by_variable=True)
+        return chosen
+
+    return _attached(app, find, read_only=read_only)
+
+
+def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = False) -> int:
+    """Start or find a session, stay attached to it, and print how that ended.
+
+    Raises:
+        NotATerminalError: there is no terminal to attach; nothing was started.
+    """
+    if not (os.isatty(0) and os.isatty(1)):
+        raise NotATerminalError
+    key = settings_of(app).detach_key
+
+    async def stay(manager: SessionManager) -> tuple[Session, Session | None, str, AttachOutcome]:
+        session = await find(manager)
+        terminal = await terminal_of(manager, session)
+        note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
+        outcome = await client.attach(
+            terminal, session, detach_key=key, fresh=fresh, read_only=read_only
+        )
+        name = called(manager.get_all_sessions(), session)
+        recorded = await _recorded(manager, session) if outcome.exit else session
+        return session, recorded, name, outcome
+
+    session, recorded, name, outcome = with_manager(app, stay)
+    if outcome.interrupted is not None:
+        raise Interrupted(outcome.interrupted)
+    if outcome.exit is None:
+        note(f"Detached from {session.name}. {_next(session, name)}")
+        return 0
+    if recorded is None:
+        note(f"{session.name} ended with {outcome.exit}, and was destroyed.")
+        return 0
+    status = recorded.status
+    note(f"{session.name} ended with {outcome.exit}: {status}. {_next(recorded, name)}")
+    return PROCESS_FAILED if status is SessionStatus.ERROR else 0
+
+
+async def _recorded(manager: SessionManager, session: Session) -> Session | None:
+    """Return the session once the end of its process is recorded; ``None`` if it was destroyed."""
+    with anyio.move_on_after(_SECONDS_TO_RECORD):
+        try:
+            return await manager.wait_ended(session.id)
+        except SessionNotFoundError:
+            return None
+    return manager.get_session(session.id)
+
+
+def _next(session: Session, name: str) -> str:
+    if session.pty_pid is not None and not client.ends_with_its_host(session.details.terminal):
+        return f"`frith attach {name}` shows its process, which is still running."
+    return f"`frith resume {name}` starts it again."
+
+
+def _check_outlives(app: App) -> None:
+    """Refuse to start a process that would end with this command.
+
+    Raises:
+        UsageError: the terminal provider does not keep processes.
+    """
+    terminal = settings_of(app).config.terminal
+    if client.ends_with_its_host(terminal):
+        raise click.UsageError(
+            f"Processes of the terminal {terminal!r} end with this command: stay attached, "
+            "or use a different one with `--set terminal=keeper`."
+        )
+
+
+def _size() -> Size:
+    return window_size(1) or Size()

@@ -1,0 +1,225 @@
+"""``report``, ``wait`` and ``ls --watch``: the status of sessions as it changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
+
+import click
+from anyio import Event, current_time, move_on_after
+
+from frith import FrithError, Session, SessionManager, SessionStatus, hookimpl
+from frith.errors import SessionNotRunningError
+from frith.model import SessionId, now
+from frith_cli.attach.tty import CANCEL, output_tty
+from frith_cli.console import drawn_table, note, write, write_json
+from frith_cli.context import PROCESS_FAILED, TIMED_OUT, App, Interrupted
+from frith_cli.opening import with_manager
+from frith_cli.sessions import View, age, called, select, view, views_of
+from frith_cli.workspace import SESSION_ID
+
+_OF_PROCESSES = (SessionStatus.ACTIVE, SessionStatus.WAITING)
+_EXIT = "exit"
+_TICK = 1.0
+"""Seconds between two looks, because the end of a process changes no record."""
+_RECOUNT = 5.0
+"""Seconds between two counts of changed files."""
+_COLUMNS = ("NAME", "STATUS", "SINCE", "FROM", "BRANCH", "CHANGED", "MESSAGE")
+_OPTIONAL = ("FROM", "CHANGED", "BRANCH", "SINCE", "MESSAGE")
+_ENTER = b"\x1b[?1049h\x1b[?25l"
+"""Switches to the alternate screen and hides the cursor."""
+_LEAVE = CANCEL + b"\x1b[?25h\x1b[?1049l"
+_SECONDS_TO_LEAVE = 0.5
+
+
+class SessionEndedError(FrithError):
+    """The awaited status cannot come: the session has no process, or was destroyed."""
+
+    code = "SESSION_ENDED"
+
+
+def report(app: App, status: str, given: str | None, message: str | None) -> int:
+    """Record the status of the session named ``given``, otherwise of the one that calls.
+
+    Raises:
+        UsageError: no session is named, and none calls.
+        SessionNotRunningError: only a running session can have the status.
+    """
+    named = given or os.environ.get(SESSION_ID)
+    if not named:
+        raise click.UsageError(f"Not within a session ({SESSION_ID} is not set): name one.")
+
+    async def record(manager: SessionManager) -> None:
+        session = select(manager.get_all_sessions(), named)
+        wanted = SessionStatus(status)
+        if wanted in _OF_PROCESSES and session.pty_pid is None:
+            error = SessionNotRunningError(session.id, exit_status=session.details.exit)
+            error.session_name = session.name
+            raise error
+        await manager.update_session_status(session.id, wanted, message=message)
+
+    with_manager(app, record, restore=False)
+    return 0
+
+
+def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -> int:
+    """Wait until the session named ``given`` has a ``wanted`` status, and print it.
+
+    If no host runs the session, this command does, because a status needs a host.
+
+    Raises:
+        SessionEndedError: the session has no process, which a wanted status needs.
+    """
+    changes = _Changes()
+
+    async def until(manager: SessionManager) -> View | None:
+        manager.follow_changes()
+        session_id = select(manager.get_all_sessions(), given).id
+        with move_on_after(timeout):
+            while True:
+                session = manager.get_session(session_id)
+                if session is None:
+                    raise SessionEndedError(f"Session {given!r} was destroyed.")
+                seen = await view(manager, session)
+                if _fits(seen.session, wanted, called(manager.get_all_sessions(), session)):
+                    return seen
+                await changes.wait(_TICK)
+        return None
+
+    restore = set(wanted) != {_EXIT}
+    seen = with_manager(app, until, restore=restore, plugins={"cli-changes": changes})
+    if seen is None:
+        note(f"{given} did not reach {' or '.join(sorted(wanted))} within {timeout:g} s.")
+        return TIMED_OUT
+    if app.as_json:
+        write_json(seen.to_json())
+    else:
+        write(seen.session.status)
+    failed = _EXIT in wanted and seen.session.status is SessionStatus.ERROR
+    return PROCESS_FAILED if failed and not seen.session.pty_pid else 0
+
+
+def _fits(session: Session, wanted: Collection[str], name: str) -> bool:
+    running = session.pty_pid is not None
+    if session.status in wanted or (_EXIT in wanted and not running):
+        return True
+    if running:
+        return False
+    raise SessionEndedError(
+        f"{session.name} is {session.status} and has no process, so it cannot become "
+        f"{' or '.join(sorted(wanted))}. `frith resume {name}` starts one."
+    )
+
+
+def watch(app: App) -> int:
+    """Show a table of all sessions, always up to date, until interrupted.
+
+    Raises:
+        UsageError: standard output is not a terminal.
+        Interrupted: a signal ended the command, such as Ctrl-C.
+    """
+    if not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal to draw on.")
+
+    changes = _Changes()
+
+    async def show(manager: SessionManager) -> None:
+        manager.follow_changes()
+        async with _screen() as draw:
+            counts: dict[SessionId, str] = {}
+            counted = -_RECOUNT
+            while True:
+                views = await views_of(manager)
+                await draw([_row(each.session, counts) for each in views])
+                if current_time() >= counted + _RECOUNT:
+                    counts = {v.session.id: await _changed(manager, v) for v in views}
+                    counted = current_time()
+                    continue
+                await changes.wait(_TICK)
+
+    with_manager(app, show, plugins={"cli-changes": changes})
+    return 0
+
+
+def _row(session: Session, counts: dict[SessionId, str]) -> tuple[str, ...]:
+    since, source, message = "", "", ""
+    if evidence := session.evidence:
+        since = age(now() - evidence.since, seconds=True)
+        source, message = evidence.source, evidence.message or ""
+    changed = counts.get(session.id, "")
+    return (session.name, session.status, since, source, session.branch, changed, message)
+
+
+async def _changed(manager: SessionManager, each: View) -> str:
+    try:
+        at_stake = await manager.inspect_session(each.session.id)
+    except FrithError:
+        return "?"
+    return str(len({*at_stake.staged, *at_stake.changed, *at_stake.untracked}))
+
+
+class _Changes:
+    """A plugin of this command: an event that is set by changes of sessions, by any process."""
+
+    def __init__(self) -> None:
+        self._changed = Event()
+
+    @hookimpl
+    async def frith_session_changed_elsewhere(self) -> None:
+        self._changed.set()
+
+    @hookimpl
+    async def frith_session_status_changed(self) -> None:
+        self._changed.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a change since the last call, for at most ``seconds``."""
+        with move_on_after(seconds):
+            await self._changed.wait()
+        self._changed = Event()
+
+
+@asynccontextmanager
+async def _screen() -> AsyncIterator[Callable[[Iterable[Sequence[str]]], Awaitable[None]]]:
+    """Switch to the alternate screen; yields a function that draws rows there.
+
+    This command runs sessions meanwhile, and other processes may ask it for one. So it must not
+    stop: not by Ctrl-Z, nor because the terminal takes no output (Ctrl-S, a lost connection).
+
+    Raises:
+        Interrupted: the terminal has gone.
+    """
+    with output_tty() as terminal, _not_suspended():
+
+        async def draw(rows: Iterable[Sequence[str]]) -> None:
+            lines = "\x1b[K\r\n".join(drawn_table(_COLUMNS, rows, _OPTIONAL))
+            frame = f"\x1b[H{lines}\x1b[K\x1b[J"
+            if not await terminal.write(frame.encode(sys.stdout.encoding, "replace")):
+                raise Interrupted(signal.SIGHUP)
+
+        await terminal.write(_ENTER)
+        try:
+            yield draw
+        finally:
+            with move_on_after(_SECONDS_TO_LEAVE, shield=True):
+                await terminal.write(_LEAVE)
+
+
+@contextmanager
+def _not_suspended() -> Iterator[None]:
+    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)

@@ -1,0 +1,169 @@
+"""``send``, ``keys`` and ``tail``: input and output of a session's terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from select import PIPE_BUF
+
+import anyio
+
+from frith import Session, SessionManager
+from frith.ports import Chunk, Terminal
+from frith_cli.attach.keys import sent_for
+from frith_cli.attach.loops import Mark, without_marks
+from frith_cli.attach.modes import Modes
+from frith_cli.attach.tty import CANCEL, window_size
+from frith_cli.console import note, reader_may_go
+from frith_cli.context import App
+from frith_cli.opening import with_manager
+from frith_cli.sessions import select, terminal_of
+
+_ENTER = "\r"
+_SECONDS_TO_LEAVE = 1.0
+
+
+def send(app: App, given: str, text: str, *, enter: bool) -> int:
+    """Type ``text`` into the session named ``given``; each line end is the key Enter."""
+    typed = text.replace("\r\n", _ENTER).replace("\n", _ENTER) + (_ENTER if enter else "")
+
+    async def write(terminal: Terminal, session: Session) -> None:
+        await terminal.write(os.fsencode(typed))
+
+    return _with_terminal(app, given, write)
+
+
+def keys(app: App, given: str, names: Sequence[str]) -> int:
+    """Press the keys called ``names`` in the session named ``given``."""
+
+    async def press(terminal: Terminal, session: Session) -> None:
+        modes = Modes()
+        if screen := await terminal.screen():
+            modes.feed(screen.data)
+        application = modes.application_cursor_keys
+        await terminal.write(b"".join(sent_for(name, application=application) for name in names))
+
+    return _with_terminal(app, given, press)
+
+
+def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
+    """Print what the session named ``given`` has written, byte for byte, or its last ``lines``.
+
+    With ``follow``, continue until the process has ended.
+
+    Raises:
+        ShownInItselfError: the output goes to the session's own terminal, and would be repeated.
+    """
+
+    async def show(terminal: Terminal, session: Session) -> None:
+        async with terminal.attach() as view, _restoring() as show_bytes:
+            mark = Mark(session) if follow and sys.stdout.isatty() else None
+            if mark:
+                await _write(mark.sequence)
+            kept = without_marks(view.snapshot)
+            await show_bytes(kept if lines is None else _last(kept, lines))
+            if not follow:
+                return
+            async with _while_read():
+                async for piece in view:
+                    if isinstance(piece, Chunk):
+                        if mark:
+                            mark.look(piece.data)
+                        await show_bytes(piece.data)
+                    else:
+                        note(f"{piece.missed} bytes were skipped: the output came too fast.")
+
+    return _with_terminal(app, given, show, ended=True)
+
+
+@asynccontextmanager
+async def _restoring() -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    """Yield a function that prints output; restore the modes of the terminal afterwards."""
+    if not sys.stdout.isatty():
+        yield _write
+        return
+    modes = Modes()
+
+    async def show(output: bytes) -> None:
+        modes.feed(output)
+        await _write(output)
+
+    await _write(modes.begin())
+    try:
+        yield show
+    finally:
+        with anyio.move_on_after(_SECONDS_TO_LEAVE, shield=True), suppress(OSError):
+            size = window_size(sys.stdout.fileno())
+            await _write(CANCEL + modes.leave(size.columns if size else 0))
+
+
+async def _write(data: bytes) -> None:
+    """Write ``data`` to standard output; can be cancelled while the reader does not read."""
+    out, rest = sys.stdout.fileno(), memoryview(data)
+    with reader_may_go():
+        while rest:
+            with suppress(PermissionError):  # from epoll_ctl(2) for a file, which never blocks
+                await anyio.wait_writable(out)
+            rest = rest[os.write(out, rest[:PIPE_BUF]) :]
+
+
+@asynccontextmanager
+async def _while_read() -> AsyncIterator[None]:
+    """Cancel the body once standard output is a pipe that is no longer read.
+
+    Raises:
+        SystemExit: that has happened; with the code of a process that SIGPIPE killed.
+    """
+    gone = anyio.Event()
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch_reader, gone, tasks.cancel_scope)
+        try:
+            yield
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised below, because the task group would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if gone.is_set():
+        raise SystemExit(128 + signal.SIGPIPE)
+    if failure is not None:
+        raise failure
+
+
+async def _watch_reader(gone: anyio.Event, scope: anyio.CancelScope) -> None:
+    out = sys.stdout.fileno()
+    if stat.S_ISFIFO(os.fstat(out).st_mode):
+        await anyio.wait_readable(out)  # the write end is readable once the read end is closed
+        gone.set()
+        scope.cancel()
+
+
+def _last(output: bytes, lines: int) -> bytes:
+    start = len(output) - output.endswith(b"\n")
+    for _ in range(lines):
+        start = output.rfind(b"\n", 0, start)
+        if start < 0:
+            return output
+    return output[start + 1 :]
+
+
+def _with_terminal(
+    app: App,
+    given: str,
+    work: Callable[[Terminal, Session], Awaitable[None]],
+    *,
+    ended: bool = False,
+) -> int:
+    """Call ``work`` with the terminal of a session, and leave the session to its host."""
+
+    async def reach(manager: SessionManager) -> None:
+        session = select(manager.get_all_sessions(), given)
+        await work(await terminal_of(manager, session, ended=ended), session)
+
+    with_manager(app, reach, restore=False)
+    return 0

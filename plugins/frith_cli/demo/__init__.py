@@ -1,0 +1,1 @@
+"""``frith demo``: the life of a session in seconds, with every claim checked."""

@@ -1,0 +1,80 @@
+"""Runs the coroutine of a command so that a signal cancels it and it can clean up."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from frith_cli.context import Interrupted
+
+_Result = TypeVar("_Result")
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Guard:
+    """Waits for a signal that ends the command, and cancels its work."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self.received: int | None = None
+        self._scope = tasks.cancel_scope
+
+    async def wait(self, *, task_status: TaskStatus[None]) -> None:
+        """Wait for signals, until cancelled."""
+        # Signals that the parent process ignores (nohup, a shell's `&`) stay ignored.
+        wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        with anyio.open_signal_receiver(*wanted) as signals:
+            task_status.started()
+            async for number in signals:
+                self.received = self.received or number
+                self._scope.cancel()
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """Restrict what a signal cancels to the body of this context; the rest ends in order.
+
+        Raises:
+            Interrupted: a signal was received.
+        """
+        outer, self._scope = self._scope, anyio.CancelScope()
+        try:
+            with self._scope:
+                yield
+        finally:
+            self._scope = outer
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+
+def drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+    """Run ``work`` on a new event loop and return its result. Its exceptions propagate.
+
+    Raises:
+        Interrupted: a signal ended ``work``, which has cleaned up.
+    """
+    return anyio.run(_drive, work, backend="asyncio")
+
+
+async def _drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+    results: list[_Result] = []
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as tasks:
+        guard = Guard(tasks)
+        await tasks.start(guard.wait)
+        try:
+            results.append(await work(guard))
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # raised below, because the task group would wrap it
+            failure = error
+        finally:
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if guard.received is not None:
+        raise Interrupted(guard.received)
+    return results[0]

@@ -1,0 +1,94 @@
+"""Opens the session manager of the workspace, and shows its log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, nullcontext
+from types import MappingProxyType
+from typing import TypeVar
+
+from frith import ManagerConfig, SessionManager
+from frith.logs import printable
+from frith_cli.config import settings_of
+from frith_cli.console import progress
+from frith_cli.context import App
+from frith_cli.guard import Guard, drive
+from frith_cli.streams import tell
+
+_Result = TypeVar("_Result")
+_LEVELS = {-1: logging.CRITICAL, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+_REPORTED_BY_COMMANDS = ("session_creation_failed", "process_exited")
+"""Warnings that repeat what the command prints anyway."""
+_NOT_SHOWN = ("level", "timestamp")
+
+
+def with_manager(
+    app: App,
+    work: Callable[[SessionManager], Awaitable[_Result]],
+    *,
+    restore: bool = True,
+    plugins: Mapping[str, object] = MappingProxyType({}),
+) -> _Result:
+    """Open the manager of the workspace and return the result of ``work(manager)``.
+
+    This runs on a new event loop. Without ``restore`` the manager takes no session over and
+    changes nothing by opening. ``plugins`` are plugin objects of the command, by name.
+
+    Raises:
+        Interrupted: a signal cancelled ``work``, and the manager has closed.
+    """
+
+    async def run(guard: Guard) -> _Result:
+        config = settings_of(app).config
+        manager = SessionManager(config, plugins=plugins, restore=restore)
+        with routed_logs(config, app.verbosity):
+            async with AsyncExitStack() as stack:
+                with progress("Opening the workspace") if restore else nullcontext():
+                    await stack.enter_async_context(manager)
+                with guard.within():
+                    result = await work(manager)
+        return result
+
+    return drive(run)
+
+
+@contextmanager
+def routed_logs(config: ManagerConfig, verbosity: int) -> Iterator[None]:
+    """Show the log of frith on standard error, unless ``config`` lets the plugin ``log`` write it.
+
+    A ``verbosity`` of -1 shows nothing, 0 warnings, 1 events too, 2 debug messages too.
+    """
+    if config.options.get("plugin", {}).get("log", {}).get("configure"):
+        yield
+        return
+    logger = logging.getLogger("frith")
+    handler = _Lines(verbosity)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(_LEVELS[min(verbosity, 2)])
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+class _Lines(logging.Handler):
+    """Writes ``frith: warning: EVENT key=value …``."""
+
+    def __init__(self, verbosity: int) -> None:
+        super().__init__()
+        self._verbosity = verbosity
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write ``record``, whose message is a JSON object (see :mod:`frith.logs`)."""
+        fields = json.loads(record.getMessage())
+        event = fields.pop("event")
+        if event in _REPORTED_BY_COMMANDS and not self._verbosity:
+            return
+        shown = {k: v for k, v in fields.items() if k not in _NOT_SHOWN and v not in ([], {})}
+        words = [event, *(f"{key}={value}" for key, value in shown.items())]
+        tell(printable(f"frith: {record.levelname.lower()}: {' '.join(words)}"))
