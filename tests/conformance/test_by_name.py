@@ -112,7 +112,7 @@ def test_a_plugin_is_configured_with_the_options_that_are_given_for_it(tmp_path:
         ),
     ],
 )
-def test_what_cannot_be_tested_is_an_error_that_says_why(
+def test_a_wrong_selection_is_an_error_that_says_why(
     run_here: Callable[..., pytest.RunResult], named: tuple[str, ...], message: str
 ) -> None:
     done = run_here(*named)

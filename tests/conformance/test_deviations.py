@@ -33,7 +33,7 @@ class TestChatty(LifecyclePluginConformance):
 """
 
 
-def test_a_promise_that_is_not_kept_is_named_in_the_report(promises: Any) -> None:
+def test_a_broken_promise_is_named_in_the_report(promises: Any) -> None:
     found, code = promises(BROKEN.format(answer="'words'", deviation=""))
     assert found["hooks return nothing"]["outcome"] == "broken"
     assert "returns something" in found["hooks return nothing"]["why"]
@@ -63,7 +63,7 @@ def test_a_deviation_needs_a_reason(reason: Any) -> None:
         deviation(reason)
 
 
-def test_a_deviation_from_what_is_no_promise_cannot_be_defined() -> None:
+def test_a_deviation_needs_a_standard_test() -> None:
     body = {"plugin": None, "test_nothing_of_the_kind": deviation("why")}
     with pytest.raises(TypeError, match="no standard test test_nothing_of_the_kind"):
         type("TestMine", (LifecyclePluginConformance,), body)
@@ -89,9 +89,7 @@ def test_a_new_promise_that_is_broken_warns(promises: Any, renewed: Any) -> None
     assert code == pytest.ExitCode.OK
 
 
-def test_a_new_promise_that_is_broken_fails_where_that_is_asked_for(
-    promises: Any, renewed: Any
-) -> None:
+def test_a_new_promise_that_is_broken_fails_with_strict(promises: Any, renewed: Any) -> None:
     renewed("1.7")
     found, code = promises(BROKEN.format(answer="'words'", deviation=""), "--frith-strict")
     assert found["hooks return nothing"]["outcome"] == "broken"

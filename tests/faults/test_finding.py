@@ -53,7 +53,7 @@ def test_the_right_store_survives_every_crash(scenario: type[Scenario], workspac
         (small.ClaimsByFile, scenarios.Claiming, KILLS, "not free"),
     ],
 )
-def test_a_fault_at_a_system_call_finds(
+def test_a_fault_at_a_system_call_finds_a_flawed_store(
     store: type[small.SmallStore],
     scenario: type[Scenario],
     kinds: tuple[Fault, ...],
@@ -67,7 +67,7 @@ def test_a_fault_at_a_system_call_finds(
 
 def test_work_that_breaks_a_promise_without_any_fault_is_found(workspace: Path) -> None:
     opening = small.opening(small.DropsCorrupt, workspace)
-    with pytest.raises(ViolationError, match="wrong without a fault: the only copy"):
+    with pytest.raises(ViolationError, match="check fails without a fault: the only copy"):
         at_every_system_call(scenarios.Repairing(), opening)
 
 
@@ -87,7 +87,7 @@ def test_a_store_that_hangs_is_found(workspace: Path) -> None:
         (small.AcknowledgesBefore, "lost"),
     ],
 )
-def test_a_crash_finds(
+def test_a_crash_finds_a_flawed_store(
     store: type[small.SmallStore], said: str, model: Model, workspace: Path
 ) -> None:
     report = at_every_crash_state(

@@ -45,12 +45,12 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @given(histories())
-def test_whatever_fits_one_order_passes(history: History) -> None:
+def test_a_history_that_fits_one_order_passes(history: History) -> None:
     assert violations(START, *history) == []
 
 
 @given(histories(), st.data())
-def test_whatever_is_read_torn_is_found(history: History, data: st.DataObject) -> None:
+def test_a_torn_read_is_found(history: History, data: st.DataObject) -> None:
     commits, loads = history
     *_, last = loads
     own = data.draw(st.sampled_from(range(3)))
@@ -59,7 +59,7 @@ def test_whatever_is_read_torn_is_found(history: History, data: st.DataObject) -
 
 
 @given(histories().filter(lambda history: any(c.made for c in history[0])), st.data())
-def test_whatever_was_acknowledged_and_is_gone_is_found(
+def test_an_acknowledged_commit_that_is_lost_is_found(
     history: History, data: st.DataObject
 ) -> None:
     commits, loads = history
@@ -91,7 +91,7 @@ def test_one_revision_given_to_two_commits_is_found() -> None:
     one = Commit("a", 0, 0, 5, START, START.after("a", 0))
     other = Commit("b", 1, 0, 5, START, START.after("b", 1))
     (found, *_) = violations(START, [one, other], [])
-    assert found.startswith("revision 2 is two: ")
+    assert found.startswith("revision 2 is both ")
 
 
 def test_a_stale_read_is_found() -> None:
@@ -125,9 +125,9 @@ def test_a_refused_attempt_that_took_effect_is_found() -> None:
     ]
 
 
-def test_a_state_that_nobody_made_is_found() -> None:
+def test_a_state_that_no_commit_made_is_found() -> None:
     (found,) = violations(START, [], [Load("reader", 0, 1, START.after("x", 0))])
-    assert found.startswith("revision 2 was made by nobody")
+    assert found.startswith("no commit made revision 2: ")
 
 
 def test_a_revision_that_is_left_out_is_found() -> None:
@@ -135,7 +135,7 @@ def test_a_revision_that_is_left_out_is_found() -> None:
     assert commit.made is not None
     skipping = replace(commit, made=replace(commit.made, revision=3))
     found = violations(START, [skipping], [])
-    assert "revision 2 was seen by nobody, but later ones were" in found
+    assert "no process saw revision 2, but some saw later ones" in found
 
 
 def test_a_state_older_than_the_first_is_found() -> None:

@@ -44,7 +44,7 @@ def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -
         ("acknowledges before it writes", Limit.INODES, "other sessions are there"),
     ],
 )
-def test_a_flaw_is_found(
+def test_a_limit_finds_a_flawed_store(
     flawed: Callable[[str], Opening], flaw: str, limit: Limit, found: str
 ) -> None:
     skip_unless_available(limit)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from frith_testing.faults import powercut
-from frith_testing.faults.powercut import FileSystem
+from frith_testing.faults.machine.images import FileSystem
 from frith_testing.harness.opening import Opening
 
 
@@ -18,7 +18,7 @@ def skip_unless_available(file_system: FileSystem) -> None:
 
 @pytest.mark.requirement("R3.5")
 @pytest.mark.parametrize("file_system", FileSystem)
-def test_what_was_acknowledged_survives_a_power_cut(
+def test_acknowledged_commits_survive_a_power_cut(
     json_store: Opening, file_system: FileSystem
 ) -> None:
     skip_unless_available(file_system)

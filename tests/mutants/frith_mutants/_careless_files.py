@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 Part = Callable[..., Any]
+Open = Callable[..., int]
 
 _TRIES = 20
 """How often a lock that is held is tried, every 10 ms."""
@@ -76,7 +77,7 @@ def writes_over(_: Part) -> Part:
     return careless
 
 
-def takes_failure_for_absence(open_: Part) -> Part:
+def takes_failure_for_absence(open_: Open) -> Open:
     def careless(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         try:
             return open_(path, flags, *arguments, **options)
@@ -88,7 +89,7 @@ def takes_failure_for_absence(open_: Part) -> Part:
     return careless
 
 
-def passes_it_on(open_: Part) -> Part:
+def passes_it_on(open_: Open) -> Open:
     def careless(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         fd = open_(path, flags, *arguments, **options)
         os.set_inheritable(fd, bool(flags & os.O_RDWR))
@@ -123,7 +124,7 @@ def sees_no_change(present: Part) -> Part:
         def __eq__(self, other: object) -> bool:
             return True
 
-        __hash__ = None
+        __hash__ = None  # type: ignore[assignment]
 
     return lambda path: Anything()
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +105,8 @@ class WritesOneByOne(Wrapped):
         committed = await self.inner.transact(lambda newest: replace(fn(newest), put=()))
         for session in fn(committed.snapshot).put:
             await anyio.sleep(10 * A_MOMENT)  # others read meanwhile
-            alone = Changes(put=(session,))
-            committed = await self.inner.transact(lambda _, alone=alone: alone)
+            changes = Changes(put=(session,))
+            committed = await self.inner.transact(lambda _, changes=changes: changes)  # type: ignore[misc]
         return committed
 
 
@@ -212,11 +211,15 @@ class ChecksTheTokenTooEarly(ReplacesWhateverIsThere):
             return await super().replace_corrupt(token, snapshot)
 
     def _turn(self) -> int:
-        """Return how many came before: all have looked by then, and each puts one aside."""
-        for number in count():
-            with suppress(FileExistsError), (self.workspace / f".turn-{number}").open("x"):
+        """Return the number of processes that came before."""
+        number = 0
+        while True:
+            try:
+                (self.workspace / f".turn-{number}").touch(exist_ok=False)
+            except FileExistsError:
+                number += 1
+            else:
                 return number
-        raise AssertionError
 
 
 class IgnoresCancellation(Wrapped):

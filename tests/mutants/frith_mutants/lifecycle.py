@@ -169,7 +169,7 @@ class PatchesTheCore(Plugin):
         def summary(self: AtStake) -> str:
             return original(self)
 
-        AtStake.summary = summary
+        AtStake.summary = summary  # type: ignore[method-assign]
 
 
 class Prints(Plugin):

@@ -51,7 +51,8 @@ class Mutant:
     def original(self) -> ProviderSpec:
         """Return the provider that is broken here, as it is."""
         plugin = importlib.import_module(self.plugin or _ORIGINALS[self.role])
-        (spec,) = (spec for spec in plugin.frith_providers() if spec.role is self.role)
+        specs: list[ProviderSpec] = plugin.frith_providers()
+        (spec,) = (spec for spec in specs if spec.role is self.role)
         return spec
 
     def spec(self) -> ProviderSpec:
