@@ -116,8 +116,9 @@ class LetsErrorsThrough(WrappedSpawner):
 
 class WaitsForOutput(WrappedSpawner):
     async def spawn(self, request: SpawnRequest) -> Terminal:
-        terminal: Any = await self.inner.spawn(request)
-        select.select([terminal._output.master], [], [])
+        terminal = await self.inner.spawn(request)
+        internals: Any = terminal
+        select.select([internals._output.master], [], [])
         return terminal
 
 

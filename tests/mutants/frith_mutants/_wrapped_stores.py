@@ -225,7 +225,8 @@ class ChecksTheTokenTooEarly(ReplacesWhateverIsThere):
 class IgnoresCancellation(Wrapped):
     async def transact(self, fn: Transaction) -> Committed:
         with anyio.CancelScope(shield=True):
-            return await self.inner.transact(fn)
+            committed = await self.inner.transact(fn)
+        return committed
 
 
 class ClaimsForEverybody(Wrapped):
