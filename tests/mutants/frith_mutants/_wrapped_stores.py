@@ -223,10 +223,9 @@ class ChecksTheTokenTooEarly(ReplacesWhateverIsThere):
 
 
 class IgnoresCancellation(Wrapped):
-    async def transact(self, fn: Transaction) -> Committed:
+    async def transact(self, fn: Transaction) -> Committed:  # type: ignore[return]
         with anyio.CancelScope(shield=True):
-            committed = await self.inner.transact(fn)
-        return committed
+            return await self.inner.transact(fn)
 
 
 class ClaimsForEverybody(Wrapped):

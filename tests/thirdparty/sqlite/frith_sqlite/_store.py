@@ -17,7 +17,7 @@ from anyio.to_thread import run_sync
 from frith.errors import CorruptStoreError, StoreBusyError, StoreError
 from frith.model import Details, Integrity, Reservation, Session, SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
-from frith_sqlite._claims import Claims, locked
+from frith_sqlite._claims import Claims, as_store_error, locked
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS revision (number INTEGER NOT NULL);
@@ -68,7 +68,7 @@ class SqliteStore(SessionStore):
 
     def _load(self) -> Snapshot:
         with locked(self._repair_lock, shared=True):
-            if not self._path.exists():
+            if not _exists(self._path):
                 return Snapshot(integrity=Integrity.MISSING)
             with self._transaction(self._path, "BEGIN") as database:
                 return _read(database)
@@ -88,8 +88,8 @@ class SqliteStore(SessionStore):
         return Committed.of(found, changes)
 
     def _replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
-        with locked(self._repair_lock):
-            if self._path.exists() and _token(self._path) == token:
+        with as_store_error(self._path), locked(self._repair_lock):
+            if _exists(self._path) and _token(self._path) == token:
                 repaired = self._path.with_suffix(".repaired")
                 repaired.unlink(missing_ok=True)
                 with self._transaction(repaired, "BEGIN IMMEDIATE") as database:
@@ -129,12 +129,20 @@ class SqliteStore(SessionStore):
 
 def _make(directory: Path) -> None:
     ignore = directory / ".gitignore"
-    try:
+    with as_store_error(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
         if not ignore.exists():
             ignore.write_text("*\n")
-    except OSError as error:
-        raise StoreError(f"Cannot keep a database in {directory}: {error}") from error
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether ``path`` exists; Path.exists() is false, too, if that cannot be told."""
+    with as_store_error(path):
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def _sync(directory: Path) -> None:
@@ -148,7 +156,8 @@ def _sync(directory: Path) -> None:
 
 def _token(path: Path) -> str:
     """Return what stands for the content of ``path``."""
-    return sha256(path.read_bytes()).hexdigest()
+    with as_store_error(path):
+        return sha256(path.read_bytes()).hexdigest()
 
 
 def _read(database: sqlite3.Connection) -> Snapshot:
