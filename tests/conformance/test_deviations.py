@@ -1,4 +1,4 @@
-"""Promises that a provider does not keep, and promises that are new."""
+"""Promises that a provider breaks, deviates from, or that are new."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_deviation_needs_a_standard_test() -> None:
 
 @pytest.fixture
 def renewed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Say that a promise came with some version of the suites, which are at 1.7."""
+    """Return a function that sets the version of a promise; the suites are at version 1.7."""
 
     def renew(since: str) -> None:
         monkeypatch.setattr(promises, "SUITE_VERSION", "1.7")

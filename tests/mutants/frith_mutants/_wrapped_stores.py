@@ -21,13 +21,13 @@ from frith.providers import ProviderContext
 
 STATE_FILE = ".claude-container-sessions.json"
 A_MOMENT = 0.02
-"""Seconds in which another process may come in between."""
+"""Seconds in which another process may act."""
 LONG = 60.0
-"""Seconds after which a process that was to be killed is dead, on any machine."""
+"""Seconds after which a process that is to be killed is dead on any machine."""
 
 
 class Wrapped(WrappedStore):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
     def __init__(self, inner: SessionStore, context: ProviderContext) -> None:
         super().__init__(inner)
@@ -35,7 +35,7 @@ class Wrapped(WrappedStore):
 
 
 class Dawdles(Wrapped):
-    """Takes its time between reading and writing, so that others come in between."""
+    """Pauses between reading and writing, so that other processes act in between."""
 
     async def transact(self, fn: Transaction) -> Committed:
         def slow(newest: Snapshot) -> Changes:
@@ -139,7 +139,7 @@ class KnowsNoAbsence(Wrapped):
 
 
 class _ChangesSessions(Wrapped):
-    """Stores other sessions than it was given."""
+    """Stores changed sessions."""
 
     def stored(self, session: Session) -> Session:
         raise NotImplementedError
@@ -287,7 +287,7 @@ class WatchesNothing(Wrapped):
 
 
 def _overwriting(newest: Snapshot, mine: Snapshot) -> Changes:
-    """Return the changes that make ``newest`` what ``mine`` is."""
+    """Return the changes from ``newest`` to ``mine``."""
     put = tuple(mine.sessions.values())
     return Changes(put=put, delete=frozenset(newest.sessions.keys() - mine.sessions.keys()))
 

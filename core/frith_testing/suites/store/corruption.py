@@ -1,4 +1,4 @@
-"""What every store must do about content that it cannot believe."""
+"""Corrupt data, and data of a newer version."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from frith_testing.suites.store.open_store import OpenStoreConformance
 
 
 class CorruptionConformance(OpenStoreConformance, suite="store"):
-    """The part of the store's suite that is about damaged and foreign content."""
+    """Promises about corrupt data and newer versions."""
 
     @pytest.fixture
     async def damage(
         self, provider: ProviderSpec, opening: Opening, workspace: Path
     ) -> Callable[[], None]:
-        """Return what makes the stored data unbelievable: half of every file that a commit writes.
+        """Return a function that corrupts the stored data: it halves each file of the store.
 
-        Override it for a provider that keeps no files, or that would not notice.
+        Override it for a provider without files, or one that would not notice this.
         """
         if not provider.capabilities >= {Capability.FILE_BACKED, Capability.CHECKSUMMED}:
             pytest.skip(f"{DOES_NOT_APPLY}neither 'checksummed' nor the fixture 'damage'")
@@ -46,7 +46,10 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
 
     @pytest.fixture
     def make_newer(self) -> Callable[[], None]:
-        """Return what turns the stored data into that of a newer version; to be overridden."""
+        """Return a function that turns the stored data into that of a newer version.
+
+        Override it: without, the promise is reported as not applicable.
+        """
         pytest.skip(f"{DOES_NOT_APPLY}the fixture 'make_newer' is not defined")
 
     async def test_a_corrupt_store_is_reported_until_it_is_replaced(
