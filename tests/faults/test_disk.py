@@ -1,4 +1,4 @@
-"""The model of the disk: what may be there after a crash."""
+"""The model of the disk: the states after a crash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def disk(model: Model, **files: bytes) -> Disk:
 
 
 def left(state: Disk, path: str = "file") -> set[bytes | None]:
-    """What may be in the file; ``None`` if there may be no such file."""
+    """Return the possible contents of the file; ``None`` if it may not exist."""
     trees = list(state.after_crash())
     return {tree[path].content if path in tree else None for tree in trees}
 

@@ -1,4 +1,4 @@
-"""Each fault of the laboratory finds the store that is broken in the way it is meant for."""
+"""Each kind of fault finds the flawed stores that it is meant for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ERRORS = (Fault.EIO, Fault.ENOSPC, Fault.EMFILE)
 
 
 @pytest.mark.parametrize("scenario", scenarios.STORE_SCENARIOS)
-def test_the_right_store_survives_every_fault_at_every_system_call(
+def test_a_correct_store_survives_every_fault_at_every_system_call(
     scenario: type[Scenario], workspace: Path
 ) -> None:
     report = at_every_system_call(scenario(), small.opening(small.SmallStore, workspace))
@@ -32,7 +32,7 @@ def test_the_right_store_survives_every_fault_at_every_system_call(
 
 
 @pytest.mark.parametrize("scenario", scenarios.STORE_SCENARIOS)
-def test_the_right_store_survives_every_crash(scenario: type[Scenario], workspace: Path) -> None:
+def test_a_correct_store_survives_every_crash(scenario: type[Scenario], workspace: Path) -> None:
     report = at_every_crash_state(scenario(), small.opening(small.SmallStore, workspace))
     assert not report.violations, report
     assert set(report.by_kind) == {*Model}

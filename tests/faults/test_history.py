@@ -1,4 +1,4 @@
-"""The check of a history: whatever fits one order passes, whatever does not is found."""
+"""The check of a history: one that fits one order passes, others are found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frith_testing.faults.history.order import Commit, Load, violations
 
 START = State(1, 0, "", (0, 0, 0))
 SLACK = st.integers(0, 25)
-"""How long before and after its moment an operation begins and ends; moments are 10 apart."""
+"""Begin and end of an operation, relative to its moment; moments are 10 apart."""
 OUTCOMES = ("acknowledged", "killed after", "killed before", "refused", "loaded")
 
 History = tuple[list[Commit], list[Load]]
@@ -22,7 +22,7 @@ History = tuple[list[Commit], list[Load]]
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """What any number of processes could have seen of a store that keeps its promises."""
+    """Return a history of several processes that use a correct store."""
     state, commits, loads = START, [], []
     for number, outcome in enumerate(draw(st.lists(st.sampled_from(OUTCOMES), min_size=1))):
         moment = number * 10
@@ -71,7 +71,7 @@ def test_an_acknowledged_commit_that_is_lost_is_found(
 
 
 def chain(*attempts: str) -> Iterator[Commit]:
-    """Yield commits of writer 0, one after the other, each acknowledged."""
+    """Yield acknowledged commits of writer 0, one after the other."""
     state = START
     for attempt, moment in zip(attempts, count(0, 10), strict=False):
         made = state.after(attempt, 0)

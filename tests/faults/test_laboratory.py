@@ -1,4 +1,4 @@
-"""The laboratory itself: it counts what it should, and leaves nothing behind."""
+"""The laboratory traces and fails the right calls, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a trace to the states that a crash may leave."""
+"""The states that a crash may leave, generated from a trace."""
 
 from __future__ import annotations
 
