@@ -248,7 +248,7 @@ class Hangs(SmallStore):
 
 
 def opening(store: type[SmallStore], workspace: Path) -> Opening:
-    """Return an opening of a store of this class."""
+    """Return what opens a store of this kind."""
     capabilities = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED})
     factory = functools.partial(opened, store)
     return Opening(

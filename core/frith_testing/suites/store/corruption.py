@@ -16,7 +16,6 @@ from frith.providers import Capability, ProviderSpec
 from frith_testing.harness.base import Opening
 from frith_testing.harness.files import changed, files_of
 from frith_testing.harness.process import Elsewhere, elsewhere
-from frith_testing.harness.promises import promise
 from frith_testing.harness.report import DOES_NOT_APPLY
 from frith_testing.harness.samples import a_full_session, a_session
 from frith_testing.suites.store.open_store import OpenStoreConformance
@@ -84,7 +83,6 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         async with opening.open() as another:
             assert (await another.load()).sessions == {recovered.id: recovered, later.id: later}
 
-    @promise(seconds=2)
     async def test_of_processes_that_repair_at_once_one_does(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:
