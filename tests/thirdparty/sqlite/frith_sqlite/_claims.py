@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,7 +53,7 @@ class Claims:
         path = self._directory / session_id
         with _opened(path) as file:
             # holder() locks the file for a moment, which must not count as a claim.
-            with locked(self._lock):
+            with locked(self._lock), as_store_error(path):
                 if not _try_lock(file):
                     raise ClaimHeldError(session_id)
             with as_store_error(path):
@@ -65,7 +65,8 @@ class Claims:
 
     def holder(self, session_id: str) -> Holder:
         """Tell whether the claim on a session is held."""
-        with locked(self._lock), _opened(self._directory / session_id) as file:
+        path = self._directory / session_id
+        with locked(self._lock), _opened(path) as file, as_store_error(path):
             return Holder.FREE if _try_lock(file) else Holder.HELD
 
     def fences(self) -> dict[str, int]:
@@ -87,7 +88,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         yield file
     finally:
-        with as_store_error(path):
+        with suppress(OSError):  # everything is written, and the descriptor is closed anyway
             file.close()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,12 @@ from threading import Event
 
 from anyio.to_thread import run_sync
 
-from frith.errors import CorruptStoreError, StoreBusyError, StoreError
+from frith.errors import (
+    CommitOutcomeUnknownError,
+    CorruptStoreError,
+    StoreBusyError,
+    StoreError,
+)
 from frith.model import Details, Integrity, Reservation, Session, SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
 from frith_sqlite._claims import Claims, as_store_error, locked
@@ -84,7 +89,7 @@ class SqliteStore(SessionStore):
             changes = fn(replace(found, fences=self._claims.fences()))
             if changes:
                 _write(database, changes.apply(found))
-            database.execute("COMMIT")
+            _commit(database, self._path)
         return Committed.of(found, changes)
 
     def _replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
@@ -94,7 +99,7 @@ class SqliteStore(SessionStore):
                 repaired.unlink(missing_ok=True)
                 with self._transaction(repaired, "BEGIN IMMEDIATE") as database:
                     _write(database, replace(snapshot, revision=snapshot.revision + 1))
-                    database.execute("COMMIT")
+                    _commit(database, repaired)
                 kept = self._path.with_suffix(f".{token[:12]}.corrupt")
                 kept.unlink(missing_ok=True)
                 kept.hardlink_to(self._path)
@@ -121,6 +126,9 @@ class SqliteStore(SessionStore):
                 raise StoreBusyError(f"Another process has locked {path}.") from error
             raise StoreError(f"{path}: {error}") from error
         except sqlite3.DatabaseError as error:
+            # SQLite calls the database malformed if read(2) fails, so it is read again.
+            if _is_readable(path):
+                raise StoreError(f"{path}: {error}") from error
             raise CorruptStoreError(str(path), str(error), _token(path)) from error
         finally:
             if database is not None:
@@ -180,6 +188,27 @@ def _read(database: sqlite3.Connection) -> Snapshot:
         integrity=Integrity.VERIFIED if revision else Integrity.MISSING,
         commits=dict(database.execute("SELECT host, last_commit FROM host ORDER BY number")),
     )
+
+
+def _commit(database: sqlite3.Connection, path: Path) -> None:
+    try:
+        database.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise
+        # It may have failed before or after the journal was deleted, which is what commits.
+        raise CommitOutcomeUnknownError(f"{path}: {error}") from error
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            _read(database)
+    except sqlite3.OperationalError:  # locked, or the disk fails
+        return True
+    except sqlite3.DatabaseError:
+        return False
+    return True
 
 
 def _write(database: sqlite3.Connection, state: Snapshot) -> None:
