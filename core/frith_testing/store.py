@@ -1,4 +1,4 @@
-"""What every store must do: see :class:`frith.ports.SessionStore`."""
+"""The suite for stores: see :class:`frith.ports.SessionStore`."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class StoreConformance(
 ):
     """Tests of a store. Define the fixture ``provider``.
 
-    To have more of it tested, define ``damage``, a function that makes what is stored
-    unbelievable, if it is not both file-backed and checksummed; and ``make_newer``, one that turns
-    what is stored into that of a newer version.
+    Two more fixtures let more be tested: ``damage`` returns a function that corrupts the stored
+    data, for stores that are not both file-backed and checksummed; ``make_newer`` returns one that
+    turns the stored data into that of a newer version.
     """
 
     async def test_loading_when_nothing_is_stored_gives_an_empty_snapshot(
@@ -118,7 +118,7 @@ class StoreConformance(
     async def test_the_last_commit_of_each_host_is_stored_with_its_changes(
         self, store: SessionStore, opening: Opening
     ) -> None:
-        # By it a host whose commit had an unknown outcome tells whether it is stored.
+        # A host whose commit had an unknown outcome looks for its id.
         def commit(host: str, id_: str) -> Transaction:
             return lambda _: Changes(put=(session,), commit=Commit(host, id_))
 
@@ -321,20 +321,20 @@ class StoreConformance(
 
 
 def counting(session_id: str) -> Callable[[Snapshot], Changes]:
-    """Return a transaction that counts one up in the metadata of a session."""
+    """Return a transaction that increments a count in the metadata of a session."""
 
     def count(newest: Snapshot) -> Changes:
         session = newest.sessions[session_id]
         match session.metadata:
             case {"count": int(number)}:
                 return Changes(put=(session.evolve(metadata={"count": number + 1}),))
-        raise LookupError(f"the metadata did not come back: {session.metadata!r}")
+        raise LookupError(f"the metadata is lost: {session.metadata!r}")
 
     return count
 
 
 async def counts(opening: Opening, session_id: str) -> AsyncIterator[None]:
-    """In another process: open the store; then count up by twenty-five."""
+    """In another process: open the store; then increment the count twenty-five times."""
     async with opening.open() as store:
         yield
         for _ in range(25):
@@ -359,7 +359,7 @@ async def reads(opening: Opening) -> AsyncIterator[dict[str, Any]]:
 
 
 async def is_refused(opening: Opening) -> AsyncIterator[str | None]:
-    """In another process: yield the capability for the lack of which it cannot be opened."""
+    """In another process: yield the missing capability because of which it cannot be opened."""
     try:
         async with opening.open() as store:
             await store.load()

@@ -1,4 +1,4 @@
-"""What these tests share; they also run without the settings of this repository."""
+"""Shared fixtures. These tests also run without the settings of this repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def promises(pytester: pytest.Pytester) -> Any:
 
     def run(source: str, *options: str) -> tuple[dict[str, dict[str, Any]], int]:
         pytester.makepyfile(source)
-        plain = ("-p", "no:hypothesispytest")  # which takes longer than the test
+        plain = ("-p", "no:hypothesispytest")  # its import takes longer than the test
         ran = pytester.runpytest_inprocess(*plain, "--frith-report", "report.json", *options)
         (subject,) = json.loads(Path("report.json").read_text())
         return {row["promise"]: row for row in subject["promises"]}, ran.ret

@@ -1,4 +1,4 @@
-"""Installed providers, tested by their names alone."""
+"""Installed providers are tested by name, with their defaults or given options."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from waiting import TO_RUN
 
 pytest_plugins = ["pytester"]
 
-PLAIN = ("-q", "-p", "no:hypothesispytest")  # which takes longer than these tests
+PLAIN = ("-q", "-p", "no:hypothesispytest")  # its import takes longer than these tests
 HOOKS = "every hook is implemented as specified"
 
 
 def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    # In the directory that all runs share, this one would clear up after those before it.
+    # In the shared base directory, pytest would delete the files of earlier runs.
     own = f"--basetemp={tmp_path / 'own'}"
     command = [sys.executable, "-m", "pytest", *PLAIN, own, "--pyargs", "frith_testing", *options]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TO_RUN)
@@ -27,7 +27,7 @@ def run(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def run_here(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Run pytest in this process: a new one imports for a second before it finds out."""
+    """Run pytest in this process, because a new one takes a second to import."""
     return lambda *options: pytester.runpytest_inprocess(
         *PLAIN, "--pyargs", "frith_testing", *options
     )
@@ -112,7 +112,7 @@ def test_a_plugin_is_configured_with_the_options_that_are_given_for_it(tmp_path:
         ),
     ],
 )
-def test_what_cannot_be_tested_is_an_error_that_says_why(
+def test_a_wrong_selection_is_an_error_that_says_why(
     run_here: Callable[..., pytest.RunResult], named: tuple[str, ...], message: str
 ) -> None:
     done = run_here(*named)

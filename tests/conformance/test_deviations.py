@@ -1,4 +1,4 @@
-"""Promises that a provider does not keep, and promises that are new."""
+"""Promises that a provider breaks, deviates from, or that are new."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class TestChatty(LifecyclePluginConformance):
 """
 
 
-def test_a_promise_that_is_not_kept_is_named_in_the_report(promises: Any) -> None:
+def test_a_broken_promise_is_named_in_the_report(promises: Any) -> None:
     found, code = promises(BROKEN.format(answer="'words'", deviation=""))
     assert found["hooks return nothing"]["outcome"] == "broken"
-    assert "returns something" in found["hooks return nothing"]["why"]
+    assert "returns 'words' instead of None" in found["hooks return nothing"]["why"]
     assert found["a cancelled hook ends where it waits"]["outcome"] == "kept"
     assert code == pytest.ExitCode.TESTS_FAILED
 
@@ -63,7 +63,7 @@ def test_a_deviation_needs_a_reason(reason: Any) -> None:
         deviation(reason)
 
 
-def test_a_deviation_from_what_is_no_promise_cannot_be_defined() -> None:
+def test_a_deviation_needs_a_standard_test() -> None:
     body = {"plugin": None, "test_nothing_of_the_kind": deviation("why")}
     with pytest.raises(TypeError, match="no standard test test_nothing_of_the_kind"):
         type("TestMine", (LifecyclePluginConformance,), body)
@@ -71,7 +71,7 @@ def test_a_deviation_from_what_is_no_promise_cannot_be_defined() -> None:
 
 @pytest.fixture
 def renewed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Say that a promise came with some version of the suites, which are at 1.7."""
+    """Return a function that sets the version of a promise; the suites are at version 1.7."""
 
     def renew(since: str) -> None:
         monkeypatch.setattr(promises, "SUITE_VERSION", "1.7")
@@ -89,9 +89,7 @@ def test_a_new_promise_that_is_broken_warns(promises: Any, renewed: Any) -> None
     assert code == pytest.ExitCode.OK
 
 
-def test_a_new_promise_that_is_broken_fails_where_that_is_asked_for(
-    promises: Any, renewed: Any
-) -> None:
+def test_a_new_promise_that_is_broken_fails_with_strict(promises: Any, renewed: Any) -> None:
     renewed("1.7")
     found, code = promises(BROKEN.format(answer="'words'", deviation=""), "--frith-strict")
     assert found["hooks return nothing"]["outcome"] == "broken"

@@ -81,7 +81,7 @@ def ours() -> Iterator[socket.socket]:
     "anyio_backend", [("asyncio", {"loop_factory": PlainLoop})], ids=["asyncio"]
 )
 @pytest.mark.anyio
-async def test_in_no_callback_anyio_finds_its_library(way: str, ours: socket.socket) -> None:
+async def test_anyio_finds_no_library_in_a_callback(way: str, ours: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     called = loop.create_future()
 

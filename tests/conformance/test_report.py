@@ -45,7 +45,7 @@ def reported(pytester: pytest.Pytester, end: str, *options: str) -> tuple[dict[s
     [("os._exit(1)", ()), ("pytest.exit('enough')", ()), ("assert False", ("--maxfail=1",))],
     ids=["killed", "interrupted", "stopped at the first failure"],
 )
-def test_a_run_that_did_not_come_to_its_end_leaves_a_report_that_says_so(
+def test_a_run_that_is_killed_or_stopped_leaves_an_incomplete_report(
     pytester: pytest.Pytester, end: str, options: tuple[str, ...]
 ) -> None:
     subject, text = reported(pytester, end, *options)

@@ -1,4 +1,4 @@
-"""Stores for the laboratory, sound and flawed ones, and the parts of it that this machine has."""
+"""Correct and flawed stores for the laboratory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frith_json import frith_providers
 from frith_testing.faults.shim import unavailable
 from frith_testing.harness.opening import Opening
 
-sys.path.insert(0, str(Path(__file__).parent))  # processes of the laboratory import it from there
+sys.path.insert(0, str(Path(__file__).parent))  # child processes import the stores from there
 
 import flawed_store
 
@@ -37,7 +37,7 @@ def json_store(repository: Path) -> Opening:
 
 @pytest.fixture
 def flawed(workspace: Path) -> Callable[[str], Opening]:
-    """Return what gives the plain store with one flaw, or with none if it is ''."""
+    """Return a function that opens the plain store with one flaw, or with none if it is empty."""
 
     def of(flaw: str) -> Opening:
         return Opening(flawed_store.SPEC, flawed_store.FlawedOptions(flaw=flaw), workspace)

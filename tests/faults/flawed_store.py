@@ -1,6 +1,6 @@
-"""A plain store in one file that keeps its promises, or breaks the one that is named.
+"""A plain store in one file, correct or with the flaw that its options name.
 
-It can load and commit, no more. Each flaw is one that real stores had.
+It can only load and commit. Each flaw is one that real stores had.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work on plain files, to see what the laboratory does to it."""
+"""A scenario that works on plain files, to test the laboratory."""
 
 from __future__ import annotations
 

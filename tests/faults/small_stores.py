@@ -1,4 +1,4 @@
-"""A small store that is right, and broken ones that each lack one thing that it does."""
+"""A small correct store, and flawed ones that each lack one thing that it does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from frith_testing.harness.opening import Opening
 
 
 class SmallStore(SessionStore):
-    """One file: a checksum, a line feed, JSON. Blocks; good enough to be put to the test."""
+    """One file with a checksum, a line feed and JSON. It blocks the event loop."""
 
     def __init__(self, workspace: Path) -> None:
         self.file = workspace / "sessions"
@@ -157,14 +157,14 @@ class InPlace(SmallStore):
 
 
 class ExclusiveTemporary(SmallStore):
-    """A fixed name, opened so that a stale one is in the way for ever."""
+    """A fixed name, opened exclusively, so that a stale file blocks every later write."""
 
     def fill(self, path: Path, content: bytes, flags: int = os.O_CREAT | os.O_EXCL) -> None:
         super().fill(path, content, flags)
 
 
 class PilesUpTemporaries(SmallStore):
-    """A new name each time, which nobody removes when something fails."""
+    """A new name each time; the file is not removed when a write fails."""
 
     def write(self, content: bytes) -> None:
         self.temporary = self.file.with_name(f"{time.time_ns()}.tmp")
@@ -180,7 +180,7 @@ class TakesFailureForMissing(SmallStore):
 
 
 class AcknowledgesBefore(SmallStore):
-    """Says that it is durable, and only then writes it."""
+    """Acknowledges a commit before it is written."""
 
     owed: bytes | None = None
 
@@ -197,14 +197,14 @@ class AcknowledgesBefore(SmallStore):
 
 
 class WritesOnce(SmallStore):
-    """Takes one write(2) for enough."""
+    """Calls write(2) once, although it may write less."""
 
     def write_all(self, fd: int, content: bytes) -> None:
         os.write(fd, content)
 
 
 class ClaimsByFile(SmallStore):
-    """A claim is a file, which outlives whoever made it."""
+    """A claim is the existence of a file, which outlives its process."""
 
     @contextmanager
     def claimed(self, session_id: SessionId) -> Iterator[None]:
@@ -237,7 +237,7 @@ class NoChecksum(SmallStore):
 
 
 class Hangs(SmallStore):
-    """Tries again for ever."""
+    """Retries a failed write without end."""
 
     def read(self) -> bytes | None:
         while True:

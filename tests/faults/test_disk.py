@@ -1,4 +1,4 @@
-"""The model of the disk: what may be there after a crash."""
+"""The model of the disk: the states after a crash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def disk(model: Model, **files: bytes) -> Disk:
 
 
 def left(state: Disk, path: str = "file") -> set[bytes | None]:
-    """What may be in the file; ``None`` if there may be no such file."""
+    """Return the possible contents of the file; ``None`` if it may not exist."""
     trees = list(state.after_crash())
     return {tree[path].content if path in tree else None for tree in trees}
 
@@ -38,12 +38,12 @@ def replace(state: Disk, *, sync: bool, sync_directory: bool) -> None:
 
 
 @both
-def test_what_was_there_before_is_durable(model: Model) -> None:
+def test_the_tree_before_the_calls_is_durable(model: Model) -> None:
     assert left(disk(model, file=OLD)) == {OLD}
 
 
 @both
-def test_the_right_protocol_leaves_the_new_content_alone(model: Model) -> None:
+def test_the_right_protocol_leaves_only_the_new_content(model: Model) -> None:
     state = disk(model, file=OLD)
     replace(state, sync=True, sync_directory=True)
     assert left(state) == {NEW}
@@ -57,7 +57,7 @@ def test_without_a_sync_of_the_directory_the_old_content_may_be_there(model: Mod
 
 
 @both
-def test_without_a_sync_of_the_file_it_may_be_empty(model: Model) -> None:
+def test_a_file_that_was_not_synced_may_be_empty(model: Model) -> None:
     state = disk(model, file=OLD)
     replace(state, sync=False, sync_directory=True)
     found = left(state)
@@ -163,7 +163,7 @@ def test_an_exchange_is_one_step() -> None:
     assert contents == {(OLD, NEW), (NEW, OLD)}
 
 
-def test_what_is_left_out_is_counted() -> None:
+def test_states_that_are_left_out_are_counted() -> None:
     state = disk(Model.WEAK)
     for number in range(14):
         state.make(str(number), FILE)

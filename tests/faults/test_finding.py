@@ -1,4 +1,4 @@
-"""Each fault of the laboratory finds the store that is broken in the way it is meant for."""
+"""Each kind of fault finds the flawed stores that it is meant for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ERRORS = (Fault.EIO, Fault.ENOSPC, Fault.EMFILE)
 
 
 @pytest.mark.parametrize("scenario", scenarios.STORE_SCENARIOS)
-def test_the_right_store_survives_every_fault_at_every_system_call(
+def test_a_correct_store_survives_every_fault_at_every_system_call(
     scenario: type[Scenario], workspace: Path
 ) -> None:
     report = at_every_system_call(scenario(), small.opening(small.SmallStore, workspace))
@@ -32,7 +32,7 @@ def test_the_right_store_survives_every_fault_at_every_system_call(
 
 
 @pytest.mark.parametrize("scenario", scenarios.STORE_SCENARIOS)
-def test_the_right_store_survives_every_crash(scenario: type[Scenario], workspace: Path) -> None:
+def test_a_correct_store_survives_every_crash(scenario: type[Scenario], workspace: Path) -> None:
     report = at_every_crash_state(scenario(), small.opening(small.SmallStore, workspace))
     assert not report.violations, report
     assert set(report.by_kind) == {*Model}
@@ -53,7 +53,7 @@ def test_the_right_store_survives_every_crash(scenario: type[Scenario], workspac
         (small.ClaimsByFile, scenarios.Claiming, KILLS, "not free"),
     ],
 )
-def test_a_fault_at_a_system_call_finds(
+def test_a_fault_at_a_system_call_finds_a_flawed_store(
     store: type[small.SmallStore],
     scenario: type[Scenario],
     kinds: tuple[Fault, ...],
@@ -67,7 +67,7 @@ def test_a_fault_at_a_system_call_finds(
 
 def test_work_that_breaks_a_promise_without_any_fault_is_found(workspace: Path) -> None:
     opening = small.opening(small.DropsCorrupt, workspace)
-    with pytest.raises(ViolationError, match="wrong without a fault: the only copy"):
+    with pytest.raises(ViolationError, match="check fails without a fault: the only copy"):
         at_every_system_call(scenarios.Repairing(), opening)
 
 
@@ -87,7 +87,7 @@ def test_a_store_that_hangs_is_found(workspace: Path) -> None:
         (small.AcknowledgesBefore, "lost"),
     ],
 )
-def test_a_crash_finds(
+def test_a_crash_finds_a_flawed_store(
     store: type[small.SmallStore], said: str, model: Model, workspace: Path
 ) -> None:
     report = at_every_crash_state(

@@ -1,4 +1,4 @@
-"""Histories of real processes: a store that keeps its promises passes, the flawed are caught."""
+"""Histories of real processes: a correct store passes, flawed stores are found."""
 
 from __future__ import annotations
 
@@ -10,33 +10,27 @@ from frith_testing.faults import histories
 from frith_testing.harness.opening import Opening
 
 
-@pytest.mark.requirement("R3.7")
-def test_a_store_whose_processes_are_killed_at_random_loses_nothing(json_store: Opening) -> None:
-    report = histories.run(json_store, seconds=4, commits=200, seed=1)
+def test_a_correct_store_passes(flawed: Callable[[str], Opening]) -> None:
+    report = histories.run(flawed(""), seconds=2, commits=100, seed=2)
     assert report.violations == ()
-    assert report.commits >= 200
-    assert report.loads > 200
+    assert report.commits >= 100
+    assert report.loads >= 100
     assert report.kills > 0
     assert 0 < report.least <= report.most
     assert report.in_doubt <= report.kills
-    assert report.seed == 1
-
-
-def test_the_plain_store_without_flaw_passes(flawed: Callable[[str], Opening]) -> None:
-    report = histories.run(flawed(""), seconds=1, commits=100, seed=2)
-    assert report.violations == ()
-    assert report.commits >= 100
 
 
 @pytest.mark.parametrize(
     ("flaw", "found"),
     [
-        ("no lock", "is two: "),
+        ("no lock", "is both "),
         ("does not read again under the lock", "had been acknowledged before it began"),
         ("acknowledges before it writes", "had been acknowledged before it began"),
         ("writes in place", "failed: JSONDecodeError"),
     ],
 )
-def test_a_flaw_is_found(flawed: Callable[[str], Opening], flaw: str, found: str) -> None:
+def test_random_kills_find_a_flawed_store(
+    flawed: Callable[[str], Opening], flaw: str, found: str
+) -> None:
     report = histories.run(flawed(flaw), seconds=1, commits=100, seed=3)
     assert any(found in violation for violation in report.violations), report

@@ -1,4 +1,4 @@
-"""The check of a history: whatever fits one order passes, whatever does not is found."""
+"""The check of a history: one that fits one order passes, others are found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frith_testing.faults.history.order import Commit, Load, violations
 
 START = State(1, 0, "", (0, 0, 0))
 SLACK = st.integers(0, 25)
-"""How long before and after its moment an operation begins and ends; moments are 10 apart."""
+"""Begin and end of an operation, relative to its moment; moments are 10 apart."""
 OUTCOMES = ("acknowledged", "killed after", "killed before", "refused", "loaded")
 
 History = tuple[list[Commit], list[Load]]
@@ -22,7 +22,7 @@ History = tuple[list[Commit], list[Load]]
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """What any number of processes could have seen of a store that keeps its promises."""
+    """Return a history of several processes that use a correct store."""
     state, commits, loads = START, [], []
     for number, outcome in enumerate(draw(st.lists(st.sampled_from(OUTCOMES), min_size=1))):
         moment = number * 10
@@ -45,12 +45,12 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @given(histories())
-def test_whatever_fits_one_order_passes(history: History) -> None:
+def test_a_history_that_fits_one_order_passes(history: History) -> None:
     assert violations(START, *history) == []
 
 
 @given(histories(), st.data())
-def test_whatever_is_read_torn_is_found(history: History, data: st.DataObject) -> None:
+def test_a_torn_read_is_found(history: History, data: st.DataObject) -> None:
     commits, loads = history
     *_, last = loads
     own = data.draw(st.sampled_from(range(3)))
@@ -59,7 +59,7 @@ def test_whatever_is_read_torn_is_found(history: History, data: st.DataObject) -
 
 
 @given(histories().filter(lambda history: any(c.made for c in history[0])), st.data())
-def test_whatever_was_acknowledged_and_is_gone_is_found(
+def test_an_acknowledged_commit_that_is_lost_is_found(
     history: History, data: st.DataObject
 ) -> None:
     commits, loads = history
@@ -71,7 +71,7 @@ def test_whatever_was_acknowledged_and_is_gone_is_found(
 
 
 def chain(*attempts: str) -> Iterator[Commit]:
-    """Yield commits of writer 0, one after the other, each acknowledged."""
+    """Yield acknowledged commits of writer 0, one after the other."""
     state = START
     for attempt, moment in zip(attempts, count(0, 10), strict=False):
         made = state.after(attempt, 0)
@@ -91,7 +91,7 @@ def test_one_revision_given_to_two_commits_is_found() -> None:
     one = Commit("a", 0, 0, 5, START, START.after("a", 0))
     other = Commit("b", 1, 0, 5, START, START.after("b", 1))
     (found, *_) = violations(START, [one, other], [])
-    assert found.startswith("revision 2 is two: ")
+    assert found.startswith("revision 2 is both ")
 
 
 def test_a_stale_read_is_found() -> None:
@@ -125,9 +125,9 @@ def test_a_refused_attempt_that_took_effect_is_found() -> None:
     ]
 
 
-def test_a_state_that_nobody_made_is_found() -> None:
+def test_a_state_that_no_commit_made_is_found() -> None:
     (found,) = violations(START, [], [Load("reader", 0, 1, START.after("x", 0))])
-    assert found.startswith("revision 2 was made by nobody")
+    assert found.startswith("no commit made revision 2: ")
 
 
 def test_a_revision_that_is_left_out_is_found() -> None:
@@ -135,7 +135,7 @@ def test_a_revision_that_is_left_out_is_found() -> None:
     assert commit.made is not None
     skipping = replace(commit, made=replace(commit.made, revision=3))
     found = violations(START, [skipping], [])
-    assert "revision 2 was seen by nobody, but later ones were" in found
+    assert "no process saw revision 2, but some saw later ones" in found
 
 
 def test_a_state_older_than_the_first_is_found() -> None:

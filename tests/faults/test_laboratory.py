@@ -1,4 +1,4 @@
-"""The laboratory itself: it counts what it should, and leaves nothing behind."""
+"""The laboratory traces and fails the right calls, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_write_is_traced_with_its_place_and_its_data(opening: Opening) -> None
     ("fault", "there"),
     [(Fault.KILL_BEFORE, "file"), (Fault.KILL_AFTER, "renamed")],
 )
-def test_a_kill_ends_the_work_exactly_there(opening: Opening, fault: Fault, there: str) -> None:
+def test_a_kill_ends_the_work_at_its_call(opening: Opening, fault: Fault, there: str) -> None:
     with laboratory(Writing(), opening) as lab:
         outcome = lab.work(3, fault)
         assert outcome.signal == signal.SIGKILL
@@ -73,7 +73,7 @@ def test_a_short_write_does_half(opening: Opening) -> None:
         assert (opening.workspace / "renamed").read_bytes() == b"0123a"
 
 
-def test_a_call_that_does_not_come_is_not_hit(opening: Opening) -> None:
+def test_a_fault_beyond_the_last_call_hits_nothing(opening: Opening) -> None:
     with laboratory(Writing(), opening) as lab:
         assert lab.work(1000, Fault.EIO).hit is None
 
@@ -98,13 +98,13 @@ def test_afterwards_the_workspace_and_the_descriptors_are_as_before(opening: Ope
     assert os.listdir("/proc/self/fd") == descriptors
 
 
-def test_what_cannot_be_prepared_says_so(opening: Opening) -> None:
+def test_a_preparation_that_fails_is_an_error(opening: Opening) -> None:
     with pytest.raises(ViolationError, match="cannot be prepared: impossible"):  # noqa: SIM117
         with laboratory(Unprepared(), opening):
             pass
 
 
-def test_what_a_run_starts_is_ended_with_it() -> None:
+def test_processes_of_a_run_end_with_it() -> None:
     with fork_server() as server:
         outcome = server.run(leaves_a_process, timeout=30.0)
     try:

@@ -1,4 +1,4 @@
-"""From a trace to the states that a crash may leave."""
+"""The states that a crash may leave, generated from a trace."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def test_a_file_is_followed_by_its_number_through_a_rename_and_its_removal() -> 
     assert contents == [{"file": b"old"}, {"moved": b"old"}, {"moved": b"NEW"}, {}]
 
 
-def test_what_the_model_does_not_know_is_said() -> None:
+def test_a_call_that_the_model_does_not_know_is_an_error() -> None:
     with pytest.raises(UnmodelledError, match="cannot follow rename"):
         list(states(call("rename", "unknown", "file")).each(Model.WEAK))

@@ -1,4 +1,4 @@
-"""The distribution of mutants: importable here, and installed for the suites that run them."""
+"""The distribution of the mutants: importable here, and installed where the suites run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for the tables; installed it is only where a mutant is tested
+sys.path.insert(0, str(HERE))  # for the tables of mutants
 PLUGINS = ("-p", "anyio", "-p", "frith", "-p", "timeout")
-"""The only plugins of pytest that are needed; to load others takes time."""
+"""The only pytest plugins that are needed; loading others takes time."""
 
 
 @pytest.fixture(scope="session")
 def run(
     unpacked: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., str]:
-    """Run pytest in a process of its own, with the mutants installed and no settings of ours."""
+    """Run pytest in a new process, with the mutants installed and without our settings."""
     path = [str(unpacked(HERE)), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
         **os.environ,
@@ -31,11 +31,11 @@ def run(
 
     def run(*arguments: str) -> str:
         directory = tmp_path_factory.mktemp("run")
-        own = f"--basetemp={directory / 'own'}"  # not cleared up after, as what all runs share is
+        own = f"--basetemp={directory / 'own'}"  # pytest deletes old files in the shared one
         plain = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={directory}", own)
         command = [sys.executable, "-m", "pytest", *PLUGINS, *plain, *arguments]
         printed = directory / "printed"
-        # What a mutant leaves running may hold a pipe open, which would be waited for.
+        # A process that a mutant leaves running would keep a pipe open.
         with printed.open("w") as out, suppress(subprocess.TimeoutExpired):
             subprocess.run(command, stdout=out, stderr=out, env=env, cwd=directory, timeout=1800)
         return printed.read_text()

@@ -1,12 +1,12 @@
 """Each mutant breaks the promise meant for it, and the original keeps them all.
 
-An original and its mutants have a test class, and are tested in one process, because to start one
-takes longer than most tests. The original comes last there: if it keeps its promises, no mutant has
-left anything that another one is blamed for.
+An original and its mutants share a test class and are tested in one process, because starting a
+process takes longer than most tests. The original comes last: if it keeps its promises, no mutant
+has left anything behind that affects another one.
 
-Only what is selected is tested: with ``-k NAME`` one mutant alone. With pytest-xdist, ``--dist
-loadscope`` gives each class to one worker, which starts that process; ``loadgroup`` does not work
-with pytest 9.2 (pytest-dev/pytest-xdist#1386).
+Only selected mutants are tested: ``-k NAME`` tests one. With pytest-xdist, ``--dist loadscope``
+gives each class to one worker, which starts that process; ``loadgroup`` does not work with pytest
+9.2 (pytest-dev/pytest-xdist#1386).
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from frith_mutants.tables import PROVIDERS
 pytestmark = pytest.mark.timeout(3700)  # twice what the fixture run allows for a process
 
 Promises = dict[str, dict[str, Any]]
-"""What is reported of each promise of one subject."""
+"""The report of each promise of one subject."""
 Cases = Mapping[str, Collection[tuple[str, str]]]
-"""The promises that are tested of each subject, each with the case that is."""
+"""The tested promises of each subject, each with its test case."""
 
 BREAKS: dict[str, tuple[str, str]] = {
     **{f"{m.role}:{m.name}": (m.promise, m.case) for m in PROVIDERS},
     **{f"lifecycle:{plugin.name}": (plugin.promise, "") for plugin in LIFECYCLE},
 }
-"""The promise that each mutant breaks, and the case that shows it."""
+"""The promise that each mutant breaks, and the test case that shows it."""
 HIDDEN = {mutant.promise for mutant in PROVIDERS if mutant.hides}
-"""What a mutant hides the original declares: these promises do not apply to it."""
+"""Promises that do not apply to the original, because it declares what a mutant hides."""
 IN_THE_LABORATORY = {SURVIVES_CRASHES, SURVIVES_FAULTS, SURVIVES_KILLS, NOTICES_DAMAGE}
 BY_NAME = "test_installed"
-"""The module of the test classes that a name makes."""
+"""The module of the test classes that are made by name."""
 BY_CLASS = {"a newer version is refused and not touched": "test_newer_version"}
-"""Promises that a name does not suffice for, and the module of the test classes that do."""
+"""Promises that need a test class, and the module of that class."""
 HERE = Path(__file__).parent / "by_class"
 STUCK = 600
-"""Seconds after which a test is taken never to end: no suite waits as long, on no machine."""
+"""Seconds after which a test counts as hanging; no suite waits as long on any machine."""
 
 
 def originals_and_mutants() -> dict[str, list[str]]:
@@ -62,7 +62,7 @@ def originals_and_mutants() -> dict[str, list[str]]:
 
 
 def expression(cases: Cases) -> str:
-    """Return an expression for ``-k`` that selects of each subject its own cases, on asyncio."""
+    """Return an expression for ``-k`` that selects the cases of each subject, on asyncio."""
     selected = []
     for subject, promises in cases.items():
         title = "Test_" + re.sub(r"\W", "_", subject)
@@ -74,7 +74,7 @@ def expression(cases: Cases) -> str:
 
 
 class Verdicts:
-    """What the suites say of each subject. All are tested at once, when the first is asked for."""
+    """The reports of all subjects, which are tested in one run when the first one is needed."""
 
     def __init__(self, cases: Cases, run: Callable[..., str], report: Path) -> None:
         self._cases = cases
@@ -87,7 +87,7 @@ class Verdicts:
         if not self._begun:
             self._begun = True
             self._test(self._cases)
-        if subject not in self._known:  # because another one has ended the process
+        if subject not in self._known:  # because another mutant has ended the process
             printed = self._test({subject: self._cases[subject]})
             assert subject in self._known, f"nothing is reported of {subject}:\n{printed}"
         return self._known[subject]
@@ -103,7 +103,7 @@ class Verdicts:
         is_whole = len(cases) == 1 or _is_complete(printed)
         for found in json.loads(self._report.read_text()) if self._report.exists() else []:
             rows = {row["promise"]: row for row in found["promises"]}
-            # A promise may have several cases, so only one that is broken is settled early.
+            # In an incomplete run a promise may lack cases, so only a broken one counts.
             if is_whole or all(row["outcome"] == "broken" for row in rows.values()):
                 self._known.setdefault(found["provider"], {}).update(rows)
         return printed
@@ -112,7 +112,7 @@ class Verdicts:
 def _is_complete(printed: str) -> bool:
     """Tell whether the run that ``printed`` this has tested every subject.
 
-    A mutant may end the process. So may pytest: where several threads parse, CPython 3.11 raises
+    A mutant may end the process. So may pytest: if several threads parse, CPython 3.11 raises
     ``SystemError: AST constructor recursion depth mismatch`` (python/cpython#106905).
     """
     *_, last = printed.splitlines() or [""]
@@ -125,7 +125,7 @@ def verdicts(
     run: Callable[..., str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Verdicts:
-    """Return the verdicts on those of a class that were selected."""
+    """Return the verdicts on the selected mutants of a class."""
     cases: dict[str, Collection[tuple[str, str]]] = {}
     for item in request.session.items:
         if item.cls is request.cls:
@@ -134,7 +134,7 @@ def verdicts(
 
 
 class Mutants:
-    """An original, and mutants of it."""
+    """An original and its mutants."""
 
     original: ClassVar[str]
     mutants: ClassVar[list[str]]
@@ -144,7 +144,7 @@ class Mutants:
 
     @classmethod
     def cases(cls, mutant: str = "") -> Cases:
-        """Return what is tested of a mutant, or of the original."""
+        """Return the cases of a mutant, or of the original."""
         if mutant:
             return {mutant: [BREAKS[mutant]]}
         kept = {BREAKS[mutant] for mutant in cls.mutants if BREAKS[mutant][0] not in HIDDEN}

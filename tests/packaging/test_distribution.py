@@ -39,7 +39,7 @@ def test_the_wheel_holds_exactly_the_packages() -> None:
     assert {f"{package.name}/py.typed" for package in packages} <= held
 
 
-def test_the_wheel_declares_the_built_in_plugins_as_a_stranger_would() -> None:
+def test_the_wheel_declares_the_built_in_plugins_by_entry_points() -> None:
     with zipfile.ZipFile(_built("*.whl")) as wheel:
         [name] = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
         declared = wheel.read(name).decode()

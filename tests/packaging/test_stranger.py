@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
-def test_a_stranger_proves_its_store_in_a_tox_of_its_own(tmp_path: Path) -> None:
+def test_a_third_party_tests_its_store_with_its_own_tox(tmp_path: Path) -> None:
     [wheel] = Path(os.environ["FRITH_DIST"]).glob("*.whl")
     checkout = shutil.copytree(ROOT / "tests/thirdparty/sqlite", tmp_path / "sqlite")
     outer = ("TOX", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST")

@@ -1,7 +1,7 @@
 """Waiting in tests for conditions that have no event, by polling.
 
-What has an event is waited for by that event. The time limit only ends a hang: no test fails
-because the machine is slow, or because a process is not scheduled for some seconds.
+A test waits for the event itself where there is one. The time limit only ends a test that hangs:
+no test fails because the machine is slow.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import anyio
 
 T = TypeVar("T")
 
 PATIENCE = 30.0
-"""Seconds after which a condition is taken never to become true."""
+"""Seconds after which a wait for a condition fails."""
 TO_RUN = 240.0
-"""Seconds after which a command that a test runs is taken to hang; less than a test may take."""
+"""Seconds that a command of a test may take, less than the test itself may."""
 _PAUSE = 0.005
 
 
-async def until(condition: Callable[[], Awaitable[T] | T]) -> T:
-    """Wait until ``condition()``, awaited if need be, returns something true; return that."""
+@overload
+async def until(condition: Callable[[], Awaitable[T]]) -> T: ...
+@overload
+async def until(condition: Callable[[], T]) -> T: ...
+async def until(condition: Callable[[], Any]) -> Any:
+    """Wait until ``condition()``, awaited if it is awaitable, is true; return its value."""
     with anyio.fail_after(PATIENCE):
         while True:
             found = condition()
@@ -36,7 +40,7 @@ async def until(condition: Callable[[], Awaitable[T] | T]) -> T:
 
 
 def wait_until(condition: Callable[[], T]) -> T:
-    """Wait until ``condition()`` returns something true; return that."""
+    """Wait until ``condition()`` is true; return its value."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
         if time.monotonic() > end:
@@ -51,7 +55,7 @@ def pass_time(chance: Random, longest: float) -> None:
 
 
 async def unchanged(look: Callable[[], object], seconds: float) -> None:
-    """Wait until ``look()`` returns the same again after ``seconds``."""
+    """Wait until ``look()`` returns the same value before and after ``seconds``."""
 
     async def stays() -> bool:
         before = look()

@@ -1,6 +1,6 @@
-"""The fault laboratory: what a provider must survive, done to it on purpose.
+"""The fault laboratory: it makes system calls fail, kills processes, and damages files.
 
-A :class:`~frith_testing.faults.scenario.Scenario` is a piece of a provider's work; each module
-here throws one kind of fault at it. The suites use them where a provider declares the capability
-that they rely on; what a machine cannot run is skipped with its reason, never silently.
+A :class:`~frith_testing.faults.scenario.Scenario` is an operation of a provider and the check that
+follows it. Each module injects one kind of fault. The suites use them for providers that declare
+the capability ``file-backed``; what a machine cannot run is skipped with the reason. See README.md.
 """

@@ -1,4 +1,4 @@
-"""The laboratory's commands: a provider by name, numbers, and a report."""
+"""The command line of the laboratory's modules."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from frith_testing.harness.opening import Opening
 def report_on(
     run: Callable[[Opening, argparse.Namespace], Iterable[Any]], **defaults: float | str
 ) -> None:
-    """Run what the command line asks for, print its reports; exit with 1 on a violation.
+    """Parse the command line, run, and print the reports; exit with 1 on a violation.
 
     Args:
-        run: yields reports: dataclasses, each with ``violations``.
+        run: yields reports, which are dataclasses with a field ``violations``.
         defaults: the options, with their defaults.
     """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--provider", default="store:json", help="role:name of an installed one")
+    parser.add_argument("--provider", default="store:json", help="ROLE:NAME, installed")
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     arguments = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Every state that a crash or a power cut may leave, generated and judged.
+"""Every state that a crash or a power cut may leave on the disk, generated and checked.
 
-The work is done once, its system calls are traced, and from the trace the states are generated:
-:mod:`frith_testing.faults.disk_model.disk` says which there are. Then it is done again for each
-fsync(2) in it, which fails: what was not forced to the medium may be lost, whatever is said of it.
+The work runs once and its system calls are traced. :mod:`frith_testing.faults.disk_model.disk`
+generates the states from the trace. Then the work runs again for each of its fsync(2) calls, which
+fails, because data that was not synced may be lost whatever the caller reports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from frith_testing.faults.tree import Tree, inodes, restore
 from frith_testing.harness.opening import Opening
 
 _BATCH = 200
-"""States that are judged in one process."""
+"""States that are checked in one process."""
 
 
 def at_every_crash_state(
@@ -36,23 +36,23 @@ def at_every_crash_state(
     timeout: float = TIMEOUT,
     server: ForkServer | None = None,
 ) -> Report:
-    """Judge each state that a crash during the work of ``scenario`` may leave.
+    """Check each state that a crash during the work of ``scenario`` may leave.
 
-    What is checked is what had been acknowledged by that moment.
+    Each check is given what had been acknowledged by that moment.
 
     Args:
-        scenario: the work, and its judge.
-        opening: the provider, on a workspace that nobody else uses meanwhile.
-        models: what may be missing after a crash.
-        limit: how many states of each model and trace are judged, evenly spread; the rest is
+        scenario: the work and its check.
+        opening: the provider, on a workspace that nothing else uses meanwhile.
+        models: which changes a crash may lose.
+        limit: how many states of each model and trace are checked, evenly spread; the others are
             counted as left out.
         backend: the event loop of the work and of the checks.
-        timeout: seconds after which a check is taken to hang, which is a violation.
-        server: forks the runs; one of its own unless given.
+        timeout: seconds after which a check counts as hanging, which is a violation.
+        server: forks the runs; by default a new one.
 
     Raises:
-        ViolationError: the work does not even succeed without a crash.
-        UnmodelledError: the provider does something that the models do not know.
+        ViolationError: the work fails without a crash.
+        UnmodelledError: the provider changes files in a way that the models do not know.
         RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
     """
     tried: Counter[str] = Counter()
@@ -79,7 +79,7 @@ def at_every_crash_state(
 
 
 def _traces(lab: Laboratory) -> Iterator[tuple[str, list[Call]]]:
-    """Yield what the work does undisturbed, and then with each of its fsync(2) failing."""
+    """Yield the calls of the work without a fault, then with each of its fsync(2) failing."""
     calls, outcome = lab.record()
     if outcome.failure is not None:
         raise ViolationError(f"the work fails without a crash: {outcome.failure}")
@@ -93,7 +93,7 @@ def _traces(lab: Laboratory) -> Iterator[tuple[str, list[Call]]]:
 
 
 def _judged(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashState, str]]:
-    """Return the states that break a promise, and how."""
+    """Return the states that break a promise, and the violations."""
     broken: list[tuple[CrashState, str]] = []
     rest = list(states)
     while rest:
@@ -102,8 +102,8 @@ def _judged(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashSt
         for state, said in zip(rest, outcome.told, strict=False):
             if said:
                 broken.append((state, said))
-        if done < len(rest):  # the process has not survived this one
-            broken.append((rest[done], outcome.failure or "it ended"))
+        if done < len(rest):  # this state ended the process
+            broken.append((rest[done], outcome.failure or "its process ended"))
             done += 1
         rest = rest[done:]
     return broken
@@ -116,7 +116,7 @@ def _check_each(
     backend: Backend,
     states: Sequence[tuple[Tree, Sequence[str]]],
 ) -> None:
-    """Judge one state after another; tell what is broken in each, nothing if nothing is."""
+    """Check one state after another; tell the violation of each, an empty string if none."""
 
     async def judge() -> None:
         for tree, acknowledged in states:

@@ -1,7 +1,7 @@
-"""Every truncation, every flipped bit and some added bytes, of every file that a provider keeps.
+"""Every truncation, every flipped bit and some appended bytes, in every file of a provider.
 
-Files that matter are found by evidence, not by name: those that the preparation made or changed,
-and whose content, replaced by its complement, is noticed. Another's content is a lock's or a note.
+A file matters if the preparation made or changed it, and if the provider notices that all its bits
+are inverted. The content of any other file, such as a lock, means nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from frith_testing.harness.opening import Opening
 
 _ADDED = (b"\0", b"\n", b" ", b"}", b"\xff" * 16)
 _BATCH = 2000
-"""Damages that are judged in one process."""
+"""Damages that are checked in one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,18 @@ def with_every_damage(
     timeout: float = TIMEOUT,
     server: ForkServer | None = None,
 ) -> Report:
-    """Damage each file that ``scenario`` has prepared in each way, and have it judged.
+    """Damage each file that ``scenario`` has prepared in each way, and run its check.
 
     Args:
-        scenario: its ``check`` says whether a damage is dealt with as it should be; ``work`` is
-            not called.
-        opening: the provider, on a workspace that nobody else uses meanwhile.
-        sample: how many damages of each file to try, evenly spread; all if it is not given.
+        scenario: its ``check`` decides whether damage is handled correctly; ``work`` is not called.
+        opening: the provider, on a workspace that nothing else uses meanwhile.
+        sample: how many damages of each file to try, evenly spread; by default all.
         backend: the event loop of the checks.
-        timeout: seconds after which a check is taken to hang, which is a violation.
-        server: forks the runs; one of its own unless given.
+        timeout: seconds after which a check counts as hanging, which is a violation.
+        server: forks the runs; by default a new one.
 
     Raises:
-        ViolationError: no content of any file matters.
+        ViolationError: no file matters.
         RuntimeError: runs cannot be forked: see :func:`.shim.unavailable`.
     """
     tried: Counter[str] = Counter()
@@ -86,7 +85,7 @@ def with_every_damage(
         outcomes = _judged(lab, inverted)
         paths = [path for (path, _), said in zip(inverted, outcomes, strict=True) if not said]
         if not paths:
-            raise ViolationError("no damage to any file that was written is noticed")
+            raise ViolationError("no damage to any file is noticed")
         for path in paths:
             every = list(damages(files[path]))
             chosen = every if sample is None else every[:: max(1, len(every) // sample)]
@@ -103,15 +102,15 @@ def with_every_damage(
 
 
 def _judged(lab: Laboratory, contents: Sequence[tuple[str, bytes]]) -> list[str]:
-    """Return for each file and its content what is broken, nothing if nothing is."""
+    """Return the violation for each file and its content, an empty string if there is none."""
     said: list[str] = []
     while len(said) < len(contents):
         lab.reset()
         rest = contents[len(said) :]
         outcome = lab.run(_check_each, lab.prepared, rest)
         said += outcome.told
-        if len(outcome.told) < len(rest):  # the process has not survived this one
-            said.append(outcome.failure or "it ended")
+        if len(outcome.told) < len(rest):  # this one ended the process
+            said.append(outcome.failure or "its process ended")
     return said
 
 
@@ -123,7 +122,7 @@ def _check_each(
     tree: Tree,
     contents: Sequence[tuple[str, bytes]],
 ) -> None:
-    """Judge one damage after another; tell what is broken by each, nothing if nothing is."""
+    """Check one damage after another; tell the violation of each, an empty string if none."""
 
     async def judge() -> None:
         for path, content in contents:

@@ -1,4 +1,4 @@
-"""What the laboratory found."""
+"""Violations that the laboratory found, and how much it tried."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A promise that was broken."""
+    """A broken promise."""
 
     where: str
-    """The point, state or file."""
+    """The system call, state or file."""
     fault: str
-    """What was done there."""
+    """The fault."""
     what: str
-    """What was broken: the message, or a traceback."""
+    """The message of the violation, or a traceback."""
 
     def __str__(self) -> str:
         return f"{self.fault} at {self.where}:\n{self.what}"

@@ -1,7 +1,7 @@
-"""A process with the shim loaded and everything imported, which forks a child for each run.
+"""A process with the shim and all imports loaded, which forks a child for each run.
 
-A child costs a few milliseconds, a new interpreter a hundred times that. The server itself has
-one thread, opens nothing and ends with its owner.
+A child costs a few milliseconds, a new interpreter a hundred times that. The server has one thread,
+opens nothing and ends with its owner.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from frith_testing.faults.shim import preloaded
 
 _FRAME = struct.Struct("=cI")
 _FRAMES = 5
-"""How many of the innermost frames of a traceback are told."""
+"""How many of the innermost frames of a traceback are reported."""
 _ENDING = 30.0
-"""Seconds after which a server that does not end is killed."""
+"""Seconds that a server has to end before it is killed."""
 
 
 @dataclass(slots=True)
@@ -38,20 +38,20 @@ class Outcome:
     """How a run in a child ended."""
 
     told: list[str] = field(default_factory=list)
-    """What it told at once, in order; complete even if it was killed."""
+    """The texts that the child sent, in order; complete even if it was killed."""
     hit: str | None = None
-    """The call that met the fault, if one did."""
+    """The system call that met the fault, if any."""
     result: Any = None
-    """What the function returned."""
+    """The return value of the function."""
     error: str | None = None
-    """What it raised: the message of a ``ViolationError``, the traceback of anything else."""
+    """The message of a ``ViolationError`` that it raised, or the traceback of anything else."""
     signal: int | None = None
-    """What killed it."""
+    """The number of the signal that killed it."""
     timed_out: bool = False
 
     @property
     def failure(self) -> str | None:
-        """Why it did not end as it should; ``None`` if it did."""
+        """Why it failed; ``None`` if it did not."""
         if self.timed_out:
             return "it hung"
         if self.signal is not None:
@@ -60,13 +60,13 @@ class Outcome:
 
 
 class Channel:
-    """What a child tells the server, a frame at a time."""
+    """Sends frames from a child to the server."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     def tell(self, text: str) -> None:
-        """Tell ``text`` at once."""
+        """Send ``text``, at once."""
         self.send(b"T", text.encode(errors="backslashreplace"))
 
     def send(self, tag: bytes, payload: bytes) -> None:
@@ -85,12 +85,12 @@ class ForkServer:
     def run(self, function: Callable[..., Any], *args: Any, timeout: float) -> Outcome:
         """Call ``function(channel, *args)`` in a new child and wait for its end.
 
-        The function and its arguments must be picklable. What the child has started is killed.
+        The function and its arguments must be picklable. Processes of the child are killed.
 
         Args:
             function: its first argument is the :class:`Channel`.
             args: its other arguments.
-            timeout: seconds without a word from it after which it is taken to hang.
+            timeout: seconds without a frame after which the child counts as hanging.
 
         Raises:
             RuntimeError: the server has failed.
@@ -100,7 +100,7 @@ class ForkServer:
         try:
             answer = self._connection.recv()
         except EOFError:
-            raise RuntimeError("the process that forks the runs has failed; see stderr") from None
+            raise RuntimeError("the fork server has failed; its traceback is on stderr") from None
         assert isinstance(answer, Outcome)
         return answer
 
@@ -110,7 +110,7 @@ def fork_server() -> Iterator[ForkServer]:
     """Run a fork server while the context is open.
 
     Raises:
-        RuntimeError: system calls cannot be intercepted here.
+        RuntimeError: this machine cannot intercept system calls.
     """
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     env = {**os.environ, **preloaded(), "PYTHONPATH": path}
@@ -148,7 +148,6 @@ def explained(error: BaseException) -> str:
 
 
 def _serve(connection: Connection) -> None:
-    # A child must not run what only the parent should at its end, nor share its stdout.
     with contextlib.suppress(EOFError):
         while True:
             request = connection.recv_bytes()
@@ -164,7 +163,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _forked(request: bytes, timeout: float) -> tuple[Outcome, list[str]]:
-    """Do the request in a child; return its outcome, and the modules that it imported."""
+    """Run the request in a child; return its outcome, and the modules that it imported."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -203,7 +202,7 @@ def _be_child(request: bytes, channel: Channel) -> None:
 
 
 def _drained(fd: int, pid: int, timeout: float) -> tuple[bytes, bool]:
-    """Return all that the child writes to ``fd`` until it ends, and whether it hung."""
+    """Return everything that the child writes to ``fd`` until it ends, and whether it hung."""
     content = bytearray()
     end = time.monotonic() + timeout
     block = b""
@@ -218,7 +217,7 @@ def _drained(fd: int, pid: int, timeout: float) -> tuple[bytes, bool]:
                     end = time.monotonic() + timeout
             if not ready or process in ready:
                 return bytes(content), not ready
-            if fd in ready and not block:  # closed, and its end is near
+            if fd in ready and not block:  # the child has closed it and is about to end
                 select.select([process], [], [], max(0.0, end - time.monotonic()))
     finally:
         os.close(process)

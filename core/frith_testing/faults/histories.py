@@ -1,6 +1,6 @@
 """Several writing and reading processes, killed at random, and their history.
 
-Afterwards all that they began, saw and were told must fit one order of commits.
+Everything that they began, saw and were told must fit one order of commits.
 ``python -m frith_testing.faults.histories --provider store:json --seconds 600``
 """
 
@@ -35,18 +35,18 @@ from frith_testing.faults.machine.fresh_process import (
 from frith_testing.harness.opening import Opening
 
 _PATIENCE = 60.0
-"""Seconds that a process may still take when all shall end."""
+"""Seconds that a process has to end at the end of the run."""
 _LONGEST = 0.3
 """Seconds between two kills, at most."""
 _PAUSE = 0.002
-"""Seconds between two loads of a reader, which would otherwise leave writers no processor."""
+"""Seconds between two loads of a reader, which would otherwise use up the processor."""
 
 Work: TypeAlias = Callable[[Notebook], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoriesReport:
-    """What became of a run."""
+    """The result of a run."""
 
     seed: int
     seconds: float
@@ -54,13 +54,13 @@ class HistoriesReport:
     commits: int
     """Acknowledged."""
     in_doubt: int
-    """Begun, and killed before they were acknowledged."""
+    """Begun, but not acknowledged because the process was killed."""
     loads: int
     least: int
     """Acknowledged commits of the writer that had the fewest."""
     most: int
     worst_wait: float
-    """Seconds that the slowest acknowledged commit took, kills of others included."""
+    """Seconds that the slowest acknowledged commit took."""
     violations: tuple[str, ...]
 
 
@@ -73,14 +73,14 @@ def run(
     writers: int = 4,
     readers: int = 2,
 ) -> HistoriesReport:
-    """Let processes write and read, and kill one every now and then.
+    """Let processes write and read, and kill one from time to time.
 
     Args:
         opening: opens the store, on a workspace in which nothing is stored yet.
-        seconds: how long, at least.
-        seed: of who is killed when; repeats the choice, not what the machine makes of it.
-        commits: how many shall be acknowledged, and how many loads shall return, at least; a
-            slow machine takes longer.
+        seconds: how long to run, at least.
+        seed: of the random choice which process is killed when.
+        commits: how many commits must be acknowledged, and how many loads must return, at least;
+            a slow machine runs longer than ``seconds`` for it.
         writers: processes that commit at once.
         readers: processes that load at once.
     """
@@ -133,7 +133,7 @@ async def _end(opening: Opening) -> Load:
 
 
 class _Progress:
-    """What the processes share: how much they have done, and whether one has failed."""
+    """Shared memory of the processes: how much they have done, and whether one has failed."""
 
     def __init__(self, until: float, least: int) -> None:
         self._until = until
@@ -143,7 +143,7 @@ class _Progress:
 
     @property
     def over(self) -> bool:
-        """Whether it is time to end; also for an orphan."""
+        """Whether a process must end, also because its parent is dead."""
         commits, loads, failed = self._shared
         late = time.monotonic() - self._until
         enough = min(commits, loads) >= self._least or late > _PATIENCE
@@ -151,7 +151,7 @@ class _Progress:
         return (late >= 0 and enough) or failed > 0 or orphaned
 
     def committed(self) -> None:
-        """Count a commit; now and then two processes count as one, which does not matter."""
+        """Count a commit; a race may lose one, which does not matter."""
         self._shared[0] += 1
 
     def loaded(self) -> None:
@@ -166,7 +166,7 @@ class _Progress:
 def _kill_at_random(
     works: Sequence[Work], directory: Path, progress: _Progress, chance: random.Random
 ) -> tuple[int, list[str]]:
-    """Keep ``works`` running until all is over; return how often one was killed, and who hung."""
+    """Keep ``works`` running until the end; return the number of kills, and which hung."""
     lives = [0] * len(works)
 
     def start(index: int) -> int:
@@ -194,7 +194,7 @@ def _kill(pid: int) -> None:
 
 
 def _ended(pid: int) -> bool:
-    """Wait for a process that should be about to end; if it does not, kill it."""
+    """Wait for a process that should end soon; kill it if it does not."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         if os.waitpid(pid, os.WNOHANG)[0]:

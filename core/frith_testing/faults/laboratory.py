@@ -1,7 +1,8 @@
-"""One scenario, prepared: its work is done under a fault and judged, again and again.
+"""Runs the work of a scenario under a fault, and its check, again and again.
 
-The workspace of the opening is used itself, for what a provider keeps may name it. Between two
-runs it is made again what it was after the preparation, at the end what it was before.
+It uses the workspace of the opening itself, because files of a provider may contain its path.
+Before each run the workspace is restored to its state after the preparation, at the end to its
+state before.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from frith_testing.harness.opening import Opening
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
 TIMEOUT = 30.0
-"""Seconds after which a run is taken to hang, unless told otherwise."""
+"""Seconds after which a run counts as hanging, by default."""
 
 
 class Laboratory:
@@ -44,15 +45,15 @@ class Laboratory:
         self.backend: Backend = backend
         self.timeout = timeout
         self.original = captured(opening.workspace)
-        """What is in the workspace before the preparation."""
+        """The workspace before the preparation."""
         self.prepared: Tree = self.original
-        """What is in the workspace before the work."""
+        """The workspace before the work."""
 
     def prepare(self) -> None:
-        """Make the state that the work begins with.
+        """Prepare the state that the work begins with.
 
         Raises:
-            ViolationError: even that fails.
+            ViolationError: the preparation fails.
         """
         outcome = self.run(_prepare)
         if outcome.failure is not None:
@@ -60,11 +61,11 @@ class Laboratory:
         self.prepared = captured(self.opening.workspace)
 
     def reset(self) -> None:
-        """Make the workspace again what it was after the preparation."""
+        """Restore the workspace to its state after the preparation."""
         restore(self.opening.workspace, self.prepared)
 
     def record(self, number: int = -1, fault: Fault | None = None) -> tuple[list[Call], Outcome]:
-        """As :meth:`work`, without a fault unless one is given; return its system calls, too."""
+        """Do the work, by default without a fault; return its system calls, and its outcome."""
         with tempfile.NamedTemporaryFile(prefix="frith-trace-") as trace:
             outcome = self.run(_work, number, fault, trace.name)
             return list(shim.traced(trace.read())), outcome
@@ -74,11 +75,11 @@ class Laboratory:
         return self.run(_work, number, fault, None)
 
     def check(self, acknowledged: Sequence[str]) -> Outcome:
-        """Judge what is in the workspace now."""
+        """Check what is in the workspace now."""
         return self.run(_check, acknowledged)
 
     def count_files(self) -> int:
-        """Return how many files and directories are in the workspace now."""
+        """Return the number of files and directories in the workspace now."""
         return len(captured(self.opening.workspace))
 
     def run(self, function: Callable[..., object], *args: object) -> Outcome:
@@ -99,14 +100,14 @@ def laboratory(
     """Open a laboratory with ``scenario`` prepared in the workspace of ``opening``.
 
     Args:
-        scenario: what is done and judged.
-        opening: the provider, on a workspace that nobody else uses meanwhile.
+        scenario: the work and its check.
+        opening: the provider, on a workspace that nothing else uses meanwhile.
         backend: the event loop of the runs.
-        timeout: seconds after which one run is taken to hang.
-        server: forks the runs; one of its own unless given.
+        timeout: seconds after which one run counts as hanging.
+        server: forks the runs; by default a new one.
 
     Raises:
-        ViolationError: the scenario cannot even be prepared.
+        ViolationError: the preparation fails.
         RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
     """
     opening = opening.at(opening.workspace.resolve())

@@ -1,4 +1,4 @@
-"""What a store leaves behind after many commits and many failures: nothing.
+"""A store leaves nothing behind after many commits and many failures.
 
 ``python -m frith_testing.faults.leaks --provider store:json --commits 10000 --faults 1000``
 """
@@ -25,16 +25,16 @@ from frith_testing.harness.opening import Opening
 from frith_testing.harness.samples import a_session
 
 _WARMING = 20
-"""Commits and faults after which a store has all that it needs for the rest of its life."""
+"""Commits and faults after which a store has opened everything that it keeps open."""
 _LOOKS, _MOMENT = 500, 0.01
-"""How often it is looked whether a store has come to rest, and seconds between two looks."""
+"""How often to look whether a store has finished cleaning up, and seconds between two looks."""
 _POOL = 8
-"""Threads by which a store's pool may grow: their number depends on the clock."""
+"""Threads by which a thread pool may grow, which depends on timing."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaksReport:
-    """What became of a run."""
+    """The result of a run."""
 
     commits: int
     faults: int
@@ -42,22 +42,22 @@ class LeaksReport:
 
 
 def run(opening: Opening, *, commits: int, faults: int) -> LeaksReport:
-    """Commit so often and fail so often; compare what the process and the workspace hold.
+    """Commit and fail so many times; compare descriptors, threads and files before and after.
 
-    Faults are, in turn: a transaction that raises, one that is cancelled, no space for a file, no
-    descriptor.
+    The faults, in turn: a transaction raises, a transaction is cancelled, a file cannot grow, no
+    descriptor is left.
     """
     return in_fresh_process(compare, opening, commits, faults)
 
 
 def compare(opening: Opening, commits: int, faults: int) -> LeaksReport:
-    """As :func:`run`, in this process, which must have nothing else to do."""
+    """As :func:`run`, in this process, which must do nothing else."""
     return LeaksReport(commits, faults, anyio.run(_left, opening, commits, faults))
 
 
 @dataclass(frozen=True, slots=True)
 class _Holdings:
-    """What this process holds, and the files of the workspace."""
+    """Descriptors and threads of this process, and the files of the workspace."""
 
     descriptors: Mapping[int, str]
     threads: int
@@ -67,13 +67,13 @@ class _Holdings:
     def now(cls, workspace: Path) -> _Holdings:
         descriptors = {}
         for name in os.listdir("/dev/fd"):
-            with suppress(OSError):  # that of the listing itself, closed by now
+            with suppress(OSError):  # the descriptor of the listing itself, which is closed
                 descriptors[int(name)] = os.readlink(f"/dev/fd/{name}")
         files = frozenset(str(path.relative_to(workspace)) for path in workspace.rglob("*"))
         return cls(descriptors, threading.active_count(), files)
 
     def beyond(self, before: _Holdings, when: str) -> Iterator[str]:
-        """Yield what there is more than before."""
+        """Yield each kind of which there is more than before."""
         if len(self.descriptors) > len(before.descriptors):
             more = {fd: at for fd, at in self.descriptors.items() if fd not in before.descriptors}
             yield f"{when} {len(more)} more descriptors are open: {more}"
@@ -103,7 +103,7 @@ async def _left(opening: Opening, commits: int, faults: int) -> tuple[str, ...]:
 
 
 async def _at_rest(now: Callable[[], _Holdings], before: _Holdings) -> _Holdings:
-    """Look until there is no more than before: a store may tidy up once its caller knows."""
+    """Look until there is no more than before, because a store may clean up after it returns."""
     held = now()
     for _ in range(_LOOKS):
         if not any(held.beyond(before, "")):
@@ -117,7 +117,7 @@ async def _work(store: SessionStore, session: Session, commits: int, faults: int
     for count in range(commits):
         await store.transact(_putting(session.evolve(metadata={"count": count})))
     for number in range(faults):
-        # Whether it fails, and how, is not asked here: only what is left of it.
+        # How it fails does not matter here, only what it leaves behind.
         with suppress(Exception), anyio.CancelScope() as scope:
             await _fail(store, session, number % 4, scope)
 

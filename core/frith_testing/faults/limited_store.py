@@ -1,4 +1,4 @@
-"""How a store behaves while a limit lasts, and what is left when it is lifted."""
+"""A store that meets a limit of the system, and what is stored after the limit is lifted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frith_testing.harness.opening import Opening
 from frith_testing.harness.samples import a_session
 
 _LARGE = 32 << 10
-"""Bytes that the write under the limit adds, so that it takes several steps to fit."""
+"""Bytes that the write under the limit adds, so that several steps of the limit are met."""
 
 Sessions: TypeAlias = Mapping[SessionId, Session]
 
@@ -28,34 +28,34 @@ class Meeting:
     violations: list[str] = field(default_factory=list)
 
     def judge(self, when: str, found: Sessions, possible: Sequence[Sessions]) -> None:
-        """Note it if ``found`` is none of what may be stored."""
+        """Record a violation if ``found`` is none of the possible states."""
         if found not in possible:
             counts = " or ".join(str(len(sessions)) for sessions in possible)
             self.violations.append(f"{when} {len(found)} other sessions are there, not {counts}")
 
     @contextmanager
     def trying(self, what: str, *, limited: bool) -> Iterator[None]:
-        """Note it if ``what`` fails: under the limit only as the port permits, else at all."""
+        """Record a violation if ``what`` fails, except for errors that a limit may cause."""
         try:
             yield
         except Exception as error:
-            # What is intact and called corrupt would be rebuilt.
+            # A host would rebuild a store that is called corrupt.
             typed = isinstance(error, StoreError) and not isinstance(error, CorruptStoreError)
             if not (limited and typed):
                 self.violations.append(f"{what} raised {type(error).__name__}: {error}")
 
 
 async def store_something(opening: Opening) -> None:
-    """Store the session that no limit may touch."""
+    """Store the session that no limit may affect."""
     async with opening.open() as store:
         await store.transact(lambda _: Changes(put=(a_session(),)))
 
 
 async def meet(opening: Opening, limiting: AbstractContextManager[None], warm: bool) -> Meeting:
-    """Write and read while ``limiting`` is entered, and again after.
+    """Write and read while ``limiting`` is entered, and again afterwards.
 
     Args:
-        opening: opens a store in which something is stored; it is left with just that.
+        opening: opens a store with a session; afterwards it has just that session again.
         limiting: the limit.
         warm: whether the store has written before.
     """
@@ -82,7 +82,7 @@ async def meet(opening: Opening, limiting: AbstractContextManager[None], warm: b
 async def _write(
     store: SessionStore, new: Session, before: Sessions, meeting: Meeting
 ) -> list[Sessions]:
-    """Try to store ``new``; return what may be stored then."""
+    """Try to store ``new``; return the states that are possible then."""
     after = {**before, new.id: new}
     possible: list[Sessions] = [before]
     with meeting.trying("the write", limited=True):

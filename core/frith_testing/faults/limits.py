@@ -1,8 +1,8 @@
-"""A store that meets a limit of the system in the middle of its work.
+"""A store that meets a limit of the system, such as a full disk, in the middle of its work.
 
-The limit is moved step by step from where nothing fits to where all fits, so that it is met at
-every place where it can be. Each time the store must refuse with a typed error, or succeed; what
-was stored before must be there, and once the limit is lifted the next write must succeed.
+The limit rises step by step, from nothing at all to enough, so that every operation meets it once.
+Each time the store must succeed or raise a typed error, keep what was stored before, and be able to
+write once the limit is lifted.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _UNLIMITED = f"size={64 << 20},nr_inodes=10000"
 
 
 class Limit(StrEnum):
-    """What there is too little of."""
+    """A limit of the system."""
 
     SPACE = "space"
     """Bytes on the file system: ENOSPC."""
     INODES = "inodes"
-    """Inodes on the file system: ENOSPC, for a new file alone."""
+    """Inodes on the file system: ENOSPC, for new files only."""
     FILE_SIZE = "file size"
     """RLIMIT_FSIZE of the process: EFBIG, after a short write."""
     DESCRIPTORS = "descriptors"
@@ -51,7 +51,7 @@ _OF_A_FILE_SYSTEM = frozenset({Limit.SPACE, Limit.INODES, Limit.WRITABILITY})
 
 @dataclass(frozen=True, slots=True)
 class LimitReport:
-    """What became of a sweep."""
+    """The result of a run."""
 
     limit: Limit
     steps: int
@@ -61,16 +61,16 @@ class LimitReport:
 
 
 def unavailable(limit: Limit) -> str | None:
-    """Return why ``limit`` cannot be tried on this machine, if it cannot."""
+    """Return why this machine cannot set ``limit``; ``None`` if it can."""
     return mounts.unavailable() if limit in _OF_A_FILE_SYSTEM else None
 
 
 def run(opening: Opening, limit: Limit) -> LimitReport:
-    """Have the store meet ``limit`` at each step, once at its first commit and once later.
+    """Let the store meet ``limit`` at each step, at its first commit and at a later one.
 
     Args:
         opening: opens the store. Limits of a file system are tried on a copy of its workspace.
-        limit: one that is available.
+        limit: one that :func:`unavailable` returns ``None`` for.
     """
     return in_fresh_process(_swept, opening, limit)
 
@@ -97,7 +97,7 @@ def _swept(opening: Opening, limit: Limit) -> LimitReport:
 
 
 def _move_into_memory(workspace: Path) -> None:
-    """Mount a tmpfs over ``workspace``, with a copy of all that was there."""
+    """Mount a tmpfs over ``workspace``, with a copy of its content."""
     with tempfile.TemporaryDirectory() as directory:
         copy = shutil.copytree(workspace, Path(directory, "copy"), symlinks=True)
         mounts.mount("tmpfs", workspace, "tmpfs", data=_UNLIMITED)
@@ -117,7 +117,7 @@ def _limiting(limit: Limit, workspace: Path, step: int) -> AbstractContextManage
 
 @contextmanager
 def _full(workspace: Path, limit: Limit, left: int) -> Iterator[None]:
-    """Leave so many pages or inodes in a tmpfs."""
+    """Leave so many free pages or inodes in a tmpfs."""
     status = os.statvfs(workspace)
     if limit is Limit.SPACE:
         data = f"size={(status.f_blocks - status.f_bfree + left) * status.f_bsize}"

@@ -1,15 +1,13 @@
-"""Power cuts on real file systems: everything acknowledged must be there afterwards.
+"""Power cuts on real file systems: everything that was acknowledged must be there afterwards.
 
 Writers commit on a file system in an image that is mounted through a loop device. At a random
-moment the image file is cloned, and the clone mounted, which replays its journal as the first
-mount after a power cut does.
+moment the image file is cloned, and the clone is mounted, which replays its journal like the first
+mount after a power cut.
 
-Why a clone stands for a power cut: the image file holds exactly what the file system has sent to
-its device so far. What has not been sent, the dirty pages of its page cache and its transactions
-in memory, is in the kernel alone and not in the clone. FICLONE keeps writers of the file out, so
-that the clone is the device at one moment. What this does not show is a device that loses or
-reorders, in its own volatile cache, what it was sent and not yet told to flush; the enumeration
-of crash states does.
+A clone is like the disk after a power cut because the image file holds exactly the data that the
+file system has sent to its device. Dirty pages and transactions in memory are not in it. FICLONE
+locks writers out, so the clone is the device at one moment. It does not show a device whose
+volatile cache loses or reorders data that was sent but not flushed; the crash states do.
 
 ``python -m frith_testing.faults.powercut --provider store:json --cuts 1000``
 """
@@ -45,20 +43,20 @@ from frith_testing.faults.machine.images import FileSystem
 from frith_testing.harness.opening import Opening
 
 _LONGEST = 0.03
-"""Seconds that writers work between two cuts, or from a commit to the next cut, at most."""
+"""Seconds between two cuts, or between a commit and the next cut, at most."""
 _PATIENCE = 2.0
-"""Seconds in which a commit is waited for, so that a slow machine has some, too."""
+"""Seconds to wait for a commit, so that a slow machine has some, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class PowerCutReport:
-    """What became of the cuts on one file system."""
+    """The result of the cuts on one file system."""
 
     file_system: FileSystem
     seed: int
     cuts: int
     amid: int
-    """Cuts after which a commit is not there that was under way, and not acknowledged."""
+    """Cuts that lost a commit which had begun and was not acknowledged."""
     commits: int
     """Acknowledged in all."""
     seconds: float
@@ -67,7 +65,7 @@ class PowerCutReport:
 
 @cache
 def unavailable(file_system: FileSystem) -> str | None:
-    """Return why power cuts on ``file_system`` cannot be tried on this machine, if they cannot."""
+    """Return why this machine cannot cut power on ``file_system``; ``None`` if it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "power cuts need Linux and root, to mount file systems"
     return in_fresh_process(_refusal, file_system)
@@ -81,8 +79,8 @@ def run(
     Args:
         opening: opens the store, on a workspace in which nothing is stored yet.
         file_system: one that is available.
-        cuts: each at a random moment of the writers' work, which pauses while it is judged.
-        seed: of the moments; repeats the choice, not what the machine makes of it.
+        cuts: number of cuts, each at a random moment; the writers pause during the check.
+        seed: of the random moments.
         writers: processes that commit at once.
     """
     return in_fresh_process(cut_power, opening, file_system, cuts, seed, writers)
@@ -91,7 +89,7 @@ def run(
 def cut_power(
     opening: Opening, file_system: FileSystem, cuts: int, seed: int, writers: int
 ) -> PowerCutReport:
-    """As :func:`run`, in this process, which must have one thread and is not fit for more."""
+    """As :func:`run`, in this process, which must have one thread and keeps its private mounts."""
     began = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be unpredictable
     promises = _Promises(writers)
@@ -104,7 +102,7 @@ def cut_power(
         with images.mounted(file_system, image, on):
             shutil.copytree(opening.workspace, here.workspace, symlinks=True)
             start = forked(partial(anyio.run, _begin, here, writers))
-        # Mounted anew, so that what the laboratory itself has made is durable.
+        # Mounted again, so that the files of the laboratory itself are durable.
         works = [partial(anyio.run, _write, here, promises, writer) for writer in range(writers)]
         with images.mounted(file_system, image, on), _stopped(works) as pids:
             while cut < cuts and _alive(pids, violations):
@@ -141,7 +139,7 @@ def _refusal(file_system: FileSystem) -> str | None:
 
 
 class _Promises:
-    """How many commits each writer has begun and been told of, in memory that all share."""
+    """How many commits each writer has begun and got acknowledged, in shared memory."""
 
     def __init__(self, writers: int) -> None:
         self._writers = writers
@@ -162,7 +160,7 @@ class _Promises:
         self._numbers[self._writers + writer] = number
 
     def wait_for_another(self) -> None:
-        """Wait until one more commit is acknowledged, or for long."""
+        """Wait until one more commit is acknowledged, but not for ever."""
         before, deadline = sum(self.acknowledged), time.monotonic() + _PATIENCE
         while sum(self.acknowledged) == before and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -189,7 +187,7 @@ async def _write(opening: Opening, promises: _Promises, writer: int) -> None:
 
 
 async def _found(opening: Opening, start: State) -> State | str:
-    """Return what is there after a cut, or what a store cannot do that is opened on it."""
+    """Return the state after a cut, or what a store that is opened on it cannot do."""
     try:
         async with opening.open() as store:
             found = State.of(await store.load())
@@ -204,7 +202,7 @@ async def _found(opening: Opening, start: State) -> State | str:
 def _judged(
     start: State, found: State, acknowledged: tuple[int, ...], begun: tuple[int, ...]
 ) -> str:
-    """Return what is wrong with ``found``; empty if nothing is."""
+    """Return what is wrong with ``found``; empty if nothing."""
     for writer, count in enumerate(found.own):
         if count < acknowledged[writer]:
             return f"commit {writer}.{acknowledged[writer]} was acknowledged, {count} are there"
@@ -216,7 +214,7 @@ def _judged(
 
 @contextmanager
 def _stopped(works: Sequence[Callable[[], object]]) -> Iterator[list[int]]:
-    """Start processes that do ``works`` while they are told to go on; kill them in the end."""
+    """Start stopped processes that do ``works``; kill them at the end."""
     pids = [fork(work) for work in works]
     try:
         _signal(pids, signal.SIGSTOP)
@@ -242,7 +240,7 @@ def _signal(pids: Sequence[int], number: signal.Signals) -> None:
 
 
 def _alive(pids: Sequence[int], violations: list[str]) -> bool:
-    """Tell whether all writers still run; note it if one does not."""
+    """Tell whether all writers still run; record a violation if not."""
     flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
     failed = [pid for pid in pids if os.waitid(os.P_PID, pid, flags)]
     if failed:

@@ -1,4 +1,4 @@
-"""A piece of a provider's work that faults are thrown at, and how it is judged."""
+"""An operation of a provider, and the check of its result after a fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from frith_testing.harness.opening import Opening
 
 Acknowledge: TypeAlias = Callable[[str], None]
-"""Tells the laboratory, at once and durably, what the provider has promised by now."""
+"""Records in the laboratory, at once and durably, what the provider has promised so far."""
 
 
 class ViolationError(AssertionError):
@@ -17,29 +17,28 @@ class ViolationError(AssertionError):
 
 
 class Scenario(ABC):
-    """A piece of work, in three parts that each run in a process of their own. Picklable.
+    """An operation in three parts, each of which runs in a process of its own. Picklable.
 
-    The fault hits :meth:`work` alone. What it raises but :class:`ViolationError` is a violation,
-    too: a provider reports a failure as the typed error that its port names, which :meth:`work`
-    expects.
+    The fault occurs in :meth:`work` only. A provider reports a failure by an error of its port,
+    which :meth:`work` handles; any other exception that it raises is a violation.
     """
 
     @abstractmethod
     async def prepare(self, opening: Opening) -> None:
-        """Make the state that the work begins with."""
+        """Prepare the state that the work begins with."""
 
     @abstractmethod
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
-        """Do the work; acknowledge what the provider promised, when it has."""
+        """Do the work; acknowledge what the provider promises as soon as it does."""
 
     @abstractmethod
     async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
-        """Judge what is left, with the provider opened anew.
+        """Check what is left, with the provider opened again.
 
         Args:
-            opening: opens the provider on what is left.
-            acknowledged: what :meth:`work` had acknowledged, in order.
+            opening: opens the provider.
+            acknowledged: what :meth:`work` acknowledged, in order.
 
         Raises:
-            ViolationError: it is not what was promised.
+            ViolationError: a promise is broken.
         """

@@ -1,4 +1,4 @@
-"""A fault at every system call of a piece of work."""
+"""A fault at every system call of a scenario's work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frith_testing.harness.opening import Opening
 
 _DIVISIBLE = ("read", "write")
 _ROUNDS = 3
-"""How often one fault may each time leave more files than before."""
+"""How often the same fault may leave more files than before."""
 
 
 def at_every_system_call(
@@ -27,22 +27,22 @@ def at_every_system_call(
     timeout: float = TIMEOUT,
     server: ForkServer | None = None,
 ) -> Report:
-    """Do the work of ``scenario`` with a fault at each of its system calls, and judge each time.
+    """Do the work of ``scenario`` with a fault at each of its system calls, and check each time.
 
-    Counted are the calls that touch files beneath the workspace; what they are is listed in
-    ``shim.c``. A fault that no call met is not counted: a short read or write exists only where
-    there is something to halve, and where threads race a later run may have fewer calls.
+    Calls on files beneath the workspace are counted; ``shim.c`` lists them. A fault that no call
+    met is not counted: one byte cannot be transferred by half, and a later run of threads that race
+    may have fewer calls.
 
     Args:
-        scenario: the work, and its judge.
-        opening: the provider, on a workspace that nobody else uses meanwhile.
+        scenario: the work and its check.
+        opening: the provider, on a workspace that nothing else uses meanwhile.
         kinds: the faults.
         backend: the event loop of the work.
-        timeout: seconds after which a run is taken to hang, which is a violation.
-        server: forks the runs; one of its own unless given.
+        timeout: seconds after which a run counts as hanging, which is a violation.
+        server: forks the runs; by default a new one.
 
     Raises:
-        ViolationError: the work does not even succeed without a fault.
+        ViolationError: the work fails without a fault.
         RuntimeError: system calls cannot be intercepted: see :func:`.shim.unavailable`.
     """
     tried: Counter[str] = Counter()
@@ -50,7 +50,7 @@ def at_every_system_call(
     with laboratory(scenario, opening, backend, timeout, server) as lab:
         calls, undisturbed = lab.record()
         _require(undisturbed, "the work fails without a fault")
-        _require(lab.check(undisturbed.told), "the work is wrong without a fault")
+        _require(lab.check(undisturbed.told), "the check fails without a fault")
         usual = lab.count_files()
         operations = [call.op for call in calls if call.op != "mark"]
         for kind in kinds:
@@ -71,16 +71,16 @@ def at_every_system_call(
 
 
 def _judged(lab: Laboratory, number: int, kind: Fault, outcome: Outcome, usual: int) -> str | None:
-    """Return which promise was broken, ``None`` if none was."""
+    """Return the violation, ``None`` if there is none."""
     if not (kind.kills and not outcome.timed_out) and outcome.failure is not None:
-        return f"while it worked: {outcome.failure}"
+        return f"during the work: {outcome.failure}"
     left = lab.check(outcome.told)
     if left.failure is not None:
         return f"afterwards: {left.failure}"
     counts = [usual, lab.count_files()]
-    while counts[-2] < counts[-1]:  # a file too many may be left, but not one more each time
+    while counts[-2] < counts[-1]:  # one file may be left behind, but not one more each time
         if len(counts) > _ROUNDS:
-            return f"files pile up: {counts} after the same fault again and again"
+            return f"files pile up: {counts} after the same fault several times"
         lab.check(lab.work(number, kind).told)
         counts.append(lab.count_files())
     return None

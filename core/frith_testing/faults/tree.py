@@ -1,4 +1,4 @@
-"""A directory tree in memory: taken from the disk, and put there again."""
+"""A directory tree in memory, read from the disk and written back to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 
 class Kind(StrEnum):
-    """What an entry is."""
+    """The type of an entry."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -32,22 +32,22 @@ class Entry:
 
 
 Tree: TypeAlias = Mapping[str, Entry]
-"""Entries by their path relative to the root, a directory before what is in it. Hard links are
-files of their own here."""
+"""Entries by their path relative to the root, a directory before its content. Hard links are
+separate files."""
 
 
 def captured(root: Path) -> Tree:
-    """Return what is beneath ``root``.
+    """Return the tree beneath ``root``.
 
     Raises:
-        OSError: something cannot be read.
-        ValueError: there is something that is neither file, directory nor symbolic link.
+        OSError: an entry cannot be read.
+        ValueError: an entry is neither file, directory nor symbolic link.
     """
     return {path: _entry(root, path) for path in _paths(root)}
 
 
 def restore(root: Path, tree: Tree) -> None:
-    """Make what is beneath ``root`` equal to ``tree``, touching nothing that is equal already."""
+    """Make the tree beneath ``root`` equal to ``tree``; equal entries are not touched."""
     there = dict.fromkeys(_paths(root))
     for path in reversed(there):
         if path not in tree:
@@ -62,13 +62,13 @@ def restore(root: Path, tree: Tree) -> None:
 
 
 def inodes(root: Path) -> dict[int, str]:
-    """Return the paths of what is beneath ``root``, itself included, by inode number."""
+    """Return the paths beneath ``root``, itself included, by inode number."""
     paths = ["", *_paths(root)]
     return {os.lstat(root / path).st_ino: path for path in reversed(paths)}
 
 
 def changed(before: Tree, after: Tree) -> dict[str, bytes]:
-    """Return the contents of the files that ``after`` has new or different, the largest first."""
+    """Return the contents of the files that are new or different in ``after``, largest first."""
     files = {
         path: entry.content
         for path, entry in after.items()

@@ -1,1 +1,1 @@
-"""The promises of each suite, a package for each port."""
+"""The promises of each suite, in a package for each port."""

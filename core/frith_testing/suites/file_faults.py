@@ -1,4 +1,4 @@
-"""What every provider that is file-backed must survive: the laboratory's faults."""
+"""Faults that every file-backed provider must survive."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from frith_testing.harness.base import Opening, ProviderConformance
 from frith_testing.harness.promises import promise
 
 STATES = 500
-"""How many crash states of each kind are judged, where a provider's writes allow more."""
+"""The number of crash states of each model that are checked, at most."""
 SAMPLE = 500
-"""How many damages of each file are tried where not all are."""
+"""The number of damages of each file that are tried if not all are."""
 
 
 class LaboratoryArguments(TypedDict):
-    """What every kind of fault is told beside the scenario."""
+    """Arguments of the laboratory's functions other than the scenario."""
 
     opening: Opening
     backend: Backend
@@ -34,27 +34,27 @@ class LaboratoryArguments(TypedDict):
 
 
 class FaultConformance(ProviderConformance, suite="provider"):
-    """The part of a suite that throws faults at a provider.
+    """Promises about faults.
 
-    A suite defines the fixtures ``scenario``, with each piece of work for a parameter, and
-    ``noticing``, the one that judges damage.
+    A suite defines the fixtures ``scenario``, with a parameter for each operation of the provider,
+    and ``noticing``, the scenario that checks damaged files.
     """
 
     @pytest.fixture
     def scenario(self) -> Scenario:
-        """Return a piece of the provider's work."""
+        """Return an operation of the provider."""
         raise NotImplementedError
 
     @pytest.fixture
     def noticing(self, provider: object) -> Scenario:
-        """Return what judges whether damage is noticed."""
+        """Return the scenario whose check fails if damage is not noticed."""
         raise NotImplementedError
 
     @pytest.fixture
     def laboratory(
         self, opening: Opening, anyio_backend_name: str, frith_fork_server: ForkServer
     ) -> LaboratoryArguments:
-        """Return what every kind of fault is told."""
+        """Return the arguments of the laboratory's functions."""
         backend: Backend = "trio" if anyio_backend_name == "trio" else "asyncio"
         return {"opening": opening, "backend": backend, "server": frith_fork_server}
 
@@ -83,7 +83,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
         require_sound(at_every_system_call(scenario, kinds=kinds, **laboratory))
 
     @pytest.mark.faults
-    @promise(needs=Capability.FILE_BACKED, seconds=10)
+    @promise(needs=Capability.FILE_BACKED, seconds=3)
     def test_every_state_that_a_power_cut_may_leave_is_what_was_promised(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
@@ -94,7 +94,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
     def test_every_cut_and_every_flipped_bit_is_noticed(
         self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
-        # All of it once: which event loop waits makes no difference to what is read.
+        # All damages on one backend are enough, because the backend does not affect what is read.
         sample = SAMPLE if laboratory["backend"] == "trio" else None
         require_sound(with_every_damage(noticing, sample=sample, **laboratory))
 
@@ -107,6 +107,6 @@ class FaultConformance(ProviderConformance, suite="provider"):
 
 
 def require_sound(report: Report) -> None:
-    """Fail with what was broken, and where."""
-    assert report.tried, "nothing could be tried"
+    """Fail with the violations of ``report``."""
+    assert report.tried, "no fault could be tried"
     assert not report.violations, str(report)

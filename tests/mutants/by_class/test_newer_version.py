@@ -1,4 +1,4 @@
-"""The store with what its name alone does not say: how a newer file of it looks."""
+"""The suite of the store with the fixture ``make_newer``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The built-in providers, each with one thing broken, and the promise that each breaks.
+"""The built-in providers, each with one deliberate fault, and the promise that the fault breaks.
 
-A conformance suite proves something only if it fails what is broken, by the test meant for it.
+A suite proves something only if it fails a faulty provider by the test that is meant for the fault.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Replacements for system calls and for parts of the store ``json``: each takes the original."""
+"""Replacements for parts of the store ``json``: each takes the original part."""
 
 from __future__ import annotations
 
@@ -22,76 +22,47 @@ def does_nothing(_: Part) -> Part:
     return lambda *_: None
 
 
-def syncs_directories_only(fsync: Part) -> Part:
+def syncs_directories_only(sync: Part) -> Part:
     def careless(fd: int) -> None:
-        if _is_directory(fd):
-            fsync(fd)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            sync(fd)
 
     return careless
 
 
-def syncs_files_only(fsync: Part) -> Part:
-    def careless(fd: int) -> None:
-        if not _is_directory(fd):
-            fsync(fd)
-
-    return careless
-
-
-def forgives(fsync: Part) -> Part:
+def forgives(sync: Part) -> Part:
     def careless(fd: int) -> None:
         with suppress(OSError):
-            fsync(fd)
+            sync(fd)
 
     return careless
-
-
-def keeps_it_open(fsync: Part) -> Part:
-    def careless(fd: int) -> None:
-        fsync(fd)
-        if _is_directory(fd):
-            os.dup(fd)
-
-    return careless
-
-
-def _is_directory(fd: int) -> bool:
-    return stat.S_ISDIR(os.fstat(fd).st_mode)
 
 
 def writes_over(_: Part) -> Part:
-    def careless(
-        source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
-    ) -> None:
-        written = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=src_dir_fd)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        over = os.open(target, flags, 0o600, dir_fd=dst_dir_fd)
-        with open(written, "rb") as file, open(over, "wb") as into:
-            into.write(file.read())
-            into.flush()
-            os.fsync(into.fileno())
-        os.unlink(source, dir_fd=src_dir_fd)
+    def careless(source: str, target: str) -> None:
+        with open(source, "rb") as file, open(target, "wb") as over:
+            over.write(file.read())
+            over.flush()
+            os.fsync(over.fileno())
+        os.unlink(source)
 
     return careless
 
 
-def takes_failure_for_absence(open_: Part) -> Part:
-    def careless(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+def keeps_it_open(sync_directory: Part) -> Part:
+    def careless(path: str) -> None:
+        sync_directory(path)
+        os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    return careless
+
+
+def takes_failure_for_absence(open_for_reading: Part) -> Part:
+    def careless(path: str) -> int:
         try:
-            return open_(path, flags, *arguments, **options)
+            return open_for_reading(path)
         except OSError as error:
-            if flags & (os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY):
-                raise
             raise FileNotFoundError(path) from error
-
-    return careless
-
-
-def passes_it_on(open_: Part) -> Part:
-    def careless(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        fd = open_(path, flags, *arguments, **options)
-        os.set_inheritable(fd, bool(flags & os.O_RDWR))
-        return fd
 
     return careless
 
@@ -152,8 +123,16 @@ def works_at_once(_: Part) -> Part:
     return careless
 
 
+def passes_it_on(open_lock: Part) -> Part:
+    def careless(path: str) -> int:
+        os.set_inheritable(fd := open_lock(path), True)
+        return fd
+
+    return careless
+
+
 def undoes_nothing(run: Part) -> Part:
-    def careless(self: Any, *arguments: Any, undo: object = None, **options: Any) -> Any:
-        return run(self, *arguments, **options)
+    def careless(self: Any, *arguments: Any, undo: object = None) -> Any:
+        return run(self, *arguments)
 
     return careless

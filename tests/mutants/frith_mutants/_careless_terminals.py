@@ -38,7 +38,7 @@ def takes_no_control(add: Part) -> Part:
 def prefers_the_host(environment: Part) -> Part:
     def careless(*arguments: Any) -> dict[str, str]:
         own = {name: text for name, text in os.environ.items() if name.startswith("FRITH_")}
-        return environment(*arguments) | own
+        return {**environment(*arguments), **own}
 
     return careless
 
@@ -174,7 +174,8 @@ def ends_the_group(_: Part) -> Part:
                 await self.exited()
                 await self.drained()
                 break
-        return self._status
+        status: ExitStatus = self._status
+        return status
 
     return careless
 

@@ -1,4 +1,4 @@
-"""Replacing functions and methods of a plugin while a mutant of it is open."""
+"""Replaces functions and methods while a mutant is open."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 Replacement = Callable[[Any], Any]
-"""Makes the broken part of the original one."""
+"""Takes the original function and returns its replacement."""
 
 _guard = threading.Lock()
 
 
 @dataclass(slots=True)
 class _Replaced:
-    """A part that is replaced, for as many openings as there are."""
+    """A replaced function, and the number of open mutants that replace it."""
 
     owner: Any
     attribute: str
@@ -30,7 +30,7 @@ _replaced: dict[str, _Replaced] = {}
 
 @contextmanager
 def replaced(parts: Mapping[str, Replacement]) -> Iterator[None]:
-    """Replace ``parts``, given as ``module:name``, until the last of nested openings ends."""
+    """Replace ``parts``, given as ``module:name``, until the last of the open mutants is closed."""
     with ExitStack() as stack:
         for place, replacement in parts.items():
             stack.enter_context(_one(place, replacement))
@@ -57,7 +57,7 @@ def _one(place: str, replacement: Replacement) -> Iterator[None]:
 
 
 def _located(place: str) -> tuple[Any, str]:
-    """Return the module or class that holds the part, and its name there."""
+    """Return the module or class of a function, and its name there."""
     module, _, path = place.partition(":")
     owner: Any = importlib.import_module(module)
     *classes, attribute = path.split(".")

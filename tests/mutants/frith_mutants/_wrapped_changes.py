@@ -82,12 +82,10 @@ class HandsOutItsOwnState(Wrapped):
         self.reservations: dict[str, Any] = {}
 
     def shared(self, snapshot: Snapshot) -> Snapshot:
-        for mine, theirs in (
-            (self.sessions, snapshot.sessions),
-            (self.reservations, snapshot.reservations),
-        ):
-            mine.clear()
-            mine.update(theirs)
+        self.sessions.clear()
+        self.sessions.update(snapshot.sessions)
+        self.reservations.clear()
+        self.reservations.update(snapshot.reservations)
         return replace(snapshot, sessions=self.sessions, reservations=self.reservations)
 
     async def load(self) -> Snapshot:
@@ -109,4 +107,4 @@ def _left(changes: Changes) -> tuple[Session, ...]:
 
 
 def _record(session: Session | None) -> dict[str, Any] | None:
-    return session and session.to_record()
+    return session.to_record() if session else None

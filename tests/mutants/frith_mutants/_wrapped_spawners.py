@@ -21,9 +21,9 @@ from frith_terminals.processes import environ_of
 
 
 class WrappedSpawner(TerminalSpawner):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
-    def __init__(self, inner: Any, context: ProviderContext) -> None:
+    def __init__(self, inner: TerminalSpawner, context: ProviderContext) -> None:
         self.inner = inner
 
     async def spawn(self, request: SpawnRequest) -> Terminal:
@@ -34,7 +34,7 @@ class WrappedSpawner(TerminalSpawner):
 
 
 class WrappedKeeper(WrappedSpawner):
-    """Hands everything on; what outlives its host, too."""
+    """Calls the wrapped provider, also for processes that outlive their host."""
 
     async def adopt(self, session: Session) -> Terminal | None:
         return await self.inner.adopt(session)
@@ -46,8 +46,7 @@ class WrappedKeeper(WrappedSpawner):
         await self.inner.forget(session_id)
 
     async def kept(self) -> dict[SessionId, int]:
-        kept: dict[SessionId, int] = await self.inner.kept()
-        return kept
+        return await self.inner.kept()
 
 
 class FindsNothing(WrappedKeeper):
@@ -84,7 +83,8 @@ class StartsOver(WrappedKeeper):
     async def adopt(self, session: Session) -> Terminal | None:
         await self.inner.sweep(session, 0)
         command = ("sh", "-c", "while read -r line; do echo got $line; done")
-        workspace = self.inner._workspace
+        original: Any = self.inner
+        workspace = original._workspace
         return await self.inner.spawn(SpawnRequest(session.id, command, workspace, workspace))
 
 
@@ -117,7 +117,8 @@ class LetsErrorsThrough(WrappedSpawner):
 class WaitsForOutput(WrappedSpawner):
     async def spawn(self, request: SpawnRequest) -> Terminal:
         terminal = await self.inner.spawn(request)
-        select.select([terminal._output.master], [], [])
+        internals: Any = terminal
+        select.select([internals._output.master], [], [])
         return terminal
 
 

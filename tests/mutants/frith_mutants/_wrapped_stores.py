@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ from frith.providers import ProviderContext
 
 STATE_FILE = ".claude-container-sessions.json"
 A_MOMENT = 0.02
-"""Seconds in which another process may come in between."""
+"""Seconds in which another process may act."""
 LONG = 60.0
-"""Seconds after which a process that was to be killed is dead, on any machine."""
+"""Seconds after which a process that is to be killed is dead on any machine."""
 
 
 class Wrapped(WrappedStore):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
     def __init__(self, inner: SessionStore, context: ProviderContext) -> None:
         super().__init__(inner)
@@ -36,7 +35,7 @@ class Wrapped(WrappedStore):
 
 
 class Dawdles(Wrapped):
-    """Takes its time between reading and writing, so that others come in between."""
+    """Pauses between reading and writing, so that other processes act in between."""
 
     async def transact(self, fn: Transaction) -> Committed:
         def slow(newest: Snapshot) -> Changes:
@@ -106,8 +105,8 @@ class WritesOneByOne(Wrapped):
         committed = await self.inner.transact(lambda newest: replace(fn(newest), put=()))
         for session in fn(committed.snapshot).put:
             await anyio.sleep(10 * A_MOMENT)  # others read meanwhile
-            alone = Changes(put=(session,))
-            committed = await self.inner.transact(lambda _, alone=alone: alone)
+            changes = Changes(put=(session,))
+            committed = await self.inner.transact(lambda _, changes=changes: changes)  # type: ignore[misc]
         return committed
 
 
@@ -140,7 +139,7 @@ class KnowsNoAbsence(Wrapped):
 
 
 class _ChangesSessions(Wrapped):
-    """Stores other sessions than it was given."""
+    """Stores changed sessions."""
 
     def stored(self, session: Session) -> Session:
         raise NotImplementedError
@@ -212,15 +211,19 @@ class ChecksTheTokenTooEarly(ReplacesWhateverIsThere):
             return await super().replace_corrupt(token, snapshot)
 
     def _turn(self) -> int:
-        """Return how many came before: all have looked by then, and each puts one aside."""
-        for number in count():
-            with suppress(FileExistsError), (self.workspace / f".turn-{number}").open("x"):
+        """Return the number of processes that came before."""
+        number = 0
+        while True:
+            try:
+                (self.workspace / f".turn-{number}").touch(exist_ok=False)
+            except FileExistsError:
+                number += 1
+            else:
                 return number
-        raise AssertionError
 
 
 class IgnoresCancellation(Wrapped):
-    async def transact(self, fn: Transaction) -> Committed:
+    async def transact(self, fn: Transaction) -> Committed:  # type: ignore[return]
         with anyio.CancelScope(shield=True):
             return await self.inner.transact(fn)
 
@@ -284,7 +287,7 @@ class WatchesNothing(Wrapped):
 
 
 def _overwriting(newest: Snapshot, mine: Snapshot) -> Changes:
-    """Return the changes that make ``newest`` what ``mine`` is."""
+    """Return the changes from ``newest`` to ``mine``."""
     put = tuple(mine.sessions.values())
     return Changes(put=put, delete=frozenset(newest.sessions.keys() - mine.sessions.keys()))
 

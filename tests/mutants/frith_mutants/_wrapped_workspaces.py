@@ -17,7 +17,7 @@ from frith.providers import ProviderContext
 
 
 class Wrapped(WorkspaceProvider):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
     def __init__(self, inner: WorkspaceProvider, context: ProviderContext) -> None:
         self.inner = inner

@@ -22,13 +22,13 @@ from frith.model import AtStake
 
 
 class Plugin:
-    """A plugin that is broken."""
+    """A plugin with a deliberate fault."""
 
     name: ClassVar[str]
     broken: ClassVar[str]
-    """What is wrong, in a sentence."""
+    """The fault, in a sentence."""
     promise: ClassVar[str]
-    """The promise meant to fail, as the report of the suite calls it."""
+    """The promise that must be reported as broken."""
 
 
 class Hangs(Plugin):
@@ -169,7 +169,7 @@ class PatchesTheCore(Plugin):
         def summary(self: AtStake) -> str:
             return original(self)
 
-        AtStake.summary = summary
+        AtStake.summary = summary  # type: ignore[method-assign]
 
 
 class Prints(Plugin):

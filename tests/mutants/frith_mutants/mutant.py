@@ -1,4 +1,4 @@
-"""One mutant: a built-in provider with one thing broken."""
+"""One mutant: a built-in provider with one deliberate fault."""
 
 from __future__ import annotations
 
@@ -18,51 +18,52 @@ _ORIGINALS = {
     Role.TERMINAL: "frith_pty",
     Role.STATUS: "frith_status",
 }
-"""The plugin whose provider is broken, by role."""
+"""The plugin of the original provider, by role."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """What is broken, and the promise that a suite must report as broken."""
+    """A fault, and the promise that a suite must report as broken."""
 
     role: Role
     name: str
     broken: str
-    """What is wrong, in a sentence."""
+    """The fault, in a sentence."""
     promise: str
-    """The promise meant to fail, as the report of the suite calls it."""
+    """The promise that must be reported as broken."""
     wraps: Callable[[Any, ProviderContext], Any] | None = None
-    """Given the original provider, opened, returns what stands in front of it."""
+    """Wraps the opened original provider."""
     replaces: Mapping[str, Replacement] = field(default_factory=dict)
-    """Parts of the plugin, as ``module:name``, and what makes the broken one of the original."""
+    """Functions to replace, as ``module:name``, each with a function that takes the original."""
     case: str = ""
-    """The parameter of the promise's test that shows it, where the whole would take minutes."""
+    """The parameter of the test that shows it, if all parameters would take minutes."""
     hides: frozenset[Capability] = frozenset()
-    """Capabilities that it has and does not declare."""
+    """Capabilities of the original that it does not declare."""
     plugin: str = ""
-    """The plugin whose provider is broken, if not the usual one of the role."""
+    """The plugin of the original provider, if not the usual one of the role."""
     clears: Callable[[], None] | None = None
-    """Removes what an opening has left in this process: it must not count against the next one."""
+    """Removes what an opening has left in this process, which must not affect the next one."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process by name: what is broken need not be picklable."""
+        """Pickle by name, because the functions of a mutant are not picklable."""
         return _named, (self.role, self.name)
 
     def original(self) -> ProviderSpec:
-        """Return the provider that is broken here, as it is."""
+        """Return the original provider."""
         plugin = importlib.import_module(self.plugin or _ORIGINALS[self.role])
-        (spec,) = (spec for spec in plugin.frith_providers() if spec.role is self.role)
+        specs: list[ProviderSpec] = plugin.frith_providers()
+        (spec,) = (spec for spec in specs if spec.role is self.role)
         return spec
 
     def spec(self) -> ProviderSpec:
-        """Return the provider under the name of the mutant."""
+        """Return the mutant as a provider."""
         original = self.original()
         capabilities = original.capabilities - self.hides
         return replace(original, name=self.name, factory=self.open, capabilities=capabilities)
 
     @asynccontextmanager
     async def open(self, options: Any, context: ProviderContext) -> AsyncIterator[Any]:
-        """Open the original, broken for as long."""
+        """Open the original with its fault."""
         try:
             with replaced(self.replaces):
                 async with self.original().factory(options, context) as provider:

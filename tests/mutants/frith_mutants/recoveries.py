@@ -22,7 +22,7 @@ _mutant = partial(Mutant, Role.RECOVERY)
 
 
 class Wrapped(SessionRecovery):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
     def __init__(self, inner: SessionRecovery, context: ProviderContext) -> None:
         self.inner = inner

@@ -20,7 +20,7 @@ _mutant = partial(Mutant, Role.STATUS)
 
 
 class Watched(StatusWatch):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
     def __init__(self, inner: StatusWatch) -> None:
         self.inner = inner
@@ -34,7 +34,7 @@ class Watched(StatusWatch):
 
 
 class Wrapped(StatusDetector):
-    """Hands everything on."""
+    """Calls the wrapped provider."""
 
     watches: type[Watched] = Watched
 

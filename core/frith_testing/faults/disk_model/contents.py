@@ -1,4 +1,4 @@
-"""What a file may hold after a crash, given what was written to it since it was last synced."""
+"""The contents that a file may have after a crash, given the writes since its last sync."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from math import prod
 from typing import TypeAlias
 
 BLOCK = 4096
-"""Bytes that persist as one."""
+"""Bytes that persist as a whole."""
 _COMBINATIONS = 256
-"""How many combinations of blocks are tried all; of more, those with few blocks amiss."""
+"""Up to how many combinations of blocks all are tried; of more, those with few missing blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ Change: TypeAlias = Write | Truncate
 
 
 def after(content: bytes, changes: Sequence[Change]) -> bytes:
-    """Return what ``content`` is after ``changes``."""
+    """Return ``content`` after ``changes``."""
     for change in changes:
         match change:
             case Truncate(size):
@@ -57,7 +57,7 @@ def ordered_contents(durable: bytes, changes: Sequence[Change]) -> list[bytes]:
 
 
 def weak_contents(durable: bytes, changes: Sequence[Change]) -> tuple[list[bytes], int]:
-    """Return the contents that the weak model allows, and how many were left out."""
+    """Return the contents that the weak model allows, and the number of those left out."""
     versions = [after(durable, changes[:size]) for size in range(len(changes) + 1)]
     sizes = [*dict.fromkeys(map(len, versions))]
     blocks = [_blocks(versions, start) for start in range(0, max(sizes), BLOCK)]
@@ -73,7 +73,7 @@ def weak_contents(durable: bytes, changes: Sequence[Change]) -> tuple[list[bytes
 
 
 def _blocks(versions: Sequence[bytes], start: int) -> list[bytes]:
-    """Return what the block at ``start`` may hold, the oldest first."""
+    """Return the possible contents of the block at ``start``, the oldest first."""
     held = (version[start : start + BLOCK].ljust(BLOCK, b"\0") for version in versions)
     return [*dict.fromkeys(held)]
 

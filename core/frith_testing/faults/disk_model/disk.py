@@ -1,12 +1,12 @@
-"""What a disk may hold after a crash: a model of files, names and what forces them to the medium.
+"""A model of a disk: files, names, and which of them a crash may lose.
 
 Both models after Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014 (ALICE):
 
 *ordered* (a journal, as ext4 with ``data=ordered`` but delayed allocation)
     Changes of names persist in the order in which they were made: a crash leaves those before
-    some moment. Any fsync(2) forces all that were made until then. The data of a file that was
-    not synced since may be missing: it holds what it held at its last sync, or what it held
-    after some of the writes since, the last of them perhaps by half.
+    some moment. Any fsync(2) makes all earlier ones durable. The data of a file that was not synced
+    since may be missing: the file has its content at the last sync, or that after some of the later
+    writes, the last one perhaps by half.
 
 *weak* (what POSIX promises, and no more)
     Each change that was not synced has persisted or not, in any combination. Names: each entry
@@ -39,20 +39,20 @@ from frith_testing.faults.disk_model.contents import (
 from frith_testing.faults.tree import Entry, Kind, Tree
 
 Node: TypeAlias = int
-"""A file, directory or link, whatever its names."""
+"""A file, directory or symbolic link, independent of its names."""
 Name: TypeAlias = tuple[Node, str]
 """An entry of a directory."""
 
 _SUBSETS = 1024
-"""How many combinations of names are tried at one moment."""
+"""The number of combinations of names that are tried at one moment."""
 _COMBINATIONS = 4096
-"""How many combinations of contents are tried for one combination of names."""
+"""The number of combinations of contents that are tried for one combination of names."""
 _COUNTED = 100_000
-"""Up to how many of those that are left out are counted."""
+"""The number up to which left-out combinations are counted."""
 
 
 class Model(StrEnum):
-    """What may be missing after a crash."""
+    """Which changes a crash may lose."""
 
     ORDERED = "ordered"
     WEAK = "weak"
@@ -77,9 +77,9 @@ class Renaming:
 @dataclass(slots=True)
 class _Thing:
     entry: Entry
-    """What is durable of it."""
+    """The durable content."""
     changes: list[Change] = field(default_factory=list)
-    """Of its content, since the last sync."""
+    """Changes of the content since the last sync."""
 
     @property
     def content(self) -> bytes:
@@ -87,7 +87,7 @@ class _Thing:
 
 
 class Disk:
-    """A tree as programs see it, and what of it is durable.
+    """A tree as programs see it, and its durable part.
 
     Paths are relative to the root, which is ``""``.
     """
@@ -95,7 +95,7 @@ class Disk:
     def __init__(self, tree: Tree, model: Model) -> None:
         self.model = model
         self.left_out = 0
-        """How many states :meth:`after_crash` has not yielded; at least, if they are very many."""
+        """The number of states that :meth:`after_crash` left out; a lower bound if it is large."""
         self._numbers = count()
         self._things: dict[Node, _Thing] = {}
         self._durable: dict[Name, Node] = {}
@@ -107,10 +107,10 @@ class Disk:
         self._durable.update(self._live)
 
     def node(self, path: str) -> Node:
-        """Return what is called ``path``.
+        """Return the node at ``path``.
 
         Raises:
-            KeyError: nothing is.
+            KeyError: there is none.
         """
         found = self.root
         for part in PurePosixPath(path).parts:
@@ -132,7 +132,7 @@ class Disk:
         self._things[node].changes.append(change)
 
     def write(self, path: str, offset: int, data: bytes) -> None:
-        """Write to the file called ``path``."""
+        """Write to the file at ``path``."""
         self.change(self.node(path), Write(offset, data))
 
     def link(self, node: Node, path: str) -> None:
@@ -167,7 +167,7 @@ class Disk:
             self._persist([change for change in self._pending if change.touches(node)])
 
     def after_crash(self) -> Iterator[Tree]:
-        """Yield every tree that a crash at this moment may leave, some of them repeatedly."""
+        """Yield every tree that a crash at this moment may leave, some of them several times."""
         names = self._prefixes() if self.model is Model.ORDERED else self._subsets()
         for persisted in islice(names, _SUBSETS):
             entries = dict(self._durable)
@@ -177,7 +177,7 @@ class Disk:
         self.left_out += sum(1 for _ in islice(names, _COUNTED))
 
     def _filled(self, entries: dict[Name, Node]) -> Iterator[Tree]:
-        """Yield the trees with these names, and whatever may be in the files."""
+        """Yield the trees with these names and all possible contents of the files."""
         paths = list(self._walk(entries))
         open_ = [*dict.fromkeys(node for _, node in paths if self._things[node].changes)]
         choices = [self._contents(self._things[node]) for node in open_]
@@ -211,7 +211,7 @@ class Disk:
             yield self._pending[:size]
 
     def _subsets(self) -> Iterator[list[Renaming]]:
-        """Yield the subsets of what is pending in which each entry changes in order."""
+        """Yield the subsets of pending changes in which each entry changes in order."""
         earlier = [
             [first for first in range(number) if change.follows(self._pending[first])]
             for number, change in enumerate(self._pending)
@@ -229,7 +229,7 @@ class Disk:
             yield [change for number, change in enumerate(self._pending) if number in taken]
 
     def _persist(self, changes: list[Renaming]) -> None:
-        """Make ``changes`` durable, and those that they follow."""
+        """Make ``changes`` durable, and the earlier ones of the same entries."""
         taken: list[Renaming] = []
         for change in reversed(self._pending):
             if change in changes or any(later.follows(change) for later in taken):

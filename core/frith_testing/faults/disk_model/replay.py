@@ -1,4 +1,4 @@
-"""From a trace of system calls to what the disk may hold after a crash at any of them."""
+"""Generates the states that a crash may leave on a disk from a trace of system calls."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from frith_testing.faults.tree import Entry, Kind, Tree
 
 @dataclass(frozen=True, slots=True)
 class CrashState:
-    """What a crash may leave."""
+    """A state that a crash may leave on the disk."""
 
     where: str
-    """The first call after which it may."""
+    """The first call after which it is possible."""
     tree: Tree
     acknowledged: tuple[str, ...]
-    """What had been promised by then."""
+    """What had been acknowledged by then."""
 
 
 class UnmodelledError(Exception):
-    """A program did something to its files that the model of the disk does not know."""
+    """A program changed its files in a way that the model of the disk does not know."""
 
 
 class CrashStates:
-    """The states that a traced piece of work may leave, each once."""
+    """The states that a crash during traced work may leave, each once."""
 
     def __init__(
         self, root: Path, before: Tree, inodes: Mapping[int, str], calls: Iterable[Call]
@@ -36,13 +36,13 @@ class CrashStates:
         """Prepare.
 
         Args:
-            root: the directory that was traced.
-            before: what was beneath it.
-            inodes: the paths of that by inode number, ``""`` for the root.
-            calls: what was done to it.
+            root: the traced directory.
+            before: its tree before the calls.
+            inodes: the paths of that tree by inode number, ``""`` for the root.
+            calls: the traced calls.
         """
         self.left_out = 0
-        """How many states were not generated because there were too many at one point."""
+        """The number of states that were not generated, because one point had too many."""
         self._root = root
         self._before = before
         self._inodes = inodes
@@ -76,7 +76,7 @@ class CrashStates:
         self.left_out += disk.left_out
 
     def _replay(self, disk: Disk, nodes: dict[int, Node], call: Call) -> bool:
-        """Do to ``disk`` what ``call`` did; return whether it changed anything."""
+        """Apply ``call`` to ``disk``; return whether it changed anything."""
 
         def node() -> Node:
             if call.inode not in nodes:

@@ -1,4 +1,4 @@
-"""A state that shows whether an update was lost: a count for each writer, and one of them all."""
+"""Sessions that count transactions, so that a lost update shows."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from frith.ports import Transaction
 from frith_testing.harness.samples import a_session
 
 SHARED = "shared"
-"""Name of the session that every transaction counts up."""
+"""Name of the session in which every transaction is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one revision holds."""
+    """The content of one revision."""
 
     revision: int
     count: int
-    """Transactions so far, as the shared session counts them."""
+    """The number of transactions in the shared session."""
     last: str
-    """The attempt that made it."""
+    """The attempt that made the revision."""
     own: tuple[int, ...]
-    """Transactions of each writer, as its own session counts them."""
+    """The number of transactions of each writer, in its own session."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> State:
-        """Return the state that ``snapshot`` holds.
+        """Return the state in ``snapshot``.
 
         Raises:
-            LookupError: it holds none, not even that before the first transaction.
+            LookupError: the sessions or their metadata are missing.
         """
         found = {session.name: _metadata(session) for session in snapshot.sessions.values()}
         if SHARED not in found:
@@ -41,24 +41,24 @@ class State:
         return cls(snapshot.revision, shared["count"], shared["last"], tuple(own))
 
     def after(self, attempt: str, writer: int) -> State:
-        """Return the state that ``attempt`` of ``writer`` makes of this one."""
+        """Return the state after ``attempt`` of ``writer``."""
         own = tuple(count + (index == writer) for index, count in enumerate(self.own))
         return State(self.revision + 1, self.count + 1, attempt, own)
 
 
 def own_name(writer: int) -> str:
-    """Return the name of the session that ``writer`` alone counts up."""
+    """Return the name of the session in which only ``writer`` counts."""
     return f"writer-{writer}"
 
 
 def beginning(writers: int) -> Changes:
-    """Return the changes that make the first state."""
+    """Return the changes that store the first state."""
     own = (a_session(name=own_name(i), metadata={"count": 0}) for i in range(writers))
     return Changes(put=(a_session(name=SHARED, metadata={"count": 0, "last": ""}), *own))
 
 
 def counting(writer: int, attempt: str, tell: Callable[[State], object]) -> Transaction:
-    """Return the transaction ``attempt`` of ``writer``; it tells what it sees before it counts."""
+    """Return the transaction ``attempt`` of ``writer``; it passes what it sees to ``tell``."""
 
     def count(newest: Snapshot) -> Changes:
         seen = State.of(newest)

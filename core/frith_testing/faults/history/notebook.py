@@ -1,7 +1,6 @@
-"""What a process that may be killed has done, in its own words.
+"""Notes of a process that may be killed: what it began, saw and was told.
 
-Each line is written at once, whole, by one system call: SIGKILL does not take away what the
-kernel has been handed.
+One system call writes a whole line at once, so SIGKILL loses no earlier line.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from frith_testing.faults.history.order import Commit, Load
 
 
 class Notebook:
-    """The file of one life of a process."""
+    """The notes of one process."""
 
     def __init__(self, directory: Path, life: str) -> None:
         self.life = life
@@ -27,17 +26,17 @@ class Notebook:
         self._fd = os.open(directory / life, flags, 0o600)
 
     def note(self, what: str, attempt: str, *values: object) -> None:
-        """Note ``what`` became of ``attempt``, and when."""
+        """Note the event ``what`` of ``attempt``, with the time."""
         line = json.dumps([what, attempt, *values, time.monotonic_ns()])
         os.write(self._fd, line.encode() + b"\n")
 
     def note_state(self, what: str, attempt: str, state: State) -> None:
-        """Note ``what`` an attempt saw or made, and when."""
+        """Note the state that an attempt saw or made, with the time."""
         self.note(what, attempt, *astuple(state))
 
 
 def read_notebooks(directory: Path) -> tuple[list[Commit], list[Load], list[str]]:
-    """Return all attempts, all loads, and why processes failed."""
+    """Return all commits, all loads, and the failures of processes."""
     commits: dict[str, dict[str, Any]] = {}
     loads: list[Load] = []
     failures: list[str] = []
@@ -62,7 +61,7 @@ def read_notebooks(directory: Path) -> tuple[list[Commit], list[Load], list[str]
 def _notes(directory: Path) -> Iterator[list[Any]]:
     for path in directory.iterdir():
         for line in path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):  # the kill may have come amid the last one
+            if line.endswith(b"\n"):  # a kill may cut the last line
                 yield json.loads(line)
 
 

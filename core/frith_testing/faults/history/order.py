@@ -1,8 +1,8 @@
-"""Whether what several processes saw and did fits one order, in linear time once sorted.
+"""Checks whether the commits and loads of several processes fit one order, in linear time.
 
-Each commit names itself in the state that it makes and tells which state it saw, so the order is
-there to read and need not be searched for, as it must be for a mere register (Gibbons and Korach,
-"Testing Shared Memories", 1997). What remains is to follow it, and to compare it with the clock.
+Each commit stores its name in the state that it makes and records which state it saw. So the order
+can be read from the states and need not be searched for, as it must be for a plain register
+(Gibbons and Korach, "Testing Shared Memories", 1997). It is then compared with the clock.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Commit:
     writer: int
     begin: int
     end: int | None = None
-    """``None``: its process was killed meanwhile, or told that the outcome is unknown."""
+    """``None`` if its process was killed, or the outcome is unknown."""
     saw: State | None = None
     made: State | None = None
-    """The state that was acknowledged; without one but with an end, it was refused."""
+    """The acknowledged state; ``None`` with an ``end`` means that it was refused."""
 
     @property
     def refused(self) -> bool:
-        """Whether the caller was told that nothing was changed."""
+        """Whether the store reported that nothing was changed."""
         return self.end is not None and self.made is None
 
     def __str__(self) -> str:
@@ -55,9 +55,9 @@ Operation: TypeAlias = Commit | Load
 def violations(start: State, commits: Sequence[Commit], loads: Sequence[Load]) -> list[str]:
     """Return what contradicts one order of all commits, as sentences.
 
-    Revisions are gapless; each commit saw its predecessor and made one state, once; what was
-    refused made none; no operation saw less than what had been acknowledged, to whomever, before
-    it began. Let the last load begin when all else has ended: it shows what was lost.
+    Revisions have no gaps; each commit saw its predecessor and made one state, once; a refused
+    commit made none; no operation saw less than had been acknowledged to any process before it
+    began. The last load must begin when everything else has ended, so that it shows lost commits.
 
     Args:
         start: the state before all of them.
@@ -69,7 +69,7 @@ def violations(start: State, commits: Sequence[Commit], loads: Sequence[Load]) -
     for who, state in _observations(commits, loads):
         known = states.setdefault(state.revision, state)
         if known != state:
-            found.append(f"revision {state.revision} is two: {known}, and {state} for {who}")
+            found.append(f"revision {state.revision} is both {known} and, in {who}, {state}")
     found += _in_one_chain(start, states, {commit.attempt: commit for commit in commits})
     found += _in_time([*commits, *loads])
     return found
@@ -93,11 +93,11 @@ def _in_one_chain(
     for revision in range(start.revision + 1, max(states) + 1):
         state, before = states.get(revision), states.get(revision - 1)
         if state is None:
-            yield f"revision {revision} was seen by nobody, but later ones were"
+            yield f"no process saw revision {revision}, but some saw later ones"
             continue
         commit = attempts.get(state.last)
         if commit is None:
-            yield f"revision {revision} was made by nobody: {state}"
+            yield f"no commit made revision {revision}: {state}"
             continue
         first = made.setdefault(commit.attempt, revision)
         if first != revision:
@@ -114,7 +114,7 @@ def _in_one_chain(
 
 
 def _in_time(operations: Sequence[Operation]) -> Iterator[str]:
-    """Sweep over the clock; ends come after begins of the same moment, which are concurrent."""
+    """Compare with the clock; operations that end and begin at one moment are concurrent."""
     moments: list[tuple[int, bool, int]] = []
     for index, operation in enumerate(operations):
         moments.append((operation.begin, False, index))

@@ -1,1 +1,1 @@
-"""Limits, mounts and images of this machine, and processes that may have them."""
+"""Mounts, disk images and resource limits, and the processes that they apply to."""

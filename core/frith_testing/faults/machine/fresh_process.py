@@ -1,4 +1,4 @@
-"""A new interpreter of one thread, which may fork, unshare and limit itself as it likes."""
+"""A new interpreter with one thread, which can fork, unshare and limit itself safely."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 
 class LaboratoryError(RuntimeError):
-    """The laboratory itself failed; nothing is said about the provider."""
+    """The laboratory itself failed, so the result says nothing about the provider."""
 
 
 def in_fresh_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return ``work(*args, **kwargs)``, called in the main thread of a new interpreter.
 
-    All must be picklable: defined in modules that can be imported. Whatever processes the work
-    has started end with it.
+    All must be picklable, so defined in modules that can be imported. Processes that the work has
+    started end with it.
 
     Raises:
-        LaboratoryError: it raised, or died; the traceback is on stderr.
+        LaboratoryError: it raised, or its process died; the traceback is on stderr.
     """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
@@ -54,9 +54,9 @@ def in_fresh_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Run ``work`` in a forked child, which exits with 1 if that raises; return its pid.
+    """Run ``work`` in a forked child, which exits with 1 if it raises; return the pid.
 
-    Only from a process of one thread: see :func:`in_fresh_process`.
+    The calling process must have one thread: see :func:`in_fresh_process`.
     """
     pid = os.fork()
     if pid:
@@ -73,10 +73,10 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def forked(work: Callable[[], T]) -> T:
-    """Return ``work()``, called in a forked child, which ends with it.
+    """Return ``work()``, called in a forked child.
 
     Raises:
-        LaboratoryError: it raised, or died; the traceback is on stderr.
+        LaboratoryError: it raised, or the child died; the traceback is on stderr.
     """
     reading, writing = os.pipe()
 
@@ -95,14 +95,14 @@ def forked(work: Callable[[], T]) -> T:
 
 
 async def import_machinery(opening: Opening) -> None:
-    """Import what opening the store imports, which all that are forked have then."""
+    """Open a store once, so that forked children have its imports."""
     with tempfile.TemporaryDirectory() as name:
         async with opening.at(Path(name)).open() as store:
             await store.load()
 
 
 def _serve() -> None:
-    """Do the work that stands in stdin; nothing but the answer goes to what was stdout."""
+    """Do the pickled work of stdin and write the answer to stdout; other output goes to stderr."""
     work, args, kwargs = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
     with open(os.dup(1), "wb") as answers:
         os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""File systems in images that can be cloned while they are in use."""
+"""Disk images with file systems, which can be cloned while they are mounted."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _POOL_SIZE = 8 << 30
 _IMAGE_SIZE = 512 << 20
 """Bytes of an image; sparse. XFS takes no less than 300 MiB."""
 _FICLONE = 0x40049409
-"""ioctl_ficlone(2): make a file share all blocks of another, at once."""
+"""ioctl_ficlone(2): make a file share all blocks of another one, atomically."""
 
 
 class FileSystem(StrEnum):
-    """A kind of file system."""
+    """The type of a file system."""
 
     EXT4 = "ext4"
     XFS = "xfs"
@@ -39,8 +39,8 @@ _TO_MOUNT_A_CLONE = {FileSystem.XFS: "nouuid"}
 def image(kind: FileSystem) -> Iterator[Path]:
     """Make an image of an empty file system on an XFS with reflinks, where it can be cloned.
 
-    Beside it are two empty directories, ``on`` and ``off``, to mount at. From here on this process
-    has mounts of its own, so that nothing stays mounted whatever becomes of it.
+    The mount points ``on`` and ``off`` are beside it. From now on this process has private mounts,
+    so nothing stays mounted when it ends.
     """
     enter_private_mounts()
     with tempfile.TemporaryDirectory() as name:
@@ -56,9 +56,9 @@ def image(kind: FileSystem) -> Iterator[Path]:
 
 @contextmanager
 def mounted(kind: FileSystem, image: Path, at: Path, *, clone: bool = False) -> Iterator[None]:
-    """Mount ``image`` at the directory ``at``; mounting replays the journal, no fsck(8) is run.
+    """Mount ``image`` at the directory ``at``, which replays the journal; fsck(8) is not run.
 
-    The loop device goes with the mount, and the mount with the processes that see it.
+    The loop device is freed with the mount, and the mount with the processes that see it.
     """
     with loop_device(image) as device:
         mount(device, at, kind, data=_TO_MOUNT_A_CLONE.get(kind, "") if clone else "")
@@ -69,7 +69,7 @@ def mounted(kind: FileSystem, image: Path, at: Path, *, clone: bool = False) -> 
 
 
 def clone(image: Path, to: Path) -> None:
-    """Make ``to`` a file with the present content of ``image``, at once."""
+    """Make ``to`` an atomic copy of ``image``."""
     with image.open("rb") as source, to.open("wb") as target:
         fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
 

@@ -30,7 +30,7 @@ def loop_device(file: Path) -> Iterator[str]:
                 fcntl.ioctl(device, _CONFIGURE, _CONFIG.pack(backing.fileno(), 0, _AUTOCLEAR))
             except OSError as error:
                 os.close(device)
-                if error.errno != errno.EBUSY:  # somebody else was faster
+                if error.errno != errno.EBUSY:  # another process has taken it
                     raise
                 continue
             break

@@ -1,4 +1,4 @@
-"""Mounts that nobody else sees and that end with the process: mount_namespaces(7)."""
+"""Private mounts, which end with their process: mount_namespaces(7)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DETACH = 0x2
 
 
 def enter_private_mounts() -> None:
-    """Give this process, which must have one thread, mounts of its own; root or not.
+    """Give this process, which must have one thread, private mounts, as root or any user.
 
     Raises:
-        OSError: the machine permits neither that nor a user namespace.
+        OSError: the machine permits neither private mounts nor a user namespace.
     """
     try:
         _call("unshare", _NEW_MOUNTS)
@@ -47,9 +47,9 @@ def unmount(target: str | Path, flags: int = 0) -> None:
 
 @contextmanager
 def read_only(directory: Path) -> Iterator[None]:
-    """Lay a read-only mount of ``directory`` over it: the path is read-only, open files are not.
+    """Mount ``directory`` read-only over itself: its path is read-only, open files are not.
 
-    As after an error of the medium, and unlike remount(8), it needs no file to be closed.
+    This is how a disk error looks. Unlike a remount, it does not require files to be closed.
     """
     mount(str(directory), directory, flags=BIND)
     try:
@@ -61,9 +61,9 @@ def read_only(directory: Path) -> Iterator[None]:
 
 @cache
 def unavailable() -> str | None:
-    """Return why private mounts cannot be had on this machine, if they cannot."""
+    """Return why this machine does not permit private mounts; ``None`` if it does."""
     if sys.platform != "linux":
-        return f"mount namespaces are Linux's, not {sys.platform}'s"
+        return f"private mounts need Linux, not {sys.platform}"
     return in_fresh_process(_refusal)
 
 
@@ -71,7 +71,7 @@ def _refusal() -> str | None:
     try:
         enter_private_mounts()
     except OSError as error:
-        return f"neither root nor a user namespace may mount here: {error}"
+        return f"neither root nor a user namespace may mount on this machine: {error}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Limits of this process, lowered for a while: setrlimit(2)."""
+"""Lowered resource limits of this process: setrlimit(2)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Let no file grow beyond ``size`` bytes: EFBIG, after a short write where some fits."""
+    """Limit files to ``size`` bytes: EFBIG, after a short write of what fits."""
     with _lowered(resource.RLIMIT_FSIZE, size):
         yield
 
 
 @contextmanager
 def descriptors_left(number: int) -> Iterator[None]:
-    """Let this process open so many descriptors more: EMFILE."""
+    """Let this process open so many more descriptors: EMFILE."""
     os.close(following := os.dup(0))
     with _lowered(resource.RLIMIT_NOFILE, following + number):
         yield

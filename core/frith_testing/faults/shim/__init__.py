@@ -1,4 +1,4 @@
-"""The shim before the C library: compiled, loaded, armed. See ``shim.c`` for what it does."""
+"""The shim that intercepts calls of the C library; ``shim.c`` describes it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _RECORD = struct.Struct("=16sqqqIIII")
 
 
 class Fault(StrEnum):
-    """What can happen at a system call."""
+    """A fault at a system call."""
 
     KILL_BEFORE = "kill before"
     KILL_AFTER = "kill after"
     SHORT = "short"
-    """A read(2) or write(2) does half of what it was asked for."""
+    """A read(2) or write(2) transfers half of the data."""
     EIO = "EIO"
     ENOSPC = "ENOSPC"
     EMFILE = "EMFILE"
 
     @property
     def kills(self) -> bool:
-        """Whether the process ends there."""
+        """Whether the process is killed."""
         return self in (Fault.KILL_BEFORE, Fault.KILL_AFTER)
 
 
@@ -43,7 +43,7 @@ _ERROR = 4
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One system call beneath the root, as it was traced."""
+    """One traced system call on a file beneath the root."""
 
     op: str
     """``open``, ``write``, …; ``mark`` for what was acknowledged, with the text as its path."""
@@ -53,11 +53,11 @@ class Call:
     result: int
     """As the call returned it; -1 if it failed."""
     inode: int
-    """Number of the file that was written, synced or made; 0 where it does not matter."""
+    """Inode of the file that was written, synced or created; 0 where it does not matter."""
     created: bool
     truncated: bool
     offset: int
-    """Where data was written to; the size that was truncated to."""
+    """Offset of a write; new size of a truncation."""
     data: bytes
 
     def __str__(self) -> str:
@@ -66,11 +66,11 @@ class Call:
 
 @functools.cache
 def unavailable() -> str | None:
-    """Return why no system call can be made to fail here; ``None`` if it can."""
+    """Return why this machine cannot intercept system calls; ``None`` if it can."""
     if not sys.platform.startswith("linux"):
         return f"system calls are intercepted on Linux only, not on {sys.platform}"
     if shutil.which("cc") is None:
-        return "there is no C compiler `cc` to compile the interception of system calls with"
+        return "a C compiler `cc`, which the interception of system calls needs, is not installed"
     try:
         _compiled()
     except subprocess.CalledProcessError as error:
@@ -82,7 +82,7 @@ def preloaded() -> dict[str, str]:
     """Return the variables of an environment in which the shim is loaded.
 
     Raises:
-        RuntimeError: it cannot be: see :func:`unavailable`.
+        RuntimeError: it cannot be loaded: see :func:`unavailable`.
     """
     if (reason := unavailable()) is not None:
         raise RuntimeError(f"Cannot intercept system calls: {reason}")
@@ -104,14 +104,14 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def arm(root: Path, number: int, fault: Fault | None, *, trace: int = -1, hits: int = -1) -> None:
-    """Intercept the calls of this process, in which the shim is loaded, from now on.
+    """Intercept the system calls of this process from now on; the shim must be loaded.
 
     Args:
-        root: real path of the directory beneath which calls count.
-        number: the call that meets the fault, from 0; -1 for none.
-        fault: what happens there.
-        trace: descriptor that each call is written to, for :func:`traced`.
-        hits: descriptor that is told which call met the fault, as a frame ``H``.
+        root: real path of the directory; calls on files beneath it are counted.
+        number: number of the call that meets the fault, from 0; -1 for none.
+        fault: the fault.
+        trace: descriptor to write each call to, for :func:`traced`.
+        hits: descriptor to write the call that met the fault to, as a frame ``H``.
     """
     kind = _KINDS.get(fault, _ERROR)
     code = getattr(errno, fault) if fault is not None and kind == _ERROR else 0
@@ -119,12 +119,12 @@ def arm(root: Path, number: int, fault: Fault | None, *, trace: int = -1, hits: 
 
 
 def disarm() -> int:
-    """Intercept nothing any more; return how many calls were counted."""
+    """Stop intercepting; return the number of counted calls."""
     return int(_library().frith_disarm())
 
 
 def mark(text: str) -> None:
-    """Note ``text`` in the trace, in the order of the calls."""
+    """Write ``text`` to the trace, in the order of the calls."""
     _library().frith_mark(text.encode())
 
 
@@ -144,7 +144,7 @@ def _library() -> ctypes.CDLL:
 
 
 def traced(trace: bytes) -> Iterator[Call]:
-    """Yield the calls in the content of a trace, in their order."""
+    """Yield the calls of a trace, in their order."""
     position = 0
     while position < len(trace):
         op, result, inode, offset, flags, *sizes = _RECORD.unpack_from(trace, position)

@@ -1,1 +1,1 @@
-"""The parts of the store's suite."""
+"""The promises of stores."""

@@ -1,4 +1,4 @@
-"""What every store must do with changes that a careless schema loses."""
+"""Changes that a careless schema loses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WATCHED = 0.02
 
 
 class ChangingConformance(OpenStoreConformance, suite="store"):
-    """The part of the store's suite that is about what a change does to what is stored."""
+    """Promises about stored changes."""
 
     @promise(since="1.1")
     async def test_a_session_takes_the_place_of_its_reservation_in_one_change(
         self, store: SessionStore
     ) -> None:
-        # Both have one id: a table for both would release the session.
+        # Both have the same id, so one table for both would release the session.
         session = a_session()
         await store.transact(lambda _: Changes(reserve=(a_reservation(id=session.id),)))
         published = Changes(put=(session,), release=frozenset({session.id}))

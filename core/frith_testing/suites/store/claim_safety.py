@@ -1,4 +1,4 @@
-"""What a claim must withstand: other threads, hosts that look at it, cancellation, children."""
+"""A claim withstands other threads, hosts that look at it, cancellation and child processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from frith_testing.suites.store.open_store import OpenStoreConformance
 
 ID = a_session().id
 CHECKPOINTS, MOMENTS = 10, 60
-"""A claim is cancelled at each of its first checkpoints, then later each time until it is had."""
+"""A claim is cancelled at each of its first checkpoints, then at ever later moments until it is
+held."""
 FIRST, GROWTH = 0.0005, 1.2
-"""Seconds until the first cancellation after those, and the factor from each to the next."""
+"""Seconds until the first cancellation after the checkpoints, and the factor to each next one."""
 
 
 class HoldingConformance(OpenStoreConformance, suite="store"):
-    """The part of the store's suite that is about keeping claims, and letting go of them."""
+    """Promises about holding claims and releasing them."""
 
     @promise(since="1.1")
     async def test_a_claim_is_refused_in_every_other_thread(
@@ -48,7 +49,7 @@ class HoldingConformance(OpenStoreConformance, suite="store"):
     async def test_a_claim_withstands_hosts_of_its_process_that_look_at_it_and_leave(
         self, store: SessionStore, opening: Opening
     ) -> None:
-        # fcntl(2): to close any descriptor of a file ends all record locks of its process on it.
+        # Closing any descriptor of a file ends all record locks of the process on it: fcntl(2).
         async with store.claim(ID):
             for _ in range(2):
                 async with opening.open() as another:
@@ -84,7 +85,7 @@ class HoldingConformance(OpenStoreConformance, suite="store"):
     async def test_what_a_host_starts_inherits_no_descriptor_of_its_store(
         self, opening: Opening
     ) -> None:
-        # Whatever inherits the lock of a claim holds it on after the host is dead.
+        # A process that inherits the lock of a claim holds it after the host is dead.
         before = inherited()
         async with opening.open() as store:
             await store.transact(lambda _: Changes(put=(a_session(),)))
@@ -99,7 +100,7 @@ async def _require_refused(store: SessionStore) -> None:
 
 
 def inherited() -> list[str]:
-    """Return the descriptors of a process that this one starts, all that can be passed on."""
+    """Return the descriptors that a child of this process inherits."""
     command = ["ls", "/dev/fd"]
     done = subprocess.run(command, close_fds=False, check=True, capture_output=True, text=True)
     return done.stdout.split()

@@ -1,4 +1,4 @@
-"""What every store must do about content that it cannot believe."""
+"""Corrupt data, and data of a newer version."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from frith.errors import CorruptStoreError, StoreVersionError
 from frith.model import Changes, Session, Snapshot
 from frith.ports import SessionStore
 from frith.providers import Capability, ProviderSpec
-from frith_testing._base import Opening
-from frith_testing._files import changed, files_of
-from frith_testing._process import Elsewhere, elsewhere
-from frith_testing._promises import promise
-from frith_testing._report import DOES_NOT_APPLY
-from frith_testing._samples import a_full_session, a_session
-from frith_testing._store.opened import OpenStoreConformance
+from frith_testing.harness.base import Opening
+from frith_testing.harness.files import changed, files_of
+from frith_testing.harness.process import Elsewhere, elsewhere
+from frith_testing.harness.report import DOES_NOT_APPLY
+from frith_testing.harness.samples import a_full_session, a_session
+from frith_testing.suites.store.open_store import OpenStoreConformance
 
 
 class CorruptionConformance(OpenStoreConformance, suite="store"):
-    """The part of the store's suite that is about damaged and foreign content."""
+    """Promises about corrupt data and newer versions."""
 
     @pytest.fixture
     async def damage(
         self, provider: ProviderSpec, opening: Opening, workspace: Path
     ) -> Callable[[], None]:
-        """Return what makes the stored data unbelievable: half of every file that a commit writes.
+        """Return a function that corrupts the stored data: it halves each file of the store.
 
-        Override it for a provider that keeps no files, or that would not notice.
+        Override it for a provider without files, or one that would not notice this.
         """
         if not provider.capabilities >= {Capability.FILE_BACKED, Capability.CHECKSUMMED}:
             pytest.skip(f"{DOES_NOT_APPLY}neither 'checksummed' nor the fixture 'damage'")
@@ -46,7 +45,10 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
 
     @pytest.fixture
     def make_newer(self) -> Callable[[], None]:
-        """Return what turns the stored data into that of a newer version; to be overridden."""
+        """Return a function that turns the stored data into that of a newer version.
+
+        Override it: without, the promise is reported as not applicable.
+        """
         pytest.skip(f"{DOES_NOT_APPLY}the fixture 'make_newer' is not defined")
 
     @promise(needs=Capability.REPAIR)
@@ -83,7 +85,6 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         async with opening.open() as another:
             assert (await another.load()).sessions == {recovered.id: recovered, later.id: later}
 
-    @promise(needs=Capability.REPAIR)
     async def test_of_processes_that_repair_at_once_one_does(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:

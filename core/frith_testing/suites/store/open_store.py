@@ -1,4 +1,4 @@
-"""The base of the parts of the store's suite: the store, opened."""
+"""The base class of the promises of stores."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DETAILS_ARE_LOST = (
     "Session.details did not come back. The record, Session.to_record(), does not contain them: "
     "store session.details.model_dump(mode='json', by_alias=True) beside it."
 )
-"""What is said of a store that keeps the records of sessions and nothing else."""
+"""The message for a store that keeps the records of sessions only."""
 
 
 class OpenStoreConformance(ProviderConformance, suite="store"):
-    """Base of the parts of the store's suite."""
+    """Opens the store."""
 
     role = Role.STORE
 

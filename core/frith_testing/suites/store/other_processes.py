@@ -1,4 +1,4 @@
-"""What every store must show of what other processes have stored."""
+"""Changes of other processes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from frith_testing.suites.store.open_store import OpenStoreConformance
 
 
 class SeeingConformance(OpenStoreConformance, suite="store"):
-    """The part of the store's suite that is about the changes of other processes."""
+    """Promises about the changes of other processes."""
 
     @promise(since="1.1", needs=Capability.MULTI_PROCESS)
     async def test_a_transaction_sees_all_that_another_process_has_stored(
         self, store: SessionStore, opening: Opening
     ) -> None:
-        # The limit of sessions and the branches in use count reservations, too.
+        # Reservations count for the limit of sessions and occupy their branches.
         await store.load()
         async with elsewhere(reserves, opening) as other:
             session_id, reservation_id = await other.step()
@@ -46,7 +46,7 @@ class SeeingConformance(OpenStoreConformance, suite="store"):
     async def test_watching_begins_with_what_has_changed_since_the_store_was_read(
         self, store: SessionStore, opening: Opening
     ) -> None:
-        # A host reads what is stored, and only then begins to watch.
+        # A host loads first and begins to watch later.
         await store.load()
         async with elsewhere(reserves, opening) as other:
             session_id, _ = await other.step()

@@ -1,4 +1,4 @@
-"""What every file-backed store must survive."""
+"""Faults that every file-backed store must survive."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from frith_testing.suites.store.open_store import OpenStoreConformance
 from frith_testing.suites.store.store_scenarios import STORE_SCENARIOS, Noticing
 
 SECONDS, SEED = 5.0, 17
-"""For how long processes are killed, and which ones."""
+"""The length of a run in which processes are killed, and the seed of the choice."""
 COMMITS = 300
-"""After so many a leak shows."""
+"""The number of commits after which a leak shows."""
 
 
 class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store"):
-    """The part of the store's suite that is about faults."""
+    """Promises about faults."""
 
     @pytest.fixture(params=STORE_SCENARIOS, ids=lambda scenario: scenario.__name__.lower())
     def scenario(self, request: pytest.FixtureRequest) -> Scenario:
-        """Return each piece of a store's work: saving, loading, repairing, claiming."""
+        """Return each operation of a store: saving, loading, repairing, claiming."""
         made: Scenario = request.param()
         return made
 
     @pytest.fixture
     def noticing(self, provider: ProviderSpec) -> Scenario:
-        """Return what judges whether damage is noticed, as far as that is declared."""
+        """Return the scenario whose check fails if damage is not noticed as declared."""
         return Noticing(every=Capability.CHECKSUMMED in provider.capabilities)
 
     @pytest.mark.faults

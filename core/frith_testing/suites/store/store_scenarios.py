@@ -1,4 +1,4 @@
-"""What a store does while faults are thrown at it, and what must be true afterwards."""
+"""Operations of a store that faults interrupt, and the checks afterwards."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _three() -> tuple[Session, ...]:
 
 @dataclass(frozen=True)
 class _StoreScenario(Scenario):
-    """Three sessions are stored before; the store is sound and can be written afterwards."""
+    """Three sessions are stored before; afterwards they are there and the store can be written."""
 
     before: tuple[Session, ...] = field(default_factory=_three)
     last: Session = field(default_factory=a_session)
-    """Saved by the check, to see that it can be."""
+    """The check saves it, to see that the store can be written."""
 
     async def prepare(self, opening: Opening) -> None:
         async with opening.open() as store:
@@ -42,7 +42,7 @@ class _StoreScenario(Scenario):
 
 @dataclass(frozen=True)
 class Saving(_StoreScenario):
-    """A session is saved. If that is refused, another is."""
+    """A session is saved. If that is refused, another one is saved."""
 
     new: Session = field(default_factory=a_full_session)
     another: Session = field(default_factory=a_session)
@@ -53,7 +53,7 @@ class Saving(_StoreScenario):
         async with opening.open() as store:
             _require_between(await _loaded(store), self.before, ())
         if await self._save(opening, self.another, acknowledge) != _SAVED:
-            raise ViolationError("after a refused commit the next one fails, too")
+            raise ViolationError("the commit after a refused one fails, too")
 
     async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
         both = (self.new, self.another)
@@ -94,7 +94,7 @@ class Beginning(Saving):
 
 @dataclass(frozen=True)
 class Loading(_StoreScenario):
-    """The sessions are loaded: all of them, or an error says that they cannot be."""
+    """The sessions are loaded: all of them, or an error is raised."""
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
         try:
@@ -109,7 +109,7 @@ class Loading(_StoreScenario):
 
 @dataclass(frozen=True)
 class Claiming(_StoreScenario):
-    """A session is claimed; whoever claimed it is gone afterwards."""
+    """A session is claimed by a process that ends."""
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
         for attempt in ("first", "second"):
@@ -122,24 +122,24 @@ class Claiming(_StoreScenario):
                     return
             except StoreError as error:
                 if attempt == "second":
-                    raise ViolationError(f"after a refused claim: {error}") from error
+                    raise ViolationError(f"claiming again fails, too: {error}") from error
 
     async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
         session_id = self.before[0].id
         async with opening.open() as store:
             holder = await store.holder(session_id)
             if holder is not Holder.FREE:
-                raise ViolationError(f"the claim of a process that is gone is {holder}, not free")
+                raise ViolationError(f"the claim of a process that has ended is {holder}, not free")
             async with store.claim(session_id) as claim:
                 for text in acknowledged:
                     if claim.fence <= int(text.removeprefix(_FENCE)):
-                        raise ViolationError(f"the fence {claim.fence} follows on {text}")
+                        raise ViolationError(f"fence {claim.fence} follows {text}")
         await super().check(opening, acknowledged)
 
 
 @dataclass(frozen=True)
 class Repairing(_StoreScenario):
-    """What is stored is corrupt, and is replaced. It must remain in some file."""
+    """Corrupt data is replaced, and must remain in some file."""
 
     async def prepare(self, opening: Opening) -> None:
         empty = captured(opening.workspace)
@@ -153,13 +153,13 @@ class Repairing(_StoreScenario):
                 (opening.workspace / _COPY).write_bytes(content)
                 return
             file.write_bytes(whole)
-        raise ViolationError("no cut of what the store keeps makes it corrupt")
+        raise ViolationError("no truncated file makes the store corrupt")
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
         try:
             found = await _corruption(opening)
             if found is None:
-                raise ViolationError("what is corrupt is loaded")
+                raise ViolationError("corrupt data is loaded")
             async with opening.open() as store:
                 await store.replace_corrupt(found.token, self._repaired)
                 acknowledge(_REPAIRED)
@@ -170,7 +170,7 @@ class Repairing(_StoreScenario):
         found = await _corruption(opening)
         if found is not None:
             if _REPAIRED in acknowledged:
-                raise ViolationError("it is corrupt again after its repair")
+                raise ViolationError("the store is corrupt again after its repair")
             async with opening.open() as store:
                 await store.replace_corrupt(found.token, self._repaired)
         _require_kept(opening.workspace)
@@ -183,10 +183,10 @@ class Repairing(_StoreScenario):
 
 @dataclass(frozen=True)
 class Noticing(Scenario):
-    """What is stored is damaged: that is noticed, or at least reported as the port says."""
+    """Stored data is damaged: a checksummed store must notice, others may."""
 
     every: bool = True
-    """Whether each damage must be noticed, as a checksummed store does."""
+    """Whether each damage must be noticed."""
     session: Session = field(default_factory=a_session)
 
     async def prepare(self, opening: Opening) -> None:
@@ -194,7 +194,7 @@ class Noticing(Scenario):
             await _put(store, [self.session])
 
     async def work(self, opening: Opening, acknowledge: Acknowledge) -> None:
-        """Do nothing: the damage is from elsewhere."""
+        """Do nothing: the laboratory damages the files."""
 
     async def check(self, opening: Opening, acknowledged: Sequence[str]) -> None:
         try:
@@ -203,7 +203,7 @@ class Noticing(Scenario):
         except StoreError:
             return
         if self.every and found.integrity is Integrity.VERIFIED:
-            raise ViolationError("it is not noticed: the integrity is still called verified")
+            raise ViolationError("the damage is not noticed: the integrity is called verified")
 
 
 STORE_SCENARIOS: tuple[type[_StoreScenario], ...] = (
@@ -213,10 +213,10 @@ STORE_SCENARIOS: tuple[type[_StoreScenario], ...] = (
     Repairing,
     Claiming,
 )
-"""All that a file-backed store does while faults and crashes hit it."""
+"""All operations of a file-backed store."""
 
 _COPY = "what-was-corrupt"
-"""File of the workspace, none of the store's, that says what must remain."""
+"""File of the workspace with the corrupt data that must remain."""
 
 
 async def _put(store: SessionStore, sessions: Iterable[Session]) -> None:
@@ -228,7 +228,7 @@ async def _loaded(store: SessionStore) -> Snapshot:
     snapshot = await store.load()
     nothing = snapshot.integrity is Integrity.MISSING and not snapshot.sessions
     if snapshot.integrity is not Integrity.VERIFIED and not nothing:
-        raise ViolationError(f"its integrity is {snapshot.integrity}, not verified")
+        raise ViolationError(f"the integrity is {snapshot.integrity}, not verified")
     return snapshot
 
 
@@ -242,19 +242,19 @@ def _require_between(
         if found is None:
             raise ViolationError(f"session {session.id} is lost")
         if found != session:
-            raise ViolationError(f"session {session.id} is not what was saved")
+            raise ViolationError(f"session {session.id} differs from what was saved")
     for session in possible:
         if rest.pop(session.id, session) != session:
-            raise ViolationError(f"session {session.id} is stored by half")
+            raise ViolationError(f"half of session {session.id} is stored")
     if rest:
-        raise ViolationError(f"what was refused is there: {', '.join(rest)}")
+        raise ViolationError(f"sessions that were refused are stored: {', '.join(rest)}")
 
 
 async def _require_writable(store: SessionStore, snapshot: Snapshot, last: Session) -> None:
     await _put(store, [last])
     sessions = {**snapshot.sessions, last.id: last}
     if (await _loaded(store)).sessions != sessions:
-        raise ViolationError("what is saved afterwards is not what is loaded then")
+        raise ViolationError("a session that was saved afterwards is not loaded")
 
 
 async def _corruption(opening: Opening) -> CorruptStoreError | None:
@@ -270,4 +270,4 @@ def _require_kept(workspace: Path) -> None:
     content = (workspace / _COPY).read_bytes()
     tree = captured(workspace)
     if not any(content == entry.content for path, entry in tree.items() if path != _COPY):
-        raise ViolationError("the only copy of what was corrupt is gone")
+        raise ViolationError("the only copy of the corrupt data is gone")

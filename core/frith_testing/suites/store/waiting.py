@@ -1,4 +1,4 @@
-"""What every store must do while another process has it to itself."""
+"""A store that waits for the transaction of another process."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from frith_testing.harness.samples import a_session
 from frith_testing.suites.store.open_store import OpenStoreConformance
 
 TICK = 0.01
-"""Seconds between two signs of life of the event loop."""
+"""Seconds between two ticks of the event loop."""
 
 
 class WaitingConformance(OpenStoreConformance, suite="store"):
-    """The part of the store's suite that is about waiting for other processes."""
+    """Promises about waiting for other processes."""
 
     @pytest.fixture
     async def held(
         self, store: SessionStore, opening: Opening, tmp_path: Path
     ) -> AsyncIterator[Path]:
-        """Have another process in the middle of a transaction until the returned path exists."""
+        """Keep another process inside a transaction until the returned path exists."""
         await store.transact(lambda _: Changes(put=(a_session(),)))
         began, go_on = tmp_path / "began", tmp_path / "go-on"
         async with (

@@ -18,11 +18,11 @@ class CountingOptions(Options):
     """Options of the store: ``options={"store": {"counting": {…}}}``."""
 
     wraps: str = "json"
-    """Name of the store that does the work."""
+    """Name of the wrapped store."""
 
 
 class CountingStore(SessionStore):
-    """Counts in ``file`` what it hands on to ``inner``."""
+    """Counts in ``file`` the calls of ``inner``."""
 
     def __init__(self, inner: SessionStore, file: Path) -> None:
         self._inner = inner
@@ -62,7 +62,7 @@ class CountingStore(SessionStore):
 async def open_store(
     options: CountingOptions, context: ProviderContext
 ) -> AsyncIterator[SessionStore]:
-    """Open the store that ``options`` name, and count."""
+    """Open the store that ``options`` name, and count its calls."""
     async with context.open(Role.STORE, options.wraps) as inner:
         yield CountingStore(inner, context.workspace / ".commits")
 

@@ -1,4 +1,4 @@
-"""Claims: one file for each session, which its owner locks with flock(2).
+"""Claims: one file for each session, which its owner locks with flock(2). It holds the fence.
 
 The kernel releases the lock when the owner dies, however it dies.
 """
@@ -8,21 +8,29 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from frith.errors import ClaimHeldError
+from frith.errors import ClaimHeldError, StoreError
 from frith.ports import Claim, Holder
 
-_DIGITS = 20
-"""Size of a claim file, which holds the fence as a decimal number."""
+
+@contextmanager
+def as_store_error(path: Path) -> Iterator[None]:
+    """Raise an error of the system as the port requires."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: {error}") from error
 
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock on the file ``path``, after waiting for it."""
-    with _opened(path) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    with _opened(path) as file:
+        with as_store_error(path):
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 
@@ -30,7 +38,8 @@ class Claims:
     """The claims whose files are in ``directory``."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        with as_store_error(directory):
+            directory.mkdir(mode=0o700, exist_ok=True)
         self._directory = directory
         self._lock = directory / "lock"
 
@@ -41,50 +50,55 @@ class Claims:
         Raises:
             ClaimHeldError: another claim on it is held.
         """
-        with _opened(self._directory / session_id) as descriptor:
+        path = self._directory / session_id
+        with _opened(path) as file:
             # holder() locks the file for a moment, which must not count as a claim.
-            with locked(self._lock):
-                if not _try_lock(descriptor):
+            with locked(self._lock), as_store_error(path):
+                if not _try_lock(file):
                     raise ClaimHeldError(session_id)
-            fence = _fence(descriptor) + 1
-            os.pwrite(descriptor, b"%0*d" % (_DIGITS, fence), 0)
+            with as_store_error(path):
+                fence = _fence(file) + 1
+                file.seek(0)
+                file.write(b"%020d" % fence)
+                file.flush()
             yield Claim(session_id, fence)
 
     def holder(self, session_id: str) -> Holder:
         """Tell whether the claim on a session is held."""
         path = self._directory / session_id
-        if not path.exists():
-            return Holder.FREE
-        with locked(self._lock), _opened(path) as descriptor:
-            return Holder.FREE if _try_lock(descriptor) else Holder.HELD
+        with locked(self._lock), _opened(path) as file, as_store_error(path):
+            return Holder.FREE if _try_lock(file) else Holder.HELD
 
     def fences(self) -> dict[str, int]:
         """Return the fence of the newest claim on each session."""
         fences = {}
-        for path in self._directory.iterdir():
-            if path != self._lock:
-                with _opened(path) as descriptor:
-                    fences[path.name] = _fence(descriptor)
-        return fences
+        with as_store_error(self._directory):
+            for path in self._directory.iterdir():
+                if path != self._lock:
+                    with _opened(path) as file:
+                        fences[path.name] = _fence(file)
+        return {session_id: fence for session_id, fence in fences.items() if fence}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    # os.open makes the descriptor close-on-exec: a child that inherited it would hold the lock.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with as_store_error(path):
+        # os.open() makes it close-on-exec: a child that inherited it would hold the lock.
+        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")  # noqa: SIM115
     try:
-        yield descriptor
+        yield file
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # everything is written, and the descriptor is closed anyway
+            file.close()
 
 
-def _fence(descriptor: int) -> int:
-    return int(os.pread(descriptor, _DIGITS, 0) or 0)
+def _fence(file: BinaryIO) -> int:
+    return int(file.read() or 0)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(file: BinaryIO) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

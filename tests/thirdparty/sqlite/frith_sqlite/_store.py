@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +14,15 @@ from threading import Event
 
 from anyio.to_thread import run_sync
 
-from frith.errors import CorruptStoreError, StoreBusyError, StoreError
+from frith.errors import (
+    CommitOutcomeUnknownError,
+    CorruptStoreError,
+    StoreBusyError,
+    StoreError,
+)
 from frith.model import Details, Integrity, Reservation, Session, SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
-from frith_sqlite._claims import Claims, locked
+from frith_sqlite._claims import Claims, as_store_error, locked
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS revision (number INTEGER NOT NULL);
@@ -68,7 +73,7 @@ class SqliteStore(SessionStore):
 
     def _load(self) -> Snapshot:
         with locked(self._repair_lock, shared=True):
-            if not self._path.exists():
+            if not _exists(self._path):
                 return Snapshot(integrity=Integrity.MISSING)
             with self._transaction(self._path, "BEGIN") as database:
                 return _read(database)
@@ -84,17 +89,17 @@ class SqliteStore(SessionStore):
             changes = fn(replace(found, fences=self._claims.fences()))
             if changes:
                 _write(database, changes.apply(found))
-            database.execute("COMMIT")
+            _commit(database, self._path)
         return Committed.of(found, changes)
 
     def _replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
-        with locked(self._repair_lock):
-            if self._path.exists() and _token(self._path) == token:
+        with as_store_error(self._path), locked(self._repair_lock):
+            if _exists(self._path) and _token(self._path) == token:
                 repaired = self._path.with_suffix(".repaired")
                 repaired.unlink(missing_ok=True)
                 with self._transaction(repaired, "BEGIN IMMEDIATE") as database:
                     _write(database, replace(snapshot, revision=snapshot.revision + 1))
-                    database.execute("COMMIT")
+                    _commit(database, repaired)
                 kept = self._path.with_suffix(f".{token[:12]}.corrupt")
                 kept.unlink(missing_ok=True)
                 kept.hardlink_to(self._path)
@@ -121,6 +126,9 @@ class SqliteStore(SessionStore):
                 raise StoreBusyError(f"Another process has locked {path}.") from error
             raise StoreError(f"{path}: {error}") from error
         except sqlite3.DatabaseError as error:
+            # SQLite calls the database malformed if read(2) fails, so it is read again.
+            if _is_readable(path):
+                raise StoreError(f"{path}: {error}") from error
             raise CorruptStoreError(str(path), str(error), _token(path)) from error
         finally:
             if database is not None:
@@ -129,12 +137,20 @@ class SqliteStore(SessionStore):
 
 def _make(directory: Path) -> None:
     ignore = directory / ".gitignore"
-    try:
+    with as_store_error(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
         if not ignore.exists():
             ignore.write_text("*\n")
-    except OSError as error:
-        raise StoreError(f"Cannot keep a database in {directory}: {error}") from error
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether ``path`` exists; Path.exists() is false, too, if that cannot be told."""
+    with as_store_error(path):
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def _sync(directory: Path) -> None:
@@ -148,7 +164,8 @@ def _sync(directory: Path) -> None:
 
 def _token(path: Path) -> str:
     """Return what stands for the content of ``path``."""
-    return sha256(path.read_bytes()).hexdigest()
+    with as_store_error(path):
+        return sha256(path.read_bytes()).hexdigest()
 
 
 def _read(database: sqlite3.Connection) -> Snapshot:
@@ -171,6 +188,27 @@ def _read(database: sqlite3.Connection) -> Snapshot:
         integrity=Integrity.VERIFIED if revision else Integrity.MISSING,
         commits=dict(database.execute("SELECT host, last_commit FROM host ORDER BY number")),
     )
+
+
+def _commit(database: sqlite3.Connection, path: Path) -> None:
+    try:
+        database.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise
+        # It may have failed before or after the journal was deleted, which is what commits.
+        raise CommitOutcomeUnknownError(f"{path}: {error}") from error
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            _read(database)
+    except sqlite3.OperationalError:  # locked, or the disk fails
+        return True
+    except sqlite3.DatabaseError:
+        return False
+    return True
 
 
 def _write(database: sqlite3.Connection, state: Snapshot) -> None:

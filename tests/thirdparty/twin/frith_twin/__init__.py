@@ -11,12 +11,12 @@ from frith.ports import SessionStore
 
 @asynccontextmanager
 async def open_store(_: Options, context: ProviderContext) -> AsyncIterator[SessionStore]:
-    """Open what nobody should get by chance."""
+    """Open a store that must not be chosen by load order."""
     async with context.open(Role.STORE, "json") as store:
         yield store
 
 
 @hookimpl
 def frith_providers() -> list[ProviderSpec]:
-    """Offer a store called like another one."""
+    """Offer a store with the name of another one."""
     return [ProviderSpec(Role.STORE, "sqlite", open_store)]
