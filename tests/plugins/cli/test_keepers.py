@@ -16,7 +16,7 @@ import pytest
 
 from frith import ManagerConfig, SessionManager
 from frith_cli._tty import CANCEL
-from frith_terminals.processes import stat_of
+from frith_os.processes import stat_of
 from waiting import PATIENCE, wait_until
 
 from .conftest import Outcome, Terminal

@@ -8,8 +8,8 @@ import signal
 import anyio
 import pytest
 
-from frith_keeper import _spawner
-from frith_keeper._errors import KeeperError
+from frith_keeper import spawner as module
+from frith_keeper.errors import KeeperError
 
 
 def descriptors():
@@ -43,14 +43,14 @@ async def test_one_that_answers_with_what_means_nothing_is_let_go(
     shell, record, other, monkeypatch
 ):
     terminal = await shell("sleep 100")
-    answered = _spawner.answered
+    answered = module.receive_greeting
 
     def without_sizes(connection):
         greeted = answered(connection)
-        del greeted.said["sizes"]
+        del greeted.fields["sizes"]
         return greeted
 
-    monkeypatch.setattr(_spawner, "answered", without_sizes)
+    monkeypatch.setattr(module, "receive_greeting", without_sizes)
     async with other() as host:
         before = descriptors()
         with pytest.raises(KeyError):
@@ -64,7 +64,7 @@ async def test_one_is_let_go_by_whoever_is_cancelled_before_it_is_told_to_end(
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
-    answered = _spawner.answered
+    answered = module.receive_greeting
     before = descriptors()
     with anyio.CancelScope() as scope, monkeypatch.context() as patched:
 
@@ -72,7 +72,7 @@ async def test_one_is_let_go_by_whoever_is_cancelled_before_it_is_told_to_end(
             scope.cancel()
             return answered(connection)
 
-        patched.setattr(_spawner, "answered", too_late)
+        patched.setattr(module, "receive_greeting", too_late)
         await terminal.collect()
     assert scope.cancelled_caught
     assert descriptors() == before

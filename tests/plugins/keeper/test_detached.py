@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from frith_keeper import _starting
-from frith_terminals.processes import stat_of
+from frith_keeper import start as start_module
+from frith_os.processes import stat_of
 
 LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
 ITS_OWN = ("/dev/null", "/dev/pt", "/memfd:", "socket:", "anon_inode:")
@@ -22,13 +22,13 @@ def counted() -> None:
     """Nobody follows a keeper here: what it loads and has shall be all its own."""
 
 
-def test_it_loads_nothing_but_the_standard_library():
-    program = _starting._PROGRAM.replace("main()", LIST)
-    assert program != _starting._PROGRAM
-    command = [sys.executable, "-I", "-S", "-c", program, _starting._HOME]
+def test_it_loads_the_standard_library_and_frith_os_only():
+    program = start_module._PROGRAM.replace("main()", LIST)
+    assert program != start_module._PROGRAM
+    command = [sys.executable, "-I", "-S", "-c", program, *start_module._PATHS]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    assert "keeper" in loaded
-    assert set(loaded) - sys.stdlib_module_names == {"__main__", "keeper"} - sys.stdlib_module_names
+    foreign = set(loaded) - sys.stdlib_module_names - {"__main__"}
+    assert foreign == {"keeper", "frith_os"}
 
 
 async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_of, places):

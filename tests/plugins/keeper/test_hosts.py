@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from frith_keeper.keeper import wire
 from frith_keeper.keeper.hosts import Host
 from frith_keeper.keeper.sockets import Socket
+from frith_os import keeperwire as wire
 
 
 def test_the_last_words_of_one_that_went_without_reading_all_are_heard():

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
-from frith_keeper._errors import KeeperError
+from frith_keeper.errors import KeeperError
 
 RAW = "stty raw -echo; echo ready; "
 LIMIT = 4095

@@ -12,11 +12,11 @@ import pytest
 
 from frith.errors import SpawnError
 from frith.ports import AttachMode, Size
-from frith_keeper import _greeting
-from frith_keeper._errors import KeeperError
-from frith_keeper._greeting import greet
-from frith_keeper._places import Places, name_of
-from frith_keeper.keeper import wire
+from frith_keeper import greeting
+from frith_keeper.errors import KeeperError
+from frith_keeper.greeting import greet
+from frith_keeper.places import KeeperFiles, name_of
+from frith_os import keeperwire as wire
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ASK = "stty -echo; echo ready; while read -r _; do stty size; done"
@@ -29,7 +29,7 @@ def connect(tmp_path, session):
     """Connects to a terminal's keeper as one more host, which does nothing by itself."""
 
     def connected(terminal):
-        connection = Places(tmp_path, None).connect(name_of(session.id, terminal.terminal_id))
+        connection = KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id))
         return greet(connection, 10)
 
     return connected
@@ -123,18 +123,18 @@ async def test_the_end_of_the_process_is_told_all_the_same(shell, tools):
 async def test_nothing_is_ended_while_the_keeper_cannot_be_reached(
     shell, tools, places, monkeypatch
 ):
-    monkeypatch.setattr("frith_keeper._terminal._RETRY", 0.01)
+    monkeypatch.setattr("frith_keeper.terminal._RETRY", 0.01)
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
     refusals = []
 
-    async def again(ref, once_more=terminal._again):
+    async def again(ref, once_more=terminal._greet_again):
         if len(refusals) < 3:
             refusals.append(ref)
             raise KeeperError("There are no descriptors left.")
         return await once_more(ref)
 
-    monkeypatch.setattr(terminal, "_again", again)
+    monkeypatch.setattr(terminal, "_greet_again", again)
     let_go(terminal)
     await reconnected(terminal, tools)
     await terminal.write(b"more\n")
@@ -154,7 +154,7 @@ async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
             asked.set()
             await anyio.sleep_forever()
 
-        monkeypatch.setattr(terminal, "_again", never)
+        monkeypatch.setattr(terminal, "_greet_again", never)
         let_go(terminal)
         await asked.wait()
     async with other() as host:
@@ -179,7 +179,7 @@ def with_no_memory_for_the_ring(monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr(_greeting, "MappedRing", refuse)
+    monkeypatch.setattr(greeting, "MappedRing", refuse)
 
 
 def with_no_answer_in_time(monkeypatch):

@@ -8,8 +8,8 @@ import os
 import anyio
 import pytest
 
-from frith_keeper._errors import KeeperError
-from frith_keeper._places import Places
+from frith_keeper.errors import KeeperError
+from frith_keeper.places import KeeperFiles
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def unreachable(request, monkeypatch):
         raise OSError(request.param, os.strerror(request.param))
 
     with monkeypatch.context() as context:
-        context.setattr(Places, "connect", connect)
+        context.setattr(KeeperFiles, "connect", connect)
         yield context
 
 
@@ -48,7 +48,7 @@ async def test_whoever_collects_is_told_and_can_try_again(
 async def test_what_is_there_is_not_cleared(ended, unreachable, places, session, tmp_path):
     before = sorted(os.listdir(places))
     with pytest.raises(KeeperError, match="cannot be reached"):
-        Places(tmp_path, None).clear(before[0])
+        KeeperFiles(tmp_path, None).clear(before[0])
     assert sorted(os.listdir(places)) == before
 
 

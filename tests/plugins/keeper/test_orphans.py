@@ -12,9 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from frith_keeper import _starting
-from frith_keeper._living import living
-from frith_keeper._places import Places, name_of
+from frith_keeper import start as start_module
+from frith_keeper.keeper_processes import find_keepers
+from frith_keeper.places import KeeperFiles, name_of
 from frith_testing._samples import a_session
 from waiting import until
 
@@ -25,7 +25,7 @@ HOST = Path(__file__).with_name("host.py")
 @pytest.fixture(autouse=True)
 def repository(tmp_path, monkeypatch):
     """The directory without which no host finds a keeper, at which it looks very often here."""
-    monkeypatch.setattr(_starting, "_LOOK", 0.02)
+    monkeypatch.setattr(start_module, "_LOOK", 0.02)
     path = tmp_path / ".git"
     path.mkdir()
     return path
@@ -42,7 +42,7 @@ def path_of(places, terminal):
 
 def is_found(workspace, name):
     try:
-        Places(workspace, None).connect(name).close()
+        KeeperFiles(workspace, None).connect(name).close()
     except OSError:
         return False
     return True
@@ -150,7 +150,7 @@ def stopped(path, terminal):
 async def test_one_that_cannot_be_asked_is_among_those_that_are_kept_and_is_swept(
     shell, other, session, places, keepers, monkeypatch, change
 ):
-    monkeypatch.setattr("frith_keeper._spawner._FOUND_AGAIN", 0.1)
+    monkeypatch.setattr("frith_keeper.spawner._FOUND_AGAIN", 0.1)
     terminal = await shell(ECHO)
     change(path_of(places, terminal), terminal)
     async with other(answer_timeout=0.1) as host:
@@ -165,15 +165,15 @@ async def test_one_of_a_copy_of_the_workspace_is_not_among_them(shell, opened, t
     await shell(ECHO)
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / ".git", copy / ".git", ignore=lambda *_: ["keepers"])
-    assert list(Places(copy, None).names()) == []
-    assert living(str(copy / ".git")) == {}
-    assert len(living(str(tmp_path / ".git"))) == 1
+    assert list(KeeperFiles(copy, None).names()) == []
+    assert find_keepers(str(copy / ".git")) == {}
+    assert len(find_keepers(str(tmp_path / ".git"))) == 1
 
 
 async def test_collecting_lets_it_go_though_something_is_in_its_place(
     shell, places, keepers, monkeypatch, tools
 ):
-    monkeypatch.setattr(_starting, "_LOOK", 1000.0)
+    monkeypatch.setattr(start_module, "_LOOK", 1000.0)
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()

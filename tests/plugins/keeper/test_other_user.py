@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from frith_keeper._places import name_of
+from frith_keeper.places import name_of
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -110,7 +110,7 @@ async def test_he_can_neither_connect_nor_signal_nor_learn_names(
     for directory in (places.parent, places.parent.parent):
         directory.chmod(0o755)
     request.getfixturevalue("interpreter")
-    tty = terminal._said["tty"]
+    tty = terminal._fields["tty"]
     name = name_of(session.id, terminal.ref["terminal"])
     asked = json.dumps([str(places), name, keeper_of(terminal), terminal.pid, tty])
     found = as_nobody(TRY, asked, cwd=places)

@@ -79,7 +79,7 @@ async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(small,
             await terminal.exited()
         with anyio.fail_after(tools.patience):
             assert await rest(slow) == WHOLE
-    assert start + len(WHOLE) == terminal._output.ring.end
+    assert start + len(WHOLE) == terminal._ring.end
     assert (await terminal.exited()).code == 0
 
 

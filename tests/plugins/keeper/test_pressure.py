@@ -8,9 +8,9 @@ from contextlib import closing
 import anyio
 import pytest
 
-from frith_keeper._greeting import greet
-from frith_keeper._places import Places, name_of
-from frith_keeper.keeper import wire
+from frith_keeper.greeting import greet
+from frith_keeper.places import KeeperFiles, name_of
+from frith_os import keeperwire as wire
 
 RAW = "stty raw -echo; echo ready; "
 
@@ -21,7 +21,7 @@ def writer(tmp_path, session):
 
     def connected(terminal):
         greeted = greet(
-            Places(tmp_path, None).connect(name_of(session.id, terminal.terminal_id)), 10
+            KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id)), 10
         )
         greeted.connection.setblocking(False)
         return greeted

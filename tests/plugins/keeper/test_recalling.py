@@ -15,11 +15,12 @@ import pytest
 from frith.errors import CommandNotFoundError, SpawnError
 from frith.model import ExitStatus
 from frith.ports import AttachMode, Resize, Size
-from frith_keeper import _greeting, _spawner
-from frith_keeper._errors import KeeperError
-from frith_keeper._last_output import parse
-from frith_keeper._spawner import open_spawner
+from frith_keeper import greeting
+from frith_keeper import spawner as spawner_module
+from frith_keeper.ended import parse
+from frith_keeper.errors import KeeperError
 from frith_keeper.options import KeeperOptions
+from frith_keeper.spawner import open_spawner
 from waiting import wait_until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -227,8 +228,8 @@ async def test_a_spawn_that_is_cancelled_leaves_nothing(
         cancelled.wait(tools.patience)
         return greeted
 
-    start = _spawner.start
-    monkeypatch.setattr(_spawner, "start", start_and_see)
+    start = spawner_module.start
+    monkeypatch.setattr(spawner_module, "start", start_and_see)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(shell, "echo words; read line")
         await anyio.to_thread.run_sync(started.wait, tools.patience)
@@ -258,7 +259,7 @@ async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
         wait_until(lambda: outputs.is_dir() and [*outputs.glob("????????-*-????????????")])
         raise KeeperError("not understood")
 
-    monkeypatch.setattr(_greeting, "_understood", understand_nothing)
+    monkeypatch.setattr(greeting, "_parse", understand_nothing)
     with pytest.raises(SpawnError, match="not understood"):
         await shell("echo words")
     assert await anyio.to_thread.run_sync(keepers.left) == set()

@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from frith.ports import Size
-from frith_keeper._errors import KeeperError
-from frith_keeper._places import name_of
-from frith_keeper.keeper import wire
+from frith_keeper.errors import KeeperError
+from frith_keeper.places import name_of
+from frith_os import keeperwire as wire
 from waiting import PATIENCE
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'

@@ -10,9 +10,9 @@ import pytest
 
 from frith.errors import TerminalClosedError
 from frith.model import ExitStatus
-from frith_keeper import _starting
-from frith_keeper._errors import KeeperLostError
-from frith_keeper._greeting import greet
+from frith_keeper import start as start_module
+from frith_keeper.errors import KeeperLostError
+from frith_keeper.greeting import greet
 from waiting import wait_until
 
 WAIT = "while :; do sleep 0.01; done"
@@ -177,7 +177,7 @@ async def test_a_process_that_ends_before_its_host_knows_its_keeper_is_no_failur
         wait_until(lambda: list(places.glob("*.exit")))
         return greet(connection, within)
 
-    monkeypatch.setattr(_starting, "greet", greet_late)
+    monkeypatch.setattr(start_module, "greet", greet_late)
     async with other(linger=0) as host:
         terminal = await shell("exit 7", of=host)
         assert await terminal.exited() == ExitStatus(code=7)

@@ -150,4 +150,4 @@ async def test_a_viewer_that_gives_up_waiting_is_not_kept(shell):
         for _ in range(100):
             with anyio.move_on_after(0):
                 await anext(view.__aiter__())
-    assert terminal._output.news._waiting == []
+    assert terminal._viewers.news._waiting == []

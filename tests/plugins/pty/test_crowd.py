@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from frith.ports import AttachMode
-from frith_pty import _home, _terminal
+from frith_pty import terminal as terminal_module
+from frith_pty import turns
 from waiting import PATIENCE
 
 WRITE = "stty raw -echo; head -c {} /dev/zero; "
@@ -23,15 +24,15 @@ class Gap:
 @pytest.fixture
 async def gap(monkeypatch):
     """One terminal is a crowd already; its next turn comes when ``over`` is set."""
-    monkeypatch.setattr(_home, "_FEW", -1)
-    monkeypatch.setattr(_home, "_SPAN", -1.0)
+    monkeypatch.setattr(turns, "_FEW", -1)
+    monkeypatch.setattr(turns, "_SPAN", -1.0)
     gap = Gap()
 
     async def until_over(_: float) -> None:
         gap.begun.set()
         await gap.over.wait()
 
-    monkeypatch.setattr(_home, "sleep", until_over)
+    monkeypatch.setattr(turns, "sleep", until_over)
     return gap
 
 
@@ -66,8 +67,8 @@ async def test_it_is_not_read_meanwhile(waiting, gap):
 async def test_a_lossless_viewer_that_reads_does_not_get_it_its_turn_sooner(waiting):
     terminal = await waiting(WRITE.format(1_000_000) + "sleep 100")
     async with terminal.attach(0, AttachMode.LOSSLESS) as view:
-        terminal._output.has_read(view)
-    assert terminal._queued
+        terminal._viewers.has_read(view)
+    assert terminal._is_queued
 
 
 async def test_it_is_read_at_once_when_its_process_has_ended(waiting, output_of):
@@ -104,8 +105,8 @@ async def test_a_quiet_one_need_not_wait(waiting, shell, transcript):
 async def test_it_has_its_turn_although_all_around_is_cancelled(
     gap, opened, request_for, monkeypatch
 ):
-    monkeypatch.setattr(_terminal, "_HANGUP_GRACE", PATIENCE)
-    monkeypatch.setattr(_terminal, "_CLOSE_LIMIT", 2 * PATIENCE)
+    monkeypatch.setattr(terminal_module, "_HANGUP_GRACE", PATIENCE)
+    monkeypatch.setattr(terminal_module, "_CLOSE_LIMIT", 2 * PATIENCE)
     with anyio.CancelScope() as scope:
         async with opened() as spawner:
             script = f"trap '' HUP; {WRITE.format(1_000_000)}"
@@ -117,8 +118,8 @@ async def test_it_has_its_turn_although_all_around_is_cancelled(
 
 
 async def test_nothing_is_lost_in_a_crowd(spawner, request_for, monkeypatch):
-    monkeypatch.setattr(_home, "_FEW", 1)
-    monkeypatch.setattr(_home, "_SPAN", 0.01)
+    monkeypatch.setattr(turns, "_FEW", 1)
+    monkeypatch.setattr(turns, "_SPAN", 0.01)
     program = "stty raw; read go; i=100000; while [ $i -lt 120000 ]; do echo $i; i=$((i+1)); done"
     whole = b"".join(b"%d\n" % number for number in range(100_000, 120_000))
     seen = []

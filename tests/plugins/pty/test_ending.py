@@ -11,9 +11,9 @@ import anyio
 import pytest
 
 from frith.ports import AttachMode
-from frith_pty import _terminal
-from frith_pty._output import Pumped
-from frith_terminals.processes import all_pids, environ_of
+from frith_os.processes import all_pids, environ_of
+from frith_os.pty.output import Stopped
+from frith_pty import terminal as terminal_module
 from waiting import PATIENCE
 
 STUBBORN = "trap '' TERM HUP; "
@@ -275,8 +275,8 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
     async def end_nothing(*_: object) -> None:
         await anyio.sleep_forever()
 
-    monkeypatch.setattr(_terminal, "end_all", end_nothing)
-    monkeypatch.setattr(_terminal, "_CLOSE_LIMIT", 0.05)
+    monkeypatch.setattr(terminal_module, "end_all", end_nothing)
+    monkeypatch.setattr(terminal_module, "_CLOSE_LIMIT", 0.05)
     async with opened() as spawner:
         script = STUBBORN + "echo ready; while :; do :; done"
         terminal = await spawner.spawn(request_for("sh", "-c", script))
@@ -284,7 +284,7 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
             await transcript(view).until(b"ready")
     assert "terminal_not_ended" in caplog.text
     await terminal.drained()
-    assert terminal._output.pump(float) is Pumped.HANGUP
+    assert terminal._output.read(1) is Stopped.NOT_READABLE
     os.kill(terminal.pid, signal.SIGKILL)
     os.waitpid(terminal.pid, 0)
 
@@ -304,7 +304,7 @@ async def test_the_death_of_the_host_hangs_up(request_for, session_id, tmp_path)
     program = (
         "import anyio, os, signal, sys\n"
         "from frith.ports import SpawnRequest\n"
-        "from frith_pty._spawner import open_spawner\n"
+        "from frith_pty.spawner import open_spawner\n"
         "from frith_pty.options import PtyOptions\n"
         "async def main():\n"
         "    async with open_spawner(PtyOptions(), '/') as spawner:\n"

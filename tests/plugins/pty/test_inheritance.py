@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from frith_pty import _libc
+from frith_pty import posix_spawn
 
 LIST = "ls /proc/$$/fd; :"
 STATUS = "/proc/self/status"
@@ -39,13 +39,13 @@ async def test_it_has_no_descriptor_but_its_terminal(shell, output_of):
 async def test_nor_where_the_c_library_cannot_close_all_others(
     opened, request_for, output_of, monkeypatch
 ):
-    init = _libc.PosixSpawn.__init__
+    init = posix_spawn.PosixSpawn.__init__
 
-    def without_closefrom(self: _libc.PosixSpawn) -> None:
+    def without_closefrom(self: posix_spawn.PosixSpawn) -> None:
         init(self)
         self._has_closefrom = False
 
-    monkeypatch.setattr(_libc.PosixSpawn, "__init__", without_closefrom)
+    monkeypatch.setattr(posix_spawn.PosixSpawn, "__init__", without_closefrom)
     async with opened() as spawner:
         terminal = await spawner.spawn(request_for("sh", "-c", LIST))
         assert (await output_of(terminal)).split() == [b"0", b"1", b"2"]

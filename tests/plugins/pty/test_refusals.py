@@ -18,7 +18,7 @@ from frith.errors import (
     WorkingDirectoryError,
 )
 from frith.ports import Size
-from frith_pty import _libc
+from frith_pty import posix_spawn
 from frith_pty.options import PtyOptions
 
 
@@ -107,8 +107,8 @@ async def test_a_working_directory_that_may_not_be_entered_is_said_so(
         (("echo", "a\0b"), {}, "NUL"),
         (("true",), {"env": {"A": "\0"}}, "NUL"),
         (("true",), {"cwd": "/\0"}, "NUL"),
-        (("true",), {"env": {"A=B": "c"}}, "'A=B' is no name"),
-        (("true",), {"env": {"": "c"}}, "'' is no name"),
+        (("true",), {"env": {"A=B": "c"}}, "'A=B' is not a name"),
+        (("true",), {"env": {"": "c"}}, "'' is not a name"),
         (("true",), {"size": Size(0, 80)}, "0 rows"),
         (("true",), {"size": Size(24, 65536)}, "65536 columns"),
         (("true", "x" * 3_000_000), {}, "too long"),
@@ -194,7 +194,7 @@ async def test_a_kernel_without_pidfds_is_refused_at_once(opened, monkeypatch):
 
 @pytest.mark.requirement("R9.1")
 async def test_a_system_without_proc_is_refused_at_once(opened, monkeypatch):
-    monkeypatch.setattr("frith_pty._spawner.stat_of", lambda pid: None)
+    monkeypatch.setattr("frith_pty.spawner.stat_of", lambda pid: None)
     with pytest.raises(UnsupportedPlatformError, match="/proc"):
         async with opened():
             pass
@@ -202,9 +202,9 @@ async def test_a_system_without_proc_is_refused_at_once(opened, monkeypatch):
 
 @pytest.mark.requirement("R9.1")
 def test_an_old_c_library_is_refused(monkeypatch):
-    monkeypatch.setattr(_libc.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(posix_spawn.ctypes, "CDLL", lambda name: object())
     with pytest.raises(UnsupportedPlatformError, match="C library"):
-        _libc.PosixSpawn()
+        posix_spawn.PosixSpawn()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from math import inf
 import anyio
 import pytest
 
-from frith_pty import _stops
-from frith_pty._stops import Stops
+from frith_pty import stops as module
+from frith_pty.stops import Stops
 from waiting import until
 
 
@@ -28,7 +28,7 @@ class Leader:
 @pytest.fixture
 async def stops(monkeypatch):
     """Looks once after each event, and never again while all are silent."""
-    monkeypatch.setattr(_stops, "_PAUSES", (0.0, inf))
+    monkeypatch.setattr(module, "_PAUSES", (0.0, inf))
     stops = Stops()
     yield stops
     stops.close()

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from frith.ports import AttachMode
-from frith_pty import _output
+from frith_os.pty import output
 from waiting import PATIENCE
 
 WRITE = "stty -opost; head -c {} /dev/zero | tr '\\0' x"
@@ -40,16 +40,16 @@ async def test_a_tail_arrives_although_a_descendant_holds_the_terminal(shell, ou
 async def test_the_first_hangup_is_not_believed(shell, output_of, monkeypatch):
     # Linux reports one now and then while output is still on its way.
     terminal = await shell("read go; echo all")
-    read, early = os.read, iter([True])
+    read, early = os.readv, iter([True])
 
-    def reading(fd: int, size: int) -> bytes:
+    def reading(fd: int, buffers: list[memoryview]) -> int:
         if terminal._status is not None and next(early, False):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return read(fd, size)
+        return read(fd, buffers)
 
     with monkeypatch.context() as patched:
-        patched.setattr(_output.os, "read", reading)
-        terminal._home.readiness.unwatch(terminal._output.master)
+        patched.setattr(os, "readv", reading)
+        terminal._shared.readiness.unwatch(terminal._output.master)
         await terminal.write(b"\n")
         assert await output_of(terminal) == b"\r\nall\r\n"
     assert next(early, None) is None
@@ -81,9 +81,9 @@ async def test_a_process_without_its_terminal_may_come_back_to_it(shell, transcr
 async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
     terminal = await shell("read go; exec <&- >&- 2>&-; sleep 0.2")
     reads = []
-    pump = _output.Output.pump
+    read = output.Output.read
     monkeypatch.setattr(
-        _output.Output, "pump", lambda self, turn: reads.append(1) or pump(self, turn)
+        output.Output, "read", lambda self, *turn: reads.append(1) or read(self, *turn)
     )
     await terminal.write(b"\n")
     await terminal.drained()
@@ -92,7 +92,7 @@ async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
 
 async def test_nor_where_its_other_end_cannot_be_held(shell, output_of):
     terminal = await shell("read go; exec <&- >&- 2>&-; sleep 0.1; echo back >/dev/tty")
-    terminal._slave_path = "/dev/pts/none"
+    terminal._output._tty = "/dev/pts/none"
     await terminal.write(b"\n")
     assert await output_of(terminal) == b"\r\nback\r\n"
 
