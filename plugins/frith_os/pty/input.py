@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import termios
-from collections import deque
 from time import monotonic
 
 TYPE_CHECKING = False
@@ -59,7 +58,7 @@ class Input:
         self._master = master
         self._within = within
         self._line = 0
-        self._queue: deque[Write] = deque()
+        self._queue: list[Write] = []  # a deque would take half a KiB
 
     @property
     def waits(self) -> bool:
@@ -93,7 +92,7 @@ class Input:
                 self._put(first)
                 if first.accepted < len(first.data) and monotonic() < first.deadline:
                     return
-            self._queue.popleft()
+            self._queue.pop(0)
             first.end()
 
     def drop(self, write: Write) -> None:
@@ -106,7 +105,7 @@ class Input:
     def close(self) -> None:
         """Give up all that waits: the process has ended."""
         while self._queue:
-            self._queue.popleft().end()
+            self._queue.pop(0).end()
 
     def _put(self, write: Write) -> None:
         try:

@@ -28,6 +28,8 @@ class Ring:
     The byte at offset ``n`` lies at ``(n - base) % capacity``, after ``first`` other bytes.
     """
 
+    __slots__ = ("_base", "_end", "_first", "_memory", "_start", "capacity")
+
     def __init__(self, start: int, data: bytes) -> None:
         """Hold ``data``, which was written from offset ``start`` on."""
         self._keep(start, data)
@@ -85,6 +87,8 @@ class Ring:
 class WrittenRing(Ring):
     """The ring of whoever reads the terminal. It takes memory as it is filled."""
 
+    __slots__ = ("_counts", "_kept", "_view", "fd")
+
     def __init__(self, scrollback: int, *, is_shared: bool = False) -> None:
         """Keep the newest ``scrollback`` bytes and some more; see :data:`SPARE`."""
         self._keep(0, b"")
@@ -101,8 +105,7 @@ class WrittenRing(Ring):
             memory = mmap.mmap(-1, self.capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._memory = memory
         self._view = memoryview(memory)
-        header = self._view[:HEADER] if is_shared else memoryview(bytearray(2 * _COUNT.size))
-        self._counts = header.cast("Q")
+        self._counts = self._view[:HEADER].cast("Q") if is_shared else [0, 0]
 
     @property
     def start(self) -> int:
@@ -144,6 +147,8 @@ class WrittenRing(Ring):
 
 class MappedRing(Ring):
     """The ring of a keeper as a host sees it."""
+
+    __slots__ = ("_map",)
 
     def __init__(self, fd: int, capacity: int) -> None:
         """Map the ring behind ``fd``.

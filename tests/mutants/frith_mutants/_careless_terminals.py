@@ -96,7 +96,7 @@ def writes_blocking(_: Part) -> Part:
 def writes_pieces_in_turn(resume: Part) -> Part:
     def careless(self: Any) -> None:
         resume(self)
-        self._queue.rotate()
+        self._queue[:] = [*self._queue[1:], *self._queue[:1]]
 
     return careless
 
