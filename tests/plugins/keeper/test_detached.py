@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,19 +81,6 @@ async def test_nothing_of_the_environment_of_its_host_or_command_stays_with_it(
     names = {entry.partition(b"=")[0] for entry in entries}
     assert names == {b"", b"LD_LIBRARY_PATH", b"FRITH_KEEPER"}
     assert b"of the command" not in Path(f"/proc/{keeper}/cmdline").read_bytes()
-
-
-async def test_signals_that_its_host_ignores_or_blocks_are_as_usual_for_the_command(shell, tools):
-    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-    try:
-        terminal = await shell("grep -E '^Sig(Blk|Ign)' /proc/self/status")
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    of_the_c_library = 1 << 31 | 1 << 32
-    for line in (await tools.everything(terminal)).split(b"\r\n")[:2]:
-        assert int(line.split()[1], 16) & ~of_the_c_library == 0
 
 
 async def test_it_is_found_by_name_in_lists_of_processes(shell, keeper_of):

@@ -102,22 +102,6 @@ async def test_writers_of_two_hosts_take_turns(shell, other, record, tools):
     assert all(letter * size in out for letter in letters)
 
 
-async def test_a_cancelled_writer_leaves_the_turn_to_others(shell, tools, tmp_path):
-    terminal = await shell(RAW + "while ! [ -e go ]; do sleep 0.01; done; cat")
-    await tools.see(terminal, b"ready")
-    async with anyio.create_task_group() as writers:
-        writers.start_soon(terminal.write, b"x" * 1_000_000)
-        await anyio.wait_all_tasks_blocked()
-        writers.cancel_scope.cancel()
-    (tmp_path / "go").touch()
-    with anyio.fail_after(tools.patience):
-        await terminal.write(b"y")
-
-
-async def test_nothing_is_fine_too(shell):
-    await (await shell("read line")).write(b"")
-
-
 async def test_bytes_are_counted_over_all_hosts(shell, other, record, tools):
     terminal = await shell("stty -echo; echo ready; read -r line; read -r line")
     await tools.see(terminal, b"ready")

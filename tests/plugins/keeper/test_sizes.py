@@ -84,13 +84,6 @@ async def test_a_host_that_comes_later_knows_what_was_written_for_which_size(
         assert view.resizes == (Resize(0, WIDE), Resize(seen, HIGH))
 
 
-@pytest.mark.parametrize("size", [Size(0, 80), Size(24, 0), Size(65536, 80), Size(24, -1)])
-async def test_a_size_that_there_is_not_is_refused(shell, size):
-    terminal = await shell("read line")
-    with pytest.raises(ValueError, match="cannot have"):
-        await terminal.resize("viewer", size)
-
-
 async def test_after_the_end_there_is_nothing_to_resize(shell, tools):
     terminal = await shell("exit 0")
     await tools.everything(terminal)

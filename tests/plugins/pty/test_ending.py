@@ -39,67 +39,12 @@ async def running(shell, transcript):
 
 
 @pytest.mark.requirement("R7.5")
-@pytest.mark.parametrize("code", [0, 1, 127, 255])
-async def test_an_exit_code_is_reported(shell, code):
-    exited = await (await shell(f"exit {code}")).exited()
-    assert (exited.code, exited.signal) == (code, None)
-
-
-@pytest.mark.requirement("R7.5")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-async def test_a_signal_is_reported(shell, number):
-    exited = await (await shell(f"ulimit -c 0; kill -{number.value} $$")).exited()
-    assert (exited.code, exited.signal) == (None, number)
-
-
-@pytest.mark.requirement("R7.5")
-async def test_everybody_who_waits_gets_the_same_answer(shell):
-    terminal = await shell("read line; exit 7")
-    answers = []
-
-    async def ask() -> None:
-        answers.append(await terminal.exited())
-        await terminal.drained()
-
-    async with anyio.create_task_group() as askers:
-        for _ in range(3):
-            askers.start_soon(ask)
-        await anyio.wait_all_tasks_blocked()
-        await terminal.write(b"\n")
-    answers.append(await terminal.exited())
-    assert [answer.code for answer in answers] == [7] * 4
-
-
-@pytest.mark.requirement("R7.5")
-async def test_the_crash_of_one_is_nothing_to_the_others(shell, output_of):
-    other = await shell("read line; echo alive")
-    assert (await (await shell("kill -SEGV $$")).exited()).signal == signal.SIGSEGV
-    await other.write(b"\n")
-    assert b"alive" in await output_of(other)
-
-
-@pytest.mark.requirement("R7.5")
 async def test_a_status_that_somebody_else_has_collected_is_not_waited_for(shell):
     terminal = await shell("exit 3")
     os.waitpid(terminal.pid, 0)
     assert (await terminal.exited()).code == 255
     await terminal.drained()
     assert (await terminal.terminate(0)).code == 255
-
-
-@pytest.mark.requirement("R2.7")
-async def test_terminating_asks_first(running, output_of):
-    terminal = await running(
-        "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
-    )
-    assert (await terminal.terminate(30)).code == 5
-    assert (await output_of(terminal)).endswith(b"bye\r\n")
-
-
-@pytest.mark.requirement("R2.7")
-async def test_a_process_that_does_not_listen_is_killed_after_the_grace(running):
-    terminal = await running(STUBBORN + "echo ready; while :; do sleep 1; done")
-    assert (await terminal.terminate(0.1)).signal == signal.SIGKILL
 
 
 @pytest.mark.requirement("R2.7")
@@ -131,41 +76,12 @@ async def test_an_interactive_shell_that_ignores_sigterm_ends_with_its_jobs(
     assert carriers(session_id) == []
 
 
-@pytest.mark.requirement("R2.7")
-@pytest.mark.parametrize(
-    "escape",
-    [
-        "set -m; sleep 100 &",
-        "setsid sleep 100 &",
-        "setsid sh -c 'trap \"\" TERM HUP; sleep 100; sleep 100' &",
-        "(trap '' TERM HUP; while :; do sleep 100; done) &",
-        "env -i sleep 100 &",
-        "nohup sleep 100 >/dev/null 2>&1 &",
-    ],
-)
-async def test_every_process_of_the_session_ends(running, session_id, escape):
-    terminal = await running(f"{escape} sleep 0.05; ps -o pid= -s $$; echo ready; wait")
-    session = terminal.pid
-    await terminal.terminate(0.2)
-    assert carriers(session_id) == []
-    assert not [pid for pid in all_pids() if _session_of(pid) == session]
-
-
 def _session_of(pid: int) -> int:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
     return 0 if fields[0] == "Z" else int(fields[3])
-
-
-async def test_what_a_process_left_behind_can_be_ended_after_its_exit(shell, session_id):
-    job = "setsid sh -c 'touch left; exec sleep 100' &"
-    terminal = await shell(f"{job} while ! [ -e left ]; do sleep 0.01; done; exit 4")
-    await terminal.drained()
-    assert carriers(session_id)
-    assert (await terminal.terminate(1)).code == 4
-    assert carriers(session_id) == []
 
 
 async def test_another_terminal_of_the_same_session_is_left_alone(shell, output_of):
@@ -188,44 +104,6 @@ async def test_terminating_twice_or_at_once_by_several_is_fine(running):
             callers.start_soon(terminate)
     await terminate()
     assert [answer.code for answer in answers] == [5] * 4
-
-
-async def test_a_cancelled_termination_can_be_taken_up_again(running):
-    terminal = await running(STUBBORN + "echo ready; while :; do sleep 1; done")
-    with anyio.move_on_after(0.1) as scope:
-        await terminal.terminate(60)
-    assert scope.cancelled_caught
-    assert (await terminal.terminate(0)).signal == signal.SIGKILL
-
-
-@pytest.mark.requirement("R7.5")
-async def test_no_zombie_stays_once_a_terminal_is_drained(shell):
-    terminals = [await shell("exit 0") for _ in range(20)]
-    for terminal in terminals:
-        await terminal.drained()
-    with pytest.raises(ChildProcessError):
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-
-
-@pytest.mark.requirement("R7.5")
-async def test_nothing_runs_on_when_the_provider_closes(
-    opened, request_for, session_id, transcript
-):
-    async with opened() as spawner:
-        scripts = [
-            "echo ready; cat",
-            STUBBORN + "echo ready; cat; cat; cat",
-            "setsid -f sleep 100; echo ready; cat",
-            "echo ready",
-        ]
-        terminals = [await spawner.spawn(request_for("sh", "-c", s)) for s in scripts]
-        for terminal in terminals:
-            async with terminal.attach() as view:
-                await transcript(view).until(b"ready")
-    assert carriers(session_id) == []
-    exits = [await terminal.exited() for terminal in terminals]
-    assert exits[0].signal == signal.SIGHUP
-    assert exits[1].signal == signal.SIGKILL
 
 
 @pytest.mark.requirement("R7.5")

@@ -30,12 +30,6 @@ def inheritable():
 
 @pytest.mark.requirement("R7.2")
 @pytest.mark.usefixtures("inheritable")
-async def test_it_has_no_descriptor_but_its_terminal(shell, output_of):
-    assert (await output_of(await shell(LIST))).split() == [b"0", b"1", b"2"]
-
-
-@pytest.mark.requirement("R7.2")
-@pytest.mark.usefixtures("inheritable")
 async def test_nor_where_the_c_library_cannot_close_all_others(
     opened, request_for, output_of, monkeypatch
 ):
@@ -69,25 +63,6 @@ async def test_the_host_passes_its_ends_of_terminals_on_to_nobody(spawner, reque
     ]
     assert ends
     assert not any(os.get_inheritable(fd) for fd in ends)
-
-
-@pytest.mark.requirement("R7.2")
-async def test_no_signal_is_ignored_or_blocked_whatever_the_host_does(
-    spawner, request_for, output_of
-):
-    before = {number: signal.getsignal(number) for number in IGNORABLE}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-    try:
-        for number in IGNORABLE:
-            signal.signal(number, signal.SIG_IGN)
-        terminal = await spawner.spawn(request_for("grep", "-E", "Sig(Ign|Blk)", STATUS))
-        _, blocked, _, ignored = (await output_of(terminal)).split()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    assert int(blocked, 16) == 0
-    assert int(ignored, 16) & ~OF_THE_C_LIBRARY == 0
 
 
 async def test_a_reader_that_goes_away_ends_a_pipeline(shell):

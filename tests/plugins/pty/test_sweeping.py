@@ -78,16 +78,6 @@ def referring(session: Session, pid: int, **changes) -> Session:
 
 
 @pytest.mark.requirement("R4.3")
-async def test_what_carries_the_session_is_ended(opened, left_behind, session):
-    first, second = left_behind("sleep", "100"), left_behind("sleep", "100")
-    async with opened() as spawner:
-        report = await spawner.sweep(session, PATIENCE)
-    assert report.found == report.ended == tuple(sorted((first.pid, second.pid)))
-    assert report.unknown == ()
-    assert (first.wait(), second.wait()) == (-15, -15)
-
-
-@pytest.mark.requirement("R4.3")
 async def test_what_does_not_listen_is_killed(opened, left_behind, session):
     stubborn = left_behind("sh", "-c", "trap '' TERM HUP; echo ready; read x; while :; do :; done")
     assert stubborn.stdout.readline() == b"ready\n"
@@ -95,29 +85,6 @@ async def test_what_does_not_listen_is_killed(opened, left_behind, session):
         report = await spawner.sweep(session, 0.1)
     assert stubborn.pid in report.ended
     assert stubborn.wait() == -9
-
-
-@pytest.mark.requirement("R4.3")
-async def test_another_session_and_another_workspace_are_not_touched(
-    opened, left_behind, session, tmp_path
-):
-    other = left_behind("sleep", "100", session_id=str(uuid4()))
-    copy = left_behind("sleep", "100", workspace=f"{tmp_path}-copy")
-    async with opened() as spawner:
-        report = await spawner.sweep(session, 0)
-    assert (report.found, report.ended) == ((), ())
-    assert [text for text in report.unknown if str(copy.pid) in text and "workspace" in text]
-    assert (other.poll(), copy.poll()) == (None, None)
-
-
-@pytest.mark.requirement("R4.3")
-async def test_a_reused_process_id_is_not_touched(opened, left_behind, session):
-    reused = left_behind("sleep", "100", session_id=str(uuid4()))
-    async with opened() as spawner:
-        for changes in ({"startTime": "1"}, {"bootId": "another"}, {"pidNamespace": "pid:[1]"}):
-            report = await spawner.sweep(referring(session, reused.pid, **changes), 0)
-            assert report == _sweep.SweepReport()
-    assert reused.poll() is None
 
 
 @pytest.mark.requirement("R4.3")
@@ -191,10 +158,6 @@ async def test_its_own_terminals_are_not_left_behind(shell, spawner, session, ou
     assert (await spawner.sweep(session, 0)).found == ()
     await terminal.write(b"\n")
     assert b"alive" in await output_of(terminal)
-
-
-async def test_where_nothing_is_left_there_is_nothing_to_report(spawner, session):
-    assert await spawner.sweep(session, PATIENCE) == _sweep.SweepReport()
 
 
 @pytest.mark.requirement("R4.3")

@@ -16,21 +16,6 @@ WRITE = "stty -opost; head -c {} /dev/zero | tr '\\0' x"
 
 
 @pytest.mark.requirement("R7.4")
-@pytest.mark.parametrize("size", [1, 3000, 20_000, 65_536])
-async def test_the_tails_of_many_that_exit_at_once_arrive(spawner, request_for, output_of, size):
-    async def run() -> None:
-        terminal = await spawner.spawn(request_for("sh", "-c", WRITE.format(size)))
-        lengths.append(len(await output_of(terminal)))
-
-    lengths: list[int] = []
-    for _ in range(3):
-        async with anyio.create_task_group() as tasks:
-            for _ in range(25):
-                tasks.start_soon(run)
-    assert lengths == [size] * 75
-
-
-@pytest.mark.requirement("R7.4")
 async def test_a_tail_arrives_although_a_descendant_holds_the_terminal(shell, output_of):
     terminal = await shell(f"sleep 100 & {WRITE.format(9000)}")
     assert await output_of(terminal) == b"x" * 9000
