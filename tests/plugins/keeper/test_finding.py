@@ -1,4 +1,4 @@
-"""Finding a keeper: where something is in its way, in its place, or wrong with it."""
+"""Finding a keeper: its socket removed, replaced, in the way, or invalid."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ async def test_whatever_does_not_answer_in_place_of_a_keeper_is_an_error(
 
 @pytest.mark.parametrize("name", sorted(SAID.keys() - {"seq", "version", "exit"}))
 @pytest.mark.parametrize("wrong", [None, [[0, 24]], {}])
-async def test_a_greeting_that_lacks_something_is_an_error(other, gone, its_path, name, wrong):
+async def test_a_greeting_without_a_valid_field_is_an_error(other, gone, its_path, name, wrong):
     answer = says_with_descriptors(json.dumps({**SAID, name: wrong}).encode())
     with served(its_path, answer):
         async with other() as host:
@@ -289,7 +289,7 @@ async def test_a_greeting_that_lacks_something_is_an_error(other, gone, its_path
                 await host.adopt(gone)
 
 
-async def test_descriptors_that_come_with_rubbish_are_closed(other, gone, its_path):
+async def test_descriptors_of_an_invalid_reply_are_closed(other, gone, its_path):
     with served(its_path, says_with_descriptors(HELLO)) as connections:
         async with other() as host:
             with pytest.raises(KeeperError, match="invalid reply"):
@@ -300,7 +300,7 @@ async def test_descriptors_that_come_with_rubbish_are_closed(other, gone, its_pa
             assert len(os.listdir("/proc/self/fd")) - len(connections) == before
 
 
-async def test_one_that_leaves_while_it_is_asked_is_gone(other, gone, its_path):
+async def test_a_keeper_that_leaves_while_it_is_asked_is_gone(other, gone, its_path):
     with served(its_path, lambda connection: connection.close()):
         async with other() as host:
             assert await host.adopt(gone) is None
@@ -378,7 +378,7 @@ async def test_what_another_user_left_about_an_end_is_not_believed(other, gone, 
 
 
 @pytest.mark.parametrize("noted", ["", "rubbish", "{}", '{"exit": {"code": "x"}}', "[]"])
-async def test_of_an_end_that_means_nothing_nothing_is_told(other, gone, its_path, noted):
+async def test_an_invalid_exit_file_is_ignored(other, gone, its_path, noted):
     its_path.parent.mkdir(parents=True)
     its_path.with_name(its_path.name + ".exit").write_text(noted)
     async with other() as host:
@@ -391,7 +391,7 @@ async def test_a_directory_that_others_may_enter_is_shut(shell, places):
     assert places.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_long_path_does_no_harm(opened, shell, record, session, tmp_path, tools):
+async def test_a_long_path_of_the_workspace_works(opened, shell, record, session, tmp_path, tools):
     long = tmp_path / ("d" * 120) / ("e" * 120)
     async with opened(directory=str(long)) as host:
         terminal = await shell(ECHO, of=host)
@@ -421,13 +421,13 @@ async def test_a_name_too_long_is_refused(shell, keepers):
         {"terminal": "../../x"},
     ],
 )
-async def test_a_record_that_means_nothing_gives_nothing(other, session, ref):
+async def test_an_invalid_reference_adopts_nothing(other, session, ref):
     here = {"bootId": boot_id(), "pidNamespace": pid_namespace()} if ref else {}
     async with other() as host:
         assert await host.adopt(session.detail(terminal_ref=ref | here)) is None
 
 
-async def test_a_clock_that_jumps_harms_nobody(shell, other, record, monkeypatch, tools):
+async def test_a_jump_of_the_clock_has_no_effect(shell, other, record, monkeypatch, tools):
     terminal = await shell(ECHO)
     monkeypatch.setattr(time, "time", lambda: 4e9)
     async with other() as host:

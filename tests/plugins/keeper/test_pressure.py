@@ -1,4 +1,4 @@
-"""What hosts write faster than the process reads: they wait, and no memory is filled."""
+"""Hosts that write faster than the process reads: they wait, and no memory is filled."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_host_that_writes_without_end_has_to_wait(shell, writer, tools):
     assert await terminal.foreground() is not None, "other hosts are served meanwhile"
 
 
-async def test_it_goes_on_once_the_process_reads(shell, writer, tools, tmp_path):
+async def test_a_waiting_host_is_served_once_the_process_reads(shell, writer, tools, tmp_path):
     terminal = await shell(RAW + "while ! [ -e go ]; do sleep 0.01; done; wc -c")
     await tools.see(terminal, b"ready")
     with closing(writer(terminal)) as host:
@@ -74,7 +74,7 @@ async def test_one_write_larger_than_a_keeper_keeps_is_refused(shell, writer, to
         assert wire.parse(host.connection.recv(wire.LARGEST))["error"] == "large"
 
 
-async def test_a_host_writes_it_in_parts(shell, tools):
+async def test_a_host_writes_large_input_in_parts(shell, tools):
     size = wire.MOST_INPUT + 1
     terminal = await shell(RAW + f"head -c {size} | wc -c")
     await tools.see(terminal, b"ready")

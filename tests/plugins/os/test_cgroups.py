@@ -44,7 +44,7 @@ def around() -> Iterator[Path]:
     [(f"frith-{uuid4().hex}", False), ("frith-web.service", True), ("x", True)],
     ids=["of a terminal", "of a service", "another"],
 )
-def test_only_that_of_a_terminal_is_left(around: Path, name: str, stays: bool) -> None:
+def test_only_the_control_group_of_a_terminal_is_left(around: Path, name: str, stays: bool) -> None:
     group = around / name
     group.mkdir()
     home = str(Path(frith_os.__file__).parent.parent)

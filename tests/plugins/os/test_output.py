@@ -1,14 +1,15 @@
-"""What a keeper reads when its process has ended, and nobody is waited for any more."""
+"""Draining the output of a process that has ended."""
 
 from __future__ import annotations
 
 import os
 import tty
+from collections.abc import Iterator
 
 import pytest
 
 from frith_os.pty.output import Output, Stopped
-from frith_os.pty.ring import MappedRing
+from frith_os.pty.ring import MappedRing, WrittenRing
 from waiting import wait_until
 
 SCROLLBACK = 4096
@@ -17,7 +18,7 @@ MUCH = bytes(n % 251 for n in range(64_000))
 
 
 @pytest.fixture
-def ends():
+def ends() -> Iterator[tuple[int, int]]:
     master, slave = os.openpty()
     tty.setraw(slave)
     for fd in (master, slave):
@@ -26,18 +27,20 @@ def ends():
     os.close(slave)
 
 
-def test_at_no_moment_it_claims_to_overwrite_what_was_held_at_the_exit(ends):
+def test_draining_never_announces_to_overwrite_bytes_held_at_the_exit(
+    ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     master, slave = ends
     output = Output(master, os.ttyname(slave), SCROLLBACK, (24, 80), is_shared=True)
     seen = MappedRing(output.ring.fd, output.ring.capacity)
-    starts = []
-    told = output.ring._announce
+    starts: list[int] = []
+    announce = WrittenRing._announce
 
-    def tell(reach):
-        told(reach)
+    def announced(ring: WrittenRing, reach: int) -> None:
+        announce(ring, reach)
         starts.append(seen.start)
 
-    output.ring._announce = tell
+    monkeypatch.setattr(WrittenRing, "_announce", announced)
     held = output.ring.capacity - SCROLLBACK // 2  # so that what comes goes once around
     while (more := held - output.ring.end) > 0:
         os.write(slave, MUCH[:more])
@@ -54,4 +57,9 @@ def test_at_no_moment_it_claims_to_overwrite_what_was_held_at_the_exit(ends):
     assert len(starts) > 4, "it took several readings"
     assert max(starts) <= held
     assert seen.read(held, len(written)) == written
-    wait_until(lambda: output.settle() or output.is_drained)
+
+    def is_drained() -> bool:
+        output.settle()
+        return output.is_drained
+
+    wait_until(is_drained)

@@ -1,4 +1,4 @@
-"""What /proc says of processes."""
+"""Processes as /proc shows them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NOBODY = 2**22 + 1
 """More than any process id can be; see proc_sys_kernel(5), pid_max."""
 
 
-def test_a_process_that_does_not_exist_has_nothing():
+def test_a_process_that_does_not_exist_has_no_properties():
     assert _processes.stat_of(NOBODY) is None
     assert _processes.environ_of(NOBODY) is None
     assert not _processes.ignores(NOBODY, signal.SIGTERM)
     assert _processes.matching(lambda pid: True, [NOBODY]) == []
 
 
-def test_a_command_may_have_any_name(tmp_path):
+def test_the_name_of_a_command_may_contain_anything(tmp_path):
     odd = tmp_path / "a) R 1 (b c"
     odd.symlink_to("/bin/sleep")
     with subprocess.Popen([odd, "100"], start_new_session=True) as process:
@@ -45,13 +45,13 @@ def test_a_zombie_is_not_living():
     process.wait()
 
 
-def test_without_proc_nothing_is_claimed_to_be_known(monkeypatch, tmp_path):
+def test_without_proc_boot_and_pid_namespace_are_unknown(monkeypatch, tmp_path):
     monkeypatch.setattr(_processes, "_PROC", tmp_path)
     assert _processes.boot_id() is None
     assert _processes.pid_namespace() is None
 
 
-async def test_what_cannot_be_killed_is_reported_as_left(monkeypatch):
+async def test_a_process_that_cannot_be_killed_is_reported_as_left(monkeypatch):
     monkeypatch.setattr(_ending, "_PATIENCE", 0.001)
     monkeypatch.setattr(_processes.Process, "signal", lambda self, *numbers: None)
     process = subprocess.Popen(["sleep", "100"])
@@ -64,7 +64,7 @@ async def test_what_cannot_be_killed_is_reported_as_left(monkeypatch):
 
 
 @pytest.mark.requirement("R4.3")
-async def test_a_process_that_changes_between_two_looks_is_not_touched():
+async def test_a_process_that_changes_between_two_checks_is_spared():
     process = subprocess.Popen(["sleep", "100"])
     looks = iter([True, False])
     try:

@@ -1,4 +1,4 @@
-"""The ring between a keeper and its hosts, against the simplest thing that could be right."""
+"""The ring between a keeper and its hosts, against the simplest implementation."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Feed:
 
 
 @given(scrollback=CAPACITIES, pieces=PIECES)
-def test_a_host_sees_the_newest_bytes(scrollback, pieces):
+def test_a_mapped_ring_has_the_newest_bytes(scrollback, pieces):
     with rings(scrollback) as (written, mapped, feed):
         for piece in pieces:
             feed(piece)
@@ -66,7 +66,7 @@ def test_a_host_sees_the_newest_bytes(scrollback, pieces):
 
 
 @given(data=st.data(), scrollback=CAPACITIES, pieces=PIECES)
-def test_any_part_of_it_can_be_read_and_searched(data, scrollback, pieces):
+def test_any_part_of_a_ring_can_be_read_and_searched(data, scrollback, pieces):
     with rings(scrollback) as (written, mapped, feed):
         feed(sum(pieces))
         offset = data.draw(st.integers(mapped.start, mapped.end))
@@ -81,7 +81,7 @@ def test_any_part_of_it_can_be_read_and_searched(data, scrollback, pieces):
 
 
 @given(scrollback=CAPACITIES, before=st.integers(0, 200_000), reach=st.integers(0, 4096))
-def test_what_may_be_overwritten_just_now_is_not_taken_for_whole(scrollback, before, reach):
+def test_bytes_that_may_be_overwritten_just_now_are_not_kept(scrollback, before, reach):
     # As while the keeper is in readv(2), or was killed there.
     with rings(scrollback) as (written, mapped, feed):
         feed(before)
@@ -109,7 +109,7 @@ def test_a_reader_in_another_process_sees_no_byte_that_is_not_whole():
         assert len(set(seen)) > 10
 
 
-def test_who_has_it_to_read_can_neither_write_nor_cut_it_off():
+def test_a_read_only_descriptor_can_neither_write_nor_truncate_the_ring():
     with rings(4096) as (written, _, feed):
         feed(100)
         fd = os.open(f"/proc/self/fd/{written.fd}", os.O_RDONLY)
@@ -125,14 +125,14 @@ def test_who_has_it_to_read_can_neither_write_nor_cut_it_off():
             os.close(fd)
 
 
-def test_a_ring_smaller_than_it_says_is_refused():
+def test_a_ring_smaller_than_stated_is_refused():
     written = WrittenRing(4096, is_shared=True)
     with pytest.raises(ValueError, match="smaller"):
         MappedRing(written.fd, written.capacity + 1)
     os.close(written.fd)
 
 
-def test_it_takes_no_memory_before_there_is_output():
+def test_a_ring_takes_no_memory_before_there_is_output():
     with rings(1 << 30) as (written, mapped, feed):
         feed(10)
         assert os.fstat(written.fd).st_blocks * 512 <= 2 * max(HEADER, SPARE)

@@ -1,4 +1,4 @@
-"""How processes end, by themselves and when they are told to."""
+"""The end of processes, by themselves and by termination."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def running(shell, transcript):
 
 
 @pytest.mark.requirement("R7.5")
-async def test_a_status_that_somebody_else_has_collected_is_not_waited_for(shell):
+async def test_an_exit_status_that_other_code_collected_is_reported_as_unknown(shell):
     terminal = await shell("exit 3")
     os.waitpid(terminal.pid, 0)
     assert (await terminal.exited()).code == 255
@@ -48,7 +48,7 @@ async def test_a_status_that_somebody_else_has_collected_is_not_waited_for(shell
 
 
 @pytest.mark.requirement("R2.7")
-async def test_without_grace_it_is_killed_at_once(running):
+async def test_terminating_without_grace_kills_at_once(running):
     terminal = await running("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
     assert (await terminal.terminate(0)).signal == signal.SIGKILL
 
@@ -92,7 +92,7 @@ async def test_another_terminal_of_the_same_session_is_left_alone(shell, output_
     assert b"alive" in await output_of(second)
 
 
-async def test_terminating_twice_or_at_once_by_several_is_fine(running):
+async def test_terminating_twice_or_concurrently_has_one_result(running):
     terminal = await running("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
     answers = []
 
@@ -167,7 +167,7 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
     os.waitpid(terminal.pid, 0)
 
 
-async def test_a_spurious_wake_up_is_nothing(shell):
+async def test_a_spurious_wake_up_of_the_pidfd_does_not_end_a_process(shell):
     terminal = await shell("read line; exit 6")
     terminal._on_exit()
     await terminal.write(b"\n")

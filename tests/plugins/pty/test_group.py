@@ -1,4 +1,4 @@
-"""Control groups: they hold what nothing else does. In a group that a test delegates to a host."""
+"""Control groups of terminals, in a group that a test delegates to a host."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def is_gone(pid: str) -> bool:
 
 
 @pytest.mark.requirement("R7.5")
-def test_what_left_the_session_and_cleared_its_environment_is_ended_too(
+def test_terminating_ends_a_process_that_left_the_session_and_cleared_its_environment(
     host: list[str], delegated: Path
 ) -> None:
     output = subprocess.run(host, capture_output=True, text=True, timeout=TO_RUN, check=True).stdout
@@ -96,7 +96,7 @@ def test_without_delegation_there_are_no_groups(host: list[str], delegated: Path
     assert path.endswith(delegated.name)
 
 
-def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
+def test_an_empty_control_group_of_a_dead_host_is_removed(
     delegated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cgroup, "_own", lambda: (str(delegated), f"/{delegated.name}"))
@@ -116,6 +116,6 @@ def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
     assert [path.name for path in delegated.glob("frith-*")] == ["frith-young"]
 
 
-def test_a_group_that_cannot_be_had_is_gone_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_a_control_group_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "_own", lambda: ("/proc/nowhere", "/nowhere"))
     assert cgroup.Group.with_process(os.getpid(), "new") is None

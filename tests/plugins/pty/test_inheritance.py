@@ -1,4 +1,4 @@
-"""What a process does not inherit from its host."""
+"""Descriptors and signals that a process does not inherit from its host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def inheritable():
 
 @pytest.mark.requirement("R7.2")
 @pytest.mark.usefixtures("inheritable")
-async def test_nor_where_the_c_library_cannot_close_all_others(
+async def test_no_descriptor_is_inherited_where_the_c_library_has_no_closefrom(
     opened, request_for, output_of, monkeypatch
 ):
     init = posix_spawn.PosixSpawn.__init__
@@ -46,14 +46,14 @@ async def test_nor_where_the_c_library_cannot_close_all_others(
 
 
 @pytest.mark.requirement("R7.2")
-async def test_its_descriptors_are_the_terminal(shell, output_of):
+async def test_descriptors_0_to_2_of_a_process_are_its_terminal(shell, output_of):
     terminal = await shell("tty; for n in 0 1 2; do readlink /proc/$$/fd/$n; done")
     name, *targets = (await output_of(terminal)).split()
     assert targets == [name] * 3
     assert name.startswith(b"/dev/pts/")
 
 
-async def test_the_host_passes_its_ends_of_terminals_on_to_nobody(spawner, request_for):
+async def test_children_of_the_host_inherit_no_master_end(spawner, request_for):
     await spawner.spawn(request_for("cat"))
     ends = [
         int(fd)

@@ -1,4 +1,4 @@
-"""What is written to a terminal."""
+"""Input to a terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ async def ready(terminal, transcript) -> None:
         await transcript(view).until(b"ready")
 
 
-async def test_nothing_is_fine_too(shell):
+async def test_an_empty_write_succeeds(shell):
     await (await shell("read line")).write(b"")
 
 
-async def test_a_process_that_does_not_read_is_not_waited_for_without_bound(
+async def test_a_write_to_a_process_that_does_not_read_ends_after_the_timeout(
     opened, request_for, transcript
 ):
     async with opened(write_timeout=0.1) as spawner:
@@ -108,7 +108,7 @@ async def test_control_characters_do_what_they_do_at_a_keyboard(shell):
     assert (await terminal.exited()).signal == 2
 
 
-async def test_there_is_no_signal_of_that_number(shell):
+async def test_a_signal_that_does_not_exist_is_refused(shell):
     terminal = await shell("read line")
     with pytest.raises(ValueError, match="no signal 999"):
         await terminal.signal(999)

@@ -1,4 +1,4 @@
-"""What viewers see of the output."""
+"""The output of a terminal, as viewers see it."""
 
 from __future__ import annotations
 

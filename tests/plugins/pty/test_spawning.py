@@ -1,4 +1,4 @@
-"""What a process finds when it starts."""
+"""The environment, terminal and arguments of a process that was started."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_the_line_discipline_knows_utf8(shell, output_of):
     assert b" iutf8" in await output_of(await shell("stty -a"))
 
 
-def test_what_the_host_deletes_meanwhile_is_not_in_it(request_for, monkeypatch):
+def test_a_variable_that_the_host_deletes_during_a_start_is_not_inherited(request_for, monkeypatch):
     class Deleted(dict[str, str]):
         def __iter__(self):
             yield from ["DELETED", *super().__iter__()]
@@ -38,13 +38,13 @@ def test_what_the_host_deletes_meanwhile_is_not_in_it(request_for, monkeypatch):
     assert "DELETED" not in found
 
 
-def test_an_editor_that_the_user_chose_is_in_it(request_for, monkeypatch):
+def test_an_editor_that_the_user_chose_is_inherited(request_for, monkeypatch):
     monkeypatch.setenv("GIT_EDITOR", "vim")
     found = environment(request_for("true"), EnvironmentOptions(), "terminal")
     assert found["GIT_EDITOR"] == "vim"
 
 
-def test_what_is_inherited_can_be_configured(request_for, monkeypatch):
+def test_inherited_variables_can_be_configured(request_for, monkeypatch):
     for name in ("VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "TMUX", "MY_TOKEN", "MY_NAME"):
         monkeypatch.setenv(name, "of the host")
     options = EnvironmentOptions(inherit=("VSCODE_IPC*", "TMUX"), drop=("*_TOKEN", "TMUX"))
@@ -60,7 +60,7 @@ LIES = (
 )
 
 
-async def test_nothing_in_it_describes_the_terminal_or_agent_of_the_host(
+async def test_no_variable_describes_the_terminal_or_agent_of_the_host(
     shell, output_of, monkeypatch
 ):
     for name in LIES:
@@ -106,7 +106,7 @@ async def test_a_script_without_interpreter_line_is_run_by_sh(
     assert await output_of(terminal) == b"./script a b\r\n"
 
 
-async def test_its_reference_names_it_beyond_its_process_id(shell):
+async def test_the_reference_of_a_process_has_its_start_time_boot_and_pid_namespace(shell):
     terminal = await shell("read line")
     fields = Path(f"/proc/{terminal.pid}/stat").read_text().rpartition(")")[2].split()
     assert terminal.ref == {

@@ -1,4 +1,4 @@
-"""A start takes as long as it takes; nobody else waits for it."""
+"""A start takes its time without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeyp
         await spawner.spawn(request_for("true"))
 
 
-async def test_a_failure_that_nobody_foresaw_reaches_the_caller(spawner, request_for, monkeypatch):
+async def test_an_unexpected_error_of_a_start_reaches_the_caller(spawner, request_for, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 

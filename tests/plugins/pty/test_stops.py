@@ -1,4 +1,4 @@
-"""When leaders are looked at, whether they have stopped."""
+"""When leaders are checked for having stopped."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ async def leaders(stops):
         stops.close()
 
 
-async def test_after_a_silence_a_leader_is_looked_at_again_soon(stops, leaders):
+async def test_a_leader_is_checked_soon_after_activity(stops, leaders):
     leaders.append(leader := Leader())
     for looks in (1, 2, 3):
         stops.stir()
         await until(lambda looks=looks: leader.looks >= looks)
 
 
-async def test_a_leader_that_has_stopped_is_looked_at_again_soon(stops, leaders):
+async def test_a_leader_that_has_stopped_is_checked_again_soon(stops, leaders):
     leaders.append(leader := Leader())
     leader.stops = 3
     stops.stir()
     await until(lambda: leader.looks == 4)
 
 
-async def test_whatever_is_cancelled_around_it_leaders_are_looked_at_until_it_is_closed(stops):
+async def test_leaders_are_checked_until_closed_when_the_host_is_cancelled(stops):
     leader = Leader()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stops.watch, [leader])

@@ -1,4 +1,4 @@
-"""What a dead host left behind is found by what it carries."""
+"""Sweeping finds the processes of a dead host by their environment."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def referring(session: Session, pid: int, **changes) -> Session:
 
 
 @pytest.mark.requirement("R4.3")
-async def test_what_does_not_listen_is_killed(opened, left_behind, session):
+async def test_sweeping_kills_a_process_that_ignores_sigterm(opened, left_behind, session):
     stubborn = left_behind("sh", "-c", "trap '' TERM HUP; echo ready; read x; while :; do :; done")
     assert stubborn.stdout.readline() == b"ready\n"
     async with opened() as spawner:
@@ -104,7 +104,7 @@ NAMELESS = "env -i A=B sleep 100 & echo $!; "
 
 
 @pytest.mark.requirement("R4.3")
-async def test_what_cleared_its_environment_ends_with_the_leader_it_descends_from(
+async def test_sweeping_ends_a_process_without_environment_whose_leader_carries_the_session(
     opened, left_behind, session
 ):
     leader = left_behind("sh", "-c", NAMELESS + "wait")
@@ -115,7 +115,9 @@ async def test_what_cleared_its_environment_ends_with_the_leader_it_descends_fro
 
 
 @pytest.mark.requirement("R4.3")
-async def test_or_with_the_jobs_of_the_recorded_leader_that_has_ended(opened, left_behind, session):
+async def test_sweeping_ends_a_process_without_environment_whose_ended_leader_is_recorded(
+    opened, left_behind, session
+):
     leader = left_behind("sh", "-c", f"{NAMELESS} sleep 100 & echo $!")
     jobs = int(leader.stdout.readline()), int(leader.stdout.readline())
     wait_until(lambda: has_ended(leader.pid))
@@ -126,7 +128,9 @@ async def test_or_with_the_jobs_of_the_recorded_leader_that_has_ended(opened, le
 
 
 @pytest.mark.requirement("R4.3")
-async def test_company_alone_proves_nothing(opened, left_behind, session):
+async def test_sweeping_spares_a_process_that_only_shares_a_kernel_session(
+    opened, left_behind, session
+):
     # One with another leader, which may have joined: the leader is not known to be the session's.
     stranger = left_behind(
         *("sh", "-c", f"FRITH_SESSION_ID={session.id} sleep 100 & echo $!; wait"),
@@ -153,7 +157,7 @@ async def test_a_host_that_runs_in_the_session_does_not_end_itself(
     assert ancestor.poll() is None
 
 
-async def test_its_own_terminals_are_not_left_behind(shell, spawner, session, output_of):
+async def test_sweeping_spares_terminals_of_the_same_host(shell, spawner, session, output_of):
     terminal = await shell("read line; echo alive")
     assert (await spawner.sweep(session, 0)).found == ()
     await terminal.write(b"\n")
@@ -173,7 +177,7 @@ async def test_without_descriptors_no_process_passes_for_gone(opened, left_behin
     assert process.pid in report.ended
 
 
-def test_without_descriptors_nothing_is_said_of_a_process(left_behind):
+def test_without_descriptors_reading_a_process_raises(left_behind):
     process = left_behind("sleep", "100")
     with descriptors_left(0):
         for look in (stat_of, environ_of):

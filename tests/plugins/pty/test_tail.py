@@ -1,4 +1,4 @@
-"""Nothing that a process wrote before it exited is lost."""
+"""All output that a process wrote before it exited is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_a_tail_arrives_although_a_descendant_holds_the_terminal(shell, ou
 
 
 @pytest.mark.requirement("R7.4")
-async def test_the_first_hangup_is_not_believed(shell, output_of, monkeypatch):
+async def test_output_after_the_first_eio_is_read(shell, output_of, monkeypatch):
     # Linux reports one now and then while output is still on its way.
     terminal = await shell("read go; echo all")
     read, early = os.readv, iter([True])
@@ -41,7 +41,7 @@ async def test_the_first_hangup_is_not_believed(shell, output_of, monkeypatch):
 
 
 @pytest.mark.requirement("R7.4")
-async def test_what_is_in_the_kernel_at_the_exit_arrives(python, output_of):
+async def test_output_in_the_kernel_at_the_exit_is_read(python, output_of):
     terminal = await python("import os, tty; tty.setraw(1); os.write(1, b'x' * 12000); os._exit(0)")
     assert await output_of(terminal) == b"x" * 12000
 
@@ -63,7 +63,7 @@ async def test_a_process_without_its_terminal_may_come_back_to_it(shell, transcr
     await terminal.terminate(PATIENCE)
 
 
-async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
+async def test_a_hung_up_terminal_does_not_wake_the_event_loop(shell, monkeypatch):
     terminal = await shell("read go; exec <&- >&- 2>&-; sleep 0.2")
     reads = []
     read = output.Output.read
@@ -75,7 +75,7 @@ async def test_it_keeps_nobody_busy_meanwhile(shell, monkeypatch):
     assert len(reads) < 10
 
 
-async def test_nor_where_its_other_end_cannot_be_held(shell, output_of):
+async def test_a_hung_up_terminal_is_drained_where_its_slave_end_cannot_be_held(shell, output_of):
     terminal = await shell("read go; exec <&- >&- 2>&-; sleep 0.1; echo back >/dev/tty")
     terminal._output._tty = "/dev/pts/none"
     await terminal.write(b"\n")

@@ -1,4 +1,4 @@
-"""How long each terminal may read before the others have their turn."""
+"""The time that each terminal may read before others have their turn."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def share(turns: module.Turns, busy: int) -> float:
     return turns.begin("0")
 
 
-async def test_one_alone_has_all_the_time(turns):
+async def test_a_single_busy_terminal_has_the_whole_share(turns):
     assert share(turns, 1) == LONG
 
 
-async def test_a_few_share_it(turns):
+async def test_a_few_busy_terminals_divide_the_share(turns):
     assert share(turns, 3) == LONG / 3
 
 
-async def test_of_a_crowd_one_reads_at_a_time_so_it_has_the_time_of_one_of_a_few(turns):
+async def test_a_terminal_of_a_crowd_has_the_share_of_one_of_four(turns):
     assert share(turns, 20) == share(turns, 4)
 
 
 @pytest.mark.parametrize(("busy", "crowded"), [(4, False), (5, True)])
-async def test_more_than_four_are_a_crowd(turns, busy, crowded):
+async def test_more_than_four_busy_terminals_are_a_crowd(turns, busy, crowded):
     share(turns, busy)
     assert turns.is_crowded is crowded
 
@@ -73,7 +73,7 @@ async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(turns
     assert happened == [gap, "first", gap, "second", gap, "third"]
 
 
-async def test_who_had_no_turn_lately_does_not_count(turns):
+async def test_a_terminal_without_a_recent_turn_is_not_busy(turns):
     share(turns, 20)
     turns.begin("0")
     assert turns.begin("0") == LONG

@@ -1,4 +1,4 @@
-"""A host that talks rubbish: the keeper goes on serving the others."""
+"""Invalid messages of one host: the keeper goes on serving the others."""
 
 from __future__ import annotations
 
@@ -82,21 +82,21 @@ async def rests(pid):
         wire.hold(0),
     ],
 )
-async def test_as_its_first_words(terminal, connection, tools, first):
+async def test_an_invalid_first_message_ends_the_connection(terminal, connection, tools, first):
     connection.send(first)
     await serves(terminal, tools)
     async with terminal.attach() as view:
         assert b"before the greeting" not in view.snapshot
 
 
-async def test_who_speaks_only_versions_of_the_future_is_told_ours(connection):
+async def test_a_host_of_an_unknown_version_gets_the_known_ones(connection):
     connection.send(wire.message(do="hello", seq=5, versions=[98, 99]))
     answer = wire.parse(connection.recv(wire.LARGEST))
     assert answer == {"seq": 5, "error": "version", "versions": [1]}
     assert connection.recv(wire.LARGEST) == b""
 
 
-async def test_who_speaks_ours_among_others_is_served(connection):
+async def test_a_host_with_a_common_version_is_served(connection):
     connection.send(wire.message(do="hello", seq=5, versions=[99, 1], unknown={"new": "field"}))
     answer, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2)
     assert wire.parse(answer)["version"] == 1
@@ -125,7 +125,7 @@ async def test_who_speaks_ours_among_others_is_served(connection):
         {"do": "hold", "at": None},
     ],
 )
-async def test_as_a_request(terminal, greeted, tools, fields):
+async def test_an_invalid_request_is_refused(terminal, greeted, tools, fields):
     greeted.send(wire.message(seq=7, **fields))
     answer = wire.parse(greeted.recv(wire.LARGEST))
     assert (answer["seq"], answer["error"]) == (7, "rubbish")
@@ -134,14 +134,14 @@ async def test_as_a_request(terminal, greeted, tools, fields):
 
 
 @pytest.mark.parametrize("at", [1.5, 1 << 80, -(1 << 80)])
-async def test_an_odd_offset_holds_nothing_up_for_ever(terminal, greeted, tools, at):
+async def test_an_invalid_offset_to_hold_does_not_block_the_process(terminal, greeted, tools, at):
     greeted.send(wire.message(seq=7, do="hold", at=at))
     assert wire.parse(greeted.recv(wire.LARGEST))["seq"] == 7
     await serves(terminal, tools)
 
 
 @pytest.mark.parametrize("what", ["dance", None, [], 7])
-async def test_a_request_of_the_future_is_refused(terminal, greeted, tools, what):
+async def test_an_unknown_request_is_refused(terminal, greeted, tools, what):
     greeted.send(wire.message(seq=7, do=what))
     assert wire.parse(greeted.recv(wire.LARGEST)) == {"seq": 7, "error": "unknown"}
     await serves(terminal, tools)
@@ -154,13 +154,13 @@ async def test_a_keeper_whose_process_runs_does_not_leave(terminal, greeted, too
 
 
 @pytest.mark.parametrize("packet", [b"\xff", b"7", b"H", b"H" * 100, struct.pack("<xI", 1)])
-async def test_a_packet_that_means_nothing_ends_the_connection(terminal, greeted, tools, packet):
+async def test_an_invalid_packet_ends_the_connection(terminal, greeted, tools, packet):
     greeted.send(packet)
     assert greeted.recv(wire.LARGEST) == b""
     await serves(terminal, tools)
 
 
-async def test_input_of_which_the_rest_never_comes_is_not_written(terminal, greeted, tools):
+async def test_incomplete_input_is_not_written(terminal, greeted, tools):
     greeted.send(wire.write(1, b"half", more=True))
     greeted.send(wire.write(2, b"whole\n"))
     await tools.see(terminal, b"got whole")
@@ -169,7 +169,7 @@ async def test_input_of_which_the_rest_never_comes_is_not_written(terminal, gree
     await serves(terminal, tools)
 
 
-async def test_a_host_that_reads_no_answers_is_let_go(terminal, greeted, tools):
+async def test_a_host_that_reads_no_answers_is_disconnected(terminal, greeted, tools):
 
     def ask_for_ever():
         while True:
@@ -180,7 +180,7 @@ async def test_a_host_that_reads_no_answers_is_let_go(terminal, greeted, tools):
     await serves(terminal, tools)
 
 
-async def test_a_signal_that_there_is_not_is_refused(terminal, tools):
+async def test_a_signal_that_does_not_exist_is_refused(terminal, tools):
     with pytest.raises(KeeperError, match="rubbish"):
         await terminal.signal(9999)
     await terminal.signal(signal.SIGWINCH)
@@ -200,7 +200,7 @@ async def test_a_keeper_with_many_silent_connections_serves_on(terminal, places,
     await serves(terminal, tools)
 
 
-async def test_a_keeper_out_of_descriptors_lets_hosts_in_when_it_has_some_again(
+async def test_a_keeper_out_of_descriptors_accepts_hosts_when_it_has_some_again(
     terminal, keeper_of, other, record, tools
 ):
     keeper = keeper_of(terminal)

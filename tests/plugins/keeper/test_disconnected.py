@@ -1,4 +1,4 @@
-"""A host that its keeper lets go of, or could, and one that gives up while it is greeted."""
+"""A host that its keeper has disconnected, or could, and a greeting that fails."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def is_served(tools):
     return answered
 
 
-async def test_suspended_it_is_kept_however_many_others_leave(shell, connect, is_served):
+async def test_a_suspended_host_stays_connected_while_others_leave(shell, connect, is_served):
     terminal = await shell(ECHO)
     with closing(connect(terminal)) as suspended:
         for _ in range(MANY):
@@ -69,7 +69,7 @@ async def test_suspended_it_is_kept_however_many_others_leave(shell, connect, is
         assert is_served(suspended)
 
 
-async def test_suspended_it_is_kept_however_often_the_size_changes(shell, connect, is_served):
+async def test_a_suspended_host_stays_connected_while_the_size_changes(shell, connect, is_served):
     terminal = await shell(ECHO)
     with closing(connect(terminal)) as suspended:
         for number in range(MANY):
@@ -77,7 +77,7 @@ async def test_suspended_it_is_kept_however_often_the_size_changes(shell, connec
         assert is_served(suspended)
 
 
-async def test_its_terminal_goes_on(shell, tools):
+async def test_a_disconnected_host_reconnects_to_its_terminal(shell, tools):
     terminal = await shell(ECHO)
     async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
         seen = tools.transcript(view)
@@ -89,7 +89,7 @@ async def test_its_terminal_goes_on(shell, tools):
         os.kill(terminal.pid, 0)
 
 
-async def test_its_windows_count_again(shell, tools):
+async def test_windows_of_a_reconnected_host_count(shell, tools):
     terminal = await shell(ASK)
     await tools.see(terminal, b"ready")
     await terminal.resize("viewer", Size(21, 81))
@@ -101,7 +101,7 @@ async def test_its_windows_count_again(shell, tools):
     await tools.see(terminal, b"21 81")
 
 
-async def test_what_was_written_meanwhile_is_seen(shell, tools, connect):
+async def test_a_reconnected_host_sees_output_from_in_between(shell, tools, connect):
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
     let_go(terminal)
@@ -110,7 +110,7 @@ async def test_what_was_written_meanwhile_is_seen(shell, tools, connect):
         await tools.see(terminal, b"got meanwhile")
 
 
-async def test_the_end_of_the_process_is_told_all_the_same(shell, tools):
+async def test_a_reconnected_host_learns_of_the_exit(shell, tools):
     terminal = await shell("echo ready; read -r _; exit 5")
     await tools.see(terminal, b"ready")
     await terminal.write(b"\n")
@@ -120,7 +120,7 @@ async def test_the_end_of_the_process_is_told_all_the_same(shell, tools):
         await terminal.drained()
 
 
-async def test_nothing_is_ended_while_the_keeper_cannot_be_reached(
+async def test_a_process_runs_on_while_its_keeper_cannot_be_reached(
     shell, tools, places, monkeypatch
 ):
     monkeypatch.setattr("frith_keeper.terminal._RETRY", 0.01)
@@ -195,7 +195,7 @@ FAILS = pytest.mark.parametrize(
 
 
 @FAILS
-async def test_of_a_start_that_fails_at_the_greeting_nothing_is_left(
+async def test_a_start_that_fails_at_the_greeting_leaves_nothing(
     opened, request_for, fails, keepers, places, monkeypatch
 ):
     fails(monkeypatch)

@@ -1,4 +1,4 @@
-"""Letting a keeper go that cannot be reached just now: it stays where it can be found."""
+"""Collecting from a keeper that cannot be reached: it stays where it can be found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def unreachable(request, monkeypatch):
         yield context
 
 
-async def test_whoever_collects_is_told_and_can_try_again(
+async def test_collecting_from_an_unreachable_keeper_fails_and_can_be_repeated(
     ended, unreachable, places, keeper_of, tools
 ):
     before = sorted(os.listdir(places))
@@ -45,14 +45,14 @@ async def test_whoever_collects_is_told_and_can_try_again(
     assert os.listdir(places) == []
 
 
-async def test_what_is_there_is_not_cleared(ended, unreachable, places, session, tmp_path):
+async def test_files_of_an_unreachable_keeper_stay(ended, unreachable, places, session, tmp_path):
     before = sorted(os.listdir(places))
     with pytest.raises(KeeperError, match="cannot be reached"):
         KeeperFiles(tmp_path, None).clear(before[0])
     assert sorted(os.listdir(places)) == before
 
 
-async def test_terminating_and_sweeping_end_the_process_all_the_same(
+async def test_terminating_and_sweeping_work_with_an_unreachable_keeper(
     ended, unreachable, spawner, session, other, places
 ):
     assert (await ended.terminate(0)).code == 3
