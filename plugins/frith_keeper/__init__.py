@@ -14,7 +14,7 @@ from frith_keeper.options import KeeperOptions
 def _open(
     options: KeeperOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[TerminalSpawner]:
-    from frith_keeper._spawner import open_spawner
+    from frith_keeper.spawner import open_spawner
 
     return open_spawner(options, context.workspace)
 

@@ -14,7 +14,7 @@ from frith_pty.options import PtyOptions
 def _open(
     options: PtyOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[TerminalSpawner]:
-    from frith_pty._spawner import open_spawner
+    from frith_pty.spawner import open_spawner
 
     return open_spawner(options, str(context.workspace))
 

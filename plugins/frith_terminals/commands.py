@@ -1,4 +1,4 @@
-"""What exactly to execute for a request: file and working directory."""
+"""The file and the working directory of a command."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from frith.errors import CommandNotFoundError, SpawnError, WorkingDirectoryError
 from frith.ports import SpawnRequest
+from frith_terminals.terminal import checked
 
 _HINTS = {
     errno.E2BIG: "arguments and environment are too long; pass less, or pass it in a file",
@@ -19,7 +20,7 @@ _HINTS = {
 
 @contextmanager
 def refusals(request: SpawnRequest, path: str) -> Iterator[None]:
-    """Turn what ``execve`` says of ``path`` into an error that tells a person what to do.
+    """Turn errors of executing ``path`` into errors that tell a person what to do.
 
     Raises:
         CommandNotFoundError, SpawnError: see ``TerminalSpawner.spawn``.
@@ -36,27 +37,27 @@ def refusals(request: SpawnRequest, path: str) -> Iterator[None]:
 
 
 def check(request: SpawnRequest, env: Mapping[str, str]) -> None:
-    """See to it that ``request`` can be passed on at all.
+    """Check that ``request`` can be passed to a process.
 
     Raises:
         SpawnError: it cannot.
     """
     if not request.command or not request.command[0]:
         raise SpawnError(request.command, "the command is empty; give at least a program")
-    size = request.size
-    if not all(1 <= cells <= 0xFFFF for cells in (size.rows, size.columns)):
-        reason = f"a terminal cannot have {size.rows} rows and {size.columns} columns"
-        raise SpawnError(request.command, reason)
+    try:
+        checked(request.size)
+    except ValueError as error:
+        raise SpawnError(request.command, str(error)) from error
     if any("\0" in text for text in (*request.command, *env, *env.values(), request.cwd)):
         raise SpawnError(request.command, "an argument, variable or path contains a NUL byte")
     for name in env:
         if not name or "=" in name:
-            raise SpawnError(request.command, f"{name!r} is no name of an environment variable")
+            raise SpawnError(request.command, f"{name!r} is not a name of an environment variable")
 
 
 @contextmanager
 def directory(request: SpawnRequest) -> Iterator[int]:
-    """Give a descriptor of the working directory.
+    """Open the working directory.
 
     Raises:
         WorkingDirectoryError: it cannot be entered.
@@ -83,14 +84,14 @@ def find(request: SpawnRequest, search: str) -> str:
         search: the directories of ``PATH``.
 
     Raises:
-        CommandNotFoundError: there is none that may be executed.
+        CommandNotFoundError: there is no file that may be executed.
     """
     name = request.command[0]
     candidates = [name] if "/" in name else [f"{d or '.'}/{name}" for d in search.split(":")]
     refused = None
     for candidate in candidates:
         path = os.path.join(request.cwd, candidate)
-        # A directory that may not be searched has nothing; pathlib would raise.
+        # os.path takes a directory that may not be searched for empty; pathlib would raise.
         if os.path.isfile(path):
             if os.access(path, os.X_OK, effective_ids=True):
                 return candidate
@@ -107,7 +108,7 @@ def find(request: SpawnRequest, search: str) -> str:
 
 
 def is_script(request: SpawnRequest, path: str) -> bool:
-    """Tell whether ``path`` is text, which ``/bin/sh`` may run, as execvp(3) has it."""
+    """Return whether ``path`` is text, which ``/bin/sh`` may run, as in execvp(3)."""
     with suppress(OSError), Path(request.cwd, path).open("rb") as file:
         return b"\0" not in file.read(256)
     return False

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from anyio import current_time, move_on_after, to_thread, wait_readable
 
 from frith.errors import TerminalError
-from frith_terminals.processes import Process, all_pids, ignores, matching
+from frith_os.processes import Process, all_pids, ignores, matching
 
 _ROUNDS = 10
 _PATIENCE = 0.5

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from frith.ports import Foreground, Reading
-from frith_terminals.processes import stat_of
+from frith_os.processes import stat_of
 
 _NUMBERS = {
     "x86_64": {"read": (0, 19), "poll": (7, 271), "select": (23, 270), "epoll": (232, 281, 441)},

@@ -8,16 +8,9 @@ from anyio import to_thread
 
 from frith.model import Session
 from frith.ports import SweepReport
+from frith_os.processes import all_pids, ancestors, environ_of, is_here, start_time, stat_of
 from frith_terminals.ending import end_all, searching
 from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
-from frith_terminals.processes import (
-    all_pids,
-    ancestors,
-    boot_id,
-    environ_of,
-    pid_namespace,
-    stat_of,
-)
 
 
 async def sweep(
@@ -66,7 +59,7 @@ class _Carriers:
             return True
         leads = self._led.get(stat.session, "")
         # Another leader by that number: the kernel session is another by now.
-        return leads != "" and leads == _start_time(stat.session)
+        return leads != "" and leads == start_time(stat.session)
 
     def _carries(self, pid: int) -> bool:
         entries = environ_of(pid) or frozenset()
@@ -77,7 +70,7 @@ class _Carriers:
         )
 
     def _learn(self, leader: int) -> None:
-        started = _start_time(leader)
+        started = start_time(leader)
         recorded = self._ref == (leader, started) or (started is None and self._ref[0] == leader)
         if leader not in self._spared and (recorded or self._carries(leader)):
             self._led[leader] = started
@@ -105,14 +98,7 @@ class _Carriers:
 def _reference(session: Session) -> tuple[object, object]:
     """Return process id and start time of the recorded leader, if they mean anything here."""
     ref = session.details.terminal_ref or {}
-    if ref.get("bootId") != boot_id() or ref.get("pidNamespace") != pid_namespace():
-        return None, None
-    return ref.get("pid"), ref.get("startTime")
-
-
-def _start_time(pid: int) -> str | None:
-    stat = stat_of(pid)
-    return stat.start_time if stat else None
+    return (ref.get("pid"), ref.get("startTime")) if is_here(ref) else (None, None)
 
 
 def _entry(name: str, value: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Starting a process while the event loop goes on, and seeing it through whoever is cancelled."""
+"""Starting a process in a thread of its own, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -12,81 +12,93 @@ from anyio import CancelScope, Event, from_thread
 from anyio.abc import TaskGroup
 from anyio.lowlevel import current_token
 
+from frith.errors import SpawnError
+from frith.ports import SpawnRequest
+
+S = TypeVar("S")
 T = TypeVar("T")
 
 
-class Thread(Generic[T]):
+class _Thread(Generic[S]):
     """One call in a thread of its own, which ends with it."""
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        """Begin to call ``function``.
-
-        Raises:
-            RuntimeError: the system gives no thread.
-        """
-        self._function = function
+    def __init__(self, call: Callable[[], S]) -> None:
+        self._call = call
         self._token = current_token()
         self._done = Event()
-        self._result: T
+        self._result: S
         self._error: BaseException | None = None
         # threading.Thread would keep the event loop waiting until the thread runs.
         start_new_thread(self._run, ())
 
     def _run(self) -> None:
-        sys.settrace(gettrace())  # as threading.Thread does: debuggers and coverage see it, too
+        sys.settrace(gettrace())  # as threading.Thread does, for debuggers and coverage
         try:
-            self._result = self._function()
+            self._result = self._call()
         except BaseException as error:
             self._error = error
         from_thread.run_sync(self._done.set, token=self._token)
 
-    async def result(self) -> T:
-        """Wait for the call; return what it returns, raise what it raises."""
+    async def result(self) -> S:
         await self._done.wait()
         if self._error is not None:
             raise self._error
         return self._result
 
 
-class _Birth(Generic[T]):
+class _Start(Generic[T]):
     def __init__(self) -> None:
         self.over = Event()
-        self.born: T | None = None
-        self.failure: Exception | None = None
+        self.terminal: T | None = None
+        self.error: Exception | None = None
 
 
-async def born(
+async def start_in_thread(
     tasks: TaskGroup,
-    start: Callable[[], Awaitable[T]],
+    request: SpawnRequest,
+    start: Callable[[], S],
+    finish: Callable[[S], Awaitable[T]],
     discard: Callable[[T], Awaitable[object]],
 ) -> T:
-    """Return what ``start`` returns; if the caller is cancelled meanwhile, nothing of it is left.
+    """Start a process; if the caller is cancelled meanwhile, nothing of it is left.
 
     Args:
-        tasks: where ``start`` runs, to its end.
-        start: shielded from cancellation.
-        discard: called with what was started for a caller that is cancelled.
+        tasks: where this goes on, shielded, also if the caller is cancelled.
+        request: names the command.
+        start: starts the process; called in a thread.
+        finish: returns the terminal of what ``start`` returned.
+        discard: ends a terminal whose caller was cancelled.
+
+    Raises:
+        SpawnError: the system gives no thread.
     """
-    birth = _Birth[T]()
-    tasks.start_soon(_bear, start, birth)
     try:
-        await birth.over.wait()
+        thread = _Thread(start)
+    except RuntimeError as error:
+        reason = f"{error}; end some processes, or raise `ulimit -u`"
+        raise SpawnError(request.command, reason) from error
+    started = _Start[T]()
+    tasks.start_soon(_complete, thread, finish, started)
+    try:
+        await started.over.wait()
     except BaseException:
         with CancelScope(shield=True):
-            await birth.over.wait()
-            if birth.born is not None:
-                await discard(birth.born)
+            await started.over.wait()
+            if started.terminal is not None:
+                await discard(started.terminal)
         raise
-    if birth.born is None:
-        raise birth.failure or RuntimeError("The event loop is closing.")
-    return birth.born
+    if started.terminal is None:
+        raise started.error or RuntimeError("The event loop is closing.")
+    return started.terminal
 
 
-async def _bear(start: Callable[[], Awaitable[T]], birth: _Birth[T]) -> None:
+async def _complete(
+    thread: _Thread[S], finish: Callable[[S], Awaitable[T]], started: _Start[T]
+) -> None:
     with CancelScope(shield=True):
         try:
-            birth.born = await start()
+            started.terminal = await finish(await thread.result())
         except Exception as error:
-            birth.failure = error
+            started.error = error
         finally:
-            birth.over.set()
+            started.over.set()

@@ -1,74 +1,148 @@
-"""Viewers of what a terminal writes: each a cursor into its ring, none a queue."""
+"""Viewers of what a terminal writes: each has a cursor into its ring, none a queue."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from anyio import lowlevel
 
 from frith.ports import Attachment, AttachMode, Chunk, Gap, Resize, Screen, Size
+from frith_os.pty.ring import SPARE, Ring
 from frith_terminals.readiness import Bell
 from frith_vt import Picture
 
-_APPROACHES = 256
-"""Turns of the event loop within which the screen is worked out; a flood would go on for ever."""
+_CHUNK = 64 * 1024
+_TURNS = 256
+"""Turns of the event loop within which the screen is worked out, however much output comes."""
 
 
-class Ring(Protocol):
-    """The newest output, each byte at its absolute offset."""
+class Viewers:
+    """The viewers of one terminal's output, and its screen."""
 
-    @property
-    def end(self) -> int:
-        """Offset after the newest byte."""
+    __slots__ = (
+        "_held",
+        "_hold",
+        "_latest",
+        "_lossless",
+        "_number",
+        "_step",
+        "is_closed",
+        "news",
+        "picture",
+        "ring",
+        "sizes",
+    )
 
-    def newest(self) -> tuple[int, bytes]:
-        """Return all that is kept, and the offset of its first byte."""
+    def __init__(
+        self,
+        ring: Ring,
+        sizes: Sequence[tuple[int, int, int]],
+        hold: Callable[[int | None], None],
+    ) -> None:
+        """Show ``ring``.
 
-
-class Viewed(Protocol):
-    """The output of one terminal."""
-
-    closed: bool
-    """Whether nothing more will come."""
-
-    @property
-    def ring(self) -> Ring:
-        """What is kept of it."""
-
-    @property
-    def sizes(self) -> Sequence[tuple[int, int, int]]:
-        """Offset, rows and columns: the sizes of the window so far."""
-
-    @property
-    def news(self) -> Bell:
+        Args:
+            ring: the output.
+            sizes: offset, rows and columns of the window; its owner keeps this up to date.
+            hold: called with the offset from which on nothing may be overwritten; with ``None``
+                if everything may.
+        """
+        self.ring = ring
+        self.sizes = sizes
+        self.picture = Picture(ring, sizes)
+        self.news = Bell()
         """Rings when there is more, or when no more will come."""
+        self.is_closed = False
+        """Whether no more will come."""
+        self._hold = hold
+        self._held = 0
+        self._step = (ring.capacity - SPARE) // 8
+        self._number = 0
+        self._lossless: list[Viewer] = []
+        self._latest: Chunk | None = None
 
-    def chunk(self, offset: int) -> Chunk | None:
-        """Return output from ``offset`` on, ``None`` if that was overwritten."""
+    def close(self) -> None:
+        """No more will come: viewers end once they have seen the rest."""
+        self.is_closed = True
+        self.news.ring()
+
+    @property
+    def slowest(self) -> int | None:
+        """The cursor of the slowest lossless viewer."""
+        return min((viewer.cursor for viewer in self._lossless), default=None)
+
+    def add(self, viewer: Viewer) -> None:
+        """Let ``viewer`` follow; from now on it holds up the process if it is lossless."""
+        self._number += 1
+        if viewer.is_lossless:
+            self._lossless.append(viewer)
+            self._tell()
+
+    def remove(self, viewer: Viewer) -> None:
+        """Forget ``viewer``, which holds up the process no longer."""
+        self._number -= 1
+        self._latest = None
+        if viewer.is_lossless:
+            self._lossless.remove(viewer)
+            self._tell()
 
     def has_read(self, viewer: Viewer) -> None:
-        """Take notice that ``viewer`` has moved on."""
+        """Record that ``viewer`` has moved on."""
+        is_due = viewer.is_lossless and viewer.cursor - self._held >= self._step
+        if is_due and self.slowest != self._held:
+            self._tell()
+
+    def _tell(self) -> None:
+        slowest = self.slowest
+        self._held = slowest or 0
+        self._hold(slowest)
+
+    def chunk(self, offset: int) -> Chunk | None:
+        """Return output from ``offset`` on, one copy for all viewers that keep pace.
+
+        ``None`` if it was overwritten, maybe just now.
+        """
+        ring, latest = self.ring, self._latest
+        if offset < ring.start:
+            return None
+        if latest is None or latest.offset != offset:
+            latest = Chunk(offset, ring.read(offset, _CHUNK))
+            if offset < ring.start:
+                return None
+            self._latest = latest if self._number > 1 else None
+        return latest
+
+    async def screen(self, size: Size | None) -> Screen:
+        """Return the screen as it is now; see ``Terminal.screen``."""
+        await lowlevel.checkpoint()
+        for _ in range(_TURNS):
+            if self.picture.is_near:
+                break
+            self.picture.approach()
+            await lowlevel.checkpoint()
+        at, own, data = self.picture.screen((size.rows, size.columns) if size else None)
+        return Screen(at, Size(*own), data)
 
 
 class Viewer(Attachment):
     """One viewer. One task at a time may iterate it."""
 
-    def __init__(self, output: Viewed, from_offset: int | None, mode: AttachMode) -> None:
-        """View ``output``; see ``Terminal.attach``."""
-        self.offset, kept = output.ring.newest()
+    def __init__(self, viewers: Viewers, from_offset: int | None, mode: AttachMode) -> None:
+        """View the output; see ``Terminal.attach``."""
+        self.offset, kept = viewers.ring.newest()
         self.cursor = self.offset + len(kept)
+        """Offset of the next byte to see."""
         skipped = min(max((from_offset or 0) - self.offset, 0), len(kept))
         self.offset += skipped
         self.snapshot = kept[skipped:] if skipped else kept
-        self.lossless = mode is AttachMode.LOSSLESS
-        self._output = output
+        self.is_lossless = mode is AttachMode.LOSSLESS
+        self._viewers = viewers
         self._fresh: Chunk | None = None
 
     @property
     def resizes(self) -> tuple[Resize, ...]:
         """The sizes of the window; see ``Attachment.resizes``."""
-        return tuple(Resize(at, Size(rows, columns)) for at, rows, columns in self._output.sizes)
+        return tuple(Resize(at, Size(rows, columns)) for at, rows, columns in self._viewers.sizes)
 
     def __aiter__(self) -> Viewer:
         """Return itself: what has been yielded is not yielded again."""
@@ -76,33 +150,21 @@ class Viewer(Attachment):
 
     async def __anext__(self) -> Chunk | Gap:
         """Return the next chunk, or the gap before it."""
-        output = self._output
+        viewers = self._viewers
         if (fresh := self._fresh) is not None:
             self._fresh = None
             return fresh
-        while self.cursor == output.ring.end:
-            if output.closed:
+        while self.cursor == viewers.ring.end:
+            if viewers.is_closed:
                 raise StopAsyncIteration
-            await output.news.wait()
+            await viewers.news.wait()
         offset = self.cursor
-        chunk = output.chunk(offset)
+        chunk = viewers.chunk(offset)
         if chunk is None:
-            first, kept = output.ring.newest()
+            first, kept = viewers.ring.newest()
             self._fresh = Chunk(first, kept)
             self.cursor = first + len(kept)
             return Gap(offset, first - offset)
         self.cursor += len(chunk.data)
-        output.has_read(self)
+        viewers.has_read(self)
         return chunk
-
-
-async def screen(picture: Picture, size: Size | None) -> Screen:
-    """Return the screen as it is; the event loop has its turns meanwhile."""
-    await lowlevel.checkpoint()
-    for _ in range(_APPROACHES):
-        if picture.is_near:
-            break
-        picture.approach()
-        await lowlevel.checkpoint()
-    at, own, data = picture.screen((size.rows, size.columns) if size else None)
-    return Screen(at, Size(*own), data)

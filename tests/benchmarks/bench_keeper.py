@@ -26,10 +26,10 @@ from terminal_programs import ECHO, BareEcho, bare_flood
 
 from frith.model import Details, Session, SessionStatus, now
 from frith.ports import SpawnRequest, Terminal, TerminalSpawner
-from frith_keeper._spawner import open_spawner as open_keeper
 from frith_keeper.options import KeeperOptions
-from frith_pty._spawner import open_spawner as open_pty
+from frith_keeper.spawner import open_spawner as open_keeper
 from frith_pty.options import PtyOptions
+from frith_pty.spawner import open_spawner as open_pty
 
 MANY = 20
 RUNS = 11

@@ -32,8 +32,8 @@ from terminal_programs import (
 )
 
 from frith.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from frith_pty._spawner import open_spawner
 from frith_pty.options import PtyOptions
+from frith_pty.spawner import open_spawner
 
 Row = tuple[str, float, str]
 

@@ -19,8 +19,8 @@ import anyio
 from terminal_programs import COUNT, ECHO, python
 
 from frith.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from frith_pty._spawner import open_spawner
 from frith_pty.options import PtyOptions
+from frith_pty.spawner import open_spawner
 
 Row = tuple[str, float, str]
 
@@ -34,7 +34,7 @@ IDLE_HOST = """
 import anyio
 from uuid import uuid4
 from frith.ports import SpawnRequest
-from frith_pty._spawner import open_spawner
+from frith_pty.spawner import open_spawner
 from frith_pty.options import PtyOptions
 
 async def main():

@@ -1,4 +1,4 @@
-"""Where a keeper is found, and what it leaves: in directories that only its user may enter."""
+"""The files of a keeper: its socket, the exit status and the output, for its user alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import os
 import stat
 from contextlib import suppress
 
+from frith_os import atomic, private
+
 from . import sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 _BACKLOG = 64
@@ -20,11 +23,11 @@ _LONGEST = 80
 
 
 class UnsafeDirectoryError(Exception):
-    """Somebody else could put something in the directory's place."""
+    """Another user could replace the directory."""
 
 
 def open_directory(path: str) -> int:
-    """Return a descriptor of the directory, made if need be; nobody else may enter it.
+    """Return a descriptor of a directory, made if missing, that no other user may enter.
 
     Raises:
         UnsafeDirectoryError: it is another user's, or no directory.
@@ -34,26 +37,27 @@ def open_directory(path: str) -> int:
     if not os.path.isdir(parent):
         os.close(open_directory(parent))
     with suppress(FileExistsError):
-        os.mkdir(path, 0o700)
+        os.mkdir(path, private.DIRECTORY)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        _shut_others_out(fd, path)
+        _restrict(fd, path)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _shut_others_out(fd: int, path: str) -> None:
-    give(fd, os.stat(os.path.dirname(path)))
+def _restrict(fd: int, path: str) -> None:
+    if private.is_root():
+        private.give(fd, os.stat(os.path.dirname(path)))
     if not is_trusted(fd, path):
         raise UnsafeDirectoryError(f"{path!r} belongs to another user")
-    if stat.S_IMODE(os.fstat(fd).st_mode) != 0o700:
-        os.fchmod(fd, 0o700)
+    if stat.S_IMODE(os.fstat(fd).st_mode) != private.DIRECTORY:
+        os.fchmod(fd, private.DIRECTORY)
 
 
 def is_trusted(directory: int, path: str) -> bool:
-    """Tell whether what is in the open ``directory`` at ``path`` comes from us.
+    """Return whether only this user writes in the open ``directory``, which is at ``path``.
 
     Root trusts the owner of the directory around it, whose repository that is: a container often
     runs as root, and what it makes there is given to the owner.
@@ -64,35 +68,28 @@ def is_trusted(directory: int, path: str) -> bool:
     )
 
 
-def give(fd: int, directory: os.stat_result) -> None:
-    """As root, give the open file ``fd`` the owner of the ``directory`` that it is in."""
-    if os.geteuid() == 0 == os.fstat(fd).st_uid != directory.st_uid:
-        with suppress(OSError):  # an owner that this user namespace does not know
-            os.fchown(fd, directory.st_uid, directory.st_gid)
-
-
 def at(directory: int, name: str) -> str:
     """Return a path to ``name`` in the directory that fits into a socket's address."""
     return f"/proc/self/fd/{directory}/{name}"
 
 
 class Home:
-    """The socket of one keeper, the file with the exit status of its command, and its output.
+    """The socket of one keeper, the exit status of its command, and the end of its output.
 
-    Everything is reached through descriptors: the workspace may be moved.
+    All are reached through descriptors, because the workspace may be moved.
     """
 
     def __init__(self, base: str, path: str, name: str, output: str) -> None:
         """Listen as ``name`` in the directory ``path``.
 
         Args:
-            base: the directory without which nobody finds the keeper: of the repository.
+            base: directory of the repository, without which no host finds the keeper.
             path: where hosts look for keepers.
             name: of the socket.
             output: path of the file for the end of the output.
 
         Raises:
-            UnsafeDirectoryError, OSError: that cannot be.
+            UnsafeDirectoryError, OSError: it cannot listen there.
         """
         if len(name) > _LONGEST:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
@@ -112,7 +109,7 @@ class Home:
     def _listening(self) -> tuple[int, sockets.Socket]:
         """Return the directory, and the socket that is bound to our name in it."""
         directory = open_directory(self._path)
-        # Everybody may read in /proc/net/unix under which name a socket was bound.
+        # Every user may read in /proc/net/unix the name under which a socket was bound.
         bound = f".{os.getpid()}"
         before = os.umask(0o177)
         try:
@@ -134,9 +131,9 @@ class Home:
         return directory, listening
 
     def listen_again(self) -> None:
-        """Be found again: the socket or its directory was removed, or something is in its place.
+        """Listen anew: the socket or its directory was removed or replaced.
 
-        A directory in its place stays, and we are not found.
+        A directory in place of the socket stays, and no host finds us.
         """
         with suppress(OSError, UnsafeDirectoryError):
             directory, again = self._listening()
@@ -145,7 +142,7 @@ class Home:
             self._directory, self.socket = directory, again
 
     def has_its_place(self) -> bool:
-        """Tell whether hosts find our socket under its name."""
+        """Return whether hosts find our socket under its name."""
         try:
             found = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
             return _identity(found) == self._place and os.path.samestat(
@@ -155,35 +152,36 @@ class Home:
             return False
 
     def is_gone(self) -> bool:
-        """Tell whether the repository was deleted, so that nobody can ever find us again."""
+        """Return whether the repository was deleted, so that no host can ever find us."""
         try:
             return os.fstat(self._base).st_nlink == 0
         except OSError as error:
             return error.errno == errno.ESTALE  # deleted on another machine
 
     def note_exit(self, found: dict[str, Any]) -> None:
-        """Write down how the command ended, for whoever comes when the keeper is gone.
+        """Write how the command ended, for hosts that come when the keeper is gone.
 
         Raises:
             OSError: it cannot be written.
         """
-        _replace(f"{self._name}.exit", [json.dumps(found).encode()], self._directory)
+        content = [json.dumps(found).encode()]
+        _replace(f"{self._name}.exit", content, self._directory, is_durable=True)
 
     def drop_output(self) -> None:
-        """Remove what this process or the one before it has written."""
+        """Remove the output of this process or the one before it."""
         for path in (self._output_path, f"{self._output_path}.tmp"):
             with suppress(OSError):
                 os.unlink(path)
 
     def keep_output(self, about: dict[str, Any], pieces: list[memoryview]) -> None:
-        """Write down the end of the output, after a line that tells ``about`` it; not durably yet.
+        """Write the end of the output, after a line ``about`` it; not durably yet.
 
         Raises:
             OSError: it cannot be written.
         """
         if self._outputs is not None:
             line = json.dumps(about).encode() + b"\n"
-            _replace(self._output, [line, *pieces], self._outputs, durably=False)
+            _replace(self._output, [line, *pieces], self._outputs, is_durable=False)
 
     def sync_output(self) -> None:
         """Make what was written durable, and let its directory go."""
@@ -210,30 +208,14 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _replace(name: str, pieces: list[Any], directory: int, *, durably: bool = True) -> None:
-    """Put a file with ``pieces`` in the place of ``name`` in ``directory``.
-
-    Raises:
-        OSError: it cannot be written; nothing is left of it.
-    """
-    temporary = f"{name}.tmp"
-    with suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=directory)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o600, dir_fd=directory)
-    try:
-        try:
-            give(fd, os.fstat(directory))
-            for piece in pieces:
-                rest = memoryview(piece)
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
-            if durably:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=directory)
-        raise
+def _replace(
+    name: str, content: Sequence[bytes | memoryview], directory: int, *, is_durable: bool
+) -> None:
+    atomic.replace(
+        name,
+        content,
+        directory=directory,
+        keep_access=False,
+        sync_content=is_durable,
+        sync_name=False,
+    )

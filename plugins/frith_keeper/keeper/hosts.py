@@ -6,18 +6,19 @@ import os
 from collections import deque
 from contextlib import suppress
 
-from . import wire
+from frith_os import keeperwire as wire
+
 from .loop import READ, WRITE
 from .sockets import Socket, peer_uid, send_fds
 
 _MOST_UNSENT = 1000
-"""Packets that wait for a host that does not read; then it is let go."""
+"""Packets that wait for a host that does not read; beyond that it is disconnected."""
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
 
 
 def is_ours(connection: Socket) -> bool:
-    """Tell whether the same user is at the other end."""
+    """Return whether the same user is at the other end."""
     return peer_uid(connection) == os.geteuid()
 
 
@@ -28,14 +29,14 @@ class Host:
         connection.setblocking(False)
         self.socket = connection
         self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        """Rung when there is more output; the other end has it, too."""
-        self.greeted = False
+        """Signalled when there is more output; the host has it, too."""
+        self.is_greeted = False
         self.held: int | None = None
         """Nothing from there on may be overwritten."""
-        self.windows: dict[str, tuple[int, int]] = {}
-        """Rows and columns of each of its viewers' windows."""
+        self.viewers: set[str] = set()
+        """Those whose window counts."""
         self.pending = 0
-        """What its writes cost that the command has not read yet, in bytes."""
+        """Cost in bytes of its writes that the command has not read yet."""
         self.is_gone = False
         self._input = bytearray()
         """The first packets of a write of which more follows, and its number."""
@@ -43,15 +44,16 @@ class Host:
         self._unsent: deque[tuple[str, bytes]] = deque()
 
     @property
-    def waits(self) -> bool:
-        """Whether something could not be sent yet."""
+    def has_unsent(self) -> bool:
+        """Whether a packet could not be sent yet."""
         return bool(self._unsent)
 
     @property
     def events(self) -> int:
-        """What to wait for: nothing more is read from a host that writes faster than the command.
+        """The events to wait for.
 
-        So it has to wait, in its turn, and the memory of the keeper is not filled.
+        A host that writes faster than the command reads is not read, so it has to wait, in its
+        turn, and the memory of the keeper is not filled.
         """
         reading = READ if self.pending < wire.MOST_INPUT else 0
         return reading | (WRITE if self._unsent else 0)
@@ -59,7 +61,7 @@ class Host:
     def receive(self) -> wire.Message | None:
         """Return the next request, ``None`` if there is none now.
 
-        What is rubbish ends the connection.
+        An invalid one ends the connection.
         """
         try:
             count = self._receive()
@@ -67,7 +69,7 @@ class Host:
                 return wire.parse(bytes(_buffer[:count]))
         except BlockingIOError:
             return None
-        except (OSError, wire.RubbishError):
+        except (OSError, wire.InvalidMessageError):
             pass
         self.is_gone = True
         return None
@@ -75,9 +77,9 @@ class Host:
     def gather(self, message: wire.Message) -> bytes | None:
         """Return the data of a write once its last packet has come, ``None`` before.
 
-        What is more than a write may have is cut off, but for what shows that.
+        Beyond the limit of a write, only enough is kept to show that it is too long.
         """
-        if self._input_of != message["seq"]:  # what another began and gave up is not written
+        if self._input_of != message["seq"]:  # a write that was begun and given up is not written
             self._input_of, self._input = message["seq"], bytearray()
         if len(self._input) <= wire.MOST_INPUT:
             self._input += message["data"]
@@ -90,26 +92,26 @@ class Host:
         try:
             return self.socket.recv_into(_buffer)
         except ConnectionResetError:
-            # It went without reading all; what it has sent before is still to be had.
+            # It went without reading everything; what it sent before can still be read.
             return self.socket.recv_into(_buffer)
 
     def greet(self, packet: bytes, ring: int) -> None:
         """Answer the first request, with the descriptors of the ring and the bell."""
         with suppress(OSError):
             send_fds(self.socket, packet, ring, self.bell)
-            self.greeted = True
+            self.is_greeted = True
             return
         self.is_gone = True
 
     def send(self, packet: bytes, event: str = "") -> None:
         """Send ``packet``, later if the host does not read now; of an ``event`` the latest."""
-        if event:  # else a host that is suspended would be let go for what others do
+        if event:  # otherwise a suspended host would be disconnected for what others do
             self._unsent = deque(waiting for waiting in self._unsent if waiting[0] != event)
         self._unsent.append((event, packet))
         self.send_unsent()
 
     def send_unsent(self) -> None:
-        """Send what waits, as far as the host reads."""
+        """Send waiting packets, as far as the host reads."""
         try:
             while self._unsent:
                 self.socket.send(self._unsent[0][1])
@@ -120,7 +122,7 @@ class Host:
             self.is_gone = True
 
     def ring(self) -> None:
-        """Tell that there is more output."""
+        """Signal that there is more output."""
         with suppress(BlockingIOError):
             os.eventfd_write(self.bell, 1)
 

@@ -1,16 +1,25 @@
-"""Waiting for descriptors and for moments; nothing else wakes a keeper."""
+"""Waiting for descriptors, signals and moments; nothing else wakes a keeper."""
 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterable
+import signal
 from time import monotonic
 
+from .sockets import Socket, socketpair
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
+"""A keeper has no terminal of its own."""
+_WAKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
 
 
 class Loop:
-    """Calls what belongs to a descriptor when that is ready."""
+    """Calls the callback of a descriptor when that is ready."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -44,3 +53,19 @@ class Loop:
             callback = self._callbacks.get(fd)
             if callback is not None:  # forgotten by an earlier one of this turn
                 callback()
+
+
+def readable_signals() -> tuple[Socket, Socket]:
+    """Return a socket that yields the numbers of signals, a byte each, and its other end.
+
+    Both must be kept. See ``signal.set_wakeup_fd``.
+    """
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    reading, writing = socketpair()
+    for end in (reading, writing):
+        end.setblocking(False)
+    for number in _WAKING:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    return reading, writing

@@ -21,10 +21,10 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def listening(path: str, backlog: int) -> Socket:
-    """Return a socket that is bound to ``path`` and listens, and does not block.
+    """Return a non-blocking socket that listens at ``path``.
 
     Raises:
-        OSError: that cannot be.
+        OSError: as bind(2) and listen(2).
     """
     made = Socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK)
     try:
@@ -37,17 +37,17 @@ def listening(path: str, backlog: int) -> Socket:
 
 
 def accept(listener: Socket) -> Socket:
-    """Return the connection of the next who comes; see accept(2).
+    """Return the next connection; see accept(2).
 
     Raises:
-        OSError: there is none, or it cannot be had.
+        OSError: as accept(2); ``BlockingIOError`` if there is none.
     """
     fd, _ = listener._accept()  # type: ignore[attr-defined]  # typeshed has it as private
     return Socket(fileno=fd)
 
 
 def peer_uid(connection: Socket) -> int:
-    """Return the id of the user at the other end, as the kernel knows it."""
+    """Return the id of the user at the other end."""
     said = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(said)
     return int(uid)
@@ -57,6 +57,6 @@ def send_fds(connection: Socket, packet: bytes, *fds: int) -> None:
     """Send ``packet`` with descriptors; see cmsg(3).
 
     Raises:
-        OSError: it cannot be sent.
+        OSError: as sendmsg(2).
     """
     connection.sendmsg([packet], [(SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))])

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from anyio import Lock, current_time, get_cancelled_exc_class, move_on_after
+from anyio import current_time, get_cancelled_exc_class, move_on_after
 
+from frith.errors import TerminalClosedError
 from frith.model import ExitStatus
-from frith_terminals.processes import environ_of
+from frith_os.processes import environ_of
 
 Part = Callable[..., Any]
 
@@ -81,37 +82,50 @@ def does_nothing_at_once(_: Part) -> Part:
 
 def writes_blocking(_: Part) -> Part:
     async def careless(self: Any, data: bytes) -> None:
-        os.set_blocking(self._master, True)
+        master = self._output.master
+        os.set_blocking(master, True)
         try:
             while data:
-                data = data[os.write(self._master, data) :]
+                data = data[os.write(master, data) :]
         finally:
-            os.set_blocking(self._master, False)
+            os.set_blocking(master, False)
 
     return careless
 
 
-def takes_no_turns(_: Part) -> Part:
-    return lambda self: Lock()
+def writes_pieces_in_turn(resume: Part) -> Part:
+    def careless(self: Any) -> None:
+        resume(self)
+        self._queue[:] = [*self._queue[1:], *self._queue[:1]]
+
+    return careless
 
 
 def stops_at_the_exit(_: Part) -> Part:
     async def careless(self: Any) -> None:
-        self._release_other_end()
+        self._output.process_ended()
 
     return careless
 
 
 def leaves_it_to_the_exit(on_readable: Part) -> Part:
     def careless(self: Any) -> None:
-        if self._leader.status() is None:
+        if self._child.exit_status() is None:
             on_readable(self)
 
     return careless
 
 
-def decodes(append: Part) -> Part:
-    return lambda self, data: append(self, data.decode(errors="replace").encode())
+def decodes(read: Part) -> Part:
+    def careless(self: Any, offset: int, limit: int) -> bytes:
+        text: str = read(self, offset, limit).decode("ascii", errors="replace")
+        return text.replace("\ufffd", "?").encode()
+
+    return careless
+
+
+def keeps_everything(ring: Part) -> Part:
+    return lambda _, **named: ring(1 << 30, **named)
 
 
 def begins_at_the_end(init: Part) -> Part:
@@ -122,12 +136,12 @@ def begins_at_the_end(init: Part) -> Part:
 
 
 def waits_for_no_viewer(_: Part) -> Part:
-    return lambda self: self.ring.capacity
+    return lambda self: 64 * 1024
 
 
 def waits_for_every_viewer(add: Part) -> Part:
     def careless(self: Any, viewer: Any) -> None:
-        viewer.lossless = True
+        viewer.is_lossless = True
         add(self, viewer)
 
     return careless
@@ -141,22 +155,25 @@ def adds_128(exited: Part) -> Part:
     return careless
 
 
-def believes_in_the_end(_: Part) -> Part:
+def believes_in_the_end(on_readable: Part) -> Part:
     def careless(self: Any) -> None:
-        self._home.readiness.unwatch(self._output.master)
-        self._status = ExitStatus(code=0)
-        self._exited.set()
+        on_readable(self)
+        if self._output._other_end is not None:
+            self._stop_reading()
+            self._status = ExitStatus(code=0)
+            self._exited.set()
 
     return careless
 
 
 def signals_the_leader(_: Part) -> Part:
-    return lambda self, number: os.kill(self.pid, number)
+    return lambda self, *numbers: [os.kill(self.pid, number) for number in numbers]
 
 
 def kills_instead_of_continuing(signal_group: Part) -> Part:
-    def careless(self: Any, number: int) -> None:
-        signal_group(self, signal.SIGKILL if number == signal.SIGCONT else number)
+    def careless(self: Any, *numbers: int) -> None:
+        kill = {signal.SIGCONT: signal.SIGKILL}
+        signal_group(self, *(kill.get(signal.Signals(number), number) for number in numbers))
 
     return careless
 
@@ -168,8 +185,9 @@ def gives_no_grace(terminate: Part) -> Part:
 def ends_the_group(_: Part) -> Part:
     async def careless(self: Any, grace: float = 0) -> ExitStatus:
         self._output.release()
+        self._watch()
         for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10)):
-            self._leader.signal_group(number)
+            self._child.signal_group(number)
             with move_on_after(patience):
                 await self.exited()
                 await self.drained()
@@ -186,9 +204,10 @@ def asks_for_no_workspace(_: Part) -> Part:
 
 def awaits_nobody(_: Part) -> Part:
     def careless(self: Any) -> None:
-        if not self._closed:
-            self.reaped = self._closed = True
+        if self.fd >= 0:
+            self.is_reaped = True
             os.close(self.fd)
+            self.fd = -1
 
     return careless
 
@@ -202,9 +221,11 @@ def reap() -> None:
 
 def keeps_a_descriptor(_: Part) -> Part:
     def careless(self: Any) -> None:
-        self.reaped = self._closed = True
-        with suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+        if self.fd >= 0:
+            self.is_reaped = True
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+            self.fd = -1
 
     return careless
 
@@ -229,11 +250,15 @@ def shares_the_wait(exited: Part) -> Part:
 
 
 def closes_when_cancelled(write: Part) -> Part:
+    closed: WeakSet[Any] = WeakSet()
+
     async def careless(self: Any, data: bytes) -> None:
+        if self in closed:
+            raise TerminalClosedError("A write was cancelled.")
         try:
             await write(self, data)
         except get_cancelled_exc_class():
-            self._closed = True
+            closed.add(self)
             raise
 
     return careless

@@ -17,7 +17,7 @@ from frith.errors import CommandNotFoundError, SpawnError
 from frith.model import Session, SessionId
 from frith.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from frith.providers import ProviderContext
-from frith_terminals.processes import environ_of
+from frith_os.processes import environ_of
 
 
 class WrappedSpawner(TerminalSpawner):

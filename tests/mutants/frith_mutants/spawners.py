@@ -10,28 +10,29 @@ from frith_mutants import _wrapped_spawners as wrapped
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.TERMINAL)
-_TERMINAL = "frith_pty._terminal:PtyTerminal"
+_TERMINAL = "frith_pty.terminal:PtyTerminal"
+_VIEWED = "frith_terminals.terminal:ViewedTerminal"
 _keeper = partial(Mutant, Role.TERMINAL, plugin="frith_keeper")
-_KEPT = "frith_keeper._terminal:KeeperTerminal"
+_KEPT = "frith_keeper.terminal:KeeperTerminal"
 
 SPAWNERS = (
     _mutant(
         "leaks-descriptors",
         "The process inherits every inheritable descriptor of its host.",
         "no descriptor of the host reaches the process",
-        replaces={"frith_pty._libc:PosixSpawn._add": careless.closes_nothing},
+        replaces={"frith_pty.posix_spawn:PosixSpawn._add": careless.closes_nothing},
     ),
     _mutant(
         "no-controlling-terminal",
         "The process leads a session, but the terminal does not control it.",
         "the process leads a session with a controlling terminal of its own",
-        replaces={"frith_pty._libc:PosixSpawn._add": careless.takes_no_control},
+        replaces={"frith_pty.posix_spawn:PosixSpawn._add": careless.takes_no_control},
     ),
     _mutant(
         "inherits-signals",
         "Signals that the host ignores stay ignored in the process.",
         "signals that the host ignores or blocks act in the process",
-        replaces={"frith_pty._libc:_RESET": lambda _: []},
+        replaces={"frith_pty.posix_spawn:_RESET": lambda _: []},
     ),
     _mutant(
         "forgets-variables",
@@ -61,13 +62,13 @@ SPAWNERS = (
         "ends-the-stopped",
         "A process that stops itself is killed.",
         "a process that stops itself is continued",
-        replaces={"frith_pty._leader:Leader.signal_group": careless.kills_instead_of_continuing},
+        replaces={"frith_os.pty.child:Child.signal_group": careless.kills_instead_of_continuing},
     ),
     _mutant(
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
         "a process carries the identity of its own session alone",
-        replaces={"frith_pty._starting:environment": careless.prefers_the_host},
+        replaces={"frith_pty.start:environment": careless.prefers_the_host},
     ),
     _mutant(
         "waits-for-output",
@@ -91,13 +92,13 @@ SPAWNERS = (
         "blocks-on-input",
         "Writing blocks the event loop while the process does not read.",
         "the event loop goes on while a process does not read",
-        replaces={"frith_pty._input:Input.write": careless.writes_blocking},
+        replaces={f"{_TERMINAL}.write": careless.writes_blocking},
     ),
     _mutant(
         "mixes-input",
         "What several write at once is written in pieces, in turn.",
         "what several write at once is not mixed",
-        replaces={"frith_pty._input:Input._turn": careless.takes_no_turns},
+        replaces={"frith_os.pty.input:Input.resume": careless.writes_pieces_in_turn},
     ),
     _mutant(
         "loses-the-tail",
@@ -112,7 +113,7 @@ SPAWNERS = (
         "takes-bytes-for-text",
         "Output is decoded and encoded again.",
         "every byte comes as it was written",
-        replaces={"frith_pty._ring:Ring.append": careless.decodes},
+        replaces={"frith_os.pty.ring:Ring.read": careless.decodes},
     ),
     _mutant(
         "replays-nothing",
@@ -124,43 +125,43 @@ SPAWNERS = (
         "keeps-everything",
         "The scrollback has no bound.",
         "of endless output only the newest is kept",
-        replaces={"frith_pty._output:Ring": lambda ring: lambda _: ring(1 << 40)},
+        replaces={"frith_os.pty.output:WrittenRing": careless.keeps_everything},
     ),
     _mutant(
         "loses-what-is-slow-to-be-read",
         "A lossless viewer that is slow falls off the scrollback like any other.",
         "a lossless viewer that is slow misses nothing",
-        replaces={"frith_pty._output:Output._room": careless.waits_for_no_viewer},
+        replaces={"frith_os.pty.output:Output._room": careless.waits_for_no_viewer},
     ),
     _mutant(
         "waits-for-every-viewer",
         "A viewer that does not read holds up the process, though nobody asked for that.",
         "a viewer that never reads holds up nobody",
-        replaces={"frith_pty._output:Output.add": careless.waits_for_every_viewer},
+        replaces={"frith_terminals.viewing:Viewers.add": careless.waits_for_every_viewer},
     ),
     _mutant(
         "waits-for-a-viewer-when-ending",
         "A lossless viewer that does not read keeps a process from being ended.",
         "terminating waits for no viewer",
-        replaces={"frith_pty._output:Output.release": careless.does_nothing_at_once},
+        replaces={"frith_os.pty.output:Output.release": careless.does_nothing_at_once},
     ),
     _mutant(
         "speaks-like-a-shell",
         "A process that a signal killed is said to have exited with 128 and the number.",
-        "the signal that killed a process is told",
-        replaces={f"{_TERMINAL}.exited": careless.adds_128},
+        "the signal that killed it is told",
+        replaces={f"{_VIEWED}.exited": careless.adds_128},
     ),
     _mutant(
         "takes-the-hangup-for-the-exit",
         "A process that closes its terminal is said to have exited.",
         "a process that has closed its terminal has not exited",
-        replaces={f"{_TERMINAL}._hold_other_end": careless.believes_in_the_end},
+        replaces={f"{_TERMINAL}._on_readable": careless.believes_in_the_end},
     ),
     _mutant(
         "signals-one-process",
         "A signal reaches the process and not its group.",
         "a signal reaches the whole group of the process",
-        replaces={"frith_pty._leader:Leader.signal_group": careless.signals_the_leader},
+        replaces={"frith_os.pty.child:Child.signal_group": careless.signals_the_leader},
     ),
     _mutant(
         "kills-at-once",
@@ -202,14 +203,14 @@ SPAWNERS = (
         "leaves-zombies",
         "Nobody waits for processes that have ended.",
         "processes that ended leave no zombie",
-        replaces={"frith_pty._leader:Leader.reap": careless.awaits_nobody},
+        replaces={"frith_os.pty.child:Child.reap": careless.awaits_nobody},
         clears=careless.reap,
     ),
     _mutant(
         "leaks-a-descriptor",
         "The handle of a process that has ended stays open.",
         "processes that ended leave no descriptor",
-        replaces={"frith_pty._leader:Leader.reap": careless.keeps_a_descriptor},
+        replaces={"frith_os.pty.child:Child.reap": careless.keeps_a_descriptor},
     ),
     _mutant(
         "leaks-a-thread",
@@ -244,14 +245,14 @@ SPAWNERS = (
     _mutant(
         "shares-the-wait",
         "Who stops waiting for the end of a process decides it for all.",
-        "a cancelled wait for the end disturbs no other wait",
-        replaces={f"{_TERMINAL}.exited": careless.shares_the_wait},
+        "who stops waiting for the end disturbs no other",
+        replaces={f"{_VIEWED}.exited": careless.shares_the_wait},
     ),
     _mutant(
         "closes-when-cancelled",
         "A write that is cancelled is the last one.",
         "a cancelled write holds up no other",
-        replaces={"frith_pty._input:Input.write": careless.closes_when_cancelled},
+        replaces={f"{_TERMINAL}.write": careless.closes_when_cancelled},
     ),
     _mutant(
         "terminates-once",
@@ -263,7 +264,7 @@ SPAWNERS = (
         "leaks-viewers",
         "Each viewer leaves a descriptor open.",
         "viewers that left leave no descriptor",
-        replaces={f"{_TERMINAL}.attach": careless.keeps_a_descriptor_a_viewer},
+        replaces={f"{_VIEWED}.attach": careless.keeps_a_descriptor_a_viewer},
         clears=careless.close_what_viewers_left,
     ),
     _keeper(
@@ -276,7 +277,7 @@ SPAWNERS = (
         "takes-them-along",
         "When the provider is closed its processes end.",
         "closing the provider leaves its processes running",
-        replaces={"frith_keeper._spawner:KeeperSpawner.close": careless.takes_them_along},
+        replaces={"frith_keeper.spawner:KeeperSpawner.close": careless.takes_them_along},
     ),
     _keeper(
         "starts-over",
@@ -325,6 +326,6 @@ SPAWNERS = (
         "loses-the-output",
         "The output of a process is gone when somebody has taken note of its end.",
         "the output of a process whose end was collected is shown by any host",
-        replaces={"frith_keeper._places:Places.output_of": careless.does_nothing_at_once},
+        replaces={"frith_keeper.places:KeeperFiles.output_of": careless.does_nothing_at_once},
     ),
 )

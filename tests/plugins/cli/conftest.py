@@ -16,9 +16,9 @@ import anyio
 import pytest
 
 from frith.model import Session, SessionStatus, now
-from frith_cli.main import run
-from frith_keeper._spawner import open_spawner
+from frith_cli._app import run
 from frith_keeper.options import KeeperOptions
+from frith_keeper.spawner import open_spawner
 from waiting import PATIENCE
 
 Git = Callable[..., str]

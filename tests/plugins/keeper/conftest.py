@@ -21,8 +21,9 @@ import pytest
 import frith_keeper
 from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from frith_keeper import _spawner, _starting
-from frith_testing.harness.samples import a_session
+from frith_keeper import spawner as spawner_module
+from frith_keeper import start as start_module
+from frith_testing._samples import a_session
 from waiting import PATIENCE, wait_until
 
 HOST = Path(__file__).with_name("host.py")
@@ -110,15 +111,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]
     if variables:
         start = "import sys; sys.path.append({!r}); import coverage; coverage.process_startup(); "
-        program = start.format(sysconfig.get_path("purelib")) + _starting._PROGRAM
-        monkeypatch.setattr(_starting, "_PROGRAM", program)
-        monkeypatch.setattr(_starting, "_KEPT", (*_starting._KEPT, *variables))
+        program = start.format(sysconfig.get_path("purelib")) + start_module._PROGRAM
+        monkeypatch.setattr(start_module, "_PROGRAM", program)
+        monkeypatch.setattr(start_module, "_KEPT", (*start_module._KEPT, *variables))
 
 
 @pytest.fixture(autouse=True)
 def found_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keeper whose socket was removed may take its time to listen anew."""
-    monkeypatch.setattr(_spawner, "_FOUND_AGAIN", PATIENCE)
+    monkeypatch.setattr(spawner_module, "_FOUND_AGAIN", PATIENCE)
 
 
 @pytest.fixture(autouse=True)

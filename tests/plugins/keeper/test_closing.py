@@ -1,4 +1,4 @@
-"""What is left in a host of keepers that it was just about to have: no descriptor."""
+"""Descriptors that a host releases when it gives up on a keeper."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import signal
 import anyio
 import pytest
 
-from frith_keeper import _spawner
-from frith_keeper._errors import KeeperError
+from frith_keeper import spawner as module
+from frith_keeper.errors import KeeperError
 
 
 def descriptors():
     return set(os.listdir("/proc/self/fd"))
 
 
-async def test_one_that_answers_when_the_provider_has_closed_is_let_go(
+async def test_a_keeper_that_answers_a_closed_provider_leaves_no_descriptor(
     shell, other, record, keeper_of, tools
 ):
     terminal = await shell("sleep 100")
@@ -39,18 +39,18 @@ async def test_one_that_answers_when_the_provider_has_closed_is_let_go(
     assert descriptors() == before
 
 
-async def test_one_that_answers_with_what_means_nothing_is_let_go(
+async def test_a_keeper_with_an_invalid_greeting_leaves_no_descriptor(
     shell, record, other, monkeypatch
 ):
     terminal = await shell("sleep 100")
-    answered = _spawner.answered
+    answered = module.receive_greeting
 
     def without_sizes(connection):
         greeted = answered(connection)
-        del greeted.said["sizes"]
+        del greeted.fields["sizes"]
         return greeted
 
-    monkeypatch.setattr(_spawner, "answered", without_sizes)
+    monkeypatch.setattr(module, "receive_greeting", without_sizes)
     async with other() as host:
         before = descriptors()
         with pytest.raises(KeyError):
@@ -58,13 +58,11 @@ async def test_one_that_answers_with_what_means_nothing_is_let_go(
         assert descriptors() == before
 
 
-async def test_one_is_let_go_by_whoever_is_cancelled_before_it_is_told_to_end(
-    shell, tools, monkeypatch
-):
+async def test_collecting_that_is_cancelled_leaves_no_descriptor(shell, tools, monkeypatch):
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
-    answered = _spawner.answered
+    answered = module.receive_greeting
     before = descriptors()
     with anyio.CancelScope() as scope, monkeypatch.context() as patched:
 
@@ -72,7 +70,7 @@ async def test_one_is_let_go_by_whoever_is_cancelled_before_it_is_told_to_end(
             scope.cancel()
             return answered(connection)
 
-        patched.setattr(_spawner, "answered", too_late)
+        patched.setattr(module, "receive_greeting", too_late)
         await terminal.collect()
     assert scope.cancelled_caught
     assert descriptors() == before

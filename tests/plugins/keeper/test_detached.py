@@ -1,17 +1,16 @@
-"""What a keeper loads, and that nothing of its host stays with it."""
+"""The modules that a keeper loads, and its independence of its host."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from frith_keeper import _starting
-from frith_terminals.processes import stat_of
+from frith_keeper import start as start_module
+from frith_os.processes import stat_of
 
 LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
 ITS_OWN = ("/dev/null", "/dev/pt", "/memfd:", "socket:", "anon_inode:")
@@ -22,16 +21,16 @@ def counted() -> None:
     """Nobody follows a keeper here: what it loads and has shall be all its own."""
 
 
-def test_it_loads_nothing_but_the_standard_library():
-    program = _starting._PROGRAM.replace("main()", LIST)
-    assert program != _starting._PROGRAM
-    command = [sys.executable, "-I", "-S", "-c", program, _starting._HOME]
+def test_a_keeper_loads_the_standard_library_and_frith_os_only():
+    program = start_module._PROGRAM.replace("main()", LIST)
+    assert program != start_module._PROGRAM
+    command = [sys.executable, "-I", "-S", "-c", program, *start_module._PATHS]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    assert "keeper" in loaded
-    assert set(loaded) - sys.stdlib_module_names == {"__main__", "keeper"} - sys.stdlib_module_names
+    foreign = set(loaded) - sys.stdlib_module_names - {"__main__"}
+    assert foreign == {"keeper", "frith_os"}
 
 
-async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_of, places):
+async def test_a_keeper_has_no_descriptor_of_its_host(shell, tmp_path, keeper_of, places):
     with (tmp_path / "open").open("w") as file:
         high = os.dup2(file.fileno(), 300)
         os.set_inheritable(file.fileno(), True)
@@ -49,7 +48,7 @@ async def test_no_descriptor_of_its_host_stays_with_it(shell, tmp_path, keeper_o
     assert sorted(foreign) == sorted(map(str, (tmp_path, places.with_name("outputs"), places)))
 
 
-async def test_it_holds_no_more_descriptors_than_it_needs(shell, other, record, keeper_of):
+async def test_hosts_that_left_leave_no_descriptor_in_a_keeper(shell, other, record, keeper_of):
     terminal = await shell("read line")
     before = len(os.listdir(f"/proc/{keeper_of(terminal)}/fd"))
     for _ in range(5):
@@ -59,7 +58,7 @@ async def test_it_holds_no_more_descriptors_than_it_needs(shell, other, record, 
     assert len(os.listdir(f"/proc/{keeper_of(terminal)}/fd")) == before
 
 
-async def test_no_directory_no_terminal_and_no_group_of_its_host_is_its_own(shell, keeper_of):
+async def test_a_keeper_has_no_directory_terminal_or_process_group_of_its_host(shell, keeper_of):
     terminal = await shell("read line")
     keeper = keeper_of(terminal)
     assert os.readlink(f"/proc/{keeper}/cwd") == "/"
@@ -73,9 +72,7 @@ async def test_no_directory_no_terminal_and_no_group_of_its_host_is_its_own(shel
 
 
 @pytest.mark.parametrize("name", ["SECRET", "PYTHONPATH", "FRITH_SESSION_ID"])
-async def test_nothing_of_the_environment_of_its_host_or_command_stays_with_it(
-    shell, keeper_of, monkeypatch, name
-):
+async def test_a_keeper_has_no_variable_of_its_host_or_command(shell, keeper_of, monkeypatch, name):
     monkeypatch.setenv(name, "/of the host")
     keeper = keeper_of(await shell("read line", env={"TOKEN": "of the command"}))
     entries = Path(f"/proc/{keeper}/environ").read_bytes().split(b"\0")
@@ -84,19 +81,6 @@ async def test_nothing_of_the_environment_of_its_host_or_command_stays_with_it(
     assert b"of the command" not in Path(f"/proc/{keeper}/cmdline").read_bytes()
 
 
-async def test_signals_that_its_host_ignores_or_blocks_are_as_usual_for_the_command(shell, tools):
-    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-    try:
-        terminal = await shell("grep -E '^Sig(Blk|Ign)' /proc/self/status")
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    of_the_c_library = 1 << 31 | 1 << 32
-    for line in (await tools.everything(terminal)).split(b"\r\n")[:2]:
-        assert int(line.split()[1], 16) & ~of_the_c_library == 0
-
-
-async def test_it_is_found_by_name_in_lists_of_processes(shell, keeper_of):
+async def test_a_keeper_is_called_frith_keeper_in_lists_of_processes(shell, keeper_of):
     keeper = keeper_of(await shell("read line"))
     assert Path(f"/proc/{keeper}/comm").read_text() == "frith-keeper\n"

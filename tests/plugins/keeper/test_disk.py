@@ -1,4 +1,4 @@
-"""A full disk when the end of a process is to be written down."""
+"""A full disk when the exit status of a process is to be written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fill(places):
             pass
 
 
-async def test_who_comes_later_is_told_by_the_keeper_itself(
+async def test_with_a_full_disk_a_keeper_waits_to_report_the_exit(
     small_disk, spawner, other, shell, record, tools
 ):
     async with other() as first:
@@ -54,7 +54,7 @@ async def test_who_comes_later_is_told_by_the_keeper_itself(
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
-async def test_one_that_leaves_later_writes_it_down_if_there_is_room_again(
+async def test_a_keeper_writes_the_exit_when_there_is_room_again(
     small_disk, spawner, other, shell, record, tools, keeper_of
 ):
     async with other() as first:

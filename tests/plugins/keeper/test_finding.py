@@ -1,4 +1,4 @@
-"""Finding a keeper: where something is in its way, in its place, or wrong with it."""
+"""Finding a keeper: its socket removed, replaced, in the way, or invalid."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import pytest
 from frith.errors import SpawnError
 from frith.model import ExitStatus
 from frith.ports import Size
-from frith_keeper._errors import KeeperError
-from frith_keeper._places import name_of
-from frith_terminals.processes import boot_id, pid_namespace
+from frith_keeper.errors import KeeperError
+from frith_keeper.places import name_of
+from frith_os.processes import boot_id, pid_namespace
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -158,7 +158,7 @@ async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
     os.kill(keeper_of(terminal), signal.SIGSTOP)
     first = iter([0.1])
     monkeypatch.setattr(
-        "frith_keeper._spawner.fail_after",
+        "frith_keeper.spawner.fail_after",
         lambda seconds: anyio.fail_after(next(first, seconds)),
     )
     async with other(answer_timeout=tools.patience) as host:
@@ -174,7 +174,7 @@ async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals
         stopped = await shell(ECHO, of=host)
         runs = tools.patient(await shell(ECHO, of=host))
         os.kill(keeper_of(stopped), signal.SIGSTOP)
-        monkeypatch.setattr("frith_keeper._calling.Process", without_descriptors)
+        monkeypatch.setattr("frith_keeper.keeper_processes.Process", without_descriptors)
         with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not answer"):
             await stopped.write(b"more\n")
         await runs.write(b"more\n")
@@ -202,8 +202,8 @@ async def test_a_stopped_keeper_is_woken_by_whoever_asks_it_something(
 async def test_a_keeper_that_is_not_to_be_woken_is_an_error_in_bounded_time(
     shell, other, record, keeper_of, tools, monkeypatch
 ):
-    monkeypatch.setattr("frith_keeper._terminal.call", lambda *_: True)
-    monkeypatch.setattr("frith_keeper._spawner.call", lambda *_: True)
+    monkeypatch.setattr("frith_keeper.terminal.send_signal", lambda *_: True)
+    monkeypatch.setattr("frith_keeper.spawner.send_signal", lambda *_: True)
     async with other(answer_timeout=0.1, write_timeout=0.1) as host:
         terminal = await shell(ECHO, of=host)
         os.kill(keeper_of(terminal), signal.SIGSTOP)
@@ -251,11 +251,11 @@ HELLO = json.dumps(SAID).encode()
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (says(b"\xff\x00 rubbish"), "rubbish"),
-        (says(b"[1, 2]"), "rubbish"),
-        (says(b"[" * 60000), "rubbish"),
-        (says(b"{}"), "lacks something|version"),
-        (cut_off, "rubbish"),
+        (says(b"\xff\x00 rubbish"), "invalid reply"),
+        (says(b"[1, 2]"), "invalid reply"),
+        (says(b"[" * 60000), "invalid reply"),
+        (says(b"{}"), "invalid reply|version"),
+        (cut_off, "invalid reply"),
         (says(HELLO), "version"),
         (says_with_descriptors(HELLO.replace(b'"version": 1', b'"version": 99')), "version"),
         (says(b'{"seq": 0, "error": "version", "versions": [99]}'), "refuses: version"),
@@ -281,26 +281,26 @@ async def test_whatever_does_not_answer_in_place_of_a_keeper_is_an_error(
 
 @pytest.mark.parametrize("name", sorted(SAID.keys() - {"seq", "version", "exit"}))
 @pytest.mark.parametrize("wrong", [None, [[0, 24]], {}])
-async def test_a_greeting_that_lacks_something_is_an_error(other, gone, its_path, name, wrong):
+async def test_a_greeting_without_a_valid_field_is_an_error(other, gone, its_path, name, wrong):
     answer = says_with_descriptors(json.dumps({**SAID, name: wrong}).encode())
     with served(its_path, answer):
         async with other() as host:
-            with pytest.raises(KeeperError, match=f"lacks something.*{name}"):
+            with pytest.raises(KeeperError, match=f"invalid reply.*{name}"):
                 await host.adopt(gone)
 
 
-async def test_descriptors_that_come_with_rubbish_are_closed(other, gone, its_path):
+async def test_descriptors_of_an_invalid_reply_are_closed(other, gone, its_path):
     with served(its_path, says_with_descriptors(HELLO)) as connections:
         async with other() as host:
-            with pytest.raises(KeeperError, match="lacks something"):
+            with pytest.raises(KeeperError, match="invalid reply"):
                 await host.adopt(gone)
             before = len(os.listdir("/proc/self/fd")) - len(connections)
-            with pytest.raises(KeeperError, match="lacks something"):
+            with pytest.raises(KeeperError, match="invalid reply"):
                 await host.adopt(gone)
             assert len(os.listdir("/proc/self/fd")) - len(connections) == before
 
 
-async def test_one_that_leaves_while_it_is_asked_is_gone(other, gone, its_path):
+async def test_a_keeper_that_leaves_while_it_is_asked_is_gone(other, gone, its_path):
     with served(its_path, lambda connection: connection.close()):
         async with other() as host:
             assert await host.adopt(gone) is None
@@ -317,7 +317,7 @@ async def test_a_symlink_to_another_keeper_is_an_error(shell, other, gone, its_p
     terminal = await shell(ECHO)
     its_path.symlink_to(path_of(places, terminal))
     async with other() as host:
-        with pytest.raises(KeeperError, match="another session's process"):
+        with pytest.raises(KeeperError, match="process of another session"):
             await host.adopt(gone)
     its_path.unlink()
 
@@ -341,7 +341,7 @@ async def test_a_socket_of_another_user_is_an_error_and_is_told_nothing(other, g
     for end in (reading, writing):
         os.close(end)
     async with other() as host:
-        with pytest.raises(KeeperError, match="another user's"):
+        with pytest.raises(KeeperError, match="belongs to another user"):
             await host.adopt(gone)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     its_path.unlink()
@@ -378,7 +378,7 @@ async def test_what_another_user_left_about_an_end_is_not_believed(other, gone, 
 
 
 @pytest.mark.parametrize("noted", ["", "rubbish", "{}", '{"exit": {"code": "x"}}', "[]"])
-async def test_of_an_end_that_means_nothing_nothing_is_told(other, gone, its_path, noted):
+async def test_an_invalid_exit_file_is_ignored(other, gone, its_path, noted):
     its_path.parent.mkdir(parents=True)
     its_path.with_name(its_path.name + ".exit").write_text(noted)
     async with other() as host:
@@ -391,7 +391,7 @@ async def test_a_directory_that_others_may_enter_is_shut(shell, places):
     assert places.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_long_path_does_no_harm(opened, shell, record, session, tmp_path, tools):
+async def test_a_long_path_of_the_workspace_works(opened, shell, record, session, tmp_path, tools):
     long = tmp_path / ("d" * 120) / ("e" * 120)
     async with opened(directory=str(long)) as host:
         terminal = await shell(ECHO, of=host)
@@ -421,13 +421,13 @@ async def test_a_name_too_long_is_refused(shell, keepers):
         {"terminal": "../../x"},
     ],
 )
-async def test_a_record_that_means_nothing_gives_nothing(other, session, ref):
+async def test_an_invalid_reference_adopts_nothing(other, session, ref):
     here = {"bootId": boot_id(), "pidNamespace": pid_namespace()} if ref else {}
     async with other() as host:
         assert await host.adopt(session.detail(terminal_ref=ref | here)) is None
 
 
-async def test_a_clock_that_jumps_harms_nobody(shell, other, record, monkeypatch, tools):
+async def test_a_jump_of_the_clock_has_no_effect(shell, other, record, monkeypatch, tools):
     terminal = await shell(ECHO)
     monkeypatch.setattr(time, "time", lambda: 4e9)
     async with other() as host:

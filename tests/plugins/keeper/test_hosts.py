@@ -1,15 +1,15 @@
-"""What a keeper hears of a host."""
+"""The messages of a host that reach a keeper."""
 
 from __future__ import annotations
 
 import socket
 
-from frith_keeper.keeper import wire
 from frith_keeper.keeper.hosts import Host
 from frith_keeper.keeper.sockets import Socket
+from frith_os import keeperwire as wire
 
 
-def test_the_last_words_of_one_that_went_without_reading_all_are_heard():
+def test_a_request_is_read_from_a_host_that_left_without_reading_everything():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     host = Host(Socket(fileno=ours.detach()))
     try:

@@ -1,4 +1,4 @@
-"""A keeper sees to it that hosts find it, and ends where none ever can."""
+"""A keeper listens where hosts find it, and ends where none ever can."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from frith_keeper import _starting
-from frith_keeper._living import living
-from frith_keeper._places import Places, name_of
-from frith_testing.harness.samples import a_session
+from frith_keeper import start as start_module
+from frith_keeper.keeper_processes import find_keepers
+from frith_keeper.places import KeeperFiles, name_of
+from frith_testing._samples import a_session
 from waiting import until
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
@@ -25,7 +25,7 @@ HOST = Path(__file__).with_name("host.py")
 @pytest.fixture(autouse=True)
 def repository(tmp_path, monkeypatch):
     """The directory without which no host finds a keeper, at which it looks very often here."""
-    monkeypatch.setattr(_starting, "_LOOK", 0.02)
+    monkeypatch.setattr(start_module, "_LOOK", 0.02)
     path = tmp_path / ".git"
     path.mkdir()
     return path
@@ -42,7 +42,7 @@ def path_of(places, terminal):
 
 def is_found(workspace, name):
     try:
-        Places(workspace, None).connect(name).close()
+        KeeperFiles(workspace, None).connect(name).close()
     except OSError:
         return False
     return True
@@ -78,7 +78,7 @@ def with_a_stale_socket(path):
     "change",
     [without_socket, without_directory, with_another_directory, with_a_file, with_a_stale_socket],
 )
-async def test_it_listens_again_by_itself(shell, places, tmp_path, change):
+async def test_a_keeper_listens_again_when_its_socket_was_removed(shell, places, tmp_path, change):
     terminal = await shell(ECHO)
     path = path_of(places, terminal)
     change(path)
@@ -91,7 +91,7 @@ async def test_it_listens_again_by_itself(shell, places, tmp_path, change):
     ["sleep 100", "trap '' HUP; echo ready; sleep 100; sleep 100", "set -m; sleep 100 & sleep 100"],
     ids=["that ends when it is hung up", "that ignores that", "with jobs in other groups"],
 )
-async def test_it_ends_with_its_process_when_the_repository_is_deleted(
+async def test_a_keeper_ends_with_its_process_when_the_repository_is_deleted(
     shell, repository, keepers, script
 ):
     await shell(script)
@@ -99,7 +99,7 @@ async def test_it_ends_with_its_process_when_the_repository_is_deleted(
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
-async def test_it_ends_when_the_repository_is_deleted_after_the_process_has_ended(
+async def test_a_keeper_of_an_ended_process_ends_when_the_repository_is_deleted(
     shell, repository, keepers, tools
 ):
     terminal = await shell("exit 3")
@@ -110,7 +110,7 @@ async def test_it_ends_when_the_repository_is_deleted_after_the_process_has_ende
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
-async def test_it_leaves_nothing_in_a_repository_that_is_made_in_that_place(
+async def test_a_keeper_leaves_nothing_in_a_repository_that_replaces_its_own(
     shell, repository, keepers
 ):
     await shell("sleep 100")
@@ -121,7 +121,7 @@ async def test_it_leaves_nothing_in_a_repository_that_is_made_in_that_place(
     assert [path for path in repository.rglob("*") if not path.is_dir()] == []
 
 
-async def test_it_goes_on_where_the_repository_was_moved_to(shell, repository, places, tools):
+async def test_a_keeper_listens_where_its_repository_was_moved_to(shell, repository, places, tools):
     terminal = await shell(ECHO)
     moved = repository.rename(repository.with_name("moved"))
     path = moved / path_of(places, terminal).relative_to(repository)
@@ -147,10 +147,10 @@ def stopped(path, terminal):
 
 
 @pytest.mark.parametrize("change", [taken_by_a_directory, without_a_place, stopped])
-async def test_one_that_cannot_be_asked_is_among_those_that_are_kept_and_is_swept(
+async def test_a_keeper_that_does_not_answer_is_listed_and_swept(
     shell, other, session, places, keepers, monkeypatch, change
 ):
-    monkeypatch.setattr("frith_keeper._spawner._FOUND_AGAIN", 0.1)
+    monkeypatch.setattr("frith_keeper.spawner._FOUND_AGAIN", 0.1)
     terminal = await shell(ECHO)
     change(path_of(places, terminal), terminal)
     async with other(answer_timeout=0.1) as host:
@@ -161,19 +161,19 @@ async def test_one_that_cannot_be_asked_is_among_those_that_are_kept_and_is_swep
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
-async def test_one_of_a_copy_of_the_workspace_is_not_among_them(shell, opened, tmp_path):
+async def test_a_keeper_of_another_copy_of_the_workspace_is_not_listed(shell, opened, tmp_path):
     await shell(ECHO)
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / ".git", copy / ".git", ignore=lambda *_: ["keepers"])
-    assert list(Places(copy, None).names()) == []
-    assert living(str(copy / ".git")) == {}
-    assert len(living(str(tmp_path / ".git"))) == 1
+    assert list(KeeperFiles(copy, None).names()) == []
+    assert find_keepers(str(copy / ".git")) == {}
+    assert len(find_keepers(str(tmp_path / ".git"))) == 1
 
 
-async def test_collecting_lets_it_go_though_something_is_in_its_place(
+async def test_collecting_ends_a_keeper_whose_socket_was_replaced(
     shell, places, keepers, monkeypatch, tools
 ):
-    monkeypatch.setattr(_starting, "_LOOK", 1000.0)
+    monkeypatch.setattr(start_module, "_LOOK", 1000.0)
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
@@ -182,7 +182,7 @@ async def test_collecting_lets_it_go_though_something_is_in_its_place(
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
-async def test_one_that_a_process_of_another_session_started_outlives_that_session(
+async def test_a_keeper_that_a_process_of_another_session_started_outlives_it(
     shell, other, session, tmp_path, tools
 ):
     inner = a_session()

@@ -1,4 +1,4 @@
-"""Another user of the machine, a real one: nothing of a keeper is for him."""
+"""Another user of the machine, a real one, has no access to a keeper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from frith_keeper._places import name_of
+from frith_keeper.places import name_of
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -102,7 +102,7 @@ def interpreter(monkeypatch):
 
 
 @pytest.mark.usefixtures("in_reach")
-async def test_he_can_neither_connect_nor_signal_nor_learn_names(
+async def test_another_user_cannot_connect_signal_or_list_names(
     shell, tools, places, keeper_of, session, request
 ):
     terminal = await shell("echo ready; read -r line; echo got $line")
@@ -110,7 +110,7 @@ async def test_he_can_neither_connect_nor_signal_nor_learn_names(
     for directory in (places.parent, places.parent.parent):
         directory.chmod(0o755)
     request.getfixturevalue("interpreter")
-    tty = terminal._said["tty"]
+    tty = terminal._fields["tty"]
     name = name_of(session.id, terminal.ref["terminal"])
     asked = json.dumps([str(places), name, keeper_of(terminal), terminal.pid, tty])
     found = as_nobody(TRY, asked, cwd=places)
@@ -121,7 +121,7 @@ async def test_he_can_neither_connect_nor_signal_nor_learn_names(
 
 
 @pytest.mark.usefixtures("in_reach")
-async def test_even_where_he_could_reach_the_socket_he_is_told_nothing(
+async def test_another_user_who_reaches_the_socket_gets_no_answer(
     shell, tools, places, session, request
 ):
     # As if somebody had opened the directory to all: the keeper looks who connects.
@@ -137,9 +137,7 @@ async def test_even_where_he_could_reach_the_socket_he_is_told_nothing(
     await tools.see(terminal, b"got on")
 
 
-async def test_names_of_sessions_are_not_in_what_everybody_may_read_of_processes(
-    shell, session, keeper_of
-):
+async def test_names_of_sessions_are_not_in_public_files_of_processes(shell, session, keeper_of):
     terminal = await shell("read line")
     for name in ("cmdline", "comm", "stat"):
         with open(f"/proc/{keeper_of(terminal)}/{name}") as file:
@@ -150,7 +148,7 @@ async def test_names_of_sessions_are_not_in_what_everybody_may_read_of_processes
         assert [line for line in sockets if str(terminal.ref["terminal"]) in line] == []
 
 
-async def test_what_a_keeper_of_root_makes_in_another_users_repository_belongs_to_that_user(
+async def test_files_of_a_keeper_of_root_belong_to_the_owner_of_the_repository(
     shell, other, tmp_path, tools
 ):
     git = tmp_path / ".git"

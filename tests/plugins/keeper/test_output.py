@@ -1,4 +1,4 @@
-"""What viewers see of the output of a process that a keeper has."""
+"""The output of a process that a keeper has, as viewers see it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(small,
             await terminal.exited()
         with anyio.fail_after(tools.patience):
             assert await rest(slow) == WHOLE
-    assert start + len(WHOLE) == terminal._output.ring.end
+    assert start + len(WHOLE) == terminal._ring.end
     assert (await terminal.exited()).code == 0
 
 
@@ -171,7 +171,9 @@ async def test_a_keeper_that_does_not_read_does_not_hold_up_a_host_that_closes(
     os.kill(keeper_of(terminal), signal.SIGCONT)
 
 
-async def test_whoever_is_asked_to_end_may_say_a_lot_though_a_viewer_sleeps(small, shell, tools):
+async def test_a_terminating_process_can_write_much_while_a_lossless_viewer_sleeps(
+    small, shell, tools
+):
     script = f"trap '{COUNT.format(LAST)}; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
     terminal = await shell(script, of=small)
     async with terminal.attach(mode=LOSSLESS):
@@ -217,7 +219,7 @@ async def test_a_lossy_viewer_that_sleeps_is_told_of_the_gap(small, counting, to
 
 
 @pytest.mark.parametrize("asked", [None, 0, 3000])
-async def test_the_scrollback_is_bounded_and_says_where_it_begins(small, counting, tools, asked):
+async def test_the_scrollback_is_bounded_and_has_its_offset(small, counting, tools, asked):
     terminal = await counting(small)
     start = await begin(terminal, tools)
     await terminal.write(b"\n")

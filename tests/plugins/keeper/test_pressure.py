@@ -1,4 +1,4 @@
-"""What hosts write faster than the process reads: they wait, and no memory is filled."""
+"""Hosts that write faster than the process reads: they wait, and no memory is filled."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import closing
 import anyio
 import pytest
 
-from frith_keeper._greeting import greet
-from frith_keeper._places import Places, name_of
-from frith_keeper.keeper import wire
+from frith_keeper.greeting import greet
+from frith_keeper.places import KeeperFiles, name_of
+from frith_os import keeperwire as wire
 
 RAW = "stty raw -echo; echo ready; "
 
@@ -21,7 +21,7 @@ def writer(tmp_path, session):
 
     def connected(terminal):
         greeted = greet(
-            Places(tmp_path, None).connect(name_of(session.id, terminal.terminal_id)), 10
+            KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id)), 10
         )
         greeted.connection.setblocking(False)
         return greeted
@@ -51,7 +51,7 @@ async def test_a_host_that_writes_without_end_has_to_wait(shell, writer, tools):
     assert await terminal.foreground() is not None, "other hosts are served meanwhile"
 
 
-async def test_it_goes_on_once_the_process_reads(shell, writer, tools, tmp_path):
+async def test_a_waiting_host_is_served_once_the_process_reads(shell, writer, tools, tmp_path):
     terminal = await shell(RAW + "while ! [ -e go ]; do sleep 0.01; done; wc -c")
     await tools.see(terminal, b"ready")
     with closing(writer(terminal)) as host:
@@ -74,7 +74,7 @@ async def test_one_write_larger_than_a_keeper_keeps_is_refused(shell, writer, to
         assert wire.parse(host.connection.recv(wire.LARGEST))["error"] == "large"
 
 
-async def test_a_host_writes_it_in_parts(shell, tools):
+async def test_a_host_writes_large_input_in_parts(shell, tools):
     size = wire.MOST_INPUT + 1
     terminal = await shell(RAW + f"head -c {size} | wc -c")
     await tools.see(terminal, b"ready")

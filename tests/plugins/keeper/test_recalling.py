@@ -1,4 +1,4 @@
-"""What a keeper leaves of the output of its process."""
+"""The output that a keeper leaves of its process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import pytest
 from frith.errors import CommandNotFoundError, SpawnError
 from frith.model import ExitStatus
 from frith.ports import AttachMode, Resize, Size
-from frith_keeper import _greeting, _spawner
-from frith_keeper._errors import KeeperError
-from frith_keeper._last_output import parse
-from frith_keeper._spawner import open_spawner
+from frith_keeper import greeting
+from frith_keeper import spawner as spawner_module
+from frith_keeper.ended import parse
+from frith_keeper.errors import KeeperError
 from frith_keeper.options import KeeperOptions
+from frith_keeper.spawner import open_spawner
 from waiting import wait_until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -43,7 +44,9 @@ def end(tools):
     return end
 
 
-async def test_it_is_the_scrollback_at_its_offsets(spawner, session, other, shell, end):
+async def test_recalled_output_is_the_scrollback_at_its_offsets(
+    spawner, session, other, shell, end
+):
     async with other(scrollback=4096) as host:
         await end(await shell("seq 10000; echo last", of=host))
     written = b"".join(b"%d\r\n" % number for number in range(1, 10001)) + b"last\r\n"
@@ -55,9 +58,7 @@ async def test_it_is_the_scrollback_at_its_offsets(spawner, session, other, shel
         assert view.snapshot == b"last\r\n"
 
 
-async def test_it_knows_how_the_process_ended_and_what_its_window_showed(
-    spawner, session, shell, end
-):
+async def test_a_recalled_terminal_has_the_exit_status_and_the_screen(spawner, session, shell, end):
     process = await shell("read line; echo last words; kill -9 $$", size=Size(30, 90))
     await process.resize("viewer", Size(10, 40))
     await process.write(b"\n")
@@ -72,7 +73,9 @@ async def test_it_knows_how_the_process_ended_and_what_its_window_showed(
     assert b"last words" in screen.data
 
 
-async def test_it_can_be_had_as_soon_as_the_end_is_told(spawner, session, other, shell, tools):
+async def test_output_can_be_recalled_as_soon_as_the_process_has_ended(
+    spawner, session, other, shell, tools
+):
     async with other() as host:
         terminal = await shell("echo words; exit 3")
         with anyio.fail_after(tools.patience):
@@ -80,7 +83,7 @@ async def test_it_can_be_had_as_soon_as_the_end_is_told(spawner, session, other,
         assert await tools.everything(await host.recall(session)) == b"words\r\n"
 
 
-async def test_a_keeper_that_is_killed_afterwards_has_left_it(
+async def test_output_can_be_recalled_after_the_keeper_was_killed(
     spawner, session, shell, tools, keeper_of
 ):
     terminal = await shell("echo words; exit 3")
@@ -90,20 +93,22 @@ async def test_a_keeper_that_is_killed_afterwards_has_left_it(
     assert await tools.everything(await spawner.recall(session)) == b"words\r\n"
 
 
-async def test_the_next_process_removes_it_at_its_start(spawner, session, shell, end, tools):
+async def test_the_next_process_removes_the_output(spawner, session, shell, end, tools):
     await end(await shell("echo words"))
     await tools.see(await shell("echo started; read line"), b"started")
     assert await spawner.recall(session) is None
 
 
-async def test_it_is_whole_where_the_ring_has_wrapped(spawner, session, other, shell, end, tools):
+async def test_recalled_output_is_whole_where_the_ring_has_wrapped(
+    spawner, session, other, shell, end, tools
+):
     async with other(scrollback=100_000) as host:
         await end(await shell("seq 30000", of=host))
     written = b"".join(b"%d\r\n" % number for number in range(1, 30001))
     assert await tools.everything(await spawner.recall(session)) == written[-100_000:]
 
 
-async def test_it_is_found_after_the_workspace_was_moved(
+async def test_output_can_be_recalled_after_the_workspace_was_moved(
     session, other, shell, record, tools, tmp_path, keeper_of
 ):
     async with other() as host:
@@ -119,7 +124,7 @@ async def test_it_is_found_after_the_workspace_was_moved(
         await there.sweep(session, 0)
 
 
-async def test_forgetting_removes_also_what_a_keeper_was_killed_in_writing(
+async def test_forgetting_removes_a_file_that_a_killed_keeper_was_writing(
     spawner, session, shell, end, outputs
 ):
     await end(await shell("echo words"))
@@ -129,7 +134,7 @@ async def test_forgetting_removes_also_what_a_keeper_was_killed_in_writing(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-async def test_nothing_is_written_where_somebody_else_could_have_put_something(
+async def test_output_is_not_written_into_a_directory_of_another_user(
     spawner, session, shell, end, outputs, tmp_path
 ):
     precious = tmp_path / "precious"
@@ -142,7 +147,9 @@ async def test_nothing_is_written_where_somebody_else_could_have_put_something(
     assert await spawner.recall(session) is None
 
 
-async def test_no_link_is_followed(spawner, session, shell, end, outputs, tmp_path):
+async def test_output_is_not_written_through_a_link(
+    spawner, session, shell, end, outputs, tmp_path
+):
     precious = tmp_path / "precious"
     precious.write_text("precious")
     terminal = await shell("read line; echo words")
@@ -158,20 +165,20 @@ async def test_a_process_that_wrote_nothing_leaves_nothing(spawner, session, she
     assert list(outputs.iterdir()) == []
 
 
-async def test_a_process_that_was_stopped_leaves_it_too(spawner, session, shell, tools):
+async def test_output_of_a_terminated_process_can_be_recalled(spawner, session, shell, tools):
     terminal = await shell("echo ready; read line")
     await tools.see(terminal, b"ready")
     await terminal.terminate(0)
     assert await tools.everything(await spawner.recall(session)) == b"ready\r\n"
 
 
-async def test_nobody_else_may_read_it(shell, end, session, outputs):
+async def test_no_other_user_may_read_the_output(shell, end, session, outputs):
     await end(await shell("echo secret"))
     assert stat.S_IMODE(outputs.stat().st_mode) == 0o700
     assert stat.S_IMODE((outputs / session.id).stat().st_mode) == 0o600
 
 
-async def test_a_command_that_cannot_be_started_leaves_that_of_the_one_before(
+async def test_a_command_that_cannot_be_started_leaves_the_previous_output(
     spawner, session, shell, request_for, end, tools
 ):
     await end(await shell("echo before"))
@@ -180,7 +187,7 @@ async def test_a_command_that_cannot_be_started_leaves_that_of_the_one_before(
     assert await tools.everything(await spawner.recall(session)) == b"before\r\n"
 
 
-async def test_a_keeper_that_waited_in_vain_leaves_it(
+async def test_a_keeper_that_no_host_asked_leaves_the_output(
     spawner, session, other, shell, record, keeper_of, tools
 ):
     async with other(linger=0.1) as host:
@@ -193,7 +200,7 @@ async def test_a_keeper_that_waited_in_vain_leaves_it(
     assert await tools.everything(await spawner.recall(session)) == b"last words\r\n"
 
 
-async def test_a_keeper_leaves_it_when_the_machine_goes_down(
+async def test_a_keeper_leaves_the_output_when_the_machine_shuts_down(
     spawner, session, shell, keeper_of, tools
 ):
     terminal = await shell("trap 'echo tidied; exit 4' HUP; echo ready; read line")
@@ -203,7 +210,7 @@ async def test_a_keeper_leaves_it_when_the_machine_goes_down(
     assert b"tidied" in await tools.everything(await spawner.recall(session))
 
 
-async def test_that_of_another_process_is_not_shown_for_one_that_ended(
+async def test_output_of_another_process_is_not_shown_for_an_ended_one(
     spawner, session, other, shell, record, keeper_of, tools, outputs
 ):
     async with other(linger=0) as host:
@@ -227,8 +234,8 @@ async def test_a_spawn_that_is_cancelled_leaves_nothing(
         cancelled.wait(tools.patience)
         return greeted
 
-    start = _spawner.start
-    monkeypatch.setattr(_spawner, "start", start_and_see)
+    start = spawner_module.start
+    monkeypatch.setattr(spawner_module, "start", start_and_see)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(shell, "echo words; read line")
         await anyio.to_thread.run_sync(started.wait, tools.patience)
@@ -258,7 +265,7 @@ async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
         wait_until(lambda: outputs.is_dir() and [*outputs.glob("????????-*-????????????")])
         raise KeeperError("not understood")
 
-    monkeypatch.setattr(_greeting, "_understood", understand_nothing)
+    monkeypatch.setattr(greeting, "_parse", understand_nothing)
     with pytest.raises(SpawnError, match="not understood"):
         await shell("echo words")
     assert await anyio.to_thread.run_sync(keepers.left) == set()
@@ -275,7 +282,7 @@ async def test_on_a_full_disk_nothing_is_left_and_the_keeper_goes(
     assert await spawner.recall(session) is None
 
 
-async def test_a_keeper_that_waited_in_vain_leaves_it_if_there_is_room_again(
+async def test_a_keeper_that_no_host_asked_leaves_the_output_when_there_is_room_again(
     full_disk, spawner, session, other, shell, keeper_of, tools
 ):
     async with other(linger=1) as host:
@@ -288,7 +295,7 @@ async def test_a_keeper_that_waited_in_vain_leaves_it_if_there_is_room_again(
     assert (await tools.everything(await spawner.recall(session))).endswith(b"9999\r\n")
 
 
-async def test_where_it_cannot_be_kept_the_process_runs_all_the_same(
+async def test_a_process_runs_where_its_output_cannot_be_kept(
     spawner, session, shell, end, outputs
 ):
     outputs.parent.mkdir(parents=True, exist_ok=True)
@@ -308,7 +315,7 @@ ABOUT = {
 }
 
 
-def test_what_was_written_is_read():
+def test_a_valid_output_file_is_parsed():
     left = parse(json.dumps(ABOUT).encode() + b"\nfirst\nsecond")
     assert left.ring.newest() == (7, b"first\nsecond")
     assert (left.terminal_id, left.status) == ("t", ExitStatus(code=0))
@@ -327,10 +334,10 @@ def test_what_was_written_is_read():
         {"terminal": 5},
     ],
 )
-def test_rubbish_is_nothing(change):
+def test_an_invalid_output_file_is_ignored(change):
     assert parse(json.dumps({**ABOUT, **change}).encode() + b"\ndata") is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"[]\n", b'{"terminal"'])
-def test_what_is_no_header_is_nothing(content):
+def test_an_output_file_with_an_invalid_header_is_ignored(content):
     assert parse(content) is None

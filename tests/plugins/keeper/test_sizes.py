@@ -27,7 +27,9 @@ async def size_of(terminal, tools):
 
 
 @BOTH
-async def test_of_two_hosts_windows_it_is_as_set(other, shell, record, tools, policy, both):
+async def test_the_size_follows_the_policy_over_the_windows_of_two_hosts(
+    other, shell, record, tools, policy, both
+):
     async with other(size=policy) as first, other() as second:
         here = await shell(ASK, of=first)
         await tools.see(here, b"ready")
@@ -59,7 +61,7 @@ async def test_the_windows_of_a_host_that_is_gone_do_not_count(
         assert await size_of(here, tools) == WIDE
 
 
-async def test_the_size_stays_when_nobody_looks_any_more(other, shell, record, tools):
+async def test_the_size_stays_when_the_last_viewer_leaves(other, shell, record, tools):
     async with other() as first:
         here = await shell(ASK, of=first)
         await tools.see(here, b"ready")
@@ -84,14 +86,7 @@ async def test_a_host_that_comes_later_knows_what_was_written_for_which_size(
         assert view.resizes == (Resize(0, WIDE), Resize(seen, HIGH))
 
 
-@pytest.mark.parametrize("size", [Size(0, 80), Size(24, 0), Size(65536, 80), Size(24, -1)])
-async def test_a_size_that_there_is_not_is_refused(shell, size):
-    terminal = await shell("read line")
-    with pytest.raises(ValueError, match="cannot have"):
-        await terminal.resize("viewer", size)
-
-
-async def test_after_the_end_there_is_nothing_to_resize(shell, tools):
+async def test_resizing_an_ended_process_is_refused(shell, tools):
     terminal = await shell("exit 0")
     await tools.everything(terminal)
     with pytest.raises(TerminalClosedError):

@@ -1,4 +1,4 @@
-"""What a keeper survives, and what ends it."""
+"""The events that a keeper survives, and those that end it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from frith.errors import TerminalClosedError
 from frith.model import ExitStatus
-from frith_keeper import _starting
-from frith_keeper._errors import KeeperLostError
-from frith_keeper._greeting import greet
+from frith_keeper import start as start_module
+from frith_keeper.errors import KeeperLostError
+from frith_keeper.greeting import greet
 from waiting import wait_until
 
 WAIT = "while :; do sleep 0.01; done"
@@ -66,7 +66,7 @@ async def test_a_process_that_stops_while_no_host_is_there_is_continued(
     assert await terminal.exited() == ExitStatus(code=4)
 
 
-async def test_told_to_end_it_hangs_up_and_leaves_how_that_went(
+async def test_a_keeper_told_to_end_hangs_up_and_writes_the_exit(
     shell, other, record, places, keeper_of, tools
 ):
     terminal = await shell(f"trap 'echo tidied; exit 4' HUP; echo ready; {WAIT}")
@@ -93,7 +93,7 @@ async def test_told_to_end_it_hangs_up_and_leaves_how_that_went(
     assert list(places.iterdir()) == []
 
 
-async def test_told_to_end_after_its_process_it_was_not_shut_down(
+async def test_a_process_that_ended_before_its_keeper_was_told_to_was_not_shut_down(
     shell, other, record, keeper_of, tools
 ):
     terminal = await shell("exit 4")
@@ -108,7 +108,7 @@ async def test_told_to_end_after_its_process_it_was_not_shut_down(
         await ended.collect()
 
 
-async def test_killed_it_is_lost_and_its_process_does_not_run_on(shell, keeper_of, tools, keepers):
+async def test_a_killed_keeper_is_lost_and_its_process_is_ended(shell, keeper_of, tools, keepers):
     terminal = await shell("trap '' HUP TERM; setsid sleep 1000 & echo ready; sleep 1000")
     await tools.see(terminal, b"ready")
     os.kill(keeper_of(terminal), signal.SIGKILL)
@@ -122,7 +122,7 @@ async def test_killed_it_is_lost_and_its_process_does_not_run_on(shell, keeper_o
         await terminal.write(b"x")
 
 
-async def test_killed_while_no_host_was_there_it_leaves_nothing_to_adopt(
+async def test_a_keeper_killed_without_a_host_leaves_nothing_to_adopt(
     start_host, spawner, keepers, tools
 ):
     host = start_host("trap '' HUP; echo ready; sleep 1000")
@@ -136,9 +136,7 @@ async def test_killed_while_no_host_was_there_it_leaves_nothing_to_adopt(
     assert keepers.left() == set()
 
 
-async def test_it_waits_for_a_host_with_the_end_of_its_process_and_the_output(
-    start_host, spawner, other, tools
-):
+async def test_a_keeper_of_an_ended_process_waits_for_a_host(start_host, spawner, other, tools):
     host = start_host("echo ready; read -r line; echo last words; exit 3")
     is_killed(host)
     host.gone()
@@ -151,7 +149,7 @@ async def test_it_waits_for_a_host_with_the_end_of_its_process_and_the_output(
 
 
 @pytest.mark.parametrize("linger", [0, 0.2])
-async def test_after_that_only_how_it_ended_is_kept(
+async def test_after_the_linger_only_the_exit_status_is_kept(
     other, shell, record, keeper_of, tools, linger, places
 ):
     async with other(linger=linger) as first:
@@ -170,14 +168,14 @@ async def test_after_that_only_how_it_ended_is_kept(
     assert list(places.iterdir()) == []
 
 
-async def test_a_process_that_ends_before_its_host_knows_its_keeper_is_no_failure(
+async def test_a_process_may_end_before_its_host_knows_its_keeper(
     other, shell, places, monkeypatch
 ):
     def greet_late(connection, within):
         wait_until(lambda: list(places.glob("*.exit")))
         return greet(connection, within)
 
-    monkeypatch.setattr(_starting, "greet", greet_late)
+    monkeypatch.setattr(start_module, "greet", greet_late)
     async with other(linger=0) as host:
         terminal = await shell("exit 7", of=host)
         assert await terminal.exited() == ExitStatus(code=7)

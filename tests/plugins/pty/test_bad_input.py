@@ -1,4 +1,4 @@
-"""Whatever a program does, the outcome is clear, and its neighbour feels nothing."""
+"""Programs that misbehave: the outcome is clear, and other terminals are not affected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def neighbour(shell, transcript):
 
 
 @pytest.mark.requirement("R7.5")
-async def test_it_dies_at_once(spawner, request_for, output_of):
+async def test_a_process_that_dies_at_once_is_drained(spawner, request_for, output_of):
     terminal = await spawner.spawn(request_for("false"))
     assert (await terminal.exited()).code == 1
     assert await output_of(terminal) == b""
@@ -37,20 +37,20 @@ async def test_it_dies_at_once(spawner, request_for, output_of):
         await terminal.write(b"x")
 
 
-async def test_it_closes_its_terminal_and_lives_on(shell):
+async def test_a_process_that_closes_its_terminal_and_lives_on_can_be_terminated(shell):
     terminal = await shell("exec <&- >&- 2>&-; sleep 0.1; exit 5")
     assert (await terminal.exited()).code == 5
     await terminal.drained()
 
 
-async def test_it_forks_and_leaves(shell, output_of):
+async def test_a_process_that_forks_and_exits_is_drained(shell, output_of):
     terminal = await shell("setsid -f sleep 100; echo gone; exit 6")
     assert (await terminal.exited()).code == 6
     assert await output_of(terminal) == b"gone\r\n"
     assert (await terminal.terminate(1)).code == 6
 
 
-async def test_it_ignores_every_signal(python, transcript):
+async def test_a_process_that_ignores_every_signal_is_killed(python, transcript):
     terminal = await python(
         "import signal\n"
         "for n in signal.valid_signals() - {9, 19}: signal.signal(n, signal.SIG_IGN)\n"
@@ -64,7 +64,7 @@ async def test_it_ignores_every_signal(python, transcript):
 
 
 @pytest.mark.requirement("R7.4")
-async def test_it_writes_without_end_and_without_a_newline(shell):
+async def test_endless_output_without_a_newline_is_bounded(shell):
     terminal = await shell(f"stty -opost; head -c {FLOOD} /dev/zero")
     async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
         size = len(view.snapshot)
@@ -74,12 +74,12 @@ async def test_it_writes_without_end_and_without_a_newline(shell):
     assert size == FLOOD
 
 
-async def test_it_writes_what_is_no_text(shell, output_of):
+async def test_output_that_is_not_text_is_kept(shell, output_of):
     terminal = await shell(r"stty -opost; printf '\377\376\300\200\355\240\200\303'")
     assert await output_of(terminal) == b"\xff\xfe\xc0\x80\xed\xa0\x80\xc3"
 
 
-async def test_it_asks_and_its_terminal_answers_wrongly(shell, output_of):
+async def test_an_invalid_answer_of_a_terminal_reaches_the_process(shell, output_of):
     # Where is the cursor? A terminal that answers nonsense answers the program, nobody else.
     ask = r"stty raw -echo; printf '\033[6n\033[c\033]11;?\007'; dd bs=1 count=9 2>/dev/null"
     terminal = await shell(ask)
@@ -88,7 +88,7 @@ async def test_it_asks_and_its_terminal_answers_wrongly(shell, output_of):
     assert (await terminal.exited()).code == 0
 
 
-async def test_the_largest_window_there_is(shell, output_of):
+async def test_the_largest_window_is_accepted(shell, output_of):
     terminal = await shell("stty size", size=Size(65535, 65535))
     assert await output_of(terminal) == b"65535 65535\r\n"
 
@@ -144,10 +144,10 @@ async def test_a_thousand_viewers_at_once_see_the_same(shell):
     assert seen[0].endswith(b"\0" * 100000)
 
 
-async def test_a_viewer_that_gives_up_waiting_is_not_kept(shell):
+async def test_a_viewer_that_stops_waiting_is_released(shell):
     terminal = await shell("read line")
     async with terminal.attach() as view:
         for _ in range(100):
             with anyio.move_on_after(0):
                 await anext(view.__aiter__())
-    assert terminal._output.news._waiting == []
+    assert terminal._viewers.news._waiting == []

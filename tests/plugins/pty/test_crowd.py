@@ -1,4 +1,4 @@
-"""A terminal that waits for its turn among many that have much to say."""
+"""A terminal that waits for its turn among many that write much."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from frith.ports import AttachMode
-from frith_pty import _home, _terminal
+from frith_pty import terminal as terminal_module
+from frith_pty import turns
 from waiting import PATIENCE
 
 WRITE = "stty raw -echo; head -c {} /dev/zero; "
@@ -23,15 +24,15 @@ class Gap:
 @pytest.fixture
 async def gap(monkeypatch):
     """One terminal is a crowd already; its next turn comes when ``over`` is set."""
-    monkeypatch.setattr(_home, "_FEW", -1)
-    monkeypatch.setattr(_home, "_SPAN", -1.0)
+    monkeypatch.setattr(turns, "_FEW", -1)
+    monkeypatch.setattr(turns, "_SPAN", -1.0)
     gap = Gap()
 
     async def until_over(_: float) -> None:
         gap.begun.set()
         await gap.over.wait()
 
-    monkeypatch.setattr(_home, "sleep", until_over)
+    monkeypatch.setattr(turns, "sleep", until_over)
     return gap
 
 
@@ -52,7 +53,7 @@ async def waiting(gap, spawner, request_for):
     gap.over.set()
 
 
-async def test_it_is_not_read_meanwhile(waiting, gap):
+async def test_a_terminal_in_the_queue_is_not_read(waiting, gap):
     terminal = await waiting(WRITE.format(1_000_000) + "sleep 100")
     read = terminal._output.ring.end
     await anyio.wait_all_tasks_blocked()
@@ -63,27 +64,29 @@ async def test_it_is_not_read_meanwhile(waiting, gap):
             await anext(view)
 
 
-async def test_a_lossless_viewer_that_reads_does_not_get_it_its_turn_sooner(waiting):
+async def test_a_reading_lossless_viewer_does_not_advance_a_terminal_in_the_queue(waiting):
     terminal = await waiting(WRITE.format(1_000_000) + "sleep 100")
     async with terminal.attach(0, AttachMode.LOSSLESS) as view:
-        terminal._output.has_read(view)
-    assert terminal._queued
+        terminal._viewers.has_read(view)
+    assert terminal._is_queued
 
 
-async def test_it_is_read_at_once_when_its_process_has_ended(waiting, output_of):
+async def test_a_terminal_in_the_queue_is_read_at_once_when_its_process_has_ended(
+    waiting, output_of
+):
     terminal = await waiting(WRITE.format(3000) + "read go; head -c 9000 /dev/zero")
     with anyio.fail_after(PATIENCE):
         await terminal.write(b"\n")
         assert await output_of(terminal) == bytes(12_000)
 
 
-async def test_it_ends_when_told_to(waiting):
+async def test_a_terminal_in_the_queue_can_be_terminated(waiting):
     terminal = await waiting("exec yes")
     with anyio.fail_after(PATIENCE):
         assert (await terminal.terminate(PATIENCE)).signal == 15
 
 
-async def test_it_may_be_closed_and_its_turn_come_later(waiting, gap):
+async def test_a_terminal_in_the_queue_can_be_closed_before_its_turn(waiting, gap):
     terminal = await waiting("exec yes")
     await terminal.aclose()
     read = terminal._output.ring.end
@@ -92,7 +95,7 @@ async def test_it_may_be_closed_and_its_turn_come_later(waiting, gap):
     assert terminal._output.ring.end == read
 
 
-async def test_a_quiet_one_need_not_wait(waiting, shell, transcript):
+async def test_a_quiet_terminal_does_not_wait_for_a_crowd(waiting, shell, transcript):
     await waiting("exec yes")
     quiet = await shell("read line; echo got $line")
     async with quiet.attach() as view:
@@ -101,11 +104,11 @@ async def test_a_quiet_one_need_not_wait(waiting, shell, transcript):
             await transcript(view).until(b"got it")
 
 
-async def test_it_has_its_turn_although_all_around_is_cancelled(
+async def test_a_terminal_in_the_queue_has_its_turn_when_the_host_is_cancelled(
     gap, opened, request_for, monkeypatch
 ):
-    monkeypatch.setattr(_terminal, "_HANGUP_GRACE", PATIENCE)
-    monkeypatch.setattr(_terminal, "_CLOSE_LIMIT", 2 * PATIENCE)
+    monkeypatch.setattr(terminal_module, "_HANGUP_GRACE", PATIENCE)
+    monkeypatch.setattr(terminal_module, "_CLOSE_LIMIT", 2 * PATIENCE)
     with anyio.CancelScope() as scope:
         async with opened() as spawner:
             script = f"trap '' HUP; {WRITE.format(1_000_000)}"
@@ -117,8 +120,8 @@ async def test_it_has_its_turn_although_all_around_is_cancelled(
 
 
 async def test_nothing_is_lost_in_a_crowd(spawner, request_for, monkeypatch):
-    monkeypatch.setattr(_home, "_FEW", 1)
-    monkeypatch.setattr(_home, "_SPAN", 0.01)
+    monkeypatch.setattr(turns, "_FEW", 1)
+    monkeypatch.setattr(turns, "_SPAN", 0.01)
     program = "stty raw; read go; i=100000; while [ $i -lt 120000 ]; do echo $i; i=$((i+1)); done"
     whole = b"".join(b"%d\n" % number for number in range(100_000, 120_000))
     seen = []

@@ -1,4 +1,4 @@
-"""Who has a terminal, and whether that waits for input."""
+"""The foreground processes of a terminal, and whether they wait for input."""
 
 from __future__ import annotations
 
@@ -96,19 +96,19 @@ async def test_the_programs_in_the_foreground_are_named_with_their_scripts(
     await seen(terminal, lambda found: {"agent", "cat"} <= found.programs)
 
 
-async def test_a_job_in_the_background_is_none_of_them(shell: Shell) -> None:
+async def test_a_background_job_is_not_in_the_foreground(shell: Shell) -> None:
     terminal = await shell("set -m; sleep 100 & exec cat")
     assert (await reads(terminal, Reading.ONLY)).programs == {"cat"}
 
 
-async def test_input_is_counted(shell: Shell) -> None:
+async def test_bytes_of_input_are_counted(shell: Shell) -> None:
     terminal = await shell("exec cat")
     assert (await reads(terminal, Reading.ONLY)).written == 0
     await terminal.write(b"four")
     assert (await seen(terminal, lambda found: found.written != 0)).written == 4
 
 
-async def test_of_a_process_that_has_ended_nothing_is_told(shell: Shell) -> None:
+async def test_an_ended_process_has_no_foreground(shell: Shell) -> None:
     terminal = await shell("exit")
     await terminal.exited()
     assert await terminal.foreground() is None

@@ -1,4 +1,4 @@
-"""Control groups: they hold what nothing else does. In a group that a test delegates to a host."""
+"""Control groups of terminals, in a group that a test delegates to a host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from frith_pty import _group
+from frith_os.cgroups import mount_point
+from frith_pty import cgroup
 from waiting import TO_RUN
 
 HOST = """
@@ -20,7 +21,7 @@ import sys
 from pathlib import Path
 import anyio
 from frith.ports import SpawnRequest
-from frith_pty._spawner import open_spawner
+from frith_pty.spawner import open_spawner
 from frith_pty.options import PtyOptions
 
 backend, group, file, script = sys.argv[1:]
@@ -42,7 +43,7 @@ ESCAPES = "sleep 0.1; env -i setsid sh -c 'echo $$ >{file}; exec sleep 1000' & w
 def delegated(tmp_path: Path) -> Iterator[Path]:
     """A control group in which a host may make others."""
     try:
-        group = Path(_group._mounted()) / f"test-{os.getpid()}-{tmp_path.name}"
+        group = Path(mount_point()) / f"test-{os.getpid()}-{tmp_path.name}"
         group.mkdir()
     except (OSError, StopIteration):
         pytest.skip("no control groups (version 2), or they may not be made here")
@@ -72,7 +73,7 @@ def is_gone(pid: str) -> bool:
 
 
 @pytest.mark.requirement("R7.5")
-def test_what_left_the_session_and_cleared_its_environment_is_ended_too(
+def test_terminating_ends_a_process_that_left_the_session_and_cleared_its_environment(
     host: list[str], delegated: Path
 ) -> None:
     output = subprocess.run(host, capture_output=True, text=True, timeout=TO_RUN, check=True).stdout
@@ -95,16 +96,16 @@ def test_without_delegation_there_are_no_groups(host: list[str], delegated: Path
     assert path.endswith(delegated.name)
 
 
-def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
+def test_an_empty_control_group_of_a_dead_host_is_removed(
     delegated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_group, "_own", lambda: (str(delegated), f"/{delegated.name}"))
+    monkeypatch.setattr(cgroup, "_own", lambda: (str(delegated), f"/{delegated.name}"))
     left, young = delegated / "frith-left", delegated / "frith-young"
     for path in (left, young):
         path.mkdir()
     os.utime(left, (0, 0))
     with subprocess.Popen(["sleep", "1000"]) as process:
-        group = _group.Group.with_process(process.pid, "new")
+        group = cgroup.Group.with_process(process.pid, "new")
         assert group is not None
         assert not left.exists()
         assert young.exists()
@@ -115,6 +116,6 @@ def test_one_that_a_dead_host_left_is_removed_once_it_is_empty(
     assert [path.name for path in delegated.glob("frith-*")] == ["frith-young"]
 
 
-def test_a_group_that_cannot_be_had_is_gone_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_group, "_own", lambda: ("/proc/nowhere", "/nowhere"))
-    assert _group.Group.with_process(os.getpid(), "new") is None
+def test_a_terminal_without_a_control_group_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "_own", lambda: ("/proc/nowhere", "/nowhere"))
+    assert cgroup.Group.with_process(os.getpid(), "new") is None

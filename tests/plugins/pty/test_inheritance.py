@@ -1,4 +1,4 @@
-"""What a process does not inherit from its host."""
+"""Descriptors and signals that a process does not inherit from its host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from frith_pty import _libc
+from frith_pty import posix_spawn
 
 LIST = "ls /proc/$$/fd; :"
 STATUS = "/proc/self/status"
@@ -30,36 +30,30 @@ def inheritable():
 
 @pytest.mark.requirement("R7.2")
 @pytest.mark.usefixtures("inheritable")
-async def test_it_has_no_descriptor_but_its_terminal(shell, output_of):
-    assert (await output_of(await shell(LIST))).split() == [b"0", b"1", b"2"]
-
-
-@pytest.mark.requirement("R7.2")
-@pytest.mark.usefixtures("inheritable")
-async def test_nor_where_the_c_library_cannot_close_all_others(
+async def test_no_descriptor_is_inherited_where_the_c_library_has_no_closefrom(
     opened, request_for, output_of, monkeypatch
 ):
-    init = _libc.PosixSpawn.__init__
+    init = posix_spawn.PosixSpawn.__init__
 
-    def without_closefrom(self: _libc.PosixSpawn) -> None:
+    def without_closefrom(self: posix_spawn.PosixSpawn) -> None:
         init(self)
         self._has_closefrom = False
 
-    monkeypatch.setattr(_libc.PosixSpawn, "__init__", without_closefrom)
+    monkeypatch.setattr(posix_spawn.PosixSpawn, "__init__", without_closefrom)
     async with opened() as spawner:
         terminal = await spawner.spawn(request_for("sh", "-c", LIST))
         assert (await output_of(terminal)).split() == [b"0", b"1", b"2"]
 
 
 @pytest.mark.requirement("R7.2")
-async def test_its_descriptors_are_the_terminal(shell, output_of):
+async def test_descriptors_0_to_2_of_a_process_are_its_terminal(shell, output_of):
     terminal = await shell("tty; for n in 0 1 2; do readlink /proc/$$/fd/$n; done")
     name, *targets = (await output_of(terminal)).split()
     assert targets == [name] * 3
     assert name.startswith(b"/dev/pts/")
 
 
-async def test_the_host_passes_its_ends_of_terminals_on_to_nobody(spawner, request_for):
+async def test_children_of_the_host_inherit_no_master_end(spawner, request_for):
     await spawner.spawn(request_for("cat"))
     ends = [
         int(fd)
@@ -69,25 +63,6 @@ async def test_the_host_passes_its_ends_of_terminals_on_to_nobody(spawner, reque
     ]
     assert ends
     assert not any(os.get_inheritable(fd) for fd in ends)
-
-
-@pytest.mark.requirement("R7.2")
-async def test_no_signal_is_ignored_or_blocked_whatever_the_host_does(
-    spawner, request_for, output_of
-):
-    before = {number: signal.getsignal(number) for number in IGNORABLE}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-    try:
-        for number in IGNORABLE:
-            signal.signal(number, signal.SIG_IGN)
-        terminal = await spawner.spawn(request_for("grep", "-E", "Sig(Ign|Blk)", STATUS))
-        _, blocked, _, ignored = (await output_of(terminal)).split()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    assert int(blocked, 16) == 0
-    assert int(ignored, 16) & ~OF_THE_C_LIBRARY == 0
 
 
 async def test_a_reader_that_goes_away_ends_a_pipeline(shell):

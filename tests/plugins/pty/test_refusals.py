@@ -1,4 +1,4 @@
-"""What cannot be started, and how that is said."""
+"""Commands and platforms that are refused, and the errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from frith.errors import (
     WorkingDirectoryError,
 )
 from frith.ports import Size
-from frith_pty import _libc
+from frith_pty import posix_spawn
 from frith_pty.options import PtyOptions
 
 
@@ -38,7 +38,7 @@ def few_descriptors():
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("command", ["no-such-command", "./no-such-command", "/no/such/command"])
-async def test_a_missing_command_is_said_so(spawner, request_for, command):
+async def test_a_missing_command_is_named(spawner, request_for, command):
     with pytest.raises(CommandNotFoundError, match="there is no") as refused:
         await spawner.spawn(request_for(command, "argument"))
     assert refused.value.command == (command, "argument")
@@ -68,7 +68,7 @@ async def test_a_missing_interpreter_is_named_as_the_reason(spawner, request_for
         await spawner.spawn(request_for("./script"))
 
 
-async def test_an_interpreter_that_may_not_be_executed_is_said_so(spawner, request_for, tmp_path):
+async def test_an_interpreter_that_may_not_be_executed_is_refused(spawner, request_for, tmp_path):
     (tmp_path / "script").write_text("#!/etc/passwd\n")
     (tmp_path / "script").chmod(0o755)
     with pytest.raises(CommandNotFoundError, match="may not be executed"):
@@ -83,13 +83,15 @@ async def test_a_file_of_another_machine_is_not_fed_to_a_shell(spawner, request_
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
-async def test_a_working_directory_that_is_none_is_said_so(spawner, request_for, tmp_path, name):
+async def test_a_working_directory_that_does_not_exist_is_named(
+    spawner, request_for, tmp_path, name
+):
     (tmp_path / "file").touch()
     with pytest.raises(WorkingDirectoryError, match=name):
         await spawner.spawn(request_for("true", cwd=str(tmp_path / name)))
 
 
-async def test_a_working_directory_that_may_not_be_entered_is_said_so(
+async def test_a_working_directory_that_may_not_be_entered_is_named(
     spawner, request_for, tmp_path, monkeypatch
 ):
     if os.geteuid() == 0:  # root may enter any directory
@@ -107,8 +109,8 @@ async def test_a_working_directory_that_may_not_be_entered_is_said_so(
         (("echo", "a\0b"), {}, "NUL"),
         (("true",), {"env": {"A": "\0"}}, "NUL"),
         (("true",), {"cwd": "/\0"}, "NUL"),
-        (("true",), {"env": {"A=B": "c"}}, "'A=B' is no name"),
-        (("true",), {"env": {"": "c"}}, "'' is no name"),
+        (("true",), {"env": {"A=B": "c"}}, "'A=B' is not a name"),
+        (("true",), {"env": {"": "c"}}, "'' is not a name"),
         (("true",), {"size": Size(0, 80)}, "0 rows"),
         (("true",), {"size": Size(24, 65536)}, "65536 columns"),
         (("true", "x" * 3_000_000), {}, "too long"),
@@ -157,7 +159,7 @@ async def test_a_process_that_is_gone_before_it_is_held_is_not_sought(
             await spawner.spawn(request_for("true"))
 
 
-async def test_a_host_that_ignores_its_children_is_told_so(spawner, request_for):
+async def test_a_host_that_ignores_sigchld_is_refused(spawner, request_for):
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         with pytest.raises(SpawnError, match="SIGCHLD"):
@@ -194,7 +196,7 @@ async def test_a_kernel_without_pidfds_is_refused_at_once(opened, monkeypatch):
 
 @pytest.mark.requirement("R9.1")
 async def test_a_system_without_proc_is_refused_at_once(opened, monkeypatch):
-    monkeypatch.setattr("frith_pty._spawner.stat_of", lambda pid: None)
+    monkeypatch.setattr("frith_pty.spawner.stat_of", lambda pid: None)
     with pytest.raises(UnsupportedPlatformError, match="/proc"):
         async with opened():
             pass
@@ -202,9 +204,9 @@ async def test_a_system_without_proc_is_refused_at_once(opened, monkeypatch):
 
 @pytest.mark.requirement("R9.1")
 def test_an_old_c_library_is_refused(monkeypatch):
-    monkeypatch.setattr(_libc.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(posix_spawn.ctypes, "CDLL", lambda name: object())
     with pytest.raises(UnsupportedPlatformError, match="C library"):
-        _libc.PosixSpawn()
+        posix_spawn.PosixSpawn()
 
 
 @pytest.mark.parametrize(

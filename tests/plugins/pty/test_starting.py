@@ -1,4 +1,4 @@
-"""A start takes as long as it takes; nobody else waits for it."""
+"""A start takes its time without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from frith.errors import SpawnError
-from frith_pty import _spawner, _starting
+from frith_os.processes import all_pids, environ_of
+from frith_pty import spawner as spawner_module
+from frith_pty import start as start_module
 from frith_terminals import threads
-from frith_terminals.processes import all_pids, environ_of
 from waiting import PATIENCE, until
 
 
@@ -24,7 +25,7 @@ def carriers(session_id: str) -> list[int]:
 def slow(monkeypatch):
     """Starts are held up, in a thread, until the test lets them go on."""
     go, begun = threading.Event(), threading.Event()
-    launch = _starting.launch
+    launch = start_module._launch
 
     def slowly(*arguments: object) -> int:
         pid = launch(*arguments)  # type: ignore[arg-type]
@@ -32,7 +33,7 @@ def slow(monkeypatch):
         assert go.wait(PATIENCE)
         return pid
 
-    monkeypatch.setattr(_starting, "launch", slowly)
+    monkeypatch.setattr(start_module, "_launch", slowly)
     slowly.go, slowly.begun = go, begun  # type: ignore[attr-defined]
     yield slowly
     go.set()
@@ -98,10 +99,10 @@ async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeyp
         await spawner.spawn(request_for("true"))
 
 
-async def test_a_failure_that_nobody_foresaw_reaches_the_caller(spawner, request_for, monkeypatch):
+async def test_an_unexpected_error_of_a_start_reaches_the_caller(spawner, request_for, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_spawner, "start", fail)
+    monkeypatch.setattr(spawner_module, "start", fail)
     with pytest.raises(ZeroDivisionError):
         await spawner.spawn(request_for("true"))

@@ -1,4 +1,4 @@
-"""When leaders are looked at, whether they have stopped."""
+"""When leaders are checked for having stopped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from math import inf
 import anyio
 import pytest
 
-from frith_pty import _stops
-from frith_pty._stops import Stops
+from frith_pty import stops as module
+from frith_pty.stops import Stops
 from waiting import until
 
 
@@ -28,7 +28,7 @@ class Leader:
 @pytest.fixture
 async def stops(monkeypatch):
     """Looks once after each event, and never again while all are silent."""
-    monkeypatch.setattr(_stops, "_PAUSES", (0.0, inf))
+    monkeypatch.setattr(module, "_PAUSES", (0.0, inf))
     stops = Stops()
     yield stops
     stops.close()
@@ -43,21 +43,21 @@ async def leaders(stops):
         stops.close()
 
 
-async def test_after_a_silence_a_leader_is_looked_at_again_soon(stops, leaders):
+async def test_a_leader_is_checked_soon_after_activity(stops, leaders):
     leaders.append(leader := Leader())
     for looks in (1, 2, 3):
         stops.stir()
         await until(lambda looks=looks: leader.looks >= looks)
 
 
-async def test_a_leader_that_has_stopped_is_looked_at_again_soon(stops, leaders):
+async def test_a_leader_that_has_stopped_is_checked_again_soon(stops, leaders):
     leaders.append(leader := Leader())
     leader.stops = 3
     stops.stir()
     await until(lambda: leader.looks == 4)
 
 
-async def test_whatever_is_cancelled_around_it_leaders_are_looked_at_until_it_is_closed(stops):
+async def test_leaders_are_checked_until_closed_when_the_host_is_cancelled(stops):
     leader = Leader()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stops.watch, [leader])

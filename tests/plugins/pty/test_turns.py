@@ -1,87 +1,88 @@
-"""How long each terminal may read before the others have their turn."""
+"""The time that each terminal may read before others have their turn."""
 
 from __future__ import annotations
+
+import os
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from frith.ports import Size
-from frith_pty import _home
-from frith_pty._output import Output
+from frith_os.pty.output import Output
+from frith_pty import turns as module
 from frith_terminals.readiness import Readiness
 
 LONG = 60.0
 
 
 @pytest.fixture
-async def home(monkeypatch):
+async def turns(monkeypatch):
     """Counts from one turn to the next; its clock stands still."""
-    monkeypatch.setattr(_home, "perf_counter", lambda: 0.0)
-    monkeypatch.setattr(_home, "_SPAN", -1.0)
-    monkeypatch.setattr(_home, "_SHARE", LONG)
+    monkeypatch.setattr(module, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(module, "_SPAN", -1.0)
+    monkeypatch.setattr(module, "_SHARE", LONG)
     async with anyio.create_task_group() as tasks:
         readiness = Readiness(tasks)
-        yield _home.Home(tasks, readiness)
+        yield module.Turns(tasks, readiness)
         readiness.close()
 
 
-def share(home: _home.Home, busy: int) -> float:
+def share(turns: module.Turns, busy: int) -> float:
     """What a terminal may read for after ``busy`` of them have had a turn."""
-    home._busy = {str(number) for number in range(busy)}
-    return home.turn("0")
+    turns._busy = {str(number) for number in range(busy)}
+    return turns.begin("0")
 
 
-async def test_one_alone_has_all_the_time(home):
-    assert share(home, 1) == LONG
+async def test_a_single_busy_terminal_has_the_whole_share(turns):
+    assert share(turns, 1) == LONG
 
 
-async def test_a_few_share_it(home):
-    assert share(home, 3) == LONG / 3
+async def test_a_few_busy_terminals_divide_the_share(turns):
+    assert share(turns, 3) == LONG / 3
 
 
-async def test_of_a_crowd_one_reads_at_a_time_so_it_has_the_time_of_one_of_a_few(home):
-    assert share(home, 20) == share(home, 4)
+async def test_a_terminal_of_a_crowd_has_the_share_of_one_of_four(turns):
+    assert share(turns, 20) == share(turns, 4)
 
 
 @pytest.mark.parametrize(("busy", "crowded"), [(4, False), (5, True)])
-async def test_more_than_four_are_a_crowd(home, busy, crowded):
-    share(home, busy)
-    assert home.is_crowded is crowded
+async def test_more_than_four_busy_terminals_are_a_crowd(turns, busy, crowded):
+    share(turns, busy)
+    assert turns.is_crowded is crowded
 
 
-async def test_a_crowd_ends_with_its_output(home):
-    share(home, 20)
-    home.turn("0")
-    home.turn("0")
-    assert not home.is_crowded
+async def test_a_crowd_ends_with_its_output(turns):
+    share(turns, 20)
+    turns.begin("0")
+    turns.begin("0")
+    assert not turns.is_crowded
 
 
-async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(home, monkeypatch):
+async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(turns, monkeypatch):
     happened = []
 
     async def pause(seconds: float) -> None:
         happened.append(seconds)
         await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(_home, "sleep", pause)
+    monkeypatch.setattr(module, "sleep", pause)
     for name in ("first", "second", "third"):
-        home.queue(lambda name=name: happened.append(name))
+        turns.queue(lambda name=name: happened.append(name))
     await anyio.wait_all_tasks_blocked()
-    gap = _home._GAP
+    gap = module._GAP
     assert happened == [gap, "first", gap, "second", gap, "third"]
 
 
-async def test_who_had_no_turn_lately_does_not_count(home):
-    share(home, 20)
-    home.turn("0")
-    assert home.turn("0") == LONG
+async def test_a_terminal_without_a_recent_turn_is_not_busy(turns):
+    share(turns, 20)
+    turns.begin("0")
+    assert turns.begin("0") == LONG
 
 
 @pytest.mark.parametrize(("until", "read"), [(0.0, 65_536), (float("inf"), 4 * 65_536)])
 async def test_a_turn_that_is_over_ends_the_reading(tmp_path, until, read):
     (tmp_path / "much").write_bytes(b"x" * 4 * 65_536)
     with (tmp_path / "much").open("rb") as file:
-        output = Output(file.fileno(), 1 << 20, Size(), lambda: None)
-        output.pump(lambda: until)
+        output = Output(file.fileno(), os.devnull, 1 << 20, (24, 80), is_shared=False)
+        output.read(1 << 30, lambda: until)
     assert output.ring.end == read

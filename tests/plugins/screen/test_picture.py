@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frith_pty._ring import Ring
+from frith_os.pty.ring import Ring
 from frith_vt import Emulator, Picture, render
 
 from .sequences import OUTPUT

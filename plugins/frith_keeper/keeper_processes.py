@@ -1,0 +1,109 @@
+"""Keepers as processes: signalled, and found among all, whether or not they listen.
+
+A keeper is known by process id *and* start time, because process ids are reused.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from anyio import move_on_after, wait_readable
+from pydantic import JsonValue
+
+from frith_keeper.errors import KeeperError
+from frith_os.processes import Process, all_pids, environ_of, here, is_here, start_time, stat_of
+
+NAME = "FRITH_KEEPER"
+"""Variable in the environment of a keeper, not of its command: the name of its socket."""
+_ENDED = "ZX"
+"""States of a process that has ended: a zombie stays where nothing reaps orphans, as in some
+containers."""
+
+
+def send_signal(ref: Mapping[str, Any], number: int = 0) -> bool:
+    """Send a signal to the keeper that ``ref`` names, or none; return whether it lives.
+
+    ``False`` also where its process id means nothing: after a reboot, in another pid namespace.
+
+    Raises:
+        OSError: no descriptors are left.
+    """
+    with _living(ref) as process:
+        if process is not None:
+            process.signal(number)
+        return process is not None
+
+
+async def end(ref: Mapping[str, Any], within: float) -> bool:
+    """Ask the keeper that ``ref`` names to end, and wait for that; return whether it lived.
+
+    It hangs up on its process, and ends when that has; ``within`` seconds are waited.
+    """
+    with _living(ref) as process:
+        if process is not None:
+            process.signal(signal.SIGTERM, signal.SIGCONT)
+            with move_on_after(within):
+                await wait_readable(process.fd)
+        return process is not None
+
+
+@contextmanager
+def _living(ref: Mapping[str, Any]) -> Iterator[Process | None]:
+    keeper = ref.get("keeper")
+    process = None
+    if isinstance(keeper, int) and keeper > 0 and is_here(ref):
+        with suppress(ProcessLookupError, OverflowError):
+            process = Process(keeper)
+    if process is None:
+        yield None
+        return
+    try:
+        stat = stat_of(process.pid)
+        ended = stat is None or stat.state in _ENDED or stat.start_time != ref.get("keeperStart")
+        yield None if ended else process
+    finally:
+        process.close()
+
+
+def find_keepers(base: str) -> dict[str, dict[str, JsonValue]]:
+    """Return the name of each living keeper of a workspace, with what :func:`send_signal` needs.
+
+    Reads of every process. A keeper is known by the directory ``base`` that it holds open: one of
+    a workspace that was moved is found, one of a copy is not.
+
+    Raises:
+        KeeperError: the processes cannot be looked at.
+    """
+    try:
+        place = os.stat(base)
+    except OSError:
+        return {}
+    return {
+        name: {"keeper": pid, "keeperStart": started, **here()}
+        for name, pid in _keepers()
+        if _holds(pid, place) and (started := start_time(pid))
+    }
+
+
+def _keepers() -> Iterator[tuple[str, int]]:
+    prefix = f"{NAME}=".encode()
+    try:
+        pids = all_pids()
+    except OSError as error:
+        raise KeeperError(f"Cannot look for keepers: {error}. Try again.") from error
+    for pid in pids:
+        for entry in environ_of(pid) or ():
+            if entry.startswith(prefix):
+                yield os.fsdecode(entry.removeprefix(prefix)), pid
+
+
+def _holds(pid: int, place: os.stat_result) -> bool:
+    with suppress(OSError):  # it has ended, or is another user's
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), place):
+                return True
+    return False

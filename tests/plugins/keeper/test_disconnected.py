@@ -1,0 +1,221 @@
+"""A host that its keeper has disconnected, or could, and a greeting that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import closing
+
+import anyio
+import pytest
+
+from frith.errors import SpawnError
+from frith.ports import AttachMode, Size
+from frith_keeper import greeting
+from frith_keeper.errors import KeeperError
+from frith_keeper.greeting import greet
+from frith_keeper.places import KeeperFiles, name_of
+from frith_os import keeperwire as wire
+
+ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
+ASK = "stty -echo; echo ready; while read -r _; do stty size; done"
+MANY = 1500
+"""More than a keeper keeps for a host that does not read."""
+
+
+@pytest.fixture
+def connect(tmp_path, session):
+    """Connects to a terminal's keeper as one more host, which does nothing by itself."""
+
+    def connected(terminal):
+        connection = KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id))
+        return greet(connection, 10)
+
+    return connected
+
+
+def let_go(terminal):
+    """Have the keeper let go of the host, as of each that talks rubbish."""
+    terminal._link._socket.send(b"rubbish")
+
+
+async def reconnected(terminal, tools):
+    """Wait until the host has the keeper again, which it takes for others that have left."""
+    with anyio.fail_after(tools.patience):
+        await terminal.departed()
+
+
+@pytest.fixture
+def is_served(tools):
+    """Asks a host's connection, which nobody has read for long, whether it still is one."""
+
+    def answered(host):
+        host.connection.settimeout(tools.patience)
+        host.connection.send(wire.message(do="foreground", seq=7))
+        while packet := host.connection.recv(wire.LARGEST):
+            if wire.parse(packet).get("seq") == 7:
+                return True
+        return False
+
+    return answered
+
+
+async def test_a_suspended_host_stays_connected_while_others_leave(shell, connect, is_served):
+    terminal = await shell(ECHO)
+    with closing(connect(terminal)) as suspended:
+        for _ in range(MANY):
+            connect(terminal).close()
+        assert is_served(suspended)
+
+
+async def test_a_suspended_host_stays_connected_while_the_size_changes(shell, connect, is_served):
+    terminal = await shell(ECHO)
+    with closing(connect(terminal)) as suspended:
+        for number in range(MANY):
+            await terminal.resize("viewer", Size(20 + number % 2, 80))
+        assert is_served(suspended)
+
+
+async def test_a_disconnected_host_reconnects_to_its_terminal(shell, tools):
+    terminal = await shell(ECHO)
+    async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
+        seen = tools.transcript(view)
+        await seen.until(b"ready")
+        let_go(terminal)
+        await reconnected(terminal, tools)
+        await terminal.write(b"more\n")
+        await seen.until(b"got more")
+        os.kill(terminal.pid, 0)
+
+
+async def test_windows_of_a_reconnected_host_count(shell, tools):
+    terminal = await shell(ASK)
+    await tools.see(terminal, b"ready")
+    await terminal.resize("viewer", Size(21, 81))
+    let_go(terminal)
+    await reconnected(terminal, tools)
+    await terminal.resize("another", Size(22, 82))
+    await terminal.leave("another")
+    await terminal.write(b"\n")
+    await tools.see(terminal, b"21 81")
+
+
+async def test_a_reconnected_host_sees_output_from_in_between(shell, tools, connect):
+    terminal = await shell(ECHO)
+    await tools.see(terminal, b"ready")
+    let_go(terminal)
+    with closing(connect(terminal)) as another:
+        another.connection.send(wire.write(1, b"meanwhile\n"))
+        await tools.see(terminal, b"got meanwhile")
+
+
+async def test_a_reconnected_host_learns_of_the_exit(shell, tools):
+    terminal = await shell("echo ready; read -r _; exit 5")
+    await tools.see(terminal, b"ready")
+    await terminal.write(b"\n")
+    let_go(terminal)
+    with anyio.fail_after(tools.patience):
+        assert (await terminal.exited()).code == 5
+        await terminal.drained()
+
+
+async def test_a_process_runs_on_while_its_keeper_cannot_be_reached(
+    shell, tools, places, monkeypatch
+):
+    monkeypatch.setattr("frith_keeper.terminal._RETRY", 0.01)
+    terminal = await shell(ECHO)
+    await tools.see(terminal, b"ready")
+    refusals = []
+
+    async def again(ref, once_more=terminal._greet_again):
+        if len(refusals) < 3:
+            refusals.append(ref)
+            raise KeeperError("There are no descriptors left.")
+        return await once_more(ref)
+
+    monkeypatch.setattr(terminal, "_greet_again", again)
+    let_go(terminal)
+    await reconnected(terminal, tools)
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")
+    assert refusals == [terminal.ref] * 3
+
+
+async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
+    shell, other, tools, monkeypatch, record
+):
+    async with other() as host:
+        terminal = await shell(ECHO, of=host)
+        await tools.see(terminal, b"ready")
+        asked = anyio.Event()
+
+        async def never(ref):
+            asked.set()
+            await anyio.sleep_forever()
+
+        monkeypatch.setattr(terminal, "_greet_again", never)
+        let_go(terminal)
+        await asked.wait()
+    async with other() as host:
+        adopted = await host.adopt(record(terminal))
+        await adopted.write(b"more\n")
+        await tools.see(adopted, b"got more")
+
+
+def with_one_descriptor_too_few(monkeypatch):
+    received = socket.recv_fds
+
+    def first_only(*args):
+        packet, fds, *rest = received(*args)
+        for fd in fds[1:]:
+            os.close(fd)
+        return packet, fds[:1], *rest
+
+    monkeypatch.setattr(socket, "recv_fds", first_only)
+
+
+def with_no_memory_for_the_ring(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(greeting, "MappedRing", refuse)
+
+
+def with_no_answer_in_time(monkeypatch):
+    def too_late(*_):
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "recv_fds", too_late)
+
+
+FAILS = pytest.mark.parametrize(
+    "fails", [with_one_descriptor_too_few, with_no_memory_for_the_ring, with_no_answer_in_time]
+)
+
+
+@FAILS
+async def test_a_start_that_fails_at_the_greeting_leaves_nothing(
+    opened, request_for, fails, keepers, places, monkeypatch
+):
+    fails(monkeypatch)
+    async with opened() as host:
+        with pytest.raises(SpawnError, match="did not start"):
+            await host.spawn(request_for("sleep", "1000"))
+        assert keepers.left() == set()
+        assert os.listdir(places) == []
+
+
+@FAILS
+async def test_adopting_that_fails_at_the_greeting_ends_nothing(
+    shell, tools, other, record, fails, monkeypatch
+):
+    terminal = await shell(ECHO)
+    await tools.see(terminal, b"ready")
+    async with other() as host:
+        with monkeypatch.context() as context:
+            fails(context)
+            with pytest.raises(KeeperError):
+                await host.adopt(record(terminal))
+    await terminal.write(b"more\n")
+    await tools.see(terminal, b"got more")

@@ -1,0 +1,35 @@
+"""The size of a terminal that several viewers see."""
+
+from __future__ import annotations
+
+import pytest
+
+from frith_os.pty.windows import Windows
+from frith_terminals.options import SizePolicy
+
+WIDE, HIGH = (20, 100), (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("policy", "both"), [(SizePolicy.LATEST, HIGH), (SizePolicy.SMALLEST, (20, 60))]
+)
+def test_the_size_follows_the_policy_and_then_the_window_that_is_left(policy, both):
+    windows = Windows(policy)
+    assert windows.add("one", WIDE) == WIDE
+    assert windows.add("other", HIGH) == both
+    assert windows.remove("other") == WIDE
+
+
+def test_a_window_given_again_is_the_latest():
+    windows = Windows(SizePolicy.LATEST)
+    windows.add("one", WIDE)
+    windows.add("other", HIGH)
+    assert windows.add("one", WIDE) == WIDE
+    assert windows.remove("other") == WIDE
+
+
+def test_the_size_stays_when_the_last_or_an_unknown_window_is_removed():
+    windows = Windows(SizePolicy.SMALLEST)
+    windows.add("one", WIDE)
+    assert windows.remove("one") is None
+    assert windows.remove("one") is None
