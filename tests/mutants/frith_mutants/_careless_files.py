@@ -39,7 +39,7 @@ def forgives(sync: Part) -> Part:
 
 
 def writes_over(_: Part) -> Part:
-    def careless(source: str, target: str) -> None:
+    def careless(source: str, target: str, *_: Any) -> None:
         with open(source, "rb") as file, open(target, "wb") as over:
             over.write(file.read())
             over.flush()
@@ -50,8 +50,8 @@ def writes_over(_: Part) -> Part:
 
 
 def keeps_it_open(sync_directory: Part) -> Part:
-    def careless(path: str) -> None:
-        sync_directory(path)
+    def careless(path: str, *words: Any) -> None:
+        sync_directory(path, *words)
         os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     return careless
@@ -123,16 +123,16 @@ def works_at_once(_: Part) -> Part:
     return careless
 
 
-def passes_it_on(open_lock: Part) -> Part:
-    def careless(path: str) -> int:
-        os.set_inheritable(fd := open_lock(path), True)
+def passes_it_on(opened: Part) -> Part:
+    def careless(self: Any) -> int:
+        os.set_inheritable(fd := opened(self), True)
         return fd
 
     return careless
 
 
 def undoes_nothing(run: Part) -> Part:
-    def careless(self: Any, *arguments: Any, undo: object = None) -> Any:
-        return run(self, *arguments)
+    def careless(self: Any, work: Any, *, undo: object = None, **options: Any) -> Any:
+        return run(self, work, **options)
 
     return careless

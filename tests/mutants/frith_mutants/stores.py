@@ -12,8 +12,8 @@ from frith_mutants import _wrapped_stores as wrapped
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.STORE)
-_FILES = "frith_json._files"
-_LOCK = "frith_json._locks:FileLock"
+_ATOMIC = "frith_os.atomic"
+_LOCK = "frith_os.locks:FileLock"
 
 SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
 SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"
@@ -26,21 +26,21 @@ STORES = (
         "The new file is renamed into place without being forced to the medium.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_FILES}:sync": careless.syncs_directories_only},
+        replaces={f"{_ATOMIC}:sync": careless.syncs_directories_only},
     ),
     _mutant(
         "no-directory-fsync",
         "The rename is not forced to the medium.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_FILES}:sync_directory": careless.does_nothing},
+        replaces={f"{_ATOMIC}:sync_directory": careless.does_nothing},
     ),
     _mutant(
         "in-place-write",
         "The file is written over, not replaced.",
         SURVIVES_KILLS,
         case="saving",
-        replaces={f"{_FILES}:rename": careless.writes_over},
+        replaces={f"{_ATOMIC}:rename": careless.writes_over},
     ),
     _mutant(
         "acknowledges-before-durable",
@@ -53,14 +53,14 @@ STORES = (
         "A failed fsync is taken for done.",
         SURVIVES_CRASHES,
         case="saving",
-        replaces={f"{_FILES}:sync": careless.forgives},
+        replaces={f"{_ATOMIC}:sync": careless.forgives},
     ),
     _mutant(
         "eio-is-missing",
         "A file that cannot be read is taken for one that is not there.",
         SURVIVES_FAULTS,
         case="loading",
-        replaces={f"{_FILES}:open_for_reading": careless.takes_failure_for_absence},
+        replaces={"frith_json.content:open_for_reading": careless.takes_failure_for_absence},
     ),
     _mutant(
         "fixed-temporary-name",
@@ -203,7 +203,7 @@ STORES = (
         "leaks-a-descriptor",
         "Each commit leaves a descriptor open.",
         "many commits and faults leave nothing behind",
-        replaces={f"{_FILES}:sync_directory": careless.keeps_it_open},
+        replaces={f"{_ATOMIC}:sync_directory": careless.keeps_it_open},
     ),
     _mutant(
         "blocks-the-loop",
@@ -245,7 +245,7 @@ STORES = (
         "passes-claims-on",
         "A process inherits the claims of the one that started it.",
         "what a host starts inherits no descriptor of its store",
-        replaces={f"{_FILES}:open_lock": careless.passes_it_on},
+        replaces={f"{_LOCK}._opened": careless.passes_it_on},
     ),
     _mutant(
         "keeps-cancelled-claims",

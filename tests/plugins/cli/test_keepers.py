@@ -12,9 +12,6 @@ import anyio
 import pytest
 
 from frith import ManagerConfig, SessionManager
-from frith_cli._tty import CANCEL
-from frith_os.processes import stat_of
-from waiting import PATIENCE, wait_until
 
 from .conftest import ENDS, STATE, WORK, Frith, OnTerminal, Outcome, alive, pid_of
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from frith_unix.processes import stat_of
+from frith_os.processes import stat_of
 from waiting import wait_until
 
 from .conftest import WORK, Frith, OnTerminal, alive, pid_of

@@ -7,12 +7,12 @@ import anyio
 from frith.model import Changes
 from frith.ports import SessionStore
 from frith.providers import Capability
-from frith_testing._base import Opening
-from frith_testing._leaving import require_nothing_left
-from frith_testing._promises import promise
-from frith_testing._samples import a_reservation, a_session
-from frith_testing._store.opened import OpenStoreConformance
-from frith_testing._store.seeing import next_change
+from frith_testing.harness.base import Opening
+from frith_testing.harness.promises import promise
+from frith_testing.harness.resources import require_nothing_left
+from frith_testing.harness.samples import a_reservation, a_session
+from frith_testing.suites.store.open_store import DETAILS_ARE_LOST, OpenStoreConformance
+from frith_testing.suites.store.other_processes import next_change
 
 WATCHED = 0.02
 """Seconds for which a store is watched before it is closed."""

@@ -16,6 +16,7 @@ from frith.providers import Capability, ProviderSpec
 from frith_testing.harness.base import Opening
 from frith_testing.harness.files import changed, files_of
 from frith_testing.harness.process import Elsewhere, elsewhere
+from frith_testing.harness.promises import promise
 from frith_testing.harness.report import DOES_NOT_APPLY
 from frith_testing.harness.samples import a_full_session, a_session
 from frith_testing.suites.store.open_store import OpenStoreConformance
