@@ -1,4 +1,4 @@
-"""Nothing that is handed out, and nothing that was handed in, changes what the manager knows."""
+"""What a caller passes in or is given cannot change what the manager knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plugin's coroutine apart from its caller: it is left, whatever it raises and does not heed."""
+"""One call of a hook in a task of its own: contained, whatever it raises, and abandoned if need be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ports themselves: what they refuse by default, and what a wrapping store hands on."""
+"""The ports: what they refuse by default, and what a wrapping store passes on."""
 
 from __future__ import annotations
 
