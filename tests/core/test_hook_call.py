@@ -1,4 +1,4 @@
-"""One call of a hook in a task of its own: contained, whatever it raises, and abandoned if need be."""
+"""One call of a hook in a task of its own: contained whatever it raises, or abandoned."""
 
 from __future__ import annotations
 
