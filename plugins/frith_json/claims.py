@@ -69,33 +69,32 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-class Fences(Mapping[str, int]):
-    """The fence of the newest claim on each session, looked up when asked for."""
+class Claims(Mapping[str, int]):
+    """The claims on the sessions of one store. No method waits for another claim's end.
 
-    def __init__(self, claims: Claims) -> None:
-        self._claims = claims
-
-    def __getitem__(self, session_id: str) -> int:
-        fence = None
-        with suppress(OSError):  # then our own lock is all that is known
-            fence = self._claims.fence(session_id)
-        if fence is None:
-            raise KeyError(session_id)
-        return fence
-
-    def __iter__(self) -> Iterator[str]:
-        return self._claims.known()
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class Claims:
-    """The claims on the sessions of one store. No method waits for another claim's end."""
+    As a mapping it has the fence of the newest claim on each session, looked up when asked for. If
+    the file of a claim was removed, the fence is at least as high.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._newest = f"{directory}/{_NEWEST}"
+
+    def __getitem__(self, session_id: str) -> int:
+        fence = 0
+        with suppress(OSError):  # then our own lock is all that is known
+            fence = number_at(self._path(session_id)) or number_at(self._newest)
+        if not fence:
+            raise KeyError(session_id)
+        return fence
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the sessions that were claimed and are not known to be over."""
+        with suppress(FileNotFoundError):
+            yield from (unquote(name) for name in os.listdir(self._directory) if "." not in name)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
     def take(self, session_id: str) -> HeldClaim:
         """Claim ``session_id``.
@@ -135,7 +134,7 @@ class Claims:
         """Remove the files of sessions that are over and were not released, after a crash."""
         left: list[str] = []
         with suppress(OSError):
-            left = list(islice(filter(is_over, self.known()), _MOST_TIDIED))
+            left = list(islice(filter(is_over, self), _MOST_TIDIED))
         for session_id in left:
             lock = FileLock(self._path(session_id), create=False)
             with suppress(OSError):
@@ -164,16 +163,6 @@ class Claims:
         path = self._path(session_id)
         return describe_holders(path) if holders(path) else ""
 
-    def fence(self, session_id: str) -> int | None:
-        """Return the fence of the newest claim on ``session_id``, ``None`` if there was none.
-
-        If its file was removed, it is at least as high.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        return number_at(self._path(session_id)) or number_at(self._newest) or None
-
     def renew(self) -> None:
         """Lock a new file for each claim of this store whose file was deleted."""
         for claim in list(_in_force.values()):
@@ -181,11 +170,6 @@ class Claims:
             with _guard:
                 if _in_force.get(path) is claim and path == self._path(claim.session_id):
                     self._renew(claim)
-
-    def known(self) -> Iterator[str]:
-        """Yield the sessions that were claimed and are not known to be over."""
-        with suppress(FileNotFoundError):
-            yield from (unquote(name) for name in os.listdir(self._directory) if "." not in name)
 
     def _renew(self, claim: HeldClaim) -> None:
         path = claim.lock.path

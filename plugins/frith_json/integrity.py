@@ -151,13 +151,9 @@ def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
         if key in entries:
             raise DamagedError(f"two sessions have the id {key}")
         entries[key] = entry
-    document = own.document(tree, entries, strays)
+    document = replace(own.document(tree, entries, strays), older=older)
     if verified is not None:
-        return replace(document, seal=verified.seal, older=older)
+        return replace(document, seal=verified.seal)
     integrity = Integrity.MISMATCH if is_known else Integrity.FOREIGN
-    return replace(
-        document,
-        snapshot=replace(document.snapshot, integrity=integrity),
-        seal=hashlib.sha256(data).hexdigest(),
-        older=older,
-    )
+    snapshot = replace(document.snapshot, integrity=integrity)
+    return replace(document, snapshot=snapshot, seal=hashlib.sha256(data).hexdigest())

@@ -29,9 +29,9 @@ _SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
 _RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
 _BETWEEN = re.compile(r"[\s,]*")
 _RECORD = re.compile(r'\{(?=\s*"id"\s*:)')
-"""Where a record begins, after something that could not be read."""
+"""Where a record begins after text that could not be read."""
 _MARGIN = 500
-"""Characters of which parsing costs as much as beginning to parse."""
+"""To begin parsing costs as much as to parse so many characters."""
 _EFFORT = 4
 """How many times its own length may be parsed in vain before the rest of a file is skipped."""
 
@@ -59,7 +59,7 @@ def salvage(data: bytes) -> Salvage:
             again = _SESSIONS.search(text, position)
             if again is None:
                 break
-            position, complete = again.end(), False  # a second list, or what looks like one
+            position, complete = again.end(), False  # a second list, or text that looks like one
             continue
         session, position, skipped = reader.next(position)
         complete = complete and not skipped
@@ -109,7 +109,7 @@ class _Reader:
 
 def _session(record: Any, details: dict[str, Any]) -> Session:
     if not isinstance(record, dict) or not isinstance(key := record.get("id"), str):
-        raise ValueError("a session has an id")  # noqa: TRY004 - like all that is unreadable
+        raise ValueError("a session has an id")  # noqa: TRY004 - as for all that is unreadable
     try:
         return read_session(record, details.get(key, {}))[0]
     except ValueError:

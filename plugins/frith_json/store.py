@@ -21,7 +21,7 @@ from frith.errors import (
 )
 from frith.model import SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
-from frith_json.claims import Claims, Fences
+from frith_json.claims import Claims
 from frith_json.mounts import require_shared_locks
 from frith_json.options import CAN_WATCH, JsonOptions
 from frith_json.places import Places
@@ -44,7 +44,6 @@ class JsonStore(SessionStore):
         """The state file, whose counters tell what the store has cost."""
         self._places = places
         self._claims = Claims(places.claims)
-        self._fences = Fences(self._claims)
         self._is_tidied = False
         limits = options.lock_timeout, options.write_timeout
         self._writer = Worker("frith-json-writer", *limits)
@@ -86,7 +85,7 @@ class JsonStore(SessionStore):
 
         def commit() -> Committed:
             self._claims.renew()
-            return self.state.commit(lambda newest: fn(replace(newest, fences=self._fences)))
+            return self.state.commit(lambda newest: fn(replace(newest, fences=self._claims)))
 
         committed = await self._write(commit)
         if not self._is_tidied:

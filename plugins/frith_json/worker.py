@@ -27,13 +27,7 @@ class Worker:
     """A daemon thread that does what it is given, in order."""
 
     def __init__(self, name: str, begin_within: float, end_within: float) -> None:
-        """Start the thread.
-
-        Args:
-            name: its name.
-            begin_within: seconds in which each job must begin.
-            end_within: seconds in which a job that has begun must end.
-        """
+        """Start the thread; each job must begin, and then end, within so many seconds."""
         self._limits = begin_within, end_within
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -64,7 +58,7 @@ class Worker:
             lock: path of the lock file that the context waits for, for the error.
             late: what is raised if the work does not end in time.
             undo: called with the result if the caller does not take it; quick, never blocks.
-            limits: seconds in which it must begin and end, if not those of the worker.
+            limits: other limits than those of the worker.
 
         Raises:
             StoreBusyError: the work did not begin in time and will not be done.
