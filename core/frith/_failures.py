@@ -1,4 +1,4 @@
-"""What plugins raise, which may be anything: what of it is their failure, and its description."""
+"""Classifying and describing the exceptions of plugins, which may be anything."""
 
 from __future__ import annotations
 
@@ -28,23 +28,18 @@ def is_from_outside(error: BaseException) -> bool:
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """Return what a group is about: the first error of frith's in it, else its only error."""
+    """Return the error of a group that matters: the first of frith's, else the only one."""
     leaves = list(_leaves(error))
     ours = (each for each in leaves if isinstance(each, FrithError))
     return next(ours, leaves[0] if len(leaves) == 1 else error)
 
 
 def described(error: BaseException) -> str:
-    """Return the ``repr`` of what ``error`` is about; never raises."""
+    """Return the ``repr`` of the error that matters; never raises."""
     try:
         return repr(unwrapped(error))
     except Exception:
         return type(error).__name__
-
-
-def on_asyncio() -> bool:
-    """Tell whether the present task is one of asyncio, and not of trio."""
-    return issubclass(get_cancelled_exc_class(), asyncio.CancelledError)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -59,5 +54,6 @@ def _is_cancelled() -> bool:
     """Tell whether the present task is cancelled: by a scope, or, on asyncio, by ``cancel()``."""
     if current_effective_deadline() == -math.inf:
         return True
-    task = asyncio.current_task() if on_asyncio() else None
+    on_asyncio = issubclass(get_cancelled_exc_class(), asyncio.CancelledError)
+    task = asyncio.current_task() if on_asyncio else None
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""JSON values that cannot be changed: what is handed out stays what it is for everybody."""
+"""JSON values that cannot be changed, so that all callers can share them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 def frozen(value: Any) -> Any:
     """Return ``value`` with every dictionary and list in it replaced by one that is frozen.
 
-    What contains itself is returned as it is; no store takes it.
+    A value that contains itself is returned unchanged; stores refuse it.
     """
     try:
         return _frozen(value)

@@ -1,4 +1,4 @@
-"""The configuration of a manager; the host builds it, for the library reads nothing itself."""
+"""The configuration of a manager. The host builds it; the library reads no files for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frith.errors import ConfigurationError
 _Model = TypeVar("_Model", bound=BaseModel)
 
 NO_STATUS = "none"
-"""As :attr:`ManagerConfig.status`: look at no process."""
+"""The value of :attr:`ManagerConfig.status` for no status detection."""
 
 
 def validated(model: type[_Model], values: Mapping[str, Any], prefix: str = "") -> _Model:
@@ -63,20 +63,20 @@ class ManagerConfig(BaseModel):
     terminal: str = "pty"
     """Name of the terminal provider."""
     status: str = "status"
-    """Name of the status provider; ``none`` to look at no process: then a session is
-    ``active`` while one runs, unless told otherwise."""
+    """Name of the status provider, or ``none``: then a session is ``active`` while its process
+    runs, unless another status is reported."""
     max_sessions: Annotated[int, Field(ge=1)] = 4
     """How many sessions the workspace may hold."""
     command: tuple[str, ...] | None = None
-    """What a session runs unless told otherwise; ``None`` for the user's login shell."""
+    """Default command of a session; ``None`` for the user's login shell."""
     terminate_grace: Annotated[float, Field(ge=0)] = 5.0
     """Seconds between SIGTERM and SIGKILL."""
     hook_timeout: Annotated[float, Field(gt=0)] = 10.0
     """Seconds that one plugin's lifecycle hook may take."""
     broken_creating_hook: Literal["proceed", "refuse"] = "proceed"
-    """Whether a creation goes on when a hook that may veto it breaks or hangs."""
+    """Whether a creation goes on when a hook that may veto it fails or takes too long."""
     blocked_plugins: frozenset[str] = frozenset()
-    """Names of plugins that are not even imported."""
+    """Names of plugins that are not imported."""
     options: Annotated[Mapping[str, Mapping[str, Mapping[str, Any]]], AfterValidator(frozen)] = (
         Field(default_factory=lambda: frozen({}))
     )

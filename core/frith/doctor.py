@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from frith._engine.context import Engine
 from frith._engine.processes import has_process
-from frith._flows.rebuild import merge, rebuild, remembered
+from frith._flows.rebuild import merge, read_markers, rebuild
 from frith._flows.start import locations, reconcile
 from frith._flows.takeover import Report, label, write_marker
 from frith._flows.terminals import adopt, forget_output, sweep
@@ -34,7 +34,7 @@ class Finding:
 async def diagnose(engine: Engine) -> tuple[Finding, ...]:
     """Return what is not as it should be; changes nothing."""
     await engine.ledger.refresh()
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     findings = [
         *await _worktree_findings(engine),
         *await _owner_findings(engine),
@@ -55,7 +55,7 @@ async def repair(engine: Engine) -> tuple[Finding, ...]:
     for session_id, location in (await locations(engine, Report())).items():
         if location.presence in (Presence.PRESENT, Presence.MOVED):
             await _relocate(engine, session_id, location.path)
-    await rebuild(engine, dry_run=False)
+    await rebuild(engine, False)
     await reconcile(engine, Report())
     for session_id in await _unknown_processes(engine):
         await _end_unknown_process(engine, session_id)
@@ -100,7 +100,7 @@ def _worktree_finding(called: str, session_id: SessionId, location: Location) ->
         case Presence.REDIRECTED:
             message = f"the worktree of {called} cannot be used: {location.reason}"
         case Presence.UNKNOWN:
-            message = f"it cannot be told whether the worktree of {called} exists"
+            message = f"it is unknown whether the worktree of {called} exists"
     return [Finding(code, message, session_id, remedy)]
 
 
@@ -112,7 +112,7 @@ async def _owner_findings(engine: Engine) -> list[Finding]:
         called = label(engine, session.id)
         holder = await engine.claims.holder(session.id)
         if holder in (Holder.UNKNOWN, Holder.EXPIRED):
-            message = f"it cannot be told whether the owner of {called} is alive"
+            message = f"it is unknown whether the owner of {called} is alive"
             findings.append(Finding("OWNER_UNKNOWN", message, session.id))
         if holder is not Holder.FREE:
             continue

@@ -1,7 +1,7 @@
-"""Lifecycle events: what a lifecycle hook is given. New fields come with defaults.
+"""Lifecycle events: the argument of each lifecycle hook. New fields have defaults.
 
-Events are frozen, and so is what they hold: no hook can change what the next one is given, or what
-the manager knows. To change metadata, make a copy of it with ``copy.deepcopy()``.
+Events and their contents are frozen, so that no hook can change what the next hook or the manager
+sees. To change metadata, copy it with ``copy.deepcopy()`` first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from frith.model import AtStake, Evidence, ExitStatus, Session, SessionId, Sessi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events have."""
+    """Base of all events."""
 
     workspace: str
     """Absolute path of the workspace."""
@@ -25,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCreating(Event):
-    """A session is about to be created; nothing was done yet. May be vetoed."""
+    """A session is about to be created. May be vetoed."""
 
     name: str | None
     """As given; ``None`` if one will be generated."""
@@ -60,7 +60,7 @@ class SessionCreationFailed(Event):
     duration: float
     session_id: SessionId | None = None
     left_behind: tuple[str, ...] = ()
-    """What could not be undone, for a person; the next start names it again."""
+    """What could not be undone, for a person; the next start reports it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class SessionUpdated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionWaiting(Event):
-    """A session waits for the user. Told once, by the process that runs it."""
+    """A session waits for the user. Only the process that owns it announces that, once."""
 
     session: Session
     evidence: Evidence
@@ -90,7 +90,7 @@ class SessionWaiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStuck(Event):
-    """The process of a session is not waiting for the user, yet silent for very long."""
+    """The process of a session has been silent for long, and does not wait for the user."""
 
     session: Session
     silent: float
@@ -129,7 +129,7 @@ class SessionLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDestroyed(Event):
-    """A session was destroyed; its record is durably gone."""
+    """A session was destroyed, and its record durably removed."""
 
     session: Session
     cleanup: bool
@@ -143,21 +143,21 @@ class SessionsRestored(Event):
 
     sessions: tuple[Session, ...]
     missing: tuple[SessionId, ...] = ()
-    """Sessions whose worktree has vanished."""
+    """Sessions whose worktree is missing."""
     moved: tuple[SessionId, ...] = ()
-    """Sessions whose worktree lies at another path than recorded."""
+    """Sessions whose worktree is at another path than recorded."""
     swept: tuple[int, ...] = ()
     """Process ids left behind by a dead host that were ended."""
     notes: tuple[str, ...] = ()
-    """What else was found and done, for a person."""
+    """Everything else that was found and done, for a person."""
     duration: float = 0.0
     adopted: tuple[SessionId, ...] = ()
-    """Sessions whose process outlived its host and is this one's now."""
+    """Sessions whose process outlived its host, and was taken over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreCorrupted(Event):
-    """The stored state cannot be believed; recovery follows."""
+    """The stored state is damaged or was edited; recovery follows."""
 
     where: str
     """The file, or else the workspace."""
@@ -166,12 +166,12 @@ class StoreCorrupted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionsRecovered(Event):
-    """The state was rebuilt from what recovery remembers."""
+    """The state was rebuilt from the markers."""
 
     sessions: tuple[Session, ...]
     reason: str
     incomplete: tuple[SessionId, ...] = ()
-    """Sessions of which only part was remembered."""
+    """Sessions whose marker was incomplete."""
     duration: float = 0.0
 
 

@@ -3,9 +3,9 @@
 A plugin is a module or object found through the entry-point group ``frith.plugins``. It
 implements any of these functions, marked with :data:`hookimpl`. Lifecycle hooks are coroutine
 functions and are awaited one by one: plugins in the order of their names, the host's own last.
-Each has a bounded time; one that raises or hangs is logged with its plugin's name and goes no
-further, and one that does not end when it is cancelled is abandoned. Only the two marked *may veto*
-may raise :class:`~frith.errors.SessionVetoed`.
+Each has a bounded time. A hook that raises or takes too long is logged with the name of its plugin,
+and one that does not end when it is cancelled is abandoned; the operation goes on. Only the two
+marked *may veto* may raise :class:`~frith.errors.SessionVetoed`.
 """
 
 from __future__ import annotations
@@ -16,28 +16,12 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from frith import events
     from frith.config import ManagerConfig
-    from frith.events import (
-        ProcessExited,
-        SessionChangedElsewhere,
-        SessionCreated,
-        SessionCreating,
-        SessionCreationFailed,
-        SessionDestroyed,
-        SessionDestroying,
-        SessionLost,
-        SessionsRecovered,
-        SessionsRestored,
-        SessionStatusChanged,
-        SessionStuck,
-        SessionUpdated,
-        SessionWaiting,
-        StoreCorrupted,
-    )
     from frith.providers import ProviderSpec
 
 ENTRY_POINT_GROUP = "frith.plugins"
-"""The one entry-point group through which every plugin is found, the built-in ones included."""
+"""The entry-point group of every plugin, the built-in ones included."""
 
 PROJECT = "frith"
 """Project name of the pluggy markers; every hook's name starts with it."""
@@ -52,14 +36,14 @@ VETO_HOOKS = frozenset({"frith_session_creating", "frith_session_destroying"})
 
 @hookspec
 def frith_providers() -> Iterable[ProviderSpec]:  # type: ignore[empty-body]
-    """Return the providers that this plugin offers. Pure and quick: imports no machinery."""
+    """Return the providers that this plugin offers, without importing their machinery."""
 
 
 @hookspec
 def frith_configure(config: ManagerConfig) -> None:
-    """Take this plugin's own options: ``config.plugin_options(name, Model)``.
+    """Read the options of this plugin: ``config.plugin_options(name, Model)``.
 
-    Called once when a manager opens, before any provider is.
+    Called once when a manager opens, before any provider is opened.
 
     Raises:
         ConfigurationError: an option is wrong; the manager does not open.
@@ -67,78 +51,78 @@ def frith_configure(config: ManagerConfig) -> None:
 
 
 @hookspec
-async def frith_session_creating(event: SessionCreating) -> None:
+async def frith_session_creating(event: events.SessionCreating) -> None:
     """Before a session is created. *May veto.*"""
 
 
 @hookspec
-async def frith_session_created(event: SessionCreated) -> None:
+async def frith_session_created(event: events.SessionCreated) -> None:
     """After a session was created and is durable."""
 
 
 @hookspec
-async def frith_session_creation_failed(event: SessionCreationFailed) -> None:
+async def frith_session_creation_failed(event: events.SessionCreationFailed) -> None:
     """After a creation failed or was cancelled, and was undone."""
 
 
 @hookspec
-async def frith_session_status_changed(event: SessionStatusChanged) -> None:
+async def frith_session_status_changed(event: events.SessionStatusChanged) -> None:
     """After this process changed the status of a session."""
 
 
 @hookspec
-async def frith_session_updated(event: SessionUpdated) -> None:
+async def frith_session_updated(event: events.SessionUpdated) -> None:
     """After this process changed the name, phase, metadata or last activity of a session.
 
-    Output changes the last activity; that is told once a second at most.
+    Output changes the last activity; the hook is called for that at most once a second.
     """
 
 
 @hookspec
-async def frith_session_waiting(event: SessionWaiting) -> None:
+async def frith_session_waiting(event: events.SessionWaiting) -> None:
     """When a session whose process runs here begins to wait for the user, or asks anew."""
 
 
 @hookspec
-async def frith_session_stuck(event: SessionStuck) -> None:
-    """When the process of a session has been silent for very long; again as long as it is."""
+async def frith_session_stuck(event: events.SessionStuck) -> None:
+    """When the process of a session has been silent for long; repeated while it is."""
 
 
 @hookspec
-async def frith_session_changed_elsewhere(event: SessionChangedElsewhere) -> None:
+async def frith_session_changed_elsewhere(event: events.SessionChangedElsewhere) -> None:
     """After another process created, changed or destroyed a session."""
 
 
 @hookspec
-async def frith_session_lost(event: SessionLost) -> None:
-    """After the store has ended this manager's claim on a session; its process runs on."""
+async def frith_session_lost(event: events.SessionLost) -> None:
+    """After this manager has lost the claim on a session, whose process runs on."""
 
 
 @hookspec
-async def frith_session_destroying(event: SessionDestroying) -> None:
+async def frith_session_destroying(event: events.SessionDestroying) -> None:
     """Before a session is destroyed. *May veto.*"""
 
 
 @hookspec
-async def frith_session_destroyed(event: SessionDestroyed) -> None:
+async def frith_session_destroyed(event: events.SessionDestroyed) -> None:
     """After a session was destroyed."""
 
 
 @hookspec
-async def frith_sessions_restored(event: SessionsRestored) -> None:
+async def frith_sessions_restored(event: events.SessionsRestored) -> None:
     """After the sessions were loaded at start."""
 
 
 @hookspec
-async def frith_store_corrupted(event: StoreCorrupted) -> None:
-    """When the stored state was found corrupt, damaged or edited, before recovery."""
+async def frith_store_corrupted(event: events.StoreCorrupted) -> None:
+    """When the stored state is corrupt or was edited, before recovery."""
 
 
 @hookspec
-async def frith_sessions_recovered(event: SessionsRecovered) -> None:
-    """After the state was rebuilt from what recovery remembers."""
+async def frith_sessions_recovered(event: events.SessionsRecovered) -> None:
+    """After the state was rebuilt from the markers."""
 
 
 @hookspec
-async def frith_process_exited(event: ProcessExited) -> None:
+async def frith_process_exited(event: events.ProcessExited) -> None:
     """After the process of a session ended and its output was drained."""

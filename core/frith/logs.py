@@ -1,4 +1,4 @@
-"""Where frith logs to. Nothing here configures logging for the host.
+"""Logging. Nothing here configures logging for the host.
 
 A host that has configured structlog gets frith's events through it; any other gets JSON lines
 through the standard library's logger ``frith``, which it configures as it pleases.
@@ -21,8 +21,8 @@ _UNPRINTABLE = re.compile(
 def printable(text: str) -> str:
     r"""Return ``text`` with control characters, bidirectional marks and surrogates escaped.
 
-    Each becomes ``\xNN`` or ``\uNNNN``, so that what a name or an output carries can neither forge
-    a line, nor move a cursor, nor fail to be encoded.
+    Each becomes ``\xNN`` or ``\uNNNN``, so that no name or output can forge a line, move the cursor
+    or fail to be encoded.
     """
     return _UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], str(text))
 
@@ -42,8 +42,7 @@ def _defused(value: Any) -> Any:
 class Logger:
     """Logs events with fields, through the host's structlog or the logger ``frith``.
 
-    Whatever a field holds becomes a JSON value whose texts are :func:`printable`; one that is
-    ``None`` is left out.
+    Each field becomes a JSON value with :func:`printable` texts; ``None`` is left out.
     """
 
     def debug(self, event: str, **fields: Any) -> None:
@@ -63,7 +62,7 @@ class Logger:
         self._log("error", event, fields)
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        # Importing structlog takes longer than most commands do: not for what nobody is shown.
+        # Importing structlog takes longer than most commands: import it only if the event is shown.
         configured = "structlog" in sys.modules and sys.modules["structlog"].is_configured()
         standard = logging.getLogger("frith")
         if not configured and not standard.isEnabledFor(getattr(logging, level.upper())):

@@ -1,4 +1,4 @@
-"""The façade: everything a host does with sessions."""
+"""The session manager: everything that a host does with sessions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from pydantic import JsonValue
 from frith import doctor, naming
 from frith._engine.context import Engine
 from frith._engine.lifespan import Lifespan
-from frith._flows import rebuild, start, terminals, update
 from frith._flows.create import create
 from frith._flows.destroy import destroy, inspect
+from frith._flows.rebuild import rebuild
 from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
 from frith._flows.resume import resume
+from frith._flows.start import reload, start
 from frith._flows.stop import stop
+from frith._flows.terminals import open_terminal, terminal
+from frith._flows.update import tell_status, update
 from frith._flows.wait_ended import wait_ended
 from frith._frozen import frozen
 from frith.config import ManagerConfig
@@ -29,25 +32,25 @@ from frith.ports import Holder, Size, Terminal
 
 
 class _Unset:
-    """Stands for "leave it as it is", where ``None`` means "take it away"."""
+    """The type of :data:`UNSET`."""
 
 
 UNSET = _Unset()
-"""Leave this as it is."""
+"""Leave this as it is; ``None`` removes it."""
 
 
 class SessionManager:
     """Creates, finds, changes and destroys the sessions of one workspace.
 
-    Use it as an async context manager, on asyncio or trio. On leaving, the processes that cannot
-    outlive this one are ended and their sessions become ``idle``.
+    Use it as an async context manager, on asyncio or trio. On leaving, it ends the processes that
+    cannot outlive this one; their sessions become ``idle``.
 
     Args:
-        config: how to work.
-        plugins: plugin objects of the host's own, by name; their hooks are called last.
+        config: the configuration.
+        plugins: plugin objects of the host, by name; their hooks are called last.
         restore: bring every record in line with the world at start: dead owners, unfinished
-            creations, vanished worktrees. Without it the sessions are only looked at, unless
-            the stored state is missing or damaged. ``load_sessions`` does it later.
+            creations, missing worktrees. Without it the sessions are only loaded, unless the
+            stored state is missing or damaged. ``load_sessions`` does it later.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class SessionManager:
         """
         lifespan = await Lifespan.open(self.config, self._own_plugins, ManagerReactions)
         try:
-            await start.start(lifespan.engine, restore=self._restore)
+            await start(lifespan.engine, restore=self._restore)
         except BaseException:
             await lifespan.close()
             raise
@@ -85,9 +88,9 @@ class SessionManager:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End what cannot outlive this process, store what is owed, close the providers.
+        """End what cannot outlive this process, store deferred changes, close the providers.
 
-        Calls that other tasks have under way are cancelled, and undone, first.
+        Calls that other tasks have under way are cancelled and undone first.
         """
         lifespan, self._lifespan = self._lifespan, None
         if lifespan is not None:
@@ -101,7 +104,7 @@ class SessionManager:
 
     @property
     def plugins(self) -> tuple[PluginRecord, ...]:
-        """What became of every plugin.
+        """The installed plugins and those of the host, each with its state.
 
         Raises:
             ManagerClosedError: the manager is not open.
@@ -135,12 +138,12 @@ class SessionManager:
             command: argument vector; the configured one, else the login shell, if ``None``.
             base: where a new branch starts; the workspace's HEAD if ``None``.
             existing: use ``branch`` as it exists instead of creating it.
-            share: with ``existing``, share the worktree of the session that holds the branch.
+            share: with ``existing``, share the worktree of the session that has the branch.
             start: whether to start the process; without, the session is ``idle``.
-            env: variables for the process, beside the host's own environment.
+            env: variables for the process, in addition to the host's environment.
             size: of the terminal.
-            current_phase: recorded as it is.
-            metadata: recorded as it is; a JSON object.
+            current_phase: stored as it is.
+            metadata: stored as it is; a JSON object.
 
         Raises:
             InvalidNameError, InvalidBranchError: the name or the branch cannot be used.
@@ -148,8 +151,8 @@ class SessionManager:
             BranchTakenError, BranchBlockedError, BranchNotFoundError, BranchInUseError,
                 BaseNotFoundError: the branch or its base is not as asked.
             SessionVetoed: a plugin refuses.
-            VetoHookFailedError: a plugin broke that might have refused, and the configuration
-                says to refuse then.
+            VetoHookFailedError: a plugin that may veto failed, and the configuration says to
+                refuse then.
             WorkspaceError, SpawnError, StoreError, PluginError: a step failed.
         """
         request = CreateRequest(
@@ -165,42 +168,40 @@ class SessionManager:
             current_phase=current_phase,
             metadata=frozen(metadata),
         )
-        engine = self._engine
-        return await engine.call(lambda: create(engine, request))
+        return await self._engine.call(create, request)
 
     def get_session(self, session_id: SessionId) -> Session | None:
-        """Return the session as last known here, ``None`` if there is none. Never waits."""
+        """Return the session from memory, ``None`` if there is none."""
         return self._engine.ledger.get(session_id)
 
     def get_all_sessions(self) -> tuple[Session, ...]:
-        """Return all sessions as last known here. Never waits."""
+        """Return all sessions from memory."""
         return self._engine.ledger.all()
 
     async def update_session_status(
         self, session_id: SessionId, status: SessionStatus, *, message: str | None = None
     ) -> Session:
-        """Set the status, as told by whoever knows better; durable on return.
+        """Report a status; durable on return.
 
-        It holds until something else is told, the process ends, or, if it says that the session
-        waits for the user, until it is seen that the user has answered.
+        It holds until another one is reported, the process ends, or, if it is ``waiting``, the
+        user has answered.
 
         Args:
-            session_id: which.
-            status: what the session is doing.
+            session_id: the session.
+            status: what it is doing.
             message: what the user is asked or told.
 
         Raises:
             SessionNotFoundError: there is no such session.
             StoreError: it could not be stored.
         """
-        status = SessionStatus(status)
-        return await update.tell_status(self._engine, session_id, status, message)
+        return await tell_status(self._engine, session_id, SessionStatus(status), message)
 
     def follow_changes(self) -> None:
-        """Take over from now on what other processes change, as it happens.
+        """Take over the changes of other processes from now on, as they happen.
 
-        A manager that restores, or starts a process, does so anyway. Hooks are told of each
-        change: ``frith_session_changed_elsewhere``.
+        A manager that restores or starts a process does so anyway. Each change calls the hook
+        ``frith_session_changed_elsewhere``.
         """
         self._engine.follow()
 
@@ -211,7 +212,7 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             StoreError: it could not be stored.
         """
-        return await update.update(self._engine, session_id, last_activity=now())
+        return await update(self._engine, session_id, {"last_activity": now()})
 
     async def update_session(
         self,
@@ -235,21 +236,19 @@ class SessionManager:
             changes["current_phase"] = current_phase
         if not isinstance(metadata, _Unset):
             changes["metadata"] = frozen(metadata)
-        engine = self._engine
-        return await engine.call(lambda: update.update(engine, session_id, **changes))
+        return await self._engine.call(update, session_id, changes)
 
     async def stop_session(self, session_id: SessionId) -> Session:
         """End the process of a session; it becomes ``stopped``.
 
-        If another process owns it, that one is asked through the store.
+        If another process owns the session, that process is asked through the store.
 
         Raises:
             SessionNotFoundError: there is no such session.
-            SessionOwnedError: its owner did not do it in time, or cannot be told.
+            SessionOwnedError: its owner did not end it in time, or is unknown.
             StoreError: it could not be stored.
         """
-        engine = self._engine
-        return await engine.call(lambda: stop(engine, session_id))
+        return await self._engine.call(stop, session_id)
 
     async def resume_session(
         self,
@@ -265,14 +264,13 @@ class SessionManager:
 
         Raises:
             SessionNotFoundError: there is no such session.
-            SessionRunningError: its process runs here, or runs on without a host.
-            SessionOwnedError: another living process owns it, or that cannot be excluded.
+            SessionRunningError: its process runs here, or has outlived its host.
+            SessionOwnedError: another process owns it, or that cannot be excluded.
             WorktreeMissingError: its worktree is gone and so is its branch, or it was moved.
             WorktreeRedirectedError: its process would change files outside its worktree.
             WorkspaceError, SpawnError, StoreError: a step failed; the session is as before.
         """
-        engine = self._engine
-        return await engine.call(lambda: resume(engine, session_id, command, env, size))
+        return await self._engine.call(resume, session_id, command, env, size)
 
     async def destroy_session(
         self, session_id: SessionId, cleanup: bool = False, *, force: bool = False
@@ -280,42 +278,40 @@ class SessionManager:
         """End the process of a session and remove its record; the branch always stays.
 
         Args:
-            session_id: which.
+            session_id: the session.
             cleanup: remove its worktree too.
-            force: even if that destroys work that exists nowhere else.
+            force: remove it even if that destroys work that exists nowhere else.
 
         Raises:
             SessionNotFoundError: there is no such session.
             WorkAtStakeError: the worktree holds work, and ``force`` was not given.
             RemovalBlockedError: the worktree may not be removed, not even by force.
-            SessionVetoed, VetoHookFailedError: a plugin refuses, or broke and might have.
-            SessionOwnedError: its owner did not let go in time, or cannot be told.
+            SessionVetoed, VetoHookFailedError: a plugin refuses, or failed and may refuse.
+            SessionOwnedError: its owner did not let go in time, or is unknown.
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
-        engine = self._engine
-        await engine.call(lambda: destroy(engine, session_id, cleanup=cleanup, force=force))
+        await self._engine.call(destroy, session_id, cleanup, force)
 
     async def inspect_session(self, session_id: SessionId) -> AtStake:
-        """Tell what destroying the session with ``cleanup`` would destroy.
+        """Return what destroying the session with ``cleanup`` would destroy.
 
         Raises:
             SessionNotFoundError: there is no such session.
-            WorkspaceError: it cannot be told.
+            WorkspaceError: the worktree cannot be inspected.
         """
-        return await inspect(self._engine, await self._engine.ledger.need(session_id))
+        return await inspect(self._engine, session_id)
 
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs.
 
-        Also after the process has ended, until another one runs in the session.
+        Also after the process has ended, until the session has another one.
 
         Raises:
             SessionNotRunningError: this manager does not run it; :meth:`open_terminal` may open
-                that of another host.
+                the terminal of another host.
         """
-        engine = self._engine
-        with engine.naming():
-            return terminals.terminal(engine, session_id)
+        with self._engine.naming():
+            return terminal(self._engine, session_id)
 
     async def open_terminal(self, session_id: SessionId, *, ended: bool = False) -> Terminal:
         """Return the terminal of a running session, whichever host runs it.
@@ -324,45 +320,41 @@ class SessionManager:
         their host; several hosts may use it.
 
         Args:
-            session_id: which.
+            session_id: the session.
             ended: also if the process has ended, as far as its output is kept: by the provider, or
                 by this manager if it ran the process.
 
         Raises:
             SessionNotFoundError: there is no such session.
-            SessionNotRunningError: it is not running, or another host alone can show it.
+            SessionNotRunningError: it is not running, or only another host can show it.
             TerminalError: it cannot be reached.
         """
-        engine = self._engine
-        with engine.naming():
-            return await terminals.open_terminal(engine, session_id, ended=ended)
+        with self._engine.naming():
+            return await open_terminal(self._engine, session_id, ended)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
-        """Wait until the process of a session has ended, whichever host runs it.
+        """Wait until the process of a session has ended, and return the session as recorded then.
 
-        If its host dies, this manager goes on with the process, where that outlives its host;
-        otherwise the session is ``idle``. Returns the session as recorded then; at once if it is
-        not running.
+        Whichever host runs it. If that host dies, this manager takes over the process, where it
+        outlives its host; otherwise the session becomes ``idle``.
 
         Raises:
             SessionNotFoundError: there is no such session, or it was destroyed meanwhile.
             StoreError: the sessions cannot be read.
         """
-        engine = self._engine
-        return await engine.call(lambda: wait_ended(engine, session_id))
+        return await self._engine.call(wait_ended, session_id)
 
     async def holder(self, session_id: SessionId) -> Holder:
-        """Tell whether a living process, this one included, owns the session."""
+        """Return whether a process, this one included, owns the session."""
         return await self._engine.claims.holder(session_id)
 
     async def load_sessions(self) -> tuple[Session, ...]:
-        """Take over what is stored, and bring it in line with the world as at start.
+        """Load what is stored, and bring it in line with the world as at start.
 
         Raises:
             StoreError: it cannot be read.
         """
-        engine = self._engine
-        return await engine.call(lambda: start.reload(engine))
+        return await self._engine.call(reload)
 
     async def save_sessions(self) -> None:
         """Store now what would be stored within the next second.
@@ -373,21 +365,19 @@ class SessionManager:
         await self._engine.ledger.flush()
 
     async def rebuild_from_worktrees(self, *, dry_run: bool = False) -> tuple[Session, ...]:
-        """Add and correct sessions as their worktrees remember them.
+        """Add and correct sessions by the markers in their worktrees.
 
         Args:
             dry_run: change nothing.
 
         Returns the sessions that were added or corrected, or would be.
         """
-        engine = self._engine
-        return await engine.call(lambda: rebuild.rebuild(engine, dry_run=dry_run))
+        return await self._engine.call(rebuild, dry_run)
 
     async def diagnose(self) -> tuple[Finding, ...]:
         """Compare record, worktrees, owners and markers; return what is not as it should be."""
         return await doctor.diagnose(self._engine)
 
     async def repair(self) -> tuple[Finding, ...]:
-        """Mend what :meth:`diagnose` finds; return the findings, each with whether it is mended."""
-        engine = self._engine
-        return await engine.call(lambda: doctor.repair(engine))
+        """Repair what :meth:`diagnose` finds; return each finding with whether it is repaired."""
+        return await self._engine.call(doctor.repair)

@@ -29,7 +29,7 @@ from frith._frozen import FrozenDict, frozen
 from frith._layered import changed
 
 SessionId: TypeAlias = str
-"""A UUID v4 in its canonical text form; the identity of a session."""
+"""A UUID v4 in its canonical text form."""
 
 _UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z"
 
@@ -85,11 +85,11 @@ class _Record(BaseModel):
 
     @property
     def model_extra(self) -> dict[str, Any] | None:
-        """The fields that are not known here; they cannot be changed."""
+        """The unknown fields, which cannot be changed."""
         return FrozenDict(self.__pydantic_extra__ or {})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with the changes of ``update``, whose values are valid already."""
+        """Return a copy with the changes of ``update``, whose values are not validated."""
         changes = {name: frozen(item) for name, item in (update or {}).items()}
         return super().model_copy(update=changes, deep=deep)
 
@@ -107,68 +107,68 @@ class ExitStatus(_Record):
 
 
 class Owner(_Record):
-    """Who owns a session, kept for diagnosis only: whether it lives is told by the claim."""
+    """The process that owns a session, for diagnosis only; the claim tells whether it is alive."""
 
     pid: int
-    """Process id, as the owner itself sees it."""
+    """Process id, in the owner's own pid namespace."""
     start_time: str | None = None
-    """Start time of that process as the kernel tells it, to know a reused pid."""
+    """Start time of the process from the kernel, to recognize a reused pid."""
     boot_id: str | None = None
-    """Identifies the boot during which the process ran."""
+    """Boot id of the machine while the process ran."""
     host: str | None = None
     """Host name."""
 
 
 class Source(StrEnum):
-    """What a status was concluded from, the strongest first."""
+    """What a status was concluded from, the strongest source first."""
 
     TOLD = "told"
-    """The program, a plugin or the user said so."""
+    """A program, a plugin or the user reported it."""
     PROCESS = "process"
-    """It runs, it reads from its terminal, or it has ended."""
+    """The process runs, reads from its terminal, or has ended."""
     SCREEN = "screen"
-    """What it wrote last."""
+    """The last output."""
     TIME = "time"
-    """How long it has been silent."""
+    """The time since the last output."""
 
 
 class Evidence(_Record):
-    """Why a session has the status that it has."""
+    """Why a session has its status."""
 
     status: SessionStatus
-    """The status that this is about; if the session has another, somebody else set that."""
+    """The status that this is about. If the session has another one, another program set that."""
     source: Source
     confidence: float = 1.0
-    """How sure that is, from 0 to 1."""
+    """From 0 to 1."""
     message: str | None = None
     """What the user is asked or told."""
     since: Timestamp
-    """When the session came to have this status."""
+    """When the session got this status."""
 
 
 class Details(_Record):
-    """What only frith needs to know of a session; kept apart from the agreed schema."""
+    """What only frith uses of a session; stored apart from the agreed schema."""
 
     command: tuple[str, ...] | None = None
     """The command last started, as an argument vector."""
     terminal: str | None = None
     """Name of the terminal provider that runs or ran the process."""
     terminal_ref: Annotated[dict[str, JsonValue], AfterValidator(frozen)] | None = None
-    """Opaque to all but that provider: how it finds its process again."""
+    """How that provider finds its process again; opaque to everything else."""
     desired: SessionStatus | None = None
-    """What somebody who does not own the session asks its owner to bring about."""
+    """The status that a process which does not own the session asks its owner for."""
     removing: bool | None = None
-    """Whether its worktree is being removed; nobody may join it then."""
+    """Whether its worktree is being removed, so that no session may join it."""
     exit: ExitStatus | None = None
     """How the last process ended."""
     owner: Owner | None = None
-    """Who owned the session last."""
+    """The last owner of the session."""
     evidence: Evidence | None = None
     """Why the session has its status, and since when."""
 
 
 class Session(_Record):
-    """One session: a name, a branch, a worktree, perhaps a process. Immutable."""
+    """One session: a name, a branch, a worktree and, while it runs, a process. Immutable."""
 
     id: Annotated[str, Field(pattern=_UUID4)]
     name: str
@@ -183,10 +183,10 @@ class Session(_Record):
     current_phase: str | None = None
     metadata: Annotated[Mapping[str, JsonValue], AfterValidator(frozen)] | None = None
     details: Details = Field(default_factory=Details, exclude=True, repr=False)
-    """Ours alone; never part of the record that other programs read."""
+    """Never part of the record that other programs read."""
 
     def evolve(self, **changes: Any) -> Session:
-        """Return a copy with ``changes`` (Python field names, values already valid)."""
+        """Return a copy with ``changes``, by Python field name; values are not validated."""
         return self.model_copy(update=changes)
 
     def detail(self, **changes: Any) -> Session:
@@ -195,7 +195,7 @@ class Session(_Record):
 
     @property
     def evidence(self) -> Evidence | None:
-        """Why it has its status; ``None`` if that is not known, say set by another program."""
+        """Why it has its status; ``None`` if that is unknown because another program set it."""
         evidence = self.details.evidence
         return evidence if evidence is not None and evidence.status == self.status else None
 
@@ -207,7 +207,7 @@ class Session(_Record):
         confidence: float = 1.0,
         message: str | None = None,
     ) -> Session:
-        """Return a copy with this status and why; ``since`` stays if the status was the same."""
+        """Return a copy with this status and its evidence; ``since`` stays if it had the status."""
         known = self.evidence
         since = known.since if known is not None and status == self.status else now()
         evidence = Evidence(
@@ -218,7 +218,7 @@ class Session(_Record):
     def to_record(self) -> dict[str, Any]:
         """Return the agreed JSON record: camelCase, absent fields left out, no details.
 
-        Values that came from JSON are given back as they are, not copied.
+        Metadata and unknown fields are not copied.
         """
         optional = {
             "ptyPid": self.pty_pid,
@@ -239,7 +239,7 @@ class Session(_Record):
 
 
 class Reservation(_Record):
-    """A place taken for a session that is being created, so that limits hold meanwhile."""
+    """A place reserved for a session that is being created, so that the limit holds meanwhile."""
 
     id: SessionId
     name: str
@@ -253,16 +253,16 @@ class Reservation(_Record):
 
 
 class Integrity(StrEnum):
-    """How far a store believes what it has read."""
+    """How far a store trusts what it has read."""
 
     VERIFIED = "verified"
-    """As we wrote it."""
+    """Exactly what frith wrote."""
     MISSING = "missing"
-    """There is nothing stored: a new workspace, or a lost file."""
+    """Nothing is stored: a new workspace, or a lost file."""
     FOREIGN = "foreign"
-    """Another program's or an older file, or written by one since; it carries no checksum."""
+    """Written by another program or an older version; it has no checksum."""
     MISMATCH = "mismatch"
-    """Readable, but not what the checksum says: an edit by hand or a damaged medium."""
+    """Readable, but the checksum does not match: edited by hand, or damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,14 +277,14 @@ class Snapshot:
     """Grows with every commit; 0 when nothing was ever stored."""
     integrity: Integrity = Integrity.VERIFIED
     commits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The id of the last commit of each host, that of the host that came last at the end; of the
-    :data:`HOSTS_REMEMBERED` that came last. By it a host whose commit had an unknown outcome tells
-    whether it is stored: contents may have changed since."""
+    """The id of the last commit of each of the last :data:`HOSTS_REMEMBERED` hosts, the latest at
+    the end. A host whose commit had an unknown outcome looks here whether it is stored, because
+    the contents may have changed since."""
     fences: Mapping[SessionId, int] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
-    """The fence of the newest claim on each session, which a store may look up only when it is
-    asked for; in the state that a transaction is given, and only while it runs."""
+    """The fence of the newest claim on each session. Only in the state that a transaction is given,
+    and only while it runs; a store may look up each fence when it is read."""
 
 
 HOSTS_REMEMBERED = 64
@@ -292,7 +292,7 @@ HOSTS_REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What tells one commit from all others."""
+    """The identity of a commit."""
 
     host: str
     """A random id of the manager that makes it."""
@@ -319,7 +319,7 @@ class Changes:
     release: frozenset[SessionId] = frozenset()
     """Reservations to remove."""
     commit: Commit | None = None
-    """Stored with the changes; it is none by itself."""
+    """Stored with the changes; alone it is not a change."""
 
     def __bool__(self) -> bool:
         return bool(self.put or self.delete or self.reserve or self.release)
@@ -359,35 +359,16 @@ class AtStake:
     """Reasons for which it may not be removed even by force."""
 
     def __bool__(self) -> bool:
-        return any(
-            (
-                self.staged,
-                self.changed,
-                self.untracked,
-                self.ignored,
-                self.commits,
-                self.operation,
-                self.submodules,
-                self.blocked,
-            )
-        )
+        return any(getattr(self, name) for name in self.__slots__)
 
     def summary(self) -> str:
         """Return one line for a person, at most three names of each kind."""
         parts = []
-        for label in (
-            "staged",
-            "changed",
-            "untracked",
-            "ignored",
-            "commits",
-            "submodules",
-            "blocked",
-        ):
-            names: tuple[str, ...] = getattr(self, label)
-            if names:
-                shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-                parts.append(f"{len(names)} {label} ({shown})")
+        for name in self.__slots__:
+            value: tuple[str, ...] | str | None = getattr(self, name)
+            if isinstance(value, tuple) and value:
+                shown = ", ".join(value[:3]) + (", …" if len(value) > 3 else "")
+                parts.append(f"{len(value)} {name} ({shown})")
         if self.operation:
             parts.append(f"{self.operation} in progress")
         return "; ".join(parts) or "nothing"

@@ -25,7 +25,7 @@ def check_name(name: str) -> str:
 
 
 def branch_of(name: str) -> str:
-    """Return the branch that a session called ``name`` gets unless told otherwise."""
+    """Return the default branch of a session called ``name``."""
     return f"feature/{name}"
 
 

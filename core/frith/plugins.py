@@ -1,7 +1,7 @@
-"""Discover, block, load and validate plugins; a broken one is recorded, never fatal.
+"""Finding, blocking, loading and checking plugins; a broken one is recorded and never fatal.
 
-pluggy alone ignores unmarked implementations, lets wrappers pass and skips duplicate entry-point
-names silently; hence the loop and the checks here.
+The loop and the checks here replace pluggy's, which ignores unmarked implementations, accepts
+wrappers and skips duplicate entry-point names silently.
 """
 
 from __future__ import annotations
@@ -19,19 +19,28 @@ import pluggy
 from frith import hookspecs
 from frith._failures import described, is_interrupt
 from frith.config import ManagerConfig
-from frith.errors import ConfigurationError, FrithError, PluginError, nearest
-from frith.providers import Offer, ProviderSpec, Role, choose
+from frith.errors import (
+    ConfigurationError,
+    DuplicateProviderError,
+    FrithError,
+    PluginError,
+    ProviderNotFoundError,
+    nearest,
+)
+from frith.providers import ProviderSpec, Role
 
-_HOOKS: Mapping[str, Callable[..., Any]] = {
+HOOKS: Mapping[str, Callable[..., Any]] = {
     name: function
     for name, function in vars(hookspecs).items()
     if name.startswith("frith_") and inspect.isfunction(function)
 }
+"""The specification of every hook, by name."""
+
 _HOST = "host"
 
 
 class PluginState(StrEnum):
-    """What became of a plugin."""
+    """The state of a plugin."""
 
     LOADED = "loaded"
     BLOCKED = "blocked"
@@ -42,7 +51,7 @@ class PluginState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PluginRecord:
-    """One plugin, where it came from and what became of it."""
+    """One plugin: where it came from, and its state."""
 
     name: str
     distribution: str
@@ -51,11 +60,11 @@ class PluginRecord:
     reason: str = ""
     """Why it is blocked or failed."""
     providers: tuple[str, ...] = ()
-    """What it offers, as ``role:name``."""
+    """The providers that it offers, as ``role:name``."""
 
 
 class InvalidPluginError(PluginError):
-    """A plugin implements a hook in a way that cannot work."""
+    """A plugin implements a hook in a wrong way."""
 
     code = "INVALID_PLUGIN"
 
@@ -66,11 +75,22 @@ class HookImplementation:
 
     plugin: str
     call: Callable[..., Any]
-    """Takes the hook's argument, whatever the implementation itself declares."""
+    """Takes the hook's argument, also if the implementation declares none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A provider, and the plugin that offers it."""
+
+    spec: ProviderSpec
+    plugin: str
+    """Name of the plugin."""
+    distribution: str
+    """Distribution that the plugin came with."""
 
 
 class Plugins:
-    """The loaded plugins: their records, offers and hook implementations."""
+    """The loaded plugins: their records, providers and hook implementations."""
 
     def __init__(self, blocked: Iterable[str] = ()) -> None:
         self._blocked = frozenset(blocked)
@@ -99,34 +119,35 @@ class Plugins:
             distribution = entry.dist.name if entry.dist else "unknown"
             version = entry.dist.version if entry.dist else ""
             label = f"{entry.name} ({distribution})" if times[entry.name] > 1 else entry.name
+            state, reason = PluginState.LOADED, ""
+            offered: tuple[str, ...] = ()
             if entry.name in self._blocked:
-                self._record(entry.name, distribution, version, PluginState.BLOCKED, "blocked")
-                continue
-            try:
-                plugin = _import(entry)
-                offered = self._register(plugin, label, entry.name, distribution)
-            except PluginError as error:
-                self._record(entry.name, distribution, version, PluginState.FAILED, str(error))
+                state, reason = PluginState.BLOCKED, "blocked"
             else:
-                self._record(
-                    entry.name, distribution, version, PluginState.LOADED, providers=offered
-                )
+                try:
+                    offered = self._register(_import(entry), label, entry.name, distribution)
+                except PluginError as error:
+                    state, reason = PluginState.FAILED, str(error)
+            self.records.append(
+                PluginRecord(entry.name, distribution, version, state, reason, offered)
+            )
 
     def add(self, name: str, plugin: object) -> None:
-        """Add a plugin object of the host's own; its hooks are called after all others.
+        """Add a plugin object of the host; its hooks are called after all others.
 
         Raises:
             PluginError: it is not a valid plugin.
         """
         offered = self._register(plugin, name, name, _HOST)
-        self._record(name, _HOST, "", PluginState.LOADED, providers=offered)
+        record = PluginRecord(name, _HOST, "", PluginState.LOADED, providers=offered)
+        self.records.append(record)
 
     def configure(self, config: ManagerConfig) -> None:
-        """Hand every plugin its options; one that breaks over them is recorded as failed.
+        """Call ``frith_configure`` of every plugin; one that fails in it is recorded as failed.
 
         Raises:
             ConfigurationError: a plugin refuses its options, or there is no such plugin.
-            FrithError: whatever else a plugin says on purpose.
+            FrithError: any other error of frith that a plugin raises.
         """
         known = [record.name for record in self.records]
         for name in config.options.get("plugin", {}):
@@ -175,13 +196,20 @@ class Plugins:
                 failed to load.
             DuplicateProviderError: several do.
         """
-        troubled = [
+        in_role = [offer for offer in self.offers if offer.spec.role == role]
+        named = [offer for offer in in_role if offer.spec.name == name]
+        if len(named) > 1:
+            offering = [f"{offer.distribution} ({offer.plugin})" for offer in named]
+            raise DuplicateProviderError(role, name, offering)
+        if named:
+            return named[0]
+        not_loaded = "; ".join(
             f"plugin {record.name!r} is {record.state}"
             + (f": {record.reason}" if record.state is PluginState.FAILED else "")
             for record in self.records
             if record.state is not PluginState.LOADED
-        ]
-        return choose(self.offers, role, name, "; ".join(troubled))
+        )
+        raise ProviderNotFoundError(role, name, [o.spec.name for o in in_role], not_loaded)
 
     def _check_section(self, kind: str, named: Mapping[str, Mapping[str, Any]]) -> None:
         if kind not in list(Role):
@@ -193,17 +221,6 @@ class Plugins:
                 raise ConfigurationError(
                     f"options.{kind}.{name}", f"there is no such {kind} provider", known=names
                 )
-
-    def _record(
-        self,
-        name: str,
-        distribution: str,
-        version: str,
-        state: PluginState,
-        reason: str = "",
-        providers: tuple[str, ...] = (),
-    ) -> None:
-        self.records.append(PluginRecord(name, distribution, version, state, reason, providers))
 
     def _register(
         self, plugin: object, label: str, name: str, distribution: str
@@ -229,7 +246,7 @@ class Plugins:
         return tuple(f"{spec.role}:{spec.name}" for spec in specs)
 
     def _fail(self, label: str, reason: str) -> None:
-        """Be rid of a plugin that breaks after it was loaded."""
+        """Unload a plugin that fails after it was loaded."""
         self._manager.unregister(name=label)
         source = self._labels.pop(label)
         self.offers = [o for o in self.offers if (o.plugin, o.distribution) != source]
@@ -255,13 +272,13 @@ class Plugins:
         for spec in specs:
             if not isinstance(spec, ProviderSpec):
                 raise InvalidPluginError(
-                    f"frith_providers returned {spec!r}, which is no ProviderSpec"
+                    f"frith_providers returned {spec!r}, which is not a ProviderSpec"
                 )
         return specs
 
 
 def load_plugins(config: ManagerConfig, own: Mapping[str, object] | None = None) -> Plugins:
-    """Load the installed plugins, then the host's ``own``, by name."""
+    """Load the installed plugins, then the plugin objects of the host, by name."""
     plugins = Plugins(config.blocked_plugins)
     plugins.discover()
     for name, plugin in (own or {}).items():
@@ -270,12 +287,12 @@ def load_plugins(config: ManagerConfig, own: Mapping[str, object] | None = None)
 
 
 def installed_plugins(config: ManagerConfig) -> tuple[PluginRecord, ...]:
-    """Return what became of every installed plugin; opens nothing."""
+    """Return every installed plugin with its state; opens no provider."""
     return tuple(load_plugins(config).records)
 
 
 def check_plugin(plugin: object) -> None:
-    """Check that ``plugin`` implements hooks in a way that works.
+    """Check how ``plugin`` implements hooks.
 
     Raises:
         InvalidPluginError: an implementation is unmarked, misspelled, wrongly signed, sync where
@@ -290,9 +307,9 @@ def check_plugin(plugin: object) -> None:
 
 
 def _check_implementation(name: str, function: Any) -> None:
-    specification = _HOOKS.get(name)
+    specification = HOOKS.get(name)
     if specification is None:
-        guess = nearest(name, list(_HOOKS))
+        guess = nearest(name, list(HOOKS))
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise InvalidPluginError(f"there is no hook {name!r}{hint}")
     options = getattr(function, f"{hookspecs.PROJECT}_impl", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,11 +12,10 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from frith.config import ManagerConfig, Options
-from frith.errors import DuplicateProviderError, ProviderNotFoundError
 
 
 class Role(StrEnum):
-    """The part that a provider plays; each has one port."""
+    """What a provider is for; each role has one port."""
 
     STORE = "store"
     """:class:`~frith.ports.SessionStore`"""
@@ -31,9 +30,9 @@ class Role(StrEnum):
 
 
 class Capability(StrEnum):
-    """Optional abilities of providers, and traits that the conformance suites rely on.
+    """Optional abilities of providers, and properties that the conformance suites rely on.
 
-    What is not declared is tested to be refused, or not to be there.
+    The suites test that a capability which is not declared is refused or absent.
     """
 
     WATCH = "watch"
@@ -43,19 +42,19 @@ class Capability(StrEnum):
     ADOPT = "adopt"
     """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
     RECALL = "recall"
-    """What ended processes wrote last is kept until forgotten: ``TerminalSpawner.recall``."""
+    """The last output of ended processes is kept until forgotten: ``TerminalSpawner.recall``."""
     MULTI_PROCESS = "multi-process"
     """Any number of processes use it on one workspace at once. A provider without it refuses to
     be opened while another process has it open."""
     FILE_BACKED = "file-backed"
-    """What it keeps lies in files beneath the workspace, and nowhere else: crashes, failing
-    system calls and full disks are tried on it."""
+    """Everything that it stores is in files below the workspace: the suites try crashes, failing
+    system calls and full disks."""
     CHECKSUMMED = "checksummed"
-    """It notices every changed, missing or added byte of what it keeps; with ``file-backed``."""
+    """It notices every changed, missing or added byte in its files; with ``file-backed``."""
 
 
 class ProviderContext(Protocol):
-    """What frith gives a provider's factory."""
+    """The second argument of a provider's factory."""
 
     @property
     def workspace(self) -> Path:
@@ -84,17 +83,6 @@ class ProviderSpec:
     capabilities: frozenset[Capability] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A provider, and who offers it."""
-
-    spec: ProviderSpec
-    plugin: str
-    """Name of the plugin."""
-    distribution: str
-    """Distribution that the plugin came with."""
-
-
 def chosen_name(config: ManagerConfig, role: Role) -> str:
     """Return the name of the provider that ``config`` chooses for ``role``."""
     return {
@@ -104,23 +92,3 @@ def chosen_name(config: ManagerConfig, role: Role) -> str:
         Role.TERMINAL: config.terminal,
         Role.STATUS: config.status,
     }[role]
-
-
-def choose(offers: Iterable[Offer], role: Role, name: str, reason: str = "") -> Offer:
-    """Return the one offer of ``role`` called ``name``.
-
-    Args:
-        offers: all that loaded plugins offer.
-        reason: what to add if there is none, say that a plugin failed to load.
-
-    Raises:
-        ProviderNotFoundError: there is none.
-        DuplicateProviderError: there are several, whatever their order.
-    """
-    in_role = [offer for offer in offers if offer.spec.role == role]
-    named = [offer for offer in in_role if offer.spec.name == name]
-    if not named:
-        raise ProviderNotFoundError(role, name, [o.spec.name for o in in_role], reason)
-    if len(named) > 1:
-        raise DuplicateProviderError(role, name, [f"{o.distribution} ({o.plugin})" for o in named])
-    return named[0]

@@ -82,8 +82,11 @@ ADVICE = [
     (errors.LineTooLongError(5000, 4095), "Send shorter lines."),
     (errors.ManagerClosedError(), "Use it inside `async with`."),
     (errors.ProviderCycleError(["store:a", "store:a"]), "Let one of them open another provider."),
-    (errors.ProviderFailedError("store", "x", "why"), "then open the session manager again."),
-    (errors.ProviderFailedError("store", "x", "why", ended=False), "Fix that, then try again."),
+    (errors.ProviderFailedError("store", "x", "why"), "Fix the cause, then reopen the manager."),
+    (
+        errors.ProviderFailedError("store", "x", "why", ended=False),
+        "Fix the cause, then try again.",
+    ),
     (errors.ProviderNotFoundError("store", "x", []), "available: none. Install the plugin"),
     (errors.ProviderNotFoundError("store", "jsn", ["json"]), "Did you mean 'json'?"),
     (errors.RemovalBlockedError("/w", ["it is main"]), "it is main. Resolve that first."),
@@ -95,10 +98,10 @@ ADVICE = [
     (errors.SessionVetoed("it is late", "clock"), "Refused by plugin 'clock': it is late"),
     (errors.SpawnError(["a", "b"], "why"), "'a b': why. Check the command, then try again."),
     (errors.StoreMismatchError("/w", "a:x", "b:y", "/s"), "Configure 'a:x'; or, if"),
-    (errors.StoreVersionError("/f", "9", "1"), "Upgrade frith; the file was not touched."),
+    (errors.StoreVersionError("/f", "9", "1"), "Upgrade frith; the file was not changed."),
     (errors.TerminalBusyError(1, 2), "Send the rest once it reads."),
-    (errors.UnsupportedCapabilityError("X", "watch"), "Choose a provider that declares it."),
-    (errors.UnsupportedPlatformError("X", "plan9"), "Choose another of its kind."),
+    (errors.UnsupportedCapabilityError("X", "watch"), "Use a provider that declares it."),
+    (errors.UnsupportedPlatformError("X", "plan9"), "Use a different provider."),
     (errors.VetoHookFailedError("clock", "broke"), "Fix or block the plugin, then try again."),
     (errors.WorkAtStakeError("/w", AtStake(changed=("a",))), "Commit or copy it, keep the"),
 ]
@@ -138,7 +141,7 @@ def test_a_message_says_what_to_do_next(error: FrithError, advice: str) -> None:
 
 
 @pytest.mark.requirement("R2.3")
-def test_the_limit_is_told_in_the_agreed_words() -> None:
+def test_the_limit_has_the_agreed_message() -> None:
     error = errors.SessionLimitError(4)
     assert error.code == "MAX_SESSIONS"
     assert str(error) == ("Maximum 4 sessions supported. Destroy a session to create a new one.")
@@ -147,13 +150,13 @@ def test_the_limit_is_told_in_the_agreed_words() -> None:
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("error", [error for error, _ in ADVICE], ids=lambda e: type(e).__name__)
-def test_what_an_error_was_made_of_is_on_it(error: FrithError) -> None:
+def test_an_error_has_its_arguments_as_attributes(error: FrithError) -> None:
     attributes = vars(error)
     assert attributes or type(error) is errors.ManagerClosedError
 
 
 @pytest.mark.requirement("R6.2")
-def test_a_doubled_provider_is_told_with_both_distributions() -> None:
+def test_a_doubled_provider_is_reported_with_both_distributions() -> None:
     error = errors.DuplicateProviderError("store", "json", ["one (json)", "two (json)"])
     assert error.distributions == ("one (json)", "two (json)")
     assert "one (json) and two (json)" in str(error)

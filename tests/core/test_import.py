@@ -33,11 +33,11 @@ def test_every_public_name_is_there() -> None:
     assert all(getattr(frith, name) is not None for name in frith.__all__)
 
 
-def test_another_name_is_not_there() -> None:
+def test_a_name_that_frith_does_not_offer_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing_of_that_name"):
         _ = frith.nothing_of_that_name
 
 
-def test_what_nobody_is_shown_loads_no_structlog() -> None:
+def test_an_event_that_is_not_shown_loads_no_structlog() -> None:
     assert "structlog" not in _loaded_by("from frith.logs import log; log.info('event')")
     assert "structlog" in _loaded_by("from frith.logs import log; log.warning('event')")

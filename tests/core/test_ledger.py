@@ -145,6 +145,31 @@ async def test_a_hundred_concurrent_changes_of_one_session_cost_three_writes_at_
         assert ledger.get(one.id) == world.stored(one.id)
 
 
+class Unlisted(dict[str, Session]):
+    """Sessions that can be looked up, and not be listed."""
+
+    def _refuse(self, *_: object) -> Any:
+        raise AssertionError("a change costs what it changes, not what is stored")
+
+    __iter__ = keys = values = items = copy = _refuse
+
+
+async def test_a_change_looks_at_no_session_but_the_one_that_it_changes(
+    world: World, one: Session
+) -> None:
+    world.snapshot = Snapshot(Unlisted({one.id: one, "other": a_session("other")}), revision=1)
+    heard = Heard()
+    async with opened(world, heard) as ledger:
+        await ledger.amend(one.id, count)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="later"))
+        await ledger.flush()
+        assert ledger.get(one.id) == world.stored(one.id)
+        assert world.stored(one.id).metadata == {"n": 1}
+        await ledger.drop(one.id)
+        assert ledger.get(one.id) is None
+        assert heard.elsewhere == []
+
+
 @pytest.mark.requirement("R3.5")
 async def test_a_change_is_stored_when_its_caller_goes_on(world: World, one: Session) -> None:
     async with opened(world) as ledger:
@@ -334,7 +359,7 @@ async def test_a_store_that_vanishes_while_the_outcome_of_a_commit_is_unknown_is
         assert world.sessions() == []
 
 
-async def test_what_is_owed_is_stored_before_what_is_changed_later(
+async def test_a_deferred_change_is_stored_before_what_is_changed_later(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
@@ -343,7 +368,7 @@ async def test_what_is_owed_is_stored_before_what_is_changed_later(
         assert world.stored(one.id).current_phase == "later"
 
 
-async def test_what_is_forgiven_while_it_is_on_its_way_is_not_owed_again(
+async def test_a_deferred_change_that_is_cancelled_during_its_commit_is_not_deferred_again(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
@@ -417,7 +442,7 @@ async def test_before_no_such_session_is_said_the_store_is_looked_at_again(world
             await ledger.amend("nobody", count)
 
 
-async def test_what_is_dropped_is_gone_and_dropping_it_again_is_no_error(
+async def test_what_is_dropped_is_gone_and_dropping_it_again_is_not_an_error(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
@@ -429,7 +454,7 @@ async def test_what_is_dropped_is_gone_and_dropping_it_again_is_no_error(
 
 
 @pytest.mark.requirement("R3.5")
-async def test_what_is_owed_is_seen_at_once_and_stored_soon(
+async def test_a_deferred_change_is_seen_at_once_and_stored_soon(
     world: World, one: Session, hasty: None
 ) -> None:
     heard = Heard()
@@ -445,7 +470,7 @@ async def test_what_is_owed_is_seen_at_once_and_stored_soon(
 
 
 @pytest.mark.requirement("R3.5")
-async def test_what_is_owed_goes_with_the_next_commit(world: World, one: Session) -> None:
+async def test_a_deferred_change_goes_with_the_next_commit(world: World, one: Session) -> None:
     async with opened(world) as ledger:
         ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
         ledger.defer(one.id, "phase", lambda s: s.evolve(current_phase="x"))
@@ -456,7 +481,7 @@ async def test_what_is_owed_goes_with_the_next_commit(world: World, one: Session
 
 
 @pytest.mark.requirement("R3.5")
-async def test_what_is_owed_after_a_commit_is_stored_soon_too(
+async def test_a_deferred_change_after_a_commit_is_stored_soon_too(
     world: World, one: Session, hasty: None
 ) -> None:
     async with opened(world) as ledger:
@@ -466,7 +491,7 @@ async def test_what_is_owed_after_a_commit_is_stored_soon_too(
             await until(lambda name=name: world.stored(one.id).name == name)  # type: ignore[misc]
 
 
-async def test_what_is_owed_survives_a_failed_flush(
+async def test_a_deferred_change_survives_a_failed_flush(
     world: World, one: Session, hasty: None, logged: list[Any]
 ) -> None:
     heard = Heard()
@@ -478,7 +503,7 @@ async def test_what_is_owed_survives_a_failed_flush(
     assert [entry["event"] for entry in logged] == ["flush_failed", "flush_failed"]
 
 
-async def test_what_is_owed_survives_a_failing_commit_and_a_newer_one_of_its_kind_wins(
+async def test_a_deferred_change_survives_a_failing_commit_and_a_newer_one_of_its_kind_wins(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
@@ -495,7 +520,7 @@ async def test_what_is_owed_survives_a_failing_commit_and_a_newer_one_of_its_kin
         assert world.stored(one.id).name == "newer"
 
 
-async def test_what_is_owed_and_refused_within_a_commit_that_succeeds_stays_owed(
+async def test_a_deferred_change_that_a_successful_commit_refuses_stays_deferred(
     world: World, one: Session
 ) -> None:
     heard = Heard()
@@ -512,7 +537,7 @@ async def test_what_is_owed_and_refused_within_a_commit_that_succeeds_stays_owed
         assert heard.stored == [one.id]
 
 
-async def test_a_flush_raises_why_something_that_is_owed_is_refused(
+async def test_a_flush_raises_the_reason_why_a_deferred_change_is_refused(
     world: World, one: Session
 ) -> None:
     claim = Claim(one.id, 1, is_doubtful=True)
@@ -529,7 +554,7 @@ async def test_a_flush_raises_why_something_that_is_owed_is_refused(
         assert world.stored(one.id).name == "owed"
 
 
-async def test_what_is_owed_is_not_lost_from_memory_by_a_refresh(
+async def test_a_deferred_change_is_not_lost_from_memory_by_a_refresh(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
@@ -540,7 +565,7 @@ async def test_what_is_owed_is_not_lost_from_memory_by_a_refresh(
         assert (session.name, session.current_phase) == ("owed", "theirs")
 
 
-async def test_nothing_is_owed_for_a_session_that_is_gone(world: World, one: Session) -> None:
+async def test_no_change_is_deferred_for_a_session_that_is_gone(world: World, one: Session) -> None:
     async with opened(world) as ledger:
         ledger.defer("nobody", "name", lambda s: s.evolve(name="owed"))
         ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
@@ -624,7 +649,7 @@ async def test_a_commit_that_has_begun_is_finished_when_the_writer_ends_and_no_o
         assert world.stored(one.id).metadata == {"n": 1}
 
 
-async def test_what_another_changed_is_told_once_and_what_one_changed_oneself_is_not(
+async def test_a_change_by_another_process_is_reported_once_and_one_of_this_process_is_not(
     world: World, one: Session
 ) -> None:
     heard = Heard()
@@ -700,7 +725,7 @@ async def test_a_follower_cancelled_while_it_looks_leaves_no_watch_behind(
 
 @pytest.mark.requirement("R5.1")
 @pytest.mark.parametrize("act", ["refresh", "amend"])
-async def test_a_store_that_vanished_under_us_is_repaired_first(
+async def test_a_store_that_vanishes_while_it_is_open_is_rebuilt_first(
     act: str, world: World, one: Session
 ) -> None:
     heard = Heard()
@@ -716,7 +741,7 @@ async def test_a_store_that_vanished_under_us_is_repaired_first(
 
 @pytest.mark.requirement("R5.1")
 @pytest.mark.parametrize("act", ["refresh", "amend"])
-async def test_a_store_that_became_corrupt_under_us_is_repaired_first(
+async def test_a_store_that_becomes_corrupt_while_it_is_open_is_rebuilt_first(
     act: str, world: World, one: Session
 ) -> None:
     heard = Heard()

@@ -77,7 +77,7 @@ async def test_a_manager_that_was_closed_says_so(use: Any, world: World) -> None
         await use(m)
 
 
-async def test_leaving_a_manager_that_was_never_entered_is_no_error(world: World) -> None:
+async def test_leaving_a_manager_that_was_never_entered_is_not_an_error(world: World) -> None:
     await manager(world).__aexit__(None, None, None)
 
 
@@ -141,7 +141,7 @@ async def test_an_invalid_plugin_of_the_hosts_is_said_at_once(world: World) -> N
 
 
 @pytest.mark.requirement("R6.3")
-async def test_what_became_of_every_plugin_is_listed(world: World) -> None:
+async def test_every_plugin_is_listed_with_its_state(world: World) -> None:
     async with manager(world) as m:
         (fakes,) = (record for record in m.plugins if record.name == "fakes")
         assert (fakes.distribution, fakes.state) == ("host", PluginState.LOADED)
@@ -288,7 +288,7 @@ async def test_a_change_that_cannot_be_stored_raises_and_the_next_may_succeed(
         assert await m.update_session_status(one.id, SessionStatus.IDLE)
 
 
-async def test_who_holds_a_session_is_told(world: World, one: Session) -> None:
+async def test_the_holder_of_a_session_is_returned(world: World, one: Session) -> None:
     async with manager(world) as owner, manager(world) as m:
         assert await m.holder(one.id) is Holder.FREE
         await owner.resume_session(one.id)
@@ -319,7 +319,7 @@ async def test_two_managers_see_each_others_changes(
         assert witness.seen(SessionStatusChanged) == []
 
 
-async def test_what_one_changes_oneself_is_not_told_as_changed_elsewhere(
+async def test_a_change_by_this_manager_is_not_reported_as_changed_elsewhere(
     world: World, one: Session, witness: Witness
 ) -> None:
     async with manager(world, witness) as m:
@@ -329,7 +329,7 @@ async def test_what_one_changes_oneself_is_not_told_as_changed_elsewhere(
 
 
 @pytest.mark.requirement("R1.3")
-async def test_closing_ends_what_runs_and_stores_what_is_owed(world: World) -> None:
+async def test_closing_ends_what_runs_and_stores_deferred_changes(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
         (terminal,) = world.terminals
@@ -426,7 +426,7 @@ async def test_a_request_that_an_owner_cannot_meet_is_logged_and_it_stays_the_ow
         assert len(world.living()) == 1
 
 
-async def test_a_request_for_what_this_process_does_not_run_is_not_its_business(
+async def test_a_request_to_stop_a_session_that_this_process_does_not_run_is_ignored(
     world: World, one: Session, witness: Witness
 ) -> None:
     async with manager(world, witness):
@@ -449,7 +449,7 @@ async def test_a_watch_that_fails_is_logged_and_begun_again_by_the_next_session(
         await until(lambda: world.watchers)
 
 
-async def test_saving_stores_what_is_owed(world: World) -> None:
+async def test_saving_stores_deferred_changes(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
         m._engine.ledger.defer(session.id, "phase", lambda s: s.evolve(current_phase="x"))
@@ -465,6 +465,6 @@ async def test_loading_takes_over_what_is_stored(world: World, one: Session) -> 
         assert len(m.get_all_sessions()) == 2
 
 
-def test_the_configuration_is_the_hosts() -> None:
+def test_a_manager_keeps_the_configuration_of_the_host() -> None:
     config = configuration()
     assert SessionManager(config, plugins={"fakes": FakePlugin(World())}).config is config

@@ -24,7 +24,7 @@ def one(world: World) -> Session:
 
 
 @pytest.mark.requirement("R5.3")
-async def test_an_identity_is_remembered_when_its_change_returns(
+async def test_a_new_name_is_in_the_marker_when_its_change_returns(
     world: World, one: Session
 ) -> None:
     async with manager(world) as m:
@@ -34,14 +34,16 @@ async def test_an_identity_is_remembered_when_its_change_returns(
 
 @pytest.mark.requirement("R5.3")
 @pytest.mark.requirement("R3.5")
-async def test_all_else_is_remembered_soon(world: World, one: Session, hasty: None) -> None:
+async def test_activity_status_and_metadata_reach_the_marker_within_a_second(
+    world: World, one: Session, hasty: None
+) -> None:
     async with manager(world) as m:
         await m.update_session_status(one.id, SessionStatus.ERROR)
         await m.update_session(one.id, metadata={"n": 1})
         await until(lambda: world.markers[one.id].session == world.stored(one.id))
 
 
-async def test_what_was_not_remembered_yet_is_remembered_when_closing(
+async def test_a_marker_that_is_not_up_to_date_is_written_when_closing(
     world: World, one: Session
 ) -> None:
     async with manager(world) as m:
@@ -50,7 +52,7 @@ async def test_what_was_not_remembered_yet_is_remembered_when_closing(
     assert world.markers[one.id].session == world.stored(one.id)
 
 
-async def test_a_marker_that_cannot_be_written_is_logged_and_no_error(
+async def test_a_marker_that_cannot_be_written_is_logged_and_not_an_error(
     world: World, one: Session, logged: list[Any]
 ) -> None:
     async with manager(world) as m:
@@ -107,7 +109,7 @@ async def test_a_new_name_does_not_revive_what_another_process_has_just_destroye
     assert world.markers[one.id].state is MarkerState.RELEASED
 
 
-async def test_a_new_name_of_what_another_process_owns_is_remembered_soon(
+async def test_a_new_name_of_a_session_of_another_owner_reaches_the_marker_within_a_second(
     world: World, one: Session, hasty: None
 ) -> None:
     async with manager(world) as owner, manager(world) as m:

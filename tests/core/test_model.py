@@ -118,13 +118,13 @@ def test_a_moment_without_time_zone_is_refused() -> None:
     ["", "one", "6f1f0b0e-8a3c-1e1e-9b57-0d9c2f6f3a11", "6f1f0b0e-8a3c-4e1e-9b57-0d9c2f6f3a11\n",
      "6f1f0b0e-8a3c-4e1e-9b57-0d9c2f6f3a11/..", "..", "6F1F0B0E-8A3C-4E1E-9B57-0D9C2F6F3A11"],
 )  # fmt: skip
-def test_only_a_uuid_of_version_4_is_an_id(identity: str) -> None:
+def test_an_id_is_a_uuid_of_version_4(identity: str) -> None:
     with pytest.raises(ValidationError):
         Session.model_validate({**RECORD, "id": identity})
 
 
 @pytest.mark.requirement("R1.3")
-def test_there_are_five_statuses() -> None:
+def test_a_session_has_one_of_five_statuses() -> None:
     assert {status.value for status in SessionStatus} == {
         "active", "waiting", "idle", "error", "stopped",
     }  # fmt: skip
@@ -161,7 +161,7 @@ def test_unknown_details_survive_a_round_trip() -> None:
     ("status", "text"),
     [(ExitStatus(code=3), "exit code 3"), (ExitStatus(signal=9), "signal 9")],
 )
-def test_an_exit_is_told_in_words(status: ExitStatus, text: str) -> None:
+def test_an_exit_status_has_a_description(status: ExitStatus, text: str) -> None:
     assert str(status) == text
 
 

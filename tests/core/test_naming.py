@@ -39,7 +39,7 @@ def test_a_name_is_accepted_exactly_if_the_whole_of_it_matches(name: str) -> Non
     "name",
     ["", "a" * 51, "a b", "a_b", "a/b", "a\n", "\na", "ä", "٣", "a\x00", "..", "--help\n"],
 )
-def test_what_looks_like_a_name_and_is_none_is_refused(name: str) -> None:
+def test_an_invalid_name_that_looks_like_a_valid_one_is_refused(name: str) -> None:
     with pytest.raises(InvalidNameError) as refused:
         check_name(name)
     assert refused.value.code == "INVALID_NAME"

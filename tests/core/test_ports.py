@@ -34,7 +34,7 @@ async def test_a_spawner_that_does_not_adopt_says_so(world: World) -> None:
 
 
 @pytest.mark.parametrize("port", [SessionStore, TerminalSpawner])
-def test_a_port_is_no_implementation(port: type[Any]) -> None:
+def test_a_port_cannot_be_instantiated(port: type[Any]) -> None:
     with pytest.raises(TypeError, match="abstract"):
         port()
 

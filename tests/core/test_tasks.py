@@ -110,7 +110,7 @@ async def test_a_generator_is_closed_however_its_iteration_ends() -> None:
     assert closed == [0]
 
 
-async def test_what_is_no_generator_is_just_iterated() -> None:
+async def test_an_iterator_that_is_not_a_generator_is_iterated_and_not_closed() -> None:
     class Numbers:
         def __init__(self) -> None:
             self.left = [1, 2]

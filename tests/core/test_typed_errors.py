@@ -61,7 +61,7 @@ async def called(
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-async def test_a_method_raises_nothing_but_our_errors(method: Method) -> None:
+async def test_a_method_raises_only_errors_of_frith(method: Method) -> None:
     steps = await called(method)
     for number, step in enumerate(steps):
         for fault in FAULTS:
@@ -70,7 +70,7 @@ async def test_a_method_raises_nothing_but_our_errors(method: Method) -> None:
 
 @pytest.mark.requirement("R1.12")
 @pytest.mark.parametrize("step", ["load", "open store", "transact", "locate"])
-async def test_opening_raises_nothing_but_our_errors(step: str) -> None:
+async def test_opening_raises_only_errors_of_frith(step: str) -> None:
     for fault in FAULTS:
         world = World()
         world.faults[step] = [fault]  # type: ignore[list-item]

@@ -36,7 +36,7 @@ WORKSPACE = "/workspace"
 
 @dataclass(eq=False)
 class Watcher:
-    """Who waits to be told that somebody else has written."""
+    """A watcher of the store: waits until another store object has written."""
 
     store: object
     changed: Event = field(default_factory=Event)

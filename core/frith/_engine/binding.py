@@ -18,7 +18,7 @@ class StoreBinding:
 
     def __init__(self, providers: Providers) -> None:
         self._providers = providers
-        self._is_bound = False
+        self.is_bound = False
 
     async def check(self, *, write: bool = False) -> None:
         """Check that the workspace is bound to no other store.
@@ -52,10 +52,10 @@ class StoreBinding:
             log.warning("store_not_bound", reason=str(error))
 
     async def _bind(self, *, write: bool) -> None:
-        if self._is_bound:
+        if self.is_bound:
             return
         async with self._providers.use(Role.STORE) as store:
             identity = store.identity
         async with self._providers.use(Role.WORKSPACE) as workspace:
             await workspace.bind_store(identity, write=write)
-        self._is_bound = write
+        self.is_bound = write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
 from anyio import Lock
@@ -25,6 +25,7 @@ from frith.logs import log
 from frith.model import Session, SessionId
 from frith.plugins import Plugins
 
+_Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
 
@@ -62,10 +63,12 @@ class Engine:
         self._locks: WeakValueDictionary[SessionId, Lock] = WeakValueDictionary()
         self._follower: Task | None = None
 
-    async def call(self, function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    async def call(
+        self, flow: Callable[[Engine, *_Args], Coroutine[Any, Any, _T]], *args: *_Args
+    ) -> _T:
         """Run a flow that closing the manager cancels; see :meth:`Calls.make`."""
         with self.naming():
-            return await self.calls.make(function)
+            return await self.calls.make(flow, self, *args)
 
     @contextmanager
     def naming(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """One call of a hook, in a task of its own.
 
-In the caller's task a ``CancelledError`` that the plugin leaks could not be told from a
+In the caller's task a ``CancelledError`` that the plugin leaks could not be distinguished from a
 cancellation of the caller, and code that shields itself could not be abandoned.
 """
 

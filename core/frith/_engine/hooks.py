@@ -13,7 +13,7 @@ from frith._failures import described
 from frith.errors import SessionVetoed, VetoHookFailedError
 from frith.events import Event, SessionCreating, SessionDestroying
 from frith.logs import log
-from frith.plugins import HookImplementation, Plugins
+from frith.plugins import HOOKS, HookImplementation, Plugins
 
 LONGEST_STEP = 1.0
 """Seconds for which a hook may block the event loop before that is logged."""
@@ -23,13 +23,12 @@ class Hooks:
     """Calls the hook that an event is for, in every plugin that implements it."""
 
     def __init__(self, plugins: Plugins, timeout: float) -> None:
-        self._plugins = plugins
         self._timeout = timeout
-        self._implementations: dict[type[Event], list[HookImplementation]] = {}
+        self._implementations = {hook: plugins.implementations(hook) for hook in HOOKS}
 
     async def notify(self, event: Event) -> None:
         """Call every implementation; none can fail or veto."""
-        for implementation in self._of(event):
+        for implementation in self._implementations[hook_of(event)]:
             await self._call(implementation, event)
 
     async def ask(self, event: SessionCreating | SessionDestroying, *, refuse_broken: bool) -> None:
@@ -43,16 +42,10 @@ class Hooks:
             SessionVetoed: a plugin refuses; those after it are not asked.
             VetoHookFailedError: a plugin failed, and ``refuse_broken`` is set.
         """
-        for implementation in self._of(event):
+        for implementation in self._implementations[hook_of(event)]:
             failure = await self._call(implementation, event, may_veto=True)
             if failure is not None and refuse_broken:
                 raise VetoHookFailedError(implementation.plugin, failure)
-
-    def _of(self, event: Event) -> list[HookImplementation]:
-        kind = type(event)
-        if kind not in self._implementations:
-            self._implementations[kind] = self._plugins.implementations(hook_of(event))
-        return self._implementations[kind]
 
     async def _call(
         self, implementation: HookImplementation, event: Event, *, may_veto: bool = False

@@ -273,7 +273,8 @@ class Ledger:
         items = (*deferred.values(), *batch)  # deferred changes are older
         try:
             async with self._commit_lock:
-                await self.binding.ensure()
+                if not self.binding.is_bound:
+                    await self.binding.ensure()
                 together = Batch(items, Commit(self._host, uuid4().hex))
                 committed = await self._transact(together)
                 verified = any(item.verifies for item in batch)

@@ -19,7 +19,7 @@ from frith._failures import described, is_from_outside, unwrapped
 from frith.config import ManagerConfig
 from frith.errors import FrithError, ManagerClosedError, ProviderCycleError, ProviderFailedError
 from frith.logs import log
-from frith.plugins import Plugins
+from frith.plugins import Offer, Plugins
 from frith.ports import (
     SessionRecovery,
     SessionStore,
@@ -27,7 +27,7 @@ from frith.ports import (
     TerminalSpawner,
     WorkspaceProvider,
 )
-from frith.providers import Capability, Offer, Role, chosen_name
+from frith.providers import Capability, Role, chosen_name
 
 
 @dataclass(slots=True)
@@ -74,6 +74,7 @@ class Providers:
         self._tasks = tasks
         self._open: dict[tuple[Role, str], _Hosted] = {}
         self._opening = Lock()
+        self._chosen = {role: chosen_name(config, role) for role in Role}
 
     @overload
     def use(
@@ -102,7 +103,7 @@ class Providers:
         the block ends with :class:`ProviderFailedError`. Any exception of a call becomes an error
         of frith, also from an exception group; only a cancellation or interrupt passes unchanged.
         """
-        return self._use(role, name or chosen_name(self.config, role))
+        return self._use(role, name or self._chosen[role])
 
     def can(self, role: Role, name: str, capability: Capability) -> bool:
         """Tell whether the provider of ``role`` called ``name`` declares ``capability``.

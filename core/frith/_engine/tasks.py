@@ -1,14 +1,14 @@
-"""The background tasks of a manager.
+"""The tasks of a manager: background tasks, and the calls under way.
 
-They live in the manager's task group, and a cancellation of the host's does not reach them: what
-is being written is written, and closing ends them in order.
+They run in the manager's task group. A cancellation of the host does not reach them: what is
+being written is written, and closing ends them in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Generic, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from anyio import CancelScope, Event, get_cancelled_exc_class
 from anyio.abc import TaskGroup
@@ -23,7 +23,7 @@ _Item = TypeVar("_Item")
 
 
 class Task:
-    """One background task."""
+    """One task."""
 
     def __init__(self) -> None:
         self._scope = CancelScope(shield=True)
@@ -40,14 +40,28 @@ class Task:
             self._done.set()
 
     def end_soon(self) -> None:
-        """End the task at its next wait."""
+        """Cancel the task without waiting for its end."""
         self._scope.cancel()
 
     async def cancel(self) -> None:
-        """End the task, and wait until it has ended."""
+        """Cancel the task, and wait until it has ended."""
         self.end_soon()
         with CancelScope(shield=True):
             await self._done.wait()
+
+    async def wait(self) -> None:
+        """Wait until the task has ended; if the caller is cancelled, cancel the task first.
+
+        asyncio's own cancellation (``Task.cancel()``, ``asyncio.timeout``) ignores shields.
+        """
+        try:
+            await self._done.wait()
+        except BaseException:
+            self.end_soon()
+            while not self._done.is_set():
+                with suppress(get_cancelled_exc_class()), CancelScope(shield=True):
+                    await self._done.wait()
+            raise
 
 
 class Tasks:
@@ -63,8 +77,8 @@ class Tasks:
     ) -> Task:
         """Start a task that runs ``function(*args)``.
 
-        What that raises is logged and goes no further, for a plugin's fault may be behind it.
-        After :meth:`cancel` it ends at its first wait.
+        An exception of the function is logged and goes no further, because a plugin may be its
+        cause. After :meth:`cancel` a new task ends at its first wait.
         """
         task = Task()
         if self._closed:
@@ -74,7 +88,7 @@ class Tasks:
         return task
 
     async def cancel(self) -> None:
-        """End every task, those too that they start while ending, and wait for them."""
+        """End every task, also those that they start while ending, and wait for them."""
         self._closed = True
         while self._running:
             for task in tuple(self._running):
@@ -92,35 +106,52 @@ class Tasks:
 
 
 class Calls:
-    """Makes calls, and ends those under way while they can still be undone."""
+    """The calls of the manager that are under way, each in a task of its own.
+
+    In the task of the caller a call could not be undone, because asyncio's own cancellation
+    ignores shields and would interrupt a commit. A call whose caller is cancelled is cancelled by
+    a scope, and the caller waits for its end.
+    """
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._running: set[Task] = set()
         self._closed = False
 
-    async def make(self, function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """Return what ``function()`` returns.
+    async def make(
+        self, function: Callable[[*_Args], Coroutine[Any, Any, _T]], *args: *_Args
+    ) -> _T:
+        """Return what ``function(*args)`` returns.
 
         Raises:
             ManagerClosedError: the manager is closed, or was closed meanwhile; the call was
-                cancelled then, and has undone what it had begun.
+                cancelled then, and has undone its steps.
             Exception: what ``function`` raises.
         """
         if self._closed:
             raise ManagerClosedError
-        call = _Call[_T]()
-        task = self._tasks.start(call.run, function)
+        results: list[_T] = []
+        errors: list[BaseException] = []
+
+        async def run() -> None:
+            try:
+                results.append(await function(*args))
+            except get_cancelled_exc_class():
+                raise
+            except BaseException as error:
+                errors.append(error)
+
+        task = self._tasks.start(run)
         self._running.add(task)
         try:
-            await call.done.wait()
-        except BaseException:
-            task.end_soon()
-            await _surely(call.done)
-            raise
+            await task.wait()
         finally:
             self._running.discard(task)
-        return call.outcome()
+        if errors:
+            raise errors[0]
+        if not results:
+            raise ManagerClosedError
+        return results[0]
 
     async def end(self) -> None:
         """Cancel every call, wait until they have ended, and allow no more."""
@@ -129,44 +160,11 @@ class Calls:
             await task.cancel()
 
 
-class _Call(Generic[_T]):
-    """One call."""
-
-    def __init__(self) -> None:
-        self.done = Event()
-        self._results: list[_T] = []
-        self._error: BaseException | None = None
-
-    async def run(self, function: Callable[[], Coroutine[Any, Any, _T]]) -> None:
-        try:
-            self._results.append(await function())
-        except get_cancelled_exc_class():
-            raise
-        except BaseException as error:
-            self._error = error
-        finally:
-            self.done.set()
-
-    def outcome(self) -> _T:
-        if self._error is not None:
-            raise self._error
-        if not self._results:
-            raise ManagerClosedError
-        return self._results[0]
-
-
-async def _surely(event: Event) -> None:
-    """Wait for ``event``, whatever cancels the present task."""
-    while not event.is_set():
-        with suppress(get_cancelled_exc_class()), CancelScope(shield=True):
-            await event.wait()
-
-
 @asynccontextmanager
 async def closing(items: AsyncIterable[_Item]) -> AsyncIterator[AsyncIterator[_Item]]:
-    """Iterate over ``items``; close them at the end if they are a generator.
+    """Iterate over what a port yields, and close it at the end if it is a generator.
 
-    One that is left to the garbage collector runs its ``finally`` at any time, or never.
+    ``contextlib.aclosing`` does not serve, because not every iterator can be closed.
     """
     iterator = aiter(items)
     try:

@@ -25,8 +25,12 @@ from frith.ports import Holder, MarkerState
 from frith.providers import Role
 
 
-async def inspect(engine: Engine, session: Session) -> AtStake:
-    """Tell what removing the worktree of ``session`` would destroy, and what forbids it."""
+async def inspect(engine: Engine, session_id: SessionId) -> AtStake:
+    """See :meth:`frith.SessionManager.inspect_session`."""
+    return await _at_stake(engine, await engine.ledger.need(session_id))
+
+
+async def _at_stake(engine: Engine, session: Session) -> AtStake:
     async with engine.providers.use(Role.WORKSPACE) as workspace:
         at_stake = await workspace.inspect(session)
     others = _others_in(engine.ledger.snapshot, session)
@@ -47,7 +51,7 @@ def _others_in(snapshot: Snapshot, session: Session) -> list[str]:
     ]
 
 
-async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force: bool) -> None:
+async def destroy(engine: Engine, session_id: SessionId, cleanup: bool, force: bool) -> None:
     """Destroy a session; see :meth:`frith.SessionManager.destroy_session`."""
     started = time.monotonic()
     async with engine.exclusive(session_id):
@@ -57,7 +61,7 @@ async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force
             await _check_askable(engine, session)
         at_stake = AtStake()
         if cleanup:
-            at_stake = await _inspect(engine, session, force=force)
+            at_stake = await _check_removable(engine, session, force=force)
         event = SessionDestroying(
             workspace=engine.workspace,
             session=session,
@@ -72,7 +76,7 @@ async def destroy(engine: Engine, session_id: SessionId, *, cleanup: bool, force
                 session_id, lambda s: without_process(s, _ended(s.status)), claim=claim
             )
             if cleanup:
-                await _inspect(engine, session, force=force)
+                await _check_removable(engine, session, force=force)
             with CancelScope(shield=True):
                 await _remove(engine, session, claim, cleanup=cleanup, force=force)
         finally:
@@ -100,8 +104,8 @@ async def _check_askable(engine: Engine, session: Session) -> None:
         raise SessionOwnedError(session.id, certain=False)
 
 
-async def _inspect(engine: Engine, session: Session, *, force: bool) -> AtStake:
-    at_stake = await inspect(engine, session)
+async def _check_removable(engine: Engine, session: Session, *, force: bool) -> AtStake:
+    at_stake = await _at_stake(engine, session)
     if at_stake.blocked:
         raise RemovalBlockedError(session.worktree_path, at_stake.blocked)
     if at_stake and not force:

@@ -1,4 +1,4 @@
-"""The flow that rebuilds the sessions from what recovery remembers."""
+"""Rebuilding the sessions from records and markers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _IDENTITY = ("id", "name", "branch", "worktree_path", "created_at")
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What the records and the markers say together."""
+    """The sessions according to records and markers."""
 
     sessions: Mapping[SessionId, Session]
     corrected: frozenset[SessionId]
-    """Sessions that the records did not hold, or held otherwise."""
+    """Sessions that the records lacked, or had in another form."""
     incomplete: frozenset[SessionId]
 
 
@@ -37,39 +37,39 @@ def merge(
     abandoned: Container[SessionId] = (),
     reserved: Container[SessionId] = (),
 ) -> Merged:
-    """Return what records and markers say together.
+    """Merge records and markers.
 
-    The identity of a session (id, name, branch, worktree, creation) is believed from a complete
+    The identity of a session (id, name, branch, worktree, creation) is taken from a complete
     marker, everything else from the record if there is one. A session that was destroyed does
     not come back; a record without a marker stays, unless its worktree belongs to another id.
 
     Args:
-        records: what could be read of the store.
-        markers: what recovery remembers.
+        records: the sessions that could be read from the store.
+        markers: all markers.
         resurrect: whether a live marker without a record makes a session.
-        abandoned: sessions whose creator died; they are made sessions, for work may lie there.
-        reserved: sessions that are being created: a worktree that has no marker yet is no session.
+        abandoned: sessions whose creator died; they become sessions, because they may hold work.
+        reserved: sessions that are being created: their worktrees may have no marker yet.
     """
     records = tuple(records)
     by_id = {record.id: record for record in records}
     by_path = {record.worktree_path: record for record in records}
-    marked = {marker.session.id for marker in markers}
+    marked_ids = {marker.session.id for marker in markers}
     sessions: dict[SessionId, Session] = {}
     corrected: set[SessionId] = set()
     for marker in markers:
-        remembered = marker.session
-        record = by_id.get(remembered.id)
+        marked = marker.session
+        record = by_id.get(marked.id)
         if marker.state is MarkerState.RELEASED:
             continue
-        if marker.state is MarkerState.CREATING and remembered.id not in abandoned:
+        if marker.state is MarkerState.CREATING and marked.id not in abandoned:
             if record is not None:
                 sessions[record.id] = record
             continue
-        if record is None and not marker.complete and remembered.id in reserved:
+        if record is None and not marker.complete and marked.id in reserved:
             continue
         if record is None:
-            garbled = by_path.get(remembered.worktree_path)
-            if garbled is not None and garbled.id not in marked:
+            garbled = by_path.get(marked.worktree_path)
+            if garbled is not None and garbled.id not in marked_ids:
                 record = garbled
         if record is None and not resurrect:
             continue
@@ -79,26 +79,26 @@ def merge(
             corrected.add(session.id)
     occupied = {session.worktree_path for session in sessions.values()}
     for record in records:
-        if record.id not in marked and record.worktree_path not in occupied:
+        if record.id not in marked_ids and record.worktree_path not in occupied:
             sessions[record.id] = record
     incomplete = {m.session.id for m in markers if not m.complete and m.session.id in sessions}
     return Merged(sessions, frozenset(corrected), frozenset(incomplete))
 
 
 def _combined(record: Session | None, marker: Marker) -> Session:
-    remembered = marker.session
+    marked = marker.session
     if record is None:
-        return remembered
+        return marked
     if not marker.complete:
         return record
-    session = record.evolve(**{name: getattr(remembered, name) for name in _IDENTITY})
+    session = record.evolve(**{name: getattr(marked, name) for name in _IDENTITY})
     if record.details.command is None and record.details.terminal is None:
-        session = session.evolve(details=remembered.details)
+        session = session.evolve(details=marked.details)
     return session
 
 
-async def remembered(engine: Engine) -> Sequence[Marker]:
-    """Return what recovery remembers."""
+async def read_markers(engine: Engine) -> Sequence[Marker]:
+    """Return all markers."""
     async with engine.providers.use(Role.RECOVERY) as recovery:
         return await recovery.rebuild()
 
@@ -106,7 +106,7 @@ async def remembered(engine: Engine) -> Sequence[Marker]:
 async def _creators(
     engine: Engine, markers: Sequence[Marker]
 ) -> tuple[list[Session], set[SessionId]]:
-    """Return the sessions that living processes are creating, and those whose creator died."""
+    """Return the sessions that are being created, and the ids of those whose creator died."""
     alive: list[Session] = []
     abandoned: set[SessionId] = set()
     for marker in markers:
@@ -119,13 +119,13 @@ async def _creators(
 
 
 async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
-    """Rebuild the store, whose ``cause`` says what is wrong with it; ``None`` if it is missing.
+    """Rebuild the store; ``cause`` is its error, ``None`` if nothing is stored.
 
-    Works on the store alone, for the ledger calls it while it holds its own lock.
+    Uses the store directly, because the ledger calls it while it holds its own lock.
     """
     started = time.monotonic()
     known = engine.ledger.snapshot
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     records = list(known.sessions.values())
     corrupt = cause if isinstance(cause, CorruptStoreError) else None
     if corrupt:
@@ -145,7 +145,7 @@ async def recover(engine: Engine, cause: StoreError | None) -> Snapshot:
     )
     async with engine.providers.use(Role.STORE) as store:
         committed = await store.replace_corrupt(corrupt.token, snapshot) if corrupt else None
-        # What was corrupt may have been deleted meanwhile; nothing is replaced then.
+        # If the corrupt content was deleted meanwhile, nothing is replaced.
         if committed is None or committed.snapshot.integrity is Integrity.MISSING:
             committed = await store.transact(_unless_stored(snapshot))
     if merged.sessions or cause is not None:
@@ -188,10 +188,10 @@ def _reservation(session: Session) -> Reservation:
 
 
 def _overtaken(earlier: Iterable[Session], markers: Iterable[Marker]) -> list[Session]:
-    """Return the sessions of an earlier state, each as its marker tells it unless that is older.
+    """Return the sessions of an earlier state, each from its marker unless that is older.
 
-    At a tie the marker is newer, for it follows the store and the earlier state does not. Fields
-    of other programs, which write to the store alone, come along.
+    At a tie the marker is newer, because it follows the store and the earlier state does not.
+    Fields of other programs, which write only to the store, are kept.
     """
     whole = {marker.session.id: marker.session for marker in markers if marker.complete}
 
@@ -227,12 +227,12 @@ def _unless_stored(snapshot: Snapshot) -> Transaction:
 
 
 async def verify(engine: Engine, snapshot: Snapshot) -> Snapshot:
-    """Check a state that was edited or damaged against the markers, and store what results.
+    """Merge a state that was edited or damaged with the markers, and store the result.
 
-    Another program's file is accepted as it is, with what only the markers know added; of a file
-    that carries a wrong checksum the identity of sessions is believed from the markers.
+    The state of another program is accepted, and corrected by the markers. If the checksum is
+    wrong, sessions that only the markers know are added, too.
     """
-    markers = await remembered(engine)
+    markers = await read_markers(engine)
     damaged = snapshot.integrity is Integrity.MISMATCH
     if damaged:
         await engine.hooks.notify(
@@ -255,9 +255,9 @@ async def verify(engine: Engine, snapshot: Snapshot) -> Snapshot:
     return await engine.ledger.change(transaction, verifies=True)
 
 
-async def rebuild(engine: Engine, *, dry_run: bool) -> tuple[Session, ...]:
-    """Add and correct sessions as the markers say; return those added or corrected."""
-    markers = await remembered(engine)
+async def rebuild(engine: Engine, dry_run: bool) -> tuple[Session, ...]:
+    """Add and correct sessions by the markers; return those added or corrected."""
+    markers = await read_markers(engine)
     reserved = (await engine.ledger.refresh()).reservations
     _, abandoned = await _creators(engine, markers)
     abandoned -= reserved.keys()
@@ -282,7 +282,7 @@ async def rebuild(engine: Engine, *, dry_run: bool) -> tuple[Session, ...]:
 
 
 async def protect(engine: Engine) -> None:
-    """Have the worktrees of adopted sessions remembered and locked, so that nobody prunes them."""
+    """Write the markers of rebuilt sessions, and lock their worktrees against pruning."""
     await engine.markers.flush()
     try:
         async with engine.providers.use(Role.WORKSPACE) as workspace:

@@ -119,6 +119,6 @@ async def _ensure_worktree(engine: Engine, session: Session) -> None:
             reason = (
                 f"it was moved to {location.path!r}. Repair the workspace first."
                 if location.presence is Presence.MOVED
-                else "it cannot be told whether it is there. Check the file system."
+                else "it is unknown whether it is there. Check the file system."
             )
             raise WorktreeMissingError(session.worktree_path, reason)

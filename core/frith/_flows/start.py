@@ -7,7 +7,7 @@ import time
 from anyio import create_task_group
 
 from frith._engine.context import Engine
-from frith._flows.rebuild import protect, recover, remembered, verify
+from frith._flows.rebuild import protect, read_markers, recover, verify
 from frith._flows.takeover import (
     Report,
     await_takeover,
@@ -110,7 +110,7 @@ async def _refresh_markers(engine: Engine) -> None:
     if not engine.ledger.all():
         return
     try:
-        markers = {marker.session.id: marker for marker in await remembered(engine)}
+        markers = {marker.session.id: marker for marker in await read_markers(engine)}
     except FrithError as error:
         log.warning("markers_not_checked", reason=error)
         return
@@ -126,7 +126,7 @@ def _those(where: dict[SessionId, Location], presence: Presence) -> tuple[Sessio
 
 
 async def locations(engine: Engine, report: Report) -> dict[SessionId, Location]:
-    """Tell where the worktree of each session is; empty, with a note, if that cannot be told."""
+    """Return where the worktree of each session is; empty, with a note, if that fails."""
     sessions = engine.ledger.all()
     if not sessions:
         return {}

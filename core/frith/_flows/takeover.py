@@ -47,7 +47,7 @@ async def take_over(engine: Engine, session: Session) -> tuple[Session, HeldClai
     is adopted and ended, so that its exit status is known, or swept where it cannot be adopted.
 
     Raises:
-        SessionOwnedError: the owner does not let go in time, or it cannot be told who it is.
+        SessionOwnedError: the owner does not let go in time, or its owner is unknown.
         SessionNotFoundError: it was destroyed meanwhile.
     """
     process = engine.processes.owned(session.id)
@@ -108,7 +108,7 @@ async def _adopt_process(
     """Run the process that a dead owner left, if there is one, as this manager's.
 
     Raises:
-        TerminalError: it cannot be told whether there is one.
+        TerminalError: it is unknown whether there is one.
     """
     terminal = await adopt(engine, session)
     if terminal is None:
@@ -173,7 +173,7 @@ async def reconcile_process(engine: Engine, session: Session, report: Report | N
         async with claimed_if_free(engine, session.id) as (holder, claim):
             if holder in (Holder.UNKNOWN, Holder.EXPIRED):
                 called = label(engine, session.id)
-                report.notes.append(f"it cannot be told whether {called} is owned")
+                report.notes.append(f"it is unknown whether {called} is owned")
             elif claim is not None:
                 # Looked up again: another host may have started a process, and closed, by now.
                 current = (await engine.ledger.refresh()).sessions.get(session.id)

@@ -25,7 +25,7 @@ def terminal(engine: Engine, session_id: SessionId) -> Terminal:
     return found
 
 
-async def open_terminal(engine: Engine, session_id: SessionId, *, ended: bool) -> Terminal:
+async def open_terminal(engine: Engine, session_id: SessionId, ended: bool) -> Terminal:
     """Return the terminal of a session; see :meth:`frith.SessionManager.open_terminal`."""
     process = engine.processes.owned(session_id)
     if process is not None:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import without_process
-from frith._flows.rebuild import remembered
+from frith._flows.rebuild import read_markers
 from frith._flows.takeover import Report, claimed_if_free, label
 from frith._flows.terminals import forget_output, sweep
 from frith.errors import RemovalBlockedError, WorkAtStakeError
@@ -48,7 +48,7 @@ async def settle_reservations(engine: Engine) -> list[str]:
 
 
 async def _settle_reservation(engine: Engine, reservation: Reservation, claim: HeldClaim) -> str:
-    marker = next((m for m in await remembered(engine) if m.session.id == reservation.id), None)
+    marker = next((m for m in await read_markers(engine) if m.session.id == reservation.id), None)
     session = _session_of(reservation, marker, chosen_name(engine.config, Role.TERMINAL))
     await sweep(engine, session)
     at_stake = await _discard(engine, reservation)

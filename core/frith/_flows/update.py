@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from frith._engine.context import Engine
@@ -25,7 +26,7 @@ async def tell_status(
     return session
 
 
-async def update(engine: Engine, session_id: SessionId, **fields: Any) -> Session:
+async def update(engine: Engine, session_id: SessionId, fields: Mapping[str, Any]) -> Session:
     """Change ``fields`` of the record; see :meth:`frith.SessionManager.update_session`."""
     async with engine.exclusive(session_id):
         before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))

@@ -1,4 +1,4 @@
-"""What can be wrong with configuration, plugins and platforms."""
+"""Errors of configuration, plugins and platforms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ConfigurationError(FrithError):
 
 
 class PluginError(FrithError):
-    """Root of what can be wrong with plugins and the providers they offer."""
+    """Root of the errors of plugins and their providers."""
 
     code = "PLUGIN_FAILED"
 
@@ -80,7 +80,7 @@ class ProviderCycleError(PluginError):
 
 
 class ProviderFailedError(PluginError):
-    """A provider could not be opened, failed in the background, or raised what is no error of ours.
+    """A provider could not be opened, failed in the background, or raised an unexpected exception.
 
     Attributes:
         ended: whether the provider has ended; if not, only one call of it has failed.
@@ -89,8 +89,10 @@ class ProviderFailedError(PluginError):
     code = "PROVIDER_FAILED"
 
     def __init__(self, role: str, name: str, reason: str, *, ended: bool = True) -> None:
-        again = "open the session manager again" if ended else "try again"
-        super().__init__(f"The {role} provider {name!r} failed: {reason}. Fix that, then {again}.")
+        again = "reopen the manager" if ended else "try again"
+        super().__init__(
+            f"The {role} provider {name!r} failed: {reason}. Fix the cause, then {again}."
+        )
         self.ended = ended
         self.role = role
         self.name = name
@@ -98,24 +100,24 @@ class ProviderFailedError(PluginError):
 
 
 class UnsupportedCapabilityError(PluginError):
-    """A provider was asked for something optional that it does not declare."""
+    """An optional method of a provider was called that its capabilities do not declare."""
 
     code = "UNSUPPORTED_CAPABILITY"
 
     def __init__(self, provider: str, capability: str) -> None:
         super().__init__(
-            f"{provider} does not support {capability!r}. Choose a provider that declares it."
+            f"{provider} does not support {capability!r}. Use a provider that declares it."
         )
         self.provider = provider
         self.capability = capability
 
 
 class UnsupportedPlatformError(FrithError):
-    """This platform lacks something that frith cannot do without."""
+    """The platform lacks something that is required."""
 
     code = "UNSUPPORTED_PLATFORM"
 
     def __init__(self, what: str, platform: str) -> None:
-        super().__init__(f"{what} does not work on {platform}. Choose another of its kind.")
+        super().__init__(f"{what} does not work on {platform}. Use a different provider.")
         self.what = what
         self.platform = platform

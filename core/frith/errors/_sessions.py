@@ -1,4 +1,4 @@
-"""What can be wrong with a request about a session."""
+"""Errors of requests about a session."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SessionNotFoundError(FrithError):
 
 
 class SessionOwnedError(SessionError):
-    """Another process owns the session, or it cannot be told that none does.
+    """Another process owns the session, or it is unknown whether one does.
 
     Attributes:
         certain: whether another process owns it for certain.
@@ -74,10 +74,10 @@ class SessionRunningError(SessionError):
 
 
 class SessionNotRunningError(SessionError):
-    """The operation needs the terminal of a running session, and there is none, or not here.
+    """The operation needs the terminal of a running session, and there is none here.
 
     Attributes:
-        elsewhere: whether another host runs the session, in a terminal that it alone can show.
+        elsewhere: whether another host runs the session, and only that host can show its terminal.
         exit_status: how the last process of the session ended; ``None`` if that is not known.
     """
 
@@ -88,7 +88,7 @@ class SessionNotRunningError(SessionError):
     ) -> None:
         if elsewhere:
             message = (
-                "This host is not running session {session}, another one is. "
+                "This host is not running session {session}, another host is. "
                 "Use it there, or stop it first and resume it here."
             )
         else:

@@ -1,4 +1,4 @@
-"""What can be wrong with the store."""
+"""Errors of stores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class StoreError(FrithError):
-    """The store could not read or write; what was stored before is intact."""
+    """The store could not read or write; the stored state is intact."""
 
     code = "STORE_FAILED"
 
@@ -21,8 +21,8 @@ class StoreBusyError(StoreError):
     """The store's lock could not be had within the bounded wait; nothing was changed.
 
     Attributes:
-        holder: what is known of the process that holds the lock, such as
-            ``Process 4242 (frith)``; empty if nothing is.
+        holder: description of the process that holds the lock, such as
+            ``Process 4242 (frith)``; empty if nothing is known.
     """
 
     code = "STORE_BUSY"
@@ -35,21 +35,21 @@ class StoreBusyError(StoreError):
 class CommitOutcomeUnknownError(StoreError):
     """A commit failed at a point where it may be durable or not.
 
-    Load again to learn which; undo nothing before.
+    Load again to learn which, before undoing anything.
     """
 
     code = "COMMIT_OUTCOME_UNKNOWN"
 
 
 class StoreVersionError(StoreError):
-    """The stored data was written by a newer version; it was not touched."""
+    """The stored data was written by a newer version; it was not changed."""
 
     code = "STORE_VERSION"
 
     def __init__(self, where: str, found: str, supported: str) -> None:
         super().__init__(
             f"{where!r} has version {found}; this frith reads up to {supported}. "
-            "Upgrade frith; the file was not touched."
+            "Upgrade frith; the file was not changed."
         )
         self.where = where
         self.found = found
@@ -63,7 +63,7 @@ class StoreMismatchError(StoreError):
         workspace: path of the workspace.
         bound: identity of the store that it is bound to, see ``SessionStore.identity``.
         configured: identity of the store that this manager is configured for.
-        stamp: what binds it, for a person (a path).
+        stamp: where the binding is stored, for a person (a path).
     """
 
     code = "STORE_MISMATCH"
@@ -81,16 +81,15 @@ class StoreMismatchError(StoreError):
 
 
 class CorruptStoreError(StoreError):
-    """The stored data cannot be believed. Nothing was deleted or overwritten.
+    """The stored data is damaged. Nothing was deleted or overwritten.
 
     Attributes:
         where: what is corrupt, for a person (a path).
         reason: what is wrong with it.
         token: identifies the content found corrupt, for ``SessionStore.replace_corrupt``; empty
             for a store that does not declare ``Capability.REPAIR``.
-        salvage: the sessions that could still be read from it, perhaps none.
-        earlier: the sessions of an earlier state, if that is what is stored. What recovery
-            remembers of one may be newer.
+        salvage: the sessions that could still be read from it.
+        earlier: the sessions of an earlier state, if one is stored. Their markers may be newer.
     """
 
     code = "STORE_CORRUPT"
@@ -120,27 +119,27 @@ class ClaimLostError(StoreError, SessionError):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            "This host no longer owns session {session}: another one may have taken it over. "
-            "Nothing was changed. Load the sessions again to see what became of it.",
+            "This host no longer owns session {session}: another host may have taken it over. "
+            "Nothing was changed. Load the sessions again to see its state.",
             session_id,
         )
 
 
 class ClaimDoubtfulError(StoreError, SessionError):
-    """It cannot be told now whether this process still owns the session; nothing was changed."""
+    """The store cannot tell now whether this process owns the session; nothing was changed."""
 
     code = "CLAIM_DOUBTFUL"
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            "It cannot be told whether this host still owns session {session}: the store does "
+            "It is unknown whether this host still owns session {session}, because the store does "
             "not answer. Nothing was changed. Try again when it does.",
             session_id,
         )
 
 
 class ClaimHeldError(StoreError, SessionError):
-    """The claim on a session is held by another living process, or that cannot be excluded."""
+    """Another process holds the claim on a session, or that cannot be excluded."""
 
     code = "CLAIM_HELD"
 

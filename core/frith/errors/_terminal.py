@@ -1,4 +1,4 @@
-"""What can be wrong with terminals."""
+"""Errors of terminals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from frith.errors._root import FrithError
 
 
 class TerminalError(FrithError):
-    """A terminal could not do what was asked."""
+    """A terminal operation failed."""
 
     code = "TERMINAL_FAILED"
 
@@ -45,7 +45,7 @@ class TerminalClosedError(TerminalError):
 
 
 class LineTooLongError(TerminalError):
-    """A line is longer than a terminal in canonical mode keeps; it would vanish silently."""
+    """A line is longer than a terminal in canonical mode keeps; the rest would be lost."""
 
     code = "LINE_TOO_LONG"
 

@@ -1,4 +1,4 @@
-"""What can be wrong with branches and worktrees."""
+"""Errors of branches and worktrees."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class WorkspaceError(FrithError):
-    """The workspace provider could not do what was asked."""
+    """An operation of the workspace provider failed."""
 
     code = "WORKSPACE_FAILED"
 
 
 class InvalidWorkspaceError(WorkspaceError):
-    """The workspace is nothing that the workspace provider can work in."""
+    """The workspace provider cannot use the workspace."""
 
     code = "INVALID_WORKSPACE"
 
@@ -42,7 +42,7 @@ class InvalidBranchError(FrithError):
 
 
 class BranchTakenError(SessionError):
-    """A new branch was asked for, and one of that name exists or is being created."""
+    """A new branch was requested, and one of that name exists or is being created."""
 
     code = "BRANCH_TAKEN"
 
@@ -57,13 +57,13 @@ class BranchTakenError(SessionError):
 
 
 class BranchBlockedError(BranchTakenError):
-    """A new branch was asked for that cannot exist beside one that does.
+    """A new branch was requested that cannot exist beside an existing one.
 
     Git keeps neither ``feature/login`` beside ``feature`` nor the other way round.
 
     Attributes:
-        branch: what was asked for.
-        blocking: the branch that exists.
+        branch: the requested branch.
+        blocking: the existing branch.
     """
 
     code = "BRANCH_BLOCKED"
@@ -80,7 +80,7 @@ class BranchBlockedError(BranchTakenError):
 
 
 class BranchInUseError(SessionError):
-    """An existing branch was asked for that is checked out in another worktree or session."""
+    """An existing branch was requested that is checked out in another worktree or session."""
 
     code = "BRANCH_IN_USE"
 
@@ -97,7 +97,7 @@ class BranchInUseError(SessionError):
 
 
 class BranchNotFoundError(FrithError):
-    """An existing branch was asked for, and there is none of that name."""
+    """An existing branch was requested, and there is none of that name."""
 
     code = "BRANCH_NOT_FOUND"
 
@@ -128,17 +128,17 @@ class WorktreeMissingError(WorkspaceError):
 
 
 class WorktreeRedirectedError(WorkspaceError):
-    """Whoever works in the worktree of a session would change files elsewhere.
+    """Git commands in the worktree of a session would change files elsewhere.
 
     Attributes:
         path: the worktree.
-        reason: where it would, and how to end that.
+        reason: where, and how to fix that.
     """
 
     code = "WORKTREE_REDIRECTED"
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"Worktree {path!r} cannot be worked in: {reason}")
+        super().__init__(f"Worktree {path!r} cannot be used: {reason}")
         self.path = path
         self.reason = reason
 

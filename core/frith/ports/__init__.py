@@ -1,4 +1,4 @@
-"""The ports: what a store, a workspace, a recovery, a terminal and a status must do for frith.
+"""The ports: the interfaces of store, workspace, recovery, terminal and status providers.
 
 A port is an abstract base class. Later versions add methods only with a default, so that no
 implementation breaks. Optional abilities are named :class:`~frith.providers.Capability`; one

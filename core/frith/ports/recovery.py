@@ -11,7 +11,7 @@ from frith.model import Session, SessionId
 
 
 class MarkerState(StrEnum):
-    """How far the life of a session had come when its marker was written."""
+    """The state of a session when its marker was written."""
 
     CREATING = "creating"
     """Its record is not durable yet."""
@@ -19,41 +19,43 @@ class MarkerState(StrEnum):
     REMOVING = "removing"
     """Its worktree is being removed."""
     RELEASED = "released"
-    """It was destroyed and its worktree kept; it must not come back."""
+    """It was destroyed and its worktree kept; no rebuild may bring it back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What recovery remembers of one session."""
+    """The marker of one session."""
 
     session: Session
     state: MarkerState
     complete: bool = True
-    """Whether all of the record was remembered, or only what the worktree itself tells."""
+    """Whether it holds the whole record, or only what the worktree itself tells."""
 
 
 class SessionRecovery(ABC):
-    """Remembers sessions beside the store, and gives them back."""
+    """Keeps markers of sessions outside the store, from which a lost store is rebuilt."""
 
     @abstractmethod
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         """Write or replace the marker of ``session``.
 
-        A session whose worktree is gone is not remembered; that is no error.
+        If the worktree of the session is gone, nothing is written; that is not an error.
 
         Args:
-            durable: whether it must survive a power cut when this returns. Without it this is
-                an update: after a power cut an older marker may be found, never a broken one,
-                and one that says ``removing`` or ``released`` stays as it is.
+            session: the session.
+            state: the state to write.
+            durable: whether the marker must survive a power cut when this returns. Without it,
+                an older marker may be found after a power cut, never a broken one, and a marker
+                with the state ``removing`` or ``released`` stays as it is.
         """
 
     @abstractmethod
     async def forget(self, session_id: SessionId) -> None:
-        """Remove the marker of a session whose creation was undone; no error if there is none."""
+        """Remove the marker of a session whose creation was undone, if there is one."""
 
     @abstractmethod
     async def rebuild(self) -> Sequence[Marker]:
-        """Return everything that is remembered, in the order of creation.
+        """Return all markers, in the order in which their sessions were created.
 
         Each session's ``worktree_path`` is where its worktree is now. A marker that cannot be
         read is reported as incomplete, never left out and never deleted.

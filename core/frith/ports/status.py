@@ -1,4 +1,4 @@
-"""The status port: what the process of a session is doing, and how that is known."""
+"""The status port: what the process of a session is doing, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Conclusion:
     """``active``, ``waiting``, ``idle`` or ``error``."""
     source: Source
     confidence: float = 1.0
-    """How sure that is, from 0 to 1."""
+    """From 0 to 1."""
     message: str | None = None
-    """What the user is asked or told; whatever a program wrote, so never to be trusted."""
+    """What the user is asked or told. A program may have written it: do not trust it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """The process is not waiting for the user, yet has been silent for very long."""
+    """The process has been silent for long, and does not wait for the user."""
 
     silent: float
     """Seconds since its last output."""
@@ -37,10 +37,9 @@ class StatusWatch(ABC):
 
     @abstractmethod
     def tell(self, conclusion: Conclusion) -> None:
-        """Take what somebody says: a program inside, a plugin or the user. Never waits.
+        """Take a reported status: from a program in the session, a plugin or the user. Never waits.
 
-        It is the strongest source; the watch yields it, and from then on knows when it has
-        been overtaken.
+        It is the strongest source; the watch yields it, and notices when it no longer holds.
         """
 
     @abstractmethod
@@ -49,7 +48,7 @@ class StatusWatch(ABC):
 
 
 class StatusDetector(ABC):
-    """Finds out what processes in terminals are doing, without polling those that are silent."""
+    """Detects what processes in terminals are doing, without polling silent ones."""
 
     @abstractmethod
     def watch(
@@ -57,5 +56,5 @@ class StatusDetector(ABC):
     ) -> AbstractAsyncContextManager[StatusWatch]:
         """Watch the process of ``session`` in ``terminal`` while the context is open.
 
-        The watch never holds up the process or other viewers of the terminal.
+        The watch never delays the process or other viewers of the terminal.
         """

@@ -48,7 +48,7 @@ class Holder(StrEnum):
     may still run its process: the session is not free, and only ``claim`` tells whether this host
     may have it."""
     UNKNOWN = "unknown"
-    """Cannot be told; the caller must act as if it were held."""
+    """Unknown; the caller must act as if it were held."""
 
 
 @dataclass(slots=True)

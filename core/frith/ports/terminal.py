@@ -1,7 +1,7 @@
 """The terminal port: processes with a terminal, and viewers of it.
 
 It needs neither a file descriptor nor a process id, so that a keeper process or a remote machine
-can stand behind it.
+can implement it.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class SpawnRequest:
 
 
 class AttachMode(StrEnum):
-    """What happens to a viewer that is slower than the output."""
+    """How a viewer that is slower than the output is treated."""
 
     LOSSLESS = "lossless"
-    """It gets every byte; the process may have to wait for it."""
+    """It gets every byte; the process may be paused for it."""
     LOSSY = "lossy"
-    """It never holds anything up; what it missed it is told of by a :class:`Gap`."""
+    """It never delays the process; a :class:`Gap` stands for the output that it missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """From ``offset`` on the output was written to a window of this size."""
+    """From ``offset`` on the output was written for a window of this size."""
 
     offset: int
     size: Size
@@ -85,26 +85,26 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What a terminal shows, for another terminal to show it, too."""
+    """The screen of a terminal, as output that makes another terminal show it."""
 
     offset: int
-    """Absolute offset of the output that is not shown yet: attach from there to go on."""
+    """Absolute offset of the output that follows the screen: attach from there."""
     size: Size
     """The size of the window of the process."""
     data: bytes
-    """Written to a terminal, it shows the screen and sets the modes of its keys and mouse.
+    """Output that shows the screen and sets the keyboard and mouse modes.
 
-    It goes on with the output from :attr:`offset` correctly if it has the same :attr:`size`.
+    The output from :attr:`offset` continues it correctly in a terminal of the same :attr:`size`.
     """
 
 
 class Attachment(ABC):
-    """One viewer's place in the output."""
+    """The position of one viewer in the output."""
 
     offset: int
     """Absolute offset of the first byte of :attr:`snapshot`."""
     snapshot: bytes
-    """The scrollback from ``offset`` on to the moment of attaching."""
+    """The scrollback from ``offset`` to the end, at the moment of attaching."""
 
     @abstractmethod
     def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
@@ -114,49 +114,49 @@ class Attachment(ABC):
     def resizes(self) -> tuple[Resize, ...]:
         """The sizes of the window while the scrollback was written, oldest first.
 
-        The first one held already when the oldest kept byte was written. Empty where a provider
-        does not record them.
+        The first is the size when the oldest kept byte was written. Empty if the provider does not
+        record sizes.
         """
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep did about processes that a dead host left behind."""
+    """The processes that a sweep found, after their host had died."""
 
     found: tuple[int, ...] = ()
-    """Process ids that carried the session's identity."""
+    """Ids of the processes of the session."""
     ended: tuple[int, ...] = ()
-    """Those of them that are gone now."""
+    """Ids of those that have ended."""
     unknown: tuple[str, ...] = ()
-    """What could not be told, for a person."""
+    """What remains unknown, for a person."""
 
 
 class Reading(StrEnum):
-    """What the processes in the foreground have to do with the input of their terminal."""
+    """Whether the foreground processes wait for input from their terminal."""
 
     ONLY = "only"
-    """One of them does nothing but wait for it."""
+    """One of them waits only for input."""
     ALSO = "also"
-    """One of them waits for it, and for other things, too."""
+    """One of them waits for input and for other events."""
     NOT = "not"
-    """None of them waits for it."""
+    """None of them waits for input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Foreground:
-    """The processes that have the terminal now."""
+    """The foreground processes of a terminal."""
 
     programs: frozenset[str] = frozenset()
-    """Their names, without directories; of an interpreter, its script's too."""
+    """Their names, without directories; for an interpreter, also that of its script."""
     reading: Reading | None = None
-    """``None`` if it cannot be told."""
+    """``None`` if unknown."""
     secret: bool = False
-    """Whether the terminal takes a line without showing it, as for a password."""
+    """Whether the terminal does not echo the line it reads, as for a password."""
     written: int | None = None
     """Bytes of input sent so far; ``None`` if they are not counted."""
     written_at: int | None = None
-    """How far the output had come when the last of them were sent; ``None`` if that is not kept."""
+    """Offset of the output when the last of them were sent; ``None`` if it is not recorded."""
 
 
 class Terminal(ABC):
@@ -170,19 +170,19 @@ class Terminal(ABC):
     @property
     @abstractmethod
     def pid(self) -> int:
-        """Process id of the process, as the owner's machine names it."""
+        """Process id, in the pid namespace of the owner."""
 
     @property
     @abstractmethod
     def ref(self) -> dict[str, JsonValue]:
-        """What this provider needs to find the process again; opaque to everybody else."""
+        """How this provider finds the process again; opaque to everything else."""
 
     @property
     def was_shut_down(self) -> bool:
-        """Whether the process has ended because the machine or container goes down.
+        """Whether the process has ended because the machine or container shuts down.
 
-        However it ended then, its session is to be resumed. ``False`` as long as the end is not
-        known here, and where the provider cannot tell.
+        Its session is then ``idle``, whatever the exit status. ``False`` until the end is known
+        here, and if the provider cannot tell.
         """
         return False
 
@@ -198,19 +198,20 @@ class Terminal(ABC):
 
     @abstractmethod
     async def write(self, data: bytes) -> None:
-        """Send input to the process, all of it, in order among concurrent writers.
+        """Send all of ``data`` to the process as input; concurrent writes are not interleaved.
 
         Raises:
             TerminalClosedError: the process has ended.
             LineTooLongError: a line is longer than a canonical-mode terminal keeps.
-            TerminalBusyError: the process did not read within the bounded wait.
+            TerminalBusyError: the process did not read within a bounded time.
         """
 
     @abstractmethod
     async def resize(self, viewer: str, size: Size) -> None:
-        """Tell the size of ``viewer``'s window; the latest one given holds, or as a setting says.
+        """Set the size of the window of ``viewer``.
 
-        Viewers that only look on need not tell theirs.
+        The latest size of all viewers holds, or another one by a setting of the provider. A viewer
+        that only watches need not set one.
 
         Raises:
             TerminalClosedError: the process has ended.
@@ -218,17 +219,17 @@ class Terminal(ABC):
         """
 
     async def leave(self, viewer: str) -> None:
-        """Take note that ``viewer`` is gone: the size of its window no longer counts."""
+        """Forget the size of the window of ``viewer``, which has detached."""
         return
 
     async def screen(self, size: Size | None = None) -> Screen | None:
-        """Return what the terminal shows now; ``None`` where the provider cannot tell.
+        """Return what the terminal shows now; ``None`` if the provider cannot tell.
 
-        The answer is bounded by the size, not by the output. It takes the whole output into
-        account, also what the scrollback no longer holds.
+        The result depends on the whole output, also on what the scrollback no longer holds; its
+        length depends on the size only.
 
         Args:
-            size: of the terminal that is to show it; that of the process if not given. Of a
+            size: the size of the terminal that will show it; that of the process by default. Of a
                 larger screen it shows the part around the cursor.
         """
         return None
@@ -245,40 +246,41 @@ class Terminal(ABC):
     async def terminate(self, grace: float) -> ExitStatus:
         """End every process of the session: SIGTERM, ``grace`` seconds, SIGKILL.
 
-        Returns when the process has ended and its output is drained. Not an error if it has
-        ended already.
+        Returns when the process has ended and its output is drained; at once if it has ended
+        already.
         """
 
     @abstractmethod
     async def exited(self) -> ExitStatus:
         """Wait for the process to end; every caller gets the same answer.
 
-        Once the end is known here it is told without waiting, even within an expired deadline.
+        Once the end is known here it returns without waiting, even within an expired deadline.
         """
 
     @abstractmethod
     async def drained(self) -> None:
-        """Wait until all that the process wrote has been read and no more can come."""
+        """Wait until all output has been read, and no more can follow."""
 
     async def collect(self) -> None:
-        """Take note that how the process ended is recorded durably; called once it is drained.
+        """Note that the exit status is stored durably; called once the output is drained.
 
-        A provider whose processes outlive their host need not keep it any longer.
+        A provider whose processes outlive their host need not keep the exit status any longer.
         """
         return
 
     def detach(self) -> None:
-        """Release what this host has of the process, which runs on; its viewers end.
+        """Release the resources of this host for the process, which runs on; end its viewers.
 
-        Called when another host may run the process by now. Does nothing where the process ends
-        with its host.
+        Called when another host may run the process by now. Does nothing if the process ends with
+        its host.
         """
         return
 
     async def departed(self, seen: int = 0) -> int:
-        """Wait until more than ``seen`` other hosts have let go of the process; return how many.
+        """Wait until more than ``seen`` other hosts have detached; return how many have.
 
-        Counted from when this host has it; for ever where hosts come and go unnoticed.
+        Counted since this host adopted the process. Never returns if the provider cannot see other
+        hosts.
 
         Raises:
             TerminalClosedError: the process has ended.
@@ -287,23 +289,22 @@ class Terminal(ABC):
         return seen
 
     async def foreground(self) -> Foreground | None:
-        """Look once at who has the terminal now; ``None`` if it cannot be told at all."""
+        """Return the foreground processes now; ``None`` if they are unknown."""
         return None
 
 
 class TerminalSpawner(ABC):
     """Starts processes in terminals.
 
-    Without ``Capability.ADOPT`` they have ended when the provider is closed: nobody could come
-    back to them.
+    Without ``Capability.ADOPT`` closing the provider ends them, because no host could adopt them.
     """
 
     @abstractmethod
     async def spawn(self, request: SpawnRequest) -> Terminal:
         """Start a process as leader of its own session with its own controlling terminal.
 
-        Its environment carries ``FRITH_SESSION_ID`` and ``FRITH_WORKSPACE``. Cancelled or
-        failing, it leaves no process behind. A process that stops (SIGSTOP) is continued with its
+        Its environment contains ``FRITH_SESSION_ID`` and ``FRITH_WORKSPACE``. If the call fails or
+        is cancelled, no process is left. A process that stops (SIGSTOP) is continued with its
         process group: it leads its session, so there is no shell that could continue it.
 
         Raises:
@@ -316,38 +317,35 @@ class TerminalSpawner(ABC):
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End what a dead host left running for ``session``.
 
-        A process is known by what it carries (its environment, start time and boot), never by
-        its pid alone. Only called while this process holds the claim on the session.
+        A process is recognized by its environment, start time and boot, never by its pid alone.
+        Only called while this process holds the claim on the session.
         """
 
     async def adopt(self, session: Session) -> Terminal | None:
-        """Return the still running terminal of ``session`` that another host started.
+        """Return the terminal of ``session`` that another host started; ``None`` if there is none.
 
-        The output goes on where it stopped. A process that ended while no host was there is
-        returned, too, until its end is collected, and knows how it ended. ``None`` if there is
-        none. Requires ``Capability.ADOPT``. Several hosts may have it at once; only the one that
-        holds the claim on the session calls ``terminate`` and ``collect``.
+        No output is lost. A process that ended without a host is returned, too, with its exit
+        status, until that is collected. Several hosts may adopt it at once; only the host that
+        holds the claim on the session calls ``terminate`` and ``collect``. Requires
+        ``Capability.ADOPT``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
 
     async def recall(self, session: Session) -> Terminal | None:
-        """Return the last terminal of ``session`` after its end was collected, to look at.
+        """Return the last terminal of ``session``, whose end was collected, for its output.
 
-        It shows the end of the output. ``None`` if nothing is left of it, or the session has
-        another process since. Requires ``Capability.RECALL``.
+        ``None`` if no output is kept, or the session has had another process since. Requires
+        ``Capability.RECALL``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "recall")
 
     async def forget(self, session_id: SessionId) -> None:
-        """Remove what could be recalled of a session, which is being destroyed.
-
-        Not an error if there is nothing. Requires ``Capability.RECALL``.
-        """
+        """Remove the output that is kept of a session, if any. Requires ``Capability.RECALL``."""
         raise UnsupportedCapabilityError(type(self).__qualname__, "recall")
 
     async def kept(self) -> dict[SessionId, int]:
-        """Return the process id of each session of the workspace that has a process to adopt.
+        """Return the process ids of all sessions of the workspace with a process to adopt.
 
-        Whether or not anything records it. Requires ``Capability.ADOPT``.
+        Also of those that have no record. Requires ``Capability.ADOPT``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")

@@ -12,7 +12,7 @@ from frith.model import AtStake, Session, SessionId
 
 @dataclass(frozen=True, slots=True)
 class WorktreeRequest:
-    """What a session needs."""
+    """The worktree that a session needs."""
 
     session_id: SessionId
     branch: str
@@ -24,7 +24,7 @@ class WorktreeRequest:
 
 @dataclass(frozen=True, slots=True)
 class WorktreePlan:
-    """What :meth:`WorkspaceProvider.create` will do; enough to undo it after a crash."""
+    """What :meth:`WorkspaceProvider.create` will do. It suffices to undo that after a crash."""
 
     session_id: SessionId
     path: str
@@ -36,7 +36,7 @@ class WorktreePlan:
 
 
 class Presence(StrEnum):
-    """What became of a worktree."""
+    """Whether a worktree is where it should be."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -44,9 +44,9 @@ class Presence(StrEnum):
     MOVED = "moved"
     """The workspace was moved or is mounted elsewhere: :meth:`WorkspaceProvider.repair`."""
     REDIRECTED = "redirected"
-    """There, but whoever works in it would change files elsewhere; :attr:`Location.reason`."""
+    """Present, but git commands in it would change files elsewhere; :attr:`Location.reason`."""
     UNKNOWN = "unknown"
-    """Cannot be told; whoever asks must act as if it were present."""
+    """Unknown; the caller must act as if it were present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Location:
     path: str
     """Absolute path: where it is, or was last."""
     reason: str = ""
-    """Why it is redirected and how to end that, for a person."""
+    """Why it is redirected and how to fix that, for a person."""
 
 
 class WorkspaceProvider(ABC):
@@ -68,19 +68,18 @@ class WorkspaceProvider(ABC):
 
     @abstractmethod
     async def bind_store(self, identity: str, *, write: bool) -> None:
-        """See that the sessions of the workspace are kept in the store ``identity`` and no other.
+        """Bind the workspace to the store ``identity``, or check that it is bound to no other.
 
-        Two stores of one workspace would each restore the sessions that the worktrees remember,
-        and disagree from then on. The workspace remembers the first store that it is bound to,
-        durably and for every process.
+        Two stores of one workspace would each restore the sessions that have markers, and then
+        disagree. The binding is durable, and the same for every process.
 
         Args:
             identity: ``SessionStore.identity``.
-            write: whether to remember it if none is remembered; without, nothing is changed.
+            write: whether to bind the workspace if it is bound to no store.
 
         Raises:
-            StoreMismatchError: another one is remembered.
-            WorkspaceError: that cannot be told, or not be written.
+            StoreMismatchError: it is bound to another store.
+            WorkspaceError: the binding cannot be read or written.
         """
 
     @abstractmethod
@@ -106,10 +105,10 @@ class WorkspaceProvider(ABC):
         """Create the worktree, and the branch if the plan says so.
 
         Raises:
-            BranchTakenError: the branch has come into being since.
-            BranchBlockedError: it cannot exist beside another one, if the plan did not tell.
+            BranchTakenError: the branch was created meanwhile.
+            BranchBlockedError: it cannot exist beside another one, which the plan did not show.
             BranchInUseError: the existing branch is checked out elsewhere.
-            WorktreeRedirectedError: whoever works in the new worktree would change files elsewhere.
+            WorktreeRedirectedError: git commands in the worktree would change files elsewhere.
             WorkspaceError: anything else.
         """
 
@@ -117,8 +116,8 @@ class WorkspaceProvider(ABC):
     async def discard(self, plan: WorktreePlan) -> AtStake:
         """Undo a creation that may have happened wholly, partly or not at all.
 
-        Removes only what the plan created and nobody has worked in since; the branch only if it
-        still is at ``base_oid``. Returns what is at stake: if anything, nothing was removed.
+        Removes only what the plan created and what holds no work since; the branch only if it is
+        still at ``base_oid``. Returns what is at stake: if anything, nothing was removed.
         """
 
     @abstractmethod
@@ -132,11 +131,11 @@ class WorkspaceProvider(ABC):
 
     @abstractmethod
     async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
-        """Tell for each of ``sessions`` where its worktree is."""
+        """Return where the worktree of each of ``sessions`` is."""
 
     @abstractmethod
     async def inspect(self, session: Session) -> AtStake:
-        """Tell what removing the worktree of ``session`` would destroy, and what forbids it.
+        """Return what removing the worktree of ``session`` would destroy, and what forbids it.
 
         A missing worktree has nothing at stake.
         """
@@ -145,7 +144,7 @@ class WorkspaceProvider(ABC):
     async def remove(self, session: Session, *, force: bool = False) -> None:
         """Remove the worktree of ``session``; its branch stays.
 
-        Inspects again first. A missing worktree is no error.
+        Inspects again first. A missing worktree is not an error.
 
         Raises:
             WorkAtStakeError: it holds work, and ``force`` was not given.
@@ -155,7 +154,7 @@ class WorkspaceProvider(ABC):
 
     @abstractmethod
     async def repair(self) -> tuple[str, ...]:
-        """Mend worktrees whose workspace was moved, and what protects them; return a line for each.
+        """Repair worktrees whose workspace was moved, and their protection; return a line for each.
 
-        It begins when whatever a process that is dead now had started in the worktrees is done.
+        It waits until the programs that dead processes have started in the worktrees have ended.
         """

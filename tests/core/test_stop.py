@@ -80,7 +80,9 @@ async def test_a_stop_on_request_during_a_shutdown_is_stopped(world: World) -> N
 
 
 @pytest.mark.requirement("R1.3")
-async def test_a_stop_on_request_is_is_stopped_whatever_the_process_says(world: World) -> None:
+async def test_a_session_that_is_stopped_on_request_is_stopped_whatever_its_exit_status(
+    world: World,
+) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
         stopped = await m.stop_session(session.id)
@@ -179,7 +181,7 @@ async def test_an_owner_that_died_meanwhile_is_not_waited_for(world: World, hast
         assert world.leftovers == {}
 
 
-async def test_of_whose_owner_nothing_can_be_told_is_not_touched(world: World) -> None:
+async def test_a_session_whose_owner_is_unknown_is_not_stopped(world: World) -> None:
     session = world.inhabit(as_running(a_session("one")))
     world.write(session)
     world.unknown_holders.add(session.id)
@@ -227,7 +229,7 @@ async def test_an_exit_that_cannot_be_stored_is_stored_later(
     assert logged[0]["event"] == "exit_not_stored"
 
 
-async def test_the_exit_of_a_session_that_another_destroyed_is_no_error(
+async def test_the_exit_of_a_session_that_another_destroyed_is_not_an_error(
     world: World, logged: list[Any]
 ) -> None:
     async with manager(world, capabilities=()) as m:
@@ -374,7 +376,7 @@ async def test_a_destruction_cancelled_once_the_end_of_its_process_is_recorded_o
         assert world.stored(session.id).status is SessionStatus.STOPPED
 
 
-async def test_a_stop_asked_for_meanwhile_takes_the_claim_from_nobody_who_goes_on(
+async def test_a_stop_that_is_requested_meanwhile_takes_the_claim_from_no_caller_that_keeps_it(
     world: World,
 ) -> None:
     async with manager(world) as ours:
@@ -394,7 +396,7 @@ async def test_a_stop_asked_for_meanwhile_takes_the_claim_from_nobody_who_goes_o
         assert not world.meanwhile["remember released"]
 
 
-async def test_who_destroys_a_session_just_as_its_claim_is_given_back_claims_it_anew(
+async def test_a_destruction_that_begins_as_the_claim_is_given_back_claims_the_session_again(
     world: World,
 ) -> None:
     async with manager(world) as m, create_task_group() as tasks:

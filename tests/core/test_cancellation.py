@@ -11,7 +11,7 @@ from frith import Capability, Holder, Session, SessionManager
 from frith.model import SessionStatus
 from frith.ports import MarkerState
 
-from .cancelling import at_every_await
+from .cancellation import at_every_await
 from .managers import Witness, manager
 from .world import World, a_reservation, a_session, as_running
 

@@ -137,7 +137,7 @@ async def test_a_hook_that_hangs_is_ended_and_logged_with_its_plugin(logged: lis
 
 
 @pytest.mark.parametrize("act", [times_out_itself, times_out_by_its_own_clock])
-async def test_a_time_out_of_the_hooks_own_is_told_as_what_it_is(
+async def test_a_timeout_of_the_hook_itself_is_logged_as_its_exception(
     act: Callable[[], Awaitable[None]], logged: list[Any]
 ) -> None:
     await hooks(bad=act).notify(CREATED)
@@ -159,7 +159,7 @@ async def test_a_hook_whose_caller_is_cancelled_does_not_go_on(logged: list[Any]
 
 
 @pytest.mark.requirement("R6.4")
-async def test_a_veto_carries_its_reason_and_its_plugin_and_nobody_else_is_asked() -> None:
+async def test_a_veto_has_its_reason_and_its_plugin_and_no_other_plugin_is_asked() -> None:
     calls = Calls()
     asked = hooks(clock=vetoes, last=calls.by("last"))
     for ask in (
@@ -195,7 +195,7 @@ async def test_a_creation_goes_on_when_a_hook_that_may_veto_breaks(logged: list[
     ("act", "reason"),
     [(breaks, "raised RuntimeError('broken')"), (sleep_forever, "took longer than 0.01 s")],
 )
-async def test_a_creation_is_refused_then_where_the_setting_says_so(
+async def test_a_creation_is_refused_when_a_hook_breaks_and_refuse_broken_is_set(
     act: Callable[[], Awaitable[None]], reason: str, logged: list[Any]
 ) -> None:
     with pytest.raises(VetoHookFailedError) as refused:
@@ -209,6 +209,8 @@ async def test_a_removal_is_refused_when_a_hook_that_may_veto_breaks(logged: lis
         await hooks(bad=breaks).ask(destroying(cleanup=True), refuse_broken=True)
 
 
-async def test_a_destruction_that_removes_nothing_goes_on_then(logged: list[Any]) -> None:
+async def test_a_destruction_that_removes_nothing_goes_on_when_a_hook_that_may_veto_breaks(
+    logged: list[Any],
+) -> None:
     await hooks(bad=breaks).ask(destroying(cleanup=False), refuse_broken=False)
     assert logged[0]["plugin"] == "bad"

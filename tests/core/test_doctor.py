@@ -36,7 +36,7 @@ async def test_where_all_is_as_it_should_be_nothing_is_found_and_nothing_done(
 
 
 @pytest.mark.requirement("R4.4")
-async def test_a_worktree_that_is_gone_is_found_and_told_how_to_get_it_back(
+async def test_a_missing_worktree_is_found_with_how_to_re_create_it(
     world: World, one: Session
 ) -> None:
     world.worktrees.clear()
@@ -64,7 +64,7 @@ async def test_a_removal_that_was_cut_off_is_found_and_settled(
         assert await m.diagnose() == ()
 
 
-async def test_a_removal_that_its_owner_is_about_is_no_finding(world: World, one: Session) -> None:
+async def test_a_removal_by_a_living_owner_is_not_a_finding(world: World, one: Session) -> None:
     async with manager(world) as m:
         world.write(one.detail(removing=True))
         world.worktrees.clear()
@@ -83,7 +83,7 @@ async def test_a_worktree_that_leads_elsewhere_is_found_with_the_reason(
 
 
 @pytest.mark.requirement("R4.4")
-async def test_a_worktree_that_was_moved_is_found_and_mended(world: World) -> None:
+async def test_a_worktree_that_was_moved_is_found_and_repaired(world: World) -> None:
     moved = world.inhabit(a_session("moved"))
     there = moved.worktree_path
     elsewhere = moved.evolve(worktree_path="/old/.worktrees/x")
@@ -98,7 +98,7 @@ async def test_a_worktree_that_was_moved_is_found_and_mended(world: World) -> No
         assert await m.diagnose() == ()
 
 
-async def test_a_worktree_of_which_nothing_can_be_told_is_found_and_let_be(
+async def test_a_worktree_whose_presence_is_unknown_is_found_and_left_alone(
     world: World, one: Session
 ) -> None:
     world.presence[one.id] = Presence.UNKNOWN
@@ -133,7 +133,7 @@ async def test_an_owner_that_may_be_alive_is_found_and_nothing_is_repaired(
         assert world.stored(one.id) == running
 
 
-async def test_an_owner_that_lives_is_as_it_should_be(world: World, one: Session) -> None:
+async def test_a_living_owner_is_not_a_finding(world: World, one: Session) -> None:
     async with manager(world) as owner, manager(world) as m:
         await owner.resume_session(one.id)
         assert await m.diagnose() == ()

@@ -40,7 +40,7 @@ async def left(world: World, keeping: Opens) -> Session:
     return session
 
 
-async def test_the_next_host_goes_on_with_the_process(
+async def test_the_next_host_takes_over_the_process(
     world: World, keeping: Opens, left: Session, witness: Witness
 ) -> None:
     async with keeping(witness) as m:
@@ -56,7 +56,7 @@ async def test_the_next_host_goes_on_with_the_process(
 
 
 @pytest.mark.requirement("R4.1")
-async def test_a_process_that_another_host_started_while_the_start_looked_is_gone_on_with(
+async def test_a_process_that_another_host_started_during_the_start_is_taken_over(
     world: World, keeping: Opens, left: Session
 ) -> None:
     async def resume() -> None:
@@ -117,7 +117,7 @@ async def test_an_end_is_collected_once_it_is_stored(world: World, keeping: Open
         assert world.stored(session.id).details.exit == ExitStatus(code=0)
 
 
-async def test_a_process_that_cannot_be_had_is_swept_as_any_other(
+async def test_a_process_that_cannot_be_adopted_is_swept(
     world: World, keeping: Opens, left: Session
 ) -> None:
     world.terminals.clear()
@@ -128,7 +128,7 @@ async def test_a_process_that_cannot_be_had_is_swept_as_any_other(
     assert "sweep" in world.calls
 
 
-async def test_one_that_cannot_be_reached_leaves_the_record_as_it_is(
+async def test_a_process_that_cannot_be_reached_leaves_the_record_as_it_is(
     world: World, keeping: Opens, left: Session, witness: Witness
 ) -> None:
     world.faults["adopt"] = [TerminalError("silent")] * 2
@@ -139,7 +139,7 @@ async def test_one_that_cannot_be_reached_leaves_the_record_as_it_is(
     assert "sweep" not in world.calls
 
 
-async def test_the_user_is_not_called_again_for_what_the_dead_host_has_called_for(
+async def test_a_question_that_the_dead_host_has_announced_is_not_announced_again(
     world: World, keeping: Opens, left: Session, witness: Witness
 ) -> None:
     asks = Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")
@@ -172,7 +172,7 @@ async def test_stopping_what_a_dead_host_left_tells_how_it_ended(
     assert world.claims == {}
 
 
-async def test_destroying_it_does_too(
+async def test_destroying_a_lost_session_asks_its_new_owner(
     world: World, keeping: Opens, left: Session, witness: Witness
 ) -> None:
     async with keeping(witness, restore=False) as m:
@@ -206,7 +206,7 @@ async def test_a_host_that_is_there_takes_over_when_the_owner_goes(
         assert world.stored(session.id).pty_pid == session.pty_pid
 
 
-async def test_nobody_takes_over_while_the_owner_lives(world: World, keeping: Opens) -> None:
+async def test_no_host_takes_over_while_the_owner_lives(world: World, keeping: Opens) -> None:
     async with keeping() as first, keeping() as second:
         session = await first.create_session("one")
         world.terminals[0].depart()
@@ -239,7 +239,7 @@ async def test_closing_ends_what_waits_for_another_host_before_the_terminals_are
         assert world.calls.index("looked") < world.calls.index("close terminal")
 
 
-async def test_whose_process_ended_here_is_not_shown_unless_asked_for(world: World) -> None:
+async def test_a_terminal_that_has_ended_is_opened_only_on_request(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one")
         world.terminals[0].end(code=3)
@@ -279,7 +279,7 @@ async def test_a_terminal_that_only_another_host_can_show_is_said_to_be_elsewher
             await ours.open_terminal(session.id)
 
 
-async def test_that_of_a_session_without_a_process_cannot_be_opened(
+async def test_the_terminal_of_a_session_without_a_process_cannot_be_opened(
     world: World, keeping: Opens
 ) -> None:
     async with keeping() as m:
@@ -296,7 +296,7 @@ def _has(host: SessionManager, session_id: str) -> bool:
     return True
 
 
-async def test_a_recorded_process_without_an_owner_is_nothing_to_mend(
+async def test_a_recorded_process_without_an_owner_that_can_be_adopted_is_not_a_finding(
     keeping: Opens, left: Session
 ) -> None:
     async with keeping(restore=False) as m:
@@ -335,7 +335,7 @@ async def test_a_process_that_the_record_of_its_session_does_not_name_is_told_an
         assert terminal.status is None
 
 
-async def test_one_whose_keeper_is_just_leaving_is_not(
+async def test_a_process_whose_keeper_is_just_ending_is_not_reported_as_unrecorded(
     world: World, keeping: Opens, left: Session
 ) -> None:
     stale = left.evolve(pty_pid=None, status=SessionStatus.IDLE).detail(terminal_ref=None)
@@ -351,7 +351,7 @@ async def test_one_whose_keeper_is_just_leaving_is_not(
         assert await m.diagnose() == ()
 
 
-async def test_a_process_that_is_just_being_started_is_no_stray(
+async def test_a_process_that_is_being_started_is_not_a_finding(
     world: World, keeping: Opens
 ) -> None:
     async with keeping(restore=False) as first, keeping() as second:

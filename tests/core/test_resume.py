@@ -176,9 +176,7 @@ async def test_a_session_that_another_living_process_owns_is_refused(
 
 
 @pytest.mark.requirement("R2.11")
-async def test_a_session_of_which_nobody_knows_the_owner_is_refused(
-    world: World, one: Session
-) -> None:
+async def test_a_session_whose_owner_is_unknown_is_not_resumed(world: World, one: Session) -> None:
     world.unknown_holders.add(one.id)
     async with manager(world) as m:
         with pytest.raises(SessionOwnedError) as refused:

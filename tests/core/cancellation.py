@@ -46,8 +46,10 @@ class _Count:
         """Follow the calls of managers, too, which are made in tasks of their own."""
         make = Calls.make
 
-        async def followed(calls: Calls, function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-            return await make(calls, lambda: self.following(function()))
+        async def followed(
+            calls: Calls, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
+        ) -> Any:
+            return await make(calls, lambda: self.following(function(*args)))
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Calls, "make", followed)

@@ -33,7 +33,7 @@ async def lose(world: World, session: Session, witness: Witness) -> None:
     await until(lambda: len(witness.seen(SessionLost)) > known)
 
 
-async def test_a_lost_session_is_told_of_and_no_longer_runs_here(
+async def test_a_lost_session_is_announced_and_no_longer_runs_here(
     world: World, witness: Witness, logged: list[Any]
 ) -> None:
     async with manager(world, witness) as m:
@@ -192,7 +192,7 @@ async def test_a_resumed_session_that_is_lost_meanwhile_gets_no_process_of_this_
         assert world.stored(one.id) == one
 
 
-async def test_what_is_owed_to_a_lost_session_is_dropped(
+async def test_deferred_changes_of_a_lost_session_are_dropped(
     world: World, witness: Witness, logged: list[Any]
 ) -> None:
     async with manager(world, witness) as m:
@@ -208,7 +208,7 @@ async def test_what_is_owed_to_a_lost_session_is_dropped(
         assert "change_dropped" in [entry["event"] for entry in logged]
 
 
-async def test_what_is_owed_outlives_the_claim_that_it_was_owed_under(
+async def test_a_deferred_change_outlives_a_claim_that_was_given_back_and_taken_again(
     world: World, one: Session, logged: list[Any]
 ) -> None:
     async with manager(world) as m:

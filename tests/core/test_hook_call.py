@@ -23,7 +23,7 @@ from frith.events import SessionCreated
 from waiting import PATIENCE, until
 
 from .managers import leak_a_cancellation, manager
-from .test_dispatch import CREATED, CREATING, Calls, hooks
+from .test_hooks import CREATED, CREATING, Calls, hooks
 from .world import World
 
 HOST: ContextVar[str] = ContextVar("HOST", default="")
@@ -131,7 +131,7 @@ async def test_whatever_a_hook_raises_that_may_veto_is_a_failure_of_it(
 
 
 @pytest.mark.requirement("R6.5")
-async def test_a_hook_that_leak_a_cancellation_ends_no_call_of_the_host(
+async def test_a_hook_that_leaks_a_cancellation_ends_no_call_of_the_host(
     world: World, logged: list[Any]
 ) -> None:
     class Leaking:

@@ -46,7 +46,7 @@ def corrupt(*salvage: Session) -> CorruptStoreError:
         (True, None, False, False, True),
     ],
 )
-def test_what_comes_of_a_record_and_a_marker(
+def test_a_record_and_a_marker_are_merged(
     record: bool, state: MarkerState | None, resurrect: bool, abandoned: bool, comes: bool
 ) -> None:
     session = a_session()
@@ -80,7 +80,7 @@ def test_identity_is_believed_from_the_marker_and_all_else_from_the_record() -> 
     assert merged.corrected == {record.id}
 
 
-def test_what_only_part_is_remembered_of_corrects_nothing() -> None:
+def test_an_incomplete_marker_corrects_nothing() -> None:
     record = a_session("recorded")
     guessed = a_session("guessed", id=record.id)
     merged = merge([record], [Marker(guessed, LIVE, complete=False)])
@@ -90,7 +90,7 @@ def test_what_only_part_is_remembered_of_corrects_nothing() -> None:
 
 
 @pytest.mark.requirement("R5.4")
-def test_what_only_part_is_remembered_of_comes_back_where_there_is_no_record() -> None:
+def test_an_incomplete_marker_without_a_record_makes_a_session() -> None:
     guessed = a_session("guessed")
     merged = merge([], [Marker(guessed, LIVE, complete=False)])
     assert dict(merged.sessions) == {guessed.id: guessed}
@@ -185,7 +185,7 @@ async def test_of_an_earlier_state_and_the_marker_the_one_that_was_active_last_i
 
 @pytest.mark.requirement("R5.1")
 @pytest.mark.requirement("R6.4")
-async def test_a_corrupt_store_is_told_and_rebuilt(world: World, witness: Witness) -> None:
+async def test_a_corrupt_store_is_announced_and_rebuilt(world: World, witness: Witness) -> None:
     one = world.inhabit(a_session("one"))
     world.corrupt = corrupt()
     async with manager(world, witness) as m:
@@ -199,7 +199,7 @@ async def test_a_corrupt_store_is_told_and_rebuilt(world: World, witness: Witnes
 
 
 @pytest.mark.requirement("R5.3")
-async def test_what_could_still_be_read_is_used_too(world: World) -> None:
+async def test_records_that_could_still_be_read_are_used(world: World) -> None:
     both, only_read, destroyed = (a_session(name) for name in ("both", "read", "destroyed"))
     world.inhabit(both)
     world.inhabit(destroyed, RELEASED)
@@ -212,7 +212,7 @@ async def test_what_could_still_be_read_is_used_too(world: World) -> None:
 
 
 @pytest.mark.requirement("R5.4")
-async def test_sessions_of_which_only_part_is_remembered_are_told(
+async def test_sessions_with_incomplete_markers_are_reported(
     world: World, witness: Witness
 ) -> None:
     one = world.inhabit(a_session("one"))
@@ -341,7 +341,7 @@ async def test_a_corrupt_store_that_cannot_be_repaired_is_an_error_that_says_wha
 
 
 @pytest.mark.requirement("R3.3")
-async def test_an_edited_store_is_told_checked_and_corrected(
+async def test_an_edited_store_is_announced_checked_and_corrected(
     world: World, witness: Witness, logged: list[Any]
 ) -> None:
     one, gone = world.inhabit(a_session("one")), world.inhabit(a_session("gone"))
@@ -379,7 +379,7 @@ async def test_a_store_of_another_program_is_accepted_as_it_is(
 
 @pytest.mark.requirement("R3.2")
 @pytest.mark.parametrize("integrity", [Integrity.FOREIGN, Integrity.MISMATCH])
-async def test_an_empty_store_of_another_program_is_checked_once_and_not_for_ever(
+async def test_an_empty_store_of_another_program_is_checked_once_and_not_forever(
     integrity: Integrity, world: World, logged: list[Any]
 ) -> None:
     world.write(integrity=integrity)
@@ -417,7 +417,7 @@ async def test_a_check_that_fails_is_logged_and_the_host_lives(
 
 
 @pytest.mark.requirement("R5.3")
-async def test_rebuilding_adds_and_corrects_and_tells_what(world: World) -> None:
+async def test_rebuilding_adds_and_corrects_sessions_and_returns_them(world: World) -> None:
     missing, edited, fine = (world.inhabit(a_session(n)) for n in ("missing", "edited", "fine"))
     world.inhabit(a_session("destroyed"), RELEASED)
     world.write(edited.evolve(name="wrong"), fine)
@@ -456,7 +456,7 @@ async def test_worktrees_that_cannot_be_protected_are_logged(
     assert [e["event"] for e in logged] == ["worktrees_not_protected"]
 
 
-async def test_of_what_is_known_twice_the_newer_is_believed(world: World) -> None:
+async def test_of_two_versions_of_a_session_the_newer_one_is_used(world: World) -> None:
     async with manager(world) as m:
         one = await m.create_session("one", start=False)
         older = one.evolve(last_activity=one.last_activity - timedelta(hours=1), metadata={"n": 0})

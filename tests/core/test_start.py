@@ -110,7 +110,7 @@ async def test_a_session_whose_owner_may_be_alive_is_not_touched_and_noted(
     getattr(world, holders).add(one.id)
     async with manager(world, witness) as m:
         assert m.get_all_sessions() == (one,)
-        note = f"it cannot be told whether session one ({one.id}) is owned"
+        note = f"it is unknown whether session one ({one.id}) is owned"
         assert restored(witness).notes == (note,)
 
 
@@ -182,7 +182,7 @@ async def test_a_record_of_another_program_without_details_becomes_idle_too(
 
 
 @pytest.mark.requirement("R4.4")
-async def test_a_worktree_that_vanished_is_told_and_its_session_kept(
+async def test_a_missing_worktree_is_reported_and_its_session_kept(
     world: World, witness: Witness
 ) -> None:
     gone, moved, there = (a_session(name) for name in ("gone", "moved", "there"))
@@ -404,7 +404,7 @@ async def test_a_removal_that_cannot_be_settled_is_noted_and_the_others_are_sett
     assert logged[0]["event"] == "removal_not_settled"
 
 
-async def test_a_removal_that_ends_elsewhere_while_the_start_looks_is_no_error(
+async def test_a_removal_that_ends_elsewhere_while_the_start_looks_is_not_an_error(
     world: World,
 ) -> None:
     one = world.inhabit(a_session("one").detail(removing=True))
@@ -431,7 +431,7 @@ async def test_a_removal_is_undone_if_work_is_at_stake_in_what_is_left_of_it(
 
 
 @pytest.mark.requirement("R5.2")
-async def test_a_removal_of_which_nothing_can_be_told_is_undone_not_finished(
+async def test_a_removal_whose_worktree_may_exist_is_undone_and_not_finished(
     world: World,
 ) -> None:
     one = world.inhabit(a_session("one").detail(removing=True))
@@ -524,7 +524,7 @@ async def test_a_recovery_that_fails_does_not_keep_a_good_store_from_opening(
         assert m.get_all_sessions() == (one,)
 
 
-async def test_the_worktrees_of_which_only_part_is_remembered_are_protected(
+async def test_worktrees_with_incomplete_markers_are_protected(
     world: World,
 ) -> None:
     one = world.inhabit(a_session("one"))

@@ -52,7 +52,7 @@ async def test_a_session_that_is_not_running_is_not_waited_for(world: World, ope
         assert await ours.wait_ended(session.id) == session
 
 
-async def test_who_waits_when_the_manager_closes_is_told_so(world: World) -> None:
+async def test_a_caller_that_waits_when_the_manager_closes_gets_an_error(world: World) -> None:
     world.adoptable = True
     told: list[str] = []
 
@@ -70,7 +70,7 @@ async def test_who_waits_when_the_manager_closes_is_told_so(world: World) -> Non
     assert len(world.living()) == 1
 
 
-async def test_a_session_whose_status_is_only_told_is_not_waited_for(
+async def test_a_session_whose_status_is_only_reported_is_not_waited_for(
     world: World, opened: Opens
 ) -> None:
     world.write(session := a_session("one"))
@@ -106,7 +106,7 @@ async def test_where_the_host_of_a_process_dies_the_session_is_idle(
         assert (await ours.wait_ended(session.id)).status is SessionStatus.IDLE
 
 
-async def test_where_the_process_outlives_its_host_it_is_gone_on_with_and_waited_for(
+async def test_a_process_that_outlives_its_host_is_taken_over_and_waited_for(
     world: World, hasty: None
 ) -> None:
     world.adoptable = True

@@ -49,7 +49,7 @@ def fill_the_disk_once_a_process_runs(world: World) -> None:
     world.meanwhile["spawn"] = [fill_the_disk]
 
 
-async def test_another_host_shows_it_if_asked_for(
+async def test_another_host_opens_an_ended_terminal_on_request(
     world: World, recalling: Opens, over: Session
 ) -> None:
     async with recalling() as m:
@@ -58,7 +58,7 @@ async def test_another_host_shows_it_if_asked_for(
             await m.open_terminal(over.id)
 
 
-async def test_while_a_process_runs_its_own_is_shown(
+async def test_while_a_process_runs_its_own_terminal_is_opened(
     world: World, recalling: Opens, over: Session
 ) -> None:
     async with recalling() as m:
@@ -69,7 +69,7 @@ async def test_while_a_process_runs_its_own_is_shown(
             assert await other.open_terminal(over.id, ended=True) is second
 
 
-async def test_where_nothing_is_kept_there_is_nothing_to_show(
+async def test_where_no_output_is_kept_no_ended_terminal_can_be_opened(
     world: World, recalling: Opens, over: Session
 ) -> None:
     world.forgotten.add(over.id)
@@ -78,7 +78,7 @@ async def test_where_nothing_is_kept_there_is_nothing_to_show(
             await m.open_terminal(over.id, ended=True)
 
 
-async def test_of_a_session_that_never_ran_there_is_nothing_to_show(recalling: Opens) -> None:
+async def test_a_session_that_never_ran_has_no_ended_terminal(recalling: Opens) -> None:
     async with recalling() as m:
         session = await m.create_session("one", start=False)
         with pytest.raises(SessionNotRunningError):
@@ -96,7 +96,7 @@ async def test_a_provider_that_keeps_nothing_is_not_asked(world: World) -> None:
 
 
 @pytest.mark.parametrize("cleanup", [True, False])
-async def test_destroying_the_session_forgets_it(
+async def test_destroying_a_session_removes_its_output(
     world: World, recalling: Opens, over: Session, cleanup: bool
 ) -> None:
     forgotten: list[bool] = []
@@ -121,7 +121,7 @@ async def test_a_session_whose_output_cannot_be_forgotten_is_destroyed_all_the_s
     assert "output_not_forgotten" in caplog.text
 
 
-async def test_a_destruction_that_is_refused_forgets_nothing(
+async def test_a_destruction_that_is_refused_keeps_the_output(
     world: World, recalling: Opens, over: Session
 ) -> None:
     world.faults["remove"] = [RemovalBlockedError(over.worktree_path, ["in use"])]
@@ -132,7 +132,7 @@ async def test_a_destruction_that_is_refused_forgets_nothing(
     assert world.forgotten == set()
 
 
-async def test_a_removal_that_is_finished_at_start_forgets_it(
+async def test_a_removal_that_is_finished_at_start_removes_the_output(
     world: World, recalling: Opens, over: Session
 ) -> None:
     world.write(over.detail(removing=True))
@@ -170,7 +170,9 @@ async def test_a_creation_that_is_undone_at_the_next_start_leaves_nothing_to_rec
     assert world.forgotten == {over.id}
 
 
-async def test_ending_what_no_record_names_forgets_it(world: World, recalling: Opens) -> None:
+async def test_ending_a_process_without_a_record_removes_its_output(
+    world: World, recalling: Opens
+) -> None:
     async with recalling() as m:
         session = await m.create_session("one")
     world.write()
@@ -190,7 +192,7 @@ async def test_a_start_that_cannot_be_recorded_leaves_nothing_to_recall(
     assert world.forgotten == {over.id}
 
 
-async def test_resuming_in_another_terminal_provider_forgets_it(
+async def test_resuming_in_another_terminal_provider_removes_the_output_of_the_first(
     world: World, recalling: Opens, over: Session
 ) -> None:
     world.write(over.detail(terminal="other"))

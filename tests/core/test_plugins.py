@@ -129,7 +129,7 @@ def test_a_plugin_that_breaks_when_imported_is_listed_with_its_reason(
 
 
 @pytest.mark.requirement("R6.3")
-def test_a_loaded_plugin_is_had_by_its_name(install: Install) -> None:
+def test_a_loaded_plugin_is_found_by_its_name(install: Install) -> None:
     install("frith-acme", "acme", STORE)
     plugins = load_plugins(configuration())
     assert plugins.plugin("acme") is sys.modules["frith_acme"]
@@ -268,7 +268,7 @@ def test_an_implementation_may_leave_out_its_argument() -> None:
     assert called == [True]
 
 
-def test_what_only_looks_like_a_hook_is_let_be() -> None:
+def test_an_attribute_that_only_looks_like_a_hook_is_ignored() -> None:
     check_plugin(_plugin(frith_version="1", spinner=print, frith=sys))
 
 
@@ -284,7 +284,7 @@ def test_an_invalid_plugin_is_listed_with_its_reason(install: Install) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("return ['json']", "returned 'json', which is no ProviderSpec"),
+        ("return ['json']", "returned 'json', which is not a ProviderSpec"),
         ("return None", "frith_providers failed: TypeError"),
         ("raise RuntimeError('broken')", "frith_providers failed: RuntimeError('broken')"),
         ("raise SystemExit(3)", "frith_providers failed: SystemExit(3)"),
@@ -381,7 +381,7 @@ def test_two_plugins_of_the_host_cannot_have_the_name_of_an_installed_one(
         load_plugins(configuration(), {"acme": Own()})
 
 
-def test_the_same_plugin_object_is_not_taken_twice() -> None:
+def test_the_same_plugin_object_is_not_added_twice() -> None:
     own = Own()
     with pytest.raises(PluginError, match="already registered"):
         load_plugins(configuration(), {"one": own, "two": own})
@@ -415,7 +415,7 @@ def _configured(plugin: Thrifty, options: dict[str, Any]) -> Plugins:
     return plugins
 
 
-def test_a_plugin_is_handed_its_options() -> None:
+def test_a_plugin_is_given_its_options() -> None:
     plugin = Thrifty()
     _configured(plugin, {"plugin": {"thrifty": {"size": 5}}, "store": {"thrifty": {}}})
     assert plugin.options == Thrifty.Model(size=5)
@@ -431,7 +431,7 @@ def test_a_plugin_is_handed_its_options() -> None:
         ({"terminal": {"thrifty": {}}}, "options.terminal.thrifty", None),
     ],
 )
-def test_options_for_nobody_are_refused(
+def test_options_of_an_unknown_plugin_or_provider_are_refused(
     options: dict[str, Any], key: str, suggestion: str | None
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:
@@ -439,7 +439,7 @@ def test_options_for_nobody_are_refused(
     assert (refused.value.key, refused.value.suggestion) == (key, suggestion)
 
 
-def test_options_of_a_blocked_plugin_are_no_error(install: Install) -> None:
+def test_options_of_a_blocked_plugin_are_not_an_error(install: Install) -> None:
     install("acme-frith", "acme", STORE)
     config = configuration(
         blocked_plugins=BUILT_INS | {"acme"},
@@ -504,7 +504,7 @@ def test_the_user_interrupts_the_host_also_while_plugins_are_loaded(
     assert is_interrupt(interrupted.value)
 
 
-def test_plugins_that_cannot_be_listed_are_an_error_of_ours(
+def test_plugins_that_cannot_be_listed_are_an_error_of_frith(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unreadable(**_: str) -> None:

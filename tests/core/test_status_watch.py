@@ -69,7 +69,7 @@ async def test_since_is_when_the_status_began_not_when_it_was_confirmed(
     assert confirmed.since == began.since
 
 
-async def test_the_user_is_called_once_for_each_question(
+async def test_each_question_is_announced_once(
     world: World, host: SessionManager, witness: Witness
 ) -> None:
     _, watch = await watched(world, host)
@@ -95,13 +95,15 @@ async def test_a_stuck_process_is_announced_and_its_status_kept(
     assert world.stored(session.id).status is SessionStatus.ACTIVE
 
 
-async def test_what_is_told_here_reaches_the_watch(world: World, host: SessionManager) -> None:
+async def test_a_status_that_is_reported_here_reaches_the_watch(
+    world: World, host: SessionManager
+) -> None:
     session, watch = await watched(world, host)
     await host.update_session_status(session.id, SessionStatus.WAITING, message="May I?")
     assert watch.told == [Conclusion(SessionStatus.WAITING, Source.TOLD, message="May I?")]
 
 
-async def test_what_another_process_reports_reaches_the_watch_and_calls_the_user_once(
+async def test_a_status_that_another_process_reports_reaches_the_watch_and_is_announced_once(
     world: World, host: SessionManager, witness: Witness
 ) -> None:
     session, watch = await watched(world, host)
@@ -115,7 +117,7 @@ async def test_what_another_process_reports_reaches_the_watch_and_calls_the_user
 
 
 @pytest.mark.requirement("R3.7")
-async def test_a_report_that_comes_just_before_a_commit_of_ours_is_not_lost(
+async def test_a_report_that_comes_just_before_a_commit_of_this_manager_is_not_lost(
     world: World, host: SessionManager, witness: Witness
 ) -> None:
     session, watch = await watched(world, host)
@@ -201,7 +203,7 @@ async def test_a_status_provider_that_is_missing_refuses_a_process_and_leaves_no
     assert world.nothing_left()
 
 
-async def test_without_a_status_provider_only_what_is_told_changes_a_status(world: World) -> None:
+async def test_without_a_status_provider_only_reports_change_a_status(world: World) -> None:
     async with manager(world, status="none") as m:
         session = await m.create_session("one")
         assert session.status is SessionStatus.ACTIVE

@@ -127,7 +127,7 @@ async def test_a_created_session_is_recorded_whole_and_its_process_runs(world: W
 
 
 @pytest.mark.requirement("R2.1")
-async def test_a_session_that_is_not_started_is_idle_and_nobodys(world: World) -> None:
+async def test_a_session_that_is_not_started_is_idle_and_has_no_owner(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one", start=False)
         assert (session.status, session.pty_pid) == (SessionStatus.IDLE, None)
@@ -241,7 +241,7 @@ async def test_beside_a_branch_that_blocks_every_generated_one_a_name_goes_with_
             assert (session.name, session.branch) == (f"{today}-{number:03d}", branch)
 
 
-async def test_a_workspace_in_which_every_branch_is_taken_is_not_asked_for_ever(
+async def test_a_workspace_in_which_every_branch_is_taken_is_not_asked_forever(
     world: World, today: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def all_taken(self: FakeWorkspace, branches: Collection[str]) -> frozenset[str]:
@@ -290,7 +290,7 @@ async def test_a_generated_name_whose_branch_a_session_holds_is_passed_over(
         assert (await m.create_session()).name == f"{today}-002"
 
 
-async def test_a_workspace_that_contradicts_itself_about_branches_is_not_asked_for_ever(
+async def test_a_workspace_that_contradicts_itself_about_branches_is_not_asked_forever(
     world: World, today: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def none_taken(self: FakeWorkspace, branches: object) -> frozenset[str]:

@@ -75,7 +75,9 @@ async def test_with_cleanup_the_worktree_goes_too_and_the_branch_stays(
 
 
 @pytest.mark.requirement("R2.7")
-async def test_its_process_is_ended_first(world: World, witness: Witness) -> None:
+async def test_the_process_of_a_destroyed_session_is_ended_first(
+    world: World, witness: Witness
+) -> None:
     async with manager(world, witness) as m:
         session = await m.create_session("one")
         await m.destroy_session(session.id, True)
@@ -197,7 +199,7 @@ async def test_a_worktree_goes_with_the_last_session_in_it(world: World) -> None
 
 
 @pytest.mark.requirement("R2.9")
-async def test_somebody_being_created_in_it_blocks_a_removal_too(
+async def test_a_session_that_is_being_created_in_a_worktree_blocks_its_removal(
     world: World, one: Session
 ) -> None:
     other = a_session("other", worktree_path=one.worktree_path)
@@ -214,7 +216,7 @@ async def test_somebody_being_created_in_it_blocks_a_removal_too(
 
 
 @pytest.mark.requirement("R2.9")
-async def test_somebody_who_joins_at_the_last_moment_blocks_a_removal_too(
+async def test_a_session_that_joins_a_worktree_at_the_last_moment_blocks_its_removal(
     world: World, one: Session
 ) -> None:
     other = a_session("other", worktree_path=one.worktree_path)
@@ -290,7 +292,7 @@ async def test_an_owner_that_does_not_let_go_keeps_its_session(
         check_untouched(world, m, session)
 
 
-async def test_of_whose_owner_nothing_can_be_told_is_not_destroyed(
+async def test_a_session_whose_owner_is_unknown_is_not_destroyed(
     world: World, one: Session, witness: Witness
 ) -> None:
     world.unknown_holders.add(one.id)

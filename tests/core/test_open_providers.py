@@ -255,7 +255,7 @@ async def test_a_user_cancelled_while_a_provider_opens_leaves_nothing_open(shelf
             assert shelf.happened == ["stuck"] * times
 
 
-async def test_a_failure_in_the_background_ends_its_users_and_nobody_else(
+async def test_a_failure_in_the_background_ends_only_the_calls_of_its_provider(
     shelf: Shelf, logged: list[Any]
 ) -> None:
     outcomes: list[object] = []
@@ -331,7 +331,7 @@ async def test_whatever_a_call_of_a_provider_raises_is_told_as_its_failure(
 
 
 @pytest.mark.requirement("R1.12")
-async def test_an_error_of_ours_in_a_group_is_told_by_itself(shelf: Shelf) -> None:
+async def test_an_error_of_frith_in_a_group_is_raised_by_itself(shelf: Shelf) -> None:
     cause = no_descriptors()
     ours = StoreError("no disk")
     ours.__cause__ = cause
@@ -344,7 +344,7 @@ async def test_an_error_of_ours_in_a_group_is_told_by_itself(shelf: Shelf) -> No
 
 
 @pytest.mark.requirement("R1.12")
-async def test_an_error_of_ours_that_opening_raises_in_a_group_is_told_by_itself(
+async def test_an_error_of_frith_that_opening_raises_in_a_group_is_raised_by_itself(
     shelf: Shelf,
 ) -> None:
     shelf.opening = raising(ExceptionGroup("", [StoreError("no disk")]))
@@ -354,7 +354,7 @@ async def test_an_error_of_ours_that_opening_raises_in_a_group_is_told_by_itself
                 pass
 
 
-async def test_an_interrupt_during_a_call_of_a_provider_is_the_users(shelf: Shelf) -> None:
+async def test_an_interrupt_during_a_call_of_a_provider_reaches_the_host(shelf: Shelf) -> None:
     async with opened(shelf) as providers:
         with pytest.raises(KeyboardInterrupt):
             async with providers.use(Role.STORE):
