@@ -1,19 +1,17 @@
 """Claims: an exclusive flock(2) on a file per session, and a fence that grows with each.
 
-Probing takes a shared lock for a moment, in which a claim would be refused. A claim that is refused
-therefore probes itself: only another claim denies a shared lock; if that is granted, the claim is
-tried again.
+A probe takes a shared lock for a moment, in which a claim would be refused. A claim that is refused
+therefore probes itself: only another claim denies a shared lock. If that is granted, it goes on.
 
 The lock belongs to the file, not to its name. If somebody deletes the file of a claim in force,
 this process goes on refusing the session, and :meth:`Claims.renew` locks a new file. If another
 process was faster, the claim is lost.
 
-The file of a session that is removed is removed with it, by a process that can exclude that a claim
-is in force: its holder, or a prober to which a shared lock was granted. All others look, once they
-have locked a file, whether it still is at its path. The fence must not start anew with the next
-file, since a session may come back, for example from its marker: the file ``.newest`` keeps the
-highest fence of all files that were removed. Its lock is held while one is removed, so that two
-processes never remove files at once, the second of them a new one.
+The file of a removed session is removed by a process that can exclude that a claim is in force: its
+holder, or a prober to which a shared lock was granted. The session may come back, for example from
+its marker, and its fence must not start anew: the file ``.newest`` keeps the highest fence of all
+files that were removed. Its lock is held while one is removed, so that no two processes remove
+files at once, the second of them a new one.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class StateFile:
         """
         while True:
             known = self._known
-            if known is not None and self._identity() == known.identity:
+            if known is not None and identity_at(self._places.file) == known.identity:
                 return known
             document, identity = self._read(known.document if known else EMPTY)
             with self._guard:
@@ -162,7 +162,7 @@ class StateFile:
             try:
                 document = read(content.data, self._places.file, previous)
             except DamagedError as error:
-                if self._identity() != content.identity:
+                if identity_at(self._places.file) != content.identity:
                     continue  # read while another program was writing it in place
                 if not self._may_be_ours(content.data):
                     raise unreadable(self._places.file, "it is not a state file") from error
@@ -275,16 +275,10 @@ class StateFile:
                 f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
             ) from error
         log.warning("state_file_kept_aside", path=self._places.file, kept=path)
-        identity = self._identity()
+        identity = identity_at(self._places.file)
         if identity is None or identity[:-1] != content.identity[:-1]:
             raise OvertakenError
         return identity
-
-    def _identity(self) -> Identity | None:
-        try:
-            return identity_at(self._places.file)
-        except OSError as error:
-            raise unreadable(self._places.file, error.strerror or str(error)) from error
 
     def _content(self) -> Content | None:
         content = read_content(self._places.file)

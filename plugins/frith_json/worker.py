@@ -45,7 +45,6 @@ class Worker:
         lock: str | None = None,
         late: type[StoreError] = StoreError,
         undo: Callable[[T], None] = lambda _: None,
-        limits: tuple[float, float] | None = None,
     ) -> T:
         """Do ``work`` in the thread and return its result.
 
@@ -58,7 +57,6 @@ class Worker:
             lock: path of the lock file that the context waits for, for the error.
             late: what is raised if the work does not end in time.
             undo: called with the result if the caller does not take it; quick, never blocks.
-            limits: other limits than those of the worker.
 
         Raises:
             StoreBusyError: the work did not begin in time and will not be done.
@@ -66,15 +64,13 @@ class Worker:
         """
         job = Job(work, within, undo)
         self.submit(job.do)
-        return await job.outcome(*(limits or self._limits), late, lock)
+        return await job.outcome(*self._limits, late, lock)
 
     async def close(self, within: float) -> None:
         """Have the thread end after what it was given; wait for that at most ``within`` seconds."""
-        try:
-            with anyio.CancelScope(shield=True), suppress(StoreError):
-                await self.run(lambda: None, limits=(within, within))
-        finally:
-            self._queue.put(None)
+        self._queue.put(None)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.thread.join, within)
 
     def _loop(self) -> None:
         while (task := self._queue.get()) is not None:
