@@ -6,7 +6,7 @@ reads and claims and never waits for a lock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +126,7 @@ class JsonStore(SessionStore):
         """See :meth:`frith.ports.SessionStore.holder_info`."""
         return await self._reader.run(lambda: self._claims.holder_info(session_id))
 
-    async def watch(self) -> AsyncIterator[frozenset[SessionId]]:
+    async def watch(self) -> AsyncGenerator[frozenset[SessionId], None]:
         """See :meth:`frith.ports.SessionStore.watch`.
 
         It starts from what this store has read last. While the file cannot be read nothing is

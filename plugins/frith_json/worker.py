@@ -70,7 +70,8 @@ class Worker:
         """Have the thread end after what it was given; wait for that at most ``within`` seconds."""
         self._queue.put(None)
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self.thread.join, within)
+            alone = anyio.CapacityLimiter(1)  # other blocked threads of the host do not matter
+            await anyio.to_thread.run_sync(self.thread.join, within, limiter=alone)
 
     def _loop(self) -> None:
         while (task := self._queue.get()) is not None:
