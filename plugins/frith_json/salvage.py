@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json import JSONDecodeError
@@ -145,8 +144,9 @@ def keep(target: str, content: bytes, why: str) -> str:
     try:
         os.link(target, path)
     except OSError:  # a file system without hard links, or one that protects them
-        _copy(content, path)
-    atomic.sync_directory(os.path.dirname(target))
+        atomic.replace(path, [content])
+    else:
+        atomic.sync_directory(os.path.dirname(target))
     return path
 
 
@@ -175,16 +175,3 @@ def prune(target: str, present: Collection[str]) -> None:
                 excess -= 1
         except OSError as error:
             log.warning("kept_file_not_pruned", path=str(path), reason=str(error))
-
-
-def _copy(content: bytes, path: str) -> None:
-    fd = atomic.open_new(path)
-    try:
-        atomic.write_all(fd, content)
-        atomic.sync(fd)
-    except OSError:
-        os.unlink(path)
-        raise
-    finally:
-        with suppress(OSError):
-            os.close(fd)

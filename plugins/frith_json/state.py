@@ -55,8 +55,9 @@ class StateFile:
         """How often the file was replaced."""
         self.generation = 0
         """How often the content was found changed by another program."""
+        self.lock = FileLock(places.lock)
+        """Held by writers."""
         self._places = places
-        self._lock = FileLock(places.lock)
         self._known: Known | None = None
         self._seal = ""
         """That of what was written last."""
@@ -96,7 +97,7 @@ class StateFile:
             StoreError: the file cannot be locked.
         """
         try:
-            self._lock.acquire()
+            self.lock.acquire()
         except OSError as error:
             if is_unsupported(error):
                 where = os.path.dirname(self._places.lock)
@@ -108,7 +109,7 @@ class StateFile:
         try:
             yield
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def commit(self, fn: Transaction) -> Committed:
         """Apply ``fn`` to what is stored now and write the outcome; only while locked.
@@ -143,14 +144,6 @@ class StateFile:
                 rebuilt = self._rebuild(token, snapshot)
                 return Committed(rebuilt, rebuilt.revision)
         raise restless(self._places.file)
-
-    def retire(self) -> None:
-        """Open no lock file any more, because the store is being closed; from any thread."""
-        self._lock.retire()
-
-    def close(self) -> None:
-        """Close the lock file."""
-        self._lock.close()
 
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
         for _ in range(ATTEMPTS):
@@ -253,7 +246,7 @@ class StateFile:
 
     def _note(self, revision: int) -> None:
         try:
-            write_number(self._lock.fd, revision)
+            write_number(self.lock.fd, revision)
         except OSError as error:  # the state is durable; only the hint to it is not
             log.warning("revision_not_noted", path=self._places.lock, reason=str(error))
 

@@ -66,8 +66,8 @@ class JsonStore(SessionStore):
         try:
             yield store
         finally:
-            store.state.retire()
-            store._writer.submit(store.state.close)
+            store.state.lock.retire()
+            store._writer.submit(store.state.lock.close)
             await store._reader.close(_CLOSING)
             await store._writer.close(_CLOSING)
 
