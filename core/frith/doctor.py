@@ -9,8 +9,9 @@ from frith._engine.context import Engine
 from frith._engine.processes import has_process
 from frith._flows.rebuild import merge, read_markers, rebuild
 from frith._flows.start import locations, reconcile
-from frith._flows.takeover import Report, label, write_marker
+from frith._flows.takeover import Report, label
 from frith._flows.terminals import adopt, forget_output, sweep
+from frith._flows.update import write_marker
 from frith.errors import TerminalError
 from frith.model import Details, Session, SessionId, SessionStatus, now
 from frith.ports import Holder, Location, Marker, Presence

@@ -110,7 +110,7 @@ for _hook in LIFECYCLE_HOOKS:
 
 
 async def leak_a_cancellation() -> None:
-    """Raise a cancellation that nothing around has asked for, as who awaits a cancelled task."""
+    """Raise a cancellation that no scope has requested, as awaiting a cancelled task does."""
     leaked: BaseException | None = None
     with CancelScope() as scope:
         scope.cancel()

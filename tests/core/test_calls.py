@@ -1,4 +1,4 @@
-"""Calls under way when the manager closes: cancelled, undone, and told so."""
+"""Calls under way when the manager closes or their caller is cancelled: undone or completed."""
 
 from __future__ import annotations
 

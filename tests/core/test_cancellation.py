@@ -1,4 +1,4 @@
-"""Cancelled at any await, an operation leaves nothing half-done."""
+"""An operation that is cancelled at any await is undone or complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Interrupt = Any
 
 
 async def check_whole(world: World, m: SessionManager, session: Session) -> None:
-    """Check that ``session`` is recorded as it is, whoever looks."""
+    """Check that ``session`` is the stored record, and the same in memory."""
     if not world.living():
         await m.wait_ended(session.id)
     assert world.snapshot.reservations == {}

@@ -495,7 +495,7 @@ async def test_a_refused_creation_writes_nothing(world: World) -> None:
 
 
 @pytest.mark.requirement("R6.4")
-async def test_a_plugin_may_veto_and_nothing_was_done(world: World, witness: Witness) -> None:
+async def test_a_plugin_may_veto_before_anything_is_done(world: World, witness: Witness) -> None:
     class Clock:
         @hookimpl
         async def frith_session_creating(self, event: SessionCreating) -> None:

@@ -1,4 +1,4 @@
-"""Destroying a session: what goes, what stays, and what is never lost unasked."""
+"""Destroying a session: what is removed, what stays, and how work is protected."""
 
 from __future__ import annotations
 

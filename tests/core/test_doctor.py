@@ -1,4 +1,4 @@
-"""Diagnosing: what differs between record, worktrees, owners and markers, and mending it."""
+"""Diagnosing and repairing differences between record, worktrees, owners and markers."""
 
 from __future__ import annotations
 

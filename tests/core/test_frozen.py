@@ -1,4 +1,4 @@
-"""Nothing that is handed out, and nothing that was handed in, changes what the manager knows."""
+"""What a caller passes in or is given cannot change what the manager knows."""
 
 from __future__ import annotations
 
@@ -150,7 +150,8 @@ def test_no_event_holds_anything_that_can_be_changed(hook: str) -> None:
             if isinstance(part, dict | list):
                 assert type(part) in (FrozenDict, FrozenList)
             if is_dataclass(part):
-                assert part.__dataclass_params__.frozen  # type: ignore[attr-defined]
+                parameters: Any = getattr(part, "__dataclass_params__")  # noqa: B009
+                assert parameters.frozen
             if isinstance(part, BaseModel):
                 assert part.model_config["frozen"]
 
@@ -227,8 +228,8 @@ async def test_what_a_caller_changes_while_the_call_is_on_its_way_changes_nothin
 async def test_what_a_caller_is_given_can_be_copied_changed_and_passed_back(world: World) -> None:
     async with manager(world) as m:
         session = await m.create_session("one", metadata={"labels": ["mine"]})
-        metadata = deepcopy(session.metadata)
-        metadata["labels"].append("more")  # type: ignore[index]
+        metadata: Any = deepcopy(session.metadata)
+        metadata["labels"].append("more")
         assert m.get_session(session.id) == session
         session = await m.update_session(session.id, metadata=metadata)
         assert session.metadata == {"labels": ["mine", "more"]}

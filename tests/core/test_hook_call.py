@@ -1,10 +1,10 @@
-"""A plugin's coroutine apart from its caller: it is left, whatever it raises and does not heed."""
+"""One call of a hook in a task of its own: contained whatever it raises, or abandoned."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -89,7 +89,7 @@ async def fails_in_a_task_group() -> None:
         tasks.start_soon(raising(OSError("no descriptors")))
 
 
-def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
+def raising(error: BaseException) -> Callable[[], Coroutine[Any, Any, None]]:
     async def act() -> None:
         raise error
 

@@ -1,4 +1,4 @@
-"""Lifecycle hooks: awaited one by one, isolated, timed; only a veto goes further."""
+"""Lifecycle hooks: awaited one by one, isolated, timed; only a veto reaches the caller."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def hooks(timeout: float = 5.0, **acts: Any) -> Hooks:
 
 
 class Calls(list[str]):
-    """Who was called, in order."""
+    """The names of the plugins that were called, in order."""
 
     def by(self, name: str) -> Callable[[], Awaitable[None]]:
         async def act() -> None:

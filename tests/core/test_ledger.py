@@ -1,4 +1,4 @@
-"""The ledger: answers from memory, writes in groups, and never over what it has not seen."""
+"""The ledger: answers from memory, group commits, and changes of the newest stored state only."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ async def test_a_deferred_change_is_stored_before_what_is_changed_later(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="owed"))
+        ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="deferred"))
         await ledger.amend(one.id, lambda s: s.evolve(current_phase="later"))
         assert world.stored(one.id).current_phase == "later"
 
@@ -372,12 +372,12 @@ async def test_a_deferred_change_that_is_cancelled_during_its_commit_is_not_defe
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="owed"))
+        ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="deferred"))
 
-        async def forgive() -> None:
+        async def cancel() -> None:
             ledger.cancel_deferred(one.id, "process")
 
-        world.meanwhile["transact"] = [forgive]
+        world.meanwhile["transact"] = [cancel]
         world.faults["write"] = [Fault]
         with pytest.raises(StoreError):
             await ledger.flush()
@@ -460,11 +460,11 @@ async def test_a_deferred_change_is_seen_at_once_and_stored_soon(
     heard = Heard()
     async with opened(world, heard) as ledger:
         for _ in range(3):
-            ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
-        assert ledger.all()[0].name == "owed"
+            ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
+        assert ledger.all()[0].name == "deferred"
         assert world.stored(one.id).name == "one"
         await until(lambda: heard.stored)
-        assert world.stored(one.id).name == "owed"
+        assert world.stored(one.id).name == "deferred"
         assert world.writes == 1
         assert heard.stored == [one.id]
 
@@ -472,11 +472,11 @@ async def test_a_deferred_change_is_seen_at_once_and_stored_soon(
 @pytest.mark.requirement("R3.5")
 async def test_a_deferred_change_goes_with_the_next_commit(world: World, one: Session) -> None:
     async with opened(world) as ledger:
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
         ledger.defer(one.id, "phase", lambda s: s.evolve(current_phase="x"))
         await ledger.amend(one.id, count)
         stored = world.stored(one.id)
-        assert (stored.name, stored.current_phase, stored.metadata) == ("owed", "x", {"n": 1})
+        assert (stored.name, stored.current_phase, stored.metadata) == ("deferred", "x", {"n": 1})
         assert world.writes == 1
 
 
@@ -497,9 +497,9 @@ async def test_a_deferred_change_survives_a_failed_flush(
     heard = Heard()
     async with opened(world, heard) as ledger:
         world.faults["write"] = [Fault, Fault]
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
         await until(lambda: heard.stored)
-        assert world.stored(one.id).name == "owed"
+        assert world.stored(one.id).name == "deferred"
     assert [entry["event"] for entry in logged] == ["flush_failed", "flush_failed"]
 
 
@@ -527,13 +527,13 @@ async def test_a_deferred_change_that_a_successful_commit_refuses_stays_deferred
     claim = Claim(one.id, 1, is_doubtful=True)
     async with opened(world, heard) as ledger:
         owned = HeldClaim(one.id, _claim=claim)
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"), claim=owned)
         await ledger.amend(one.id, count)
         assert world.stored(one.id).metadata == {"n": 1}
         assert heard.stored == []
         claim.is_doubtful = False
         await ledger.flush()
-        assert world.stored(one.id).name == "owed"
+        assert world.stored(one.id).name == "deferred"
         assert heard.stored == [one.id]
 
 
@@ -543,32 +543,32 @@ async def test_a_flush_raises_the_reason_why_a_deferred_change_is_refused(
     claim = Claim(one.id, 1, is_doubtful=True)
     async with opened(world) as ledger:
         owned = HeldClaim(one.id, _claim=claim)
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"), claim=owned)
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"), claim=owned)
         with pytest.raises(ClaimDoubtfulError):
             await ledger.flush()
         found = ledger.get(one.id)
         assert found is not None
-        assert (found.name, world.stored(one.id).name) == ("owed", "one")
+        assert (found.name, world.stored(one.id).name) == ("deferred", "one")
         claim.is_doubtful = False
         await ledger.flush()
-        assert world.stored(one.id).name == "owed"
+        assert world.stored(one.id).name == "deferred"
 
 
 async def test_a_deferred_change_is_not_lost_from_memory_by_a_refresh(
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
         world.write(one.evolve(current_phase="theirs"))
         await ledger.refresh()
         session = ledger.all()[0]
-        assert (session.name, session.current_phase) == ("owed", "theirs")
+        assert (session.name, session.current_phase) == ("deferred", "theirs")
 
 
 async def test_no_change_is_deferred_for_a_session_that_is_gone(world: World, one: Session) -> None:
     async with opened(world) as ledger:
-        ledger.defer("nobody", "name", lambda s: s.evolve(name="owed"))
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer("nobody", "name", lambda s: s.evolve(name="deferred"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
         world.write()
         await ledger.flush()
         assert world.sessions() == []
@@ -580,11 +580,11 @@ async def test_a_store_provider_that_fails_does_not_take_the_writer_down(
 ) -> None:
     async with opened(world) as ledger:
         world.collapses[Role.STORE].set()
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
         await until(lambda: [e for e in logged if e["event"] == "flush_failed"])
         with pytest.raises(ProviderFailedError):
             await ledger.amend(one.id, count)
-        assert ledger.all()[0].name == "owed"
+        assert ledger.all()[0].name == "deferred"
 
 
 async def test_a_store_that_raises_what_it_should_not_does_not_take_the_writer_down(
@@ -593,7 +593,7 @@ async def test_a_store_that_raises_what_it_should_not_does_not_take_the_writer_d
     heard = Heard()
     async with opened(world, heard) as ledger:
         world.faults["write"] = [RuntimeError("a bug")]
-        ledger.defer(one.id, "name", lambda s: s.evolve(name="owed"))
+        ledger.defer(one.id, "name", lambda s: s.evolve(name="deferred"))
         await until(lambda: heard.stored)
     assert "a bug" in logged[0]["reason"]
 
@@ -602,11 +602,11 @@ async def test_a_caller_that_is_cancelled_before_its_commit_begins_changes_nothi
     world: World, one: Session
 ) -> None:
     async with opened(world) as ledger:
-        begun, go_on = Event(), Event()
+        begun, released = Event(), Event()
 
         async def hold() -> None:
             begun.set()
-            await go_on.wait()
+            await released.wait()
 
         world.meanwhile["transact"] = [hold]
         async with create_task_group() as tasks:
@@ -615,7 +615,7 @@ async def test_a_caller_that_is_cancelled_before_its_commit_begins_changes_nothi
             with CancelScope() as scope:
                 scope.cancel()
                 await ledger.amend(one.id, count)
-            go_on.set()
+            released.set()
         await ledger.flush()
         assert (world.stored(one.id).name, world.stored(one.id).metadata) == ("first", {"n": 0})
 
@@ -623,11 +623,11 @@ async def test_a_caller_that_is_cancelled_before_its_commit_begins_changes_nothi
 async def test_a_commit_that_has_begun_is_finished_when_the_writer_ends_and_no_other_begins(
     world: World, one: Session
 ) -> None:
-    begun, go_on, writer = Event(), Event(), CancelScope()
+    begun, released, writer = Event(), Event(), CancelScope()
 
     async def hold() -> None:
         begun.set()
-        await go_on.wait()
+        await released.wait()
 
     async def in_time() -> None:
         assert (await ledger.amend(one.id, count)).metadata == {"n": 1}
@@ -644,7 +644,7 @@ async def test_a_commit_that_has_begun_is_finished_when_the_writer_ends_and_no_o
             callers.start_soon(too_late)
             await checkpoint()
             writer.cancel()
-            go_on.set()
+            released.set()
         await too_late()
         assert world.stored(one.id).metadata == {"n": 1}
 

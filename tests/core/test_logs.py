@@ -1,4 +1,4 @@
-"""Where the core logs to, and what nothing can smuggle into a line."""
+"""Where the core logs to, and how field values are escaped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from frith.model import SessionStatus
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
-    """What a host sees that has configured nothing but a level."""
+    """The log of a host that has configured a level only."""
     found: list[dict[str, Any]] = []
 
     class Handler(logging.Handler):

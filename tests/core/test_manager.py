@@ -1,4 +1,4 @@
-"""The manager: opening and closing, look-ups, changes, and who hears of them."""
+"""The manager: opening and closing, look-ups, changes, and the hooks that announce them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markers: in step with the records, written by owners, reviving nothing that goes."""
+"""Markers: up to date with the records, written by owners, reviving no destroyed session."""
 
 from __future__ import annotations
 

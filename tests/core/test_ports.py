@@ -1,4 +1,4 @@
-"""The ports themselves: what they refuse by default, and what a wrapping store hands on."""
+"""The ports: what they refuse by default, and what a wrapping store passes on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,26 @@ from .fakes import FakeSpawner, FakeStore
 from .world import World, a_session
 
 
-class SilentStore(FakeStore):
-    """A store that cannot watch."""
+class PlainStore(FakeStore):
+    """A store without any optional ability."""
 
+    holder_info = SessionStore.holder_info
+    replace_corrupt = SessionStore.replace_corrupt
     watch = SessionStore.watch
 
 
 def test_a_store_that_does_not_watch_says_so(world: World) -> None:
-    with pytest.raises(UnsupportedCapabilityError, match="SilentStore does not support 'watch'"):
-        SilentStore(world).watch()
+    with pytest.raises(UnsupportedCapabilityError, match="PlainStore does not support 'watch'"):
+        PlainStore(world).watch()
+
+
+async def test_a_store_that_does_not_repair_says_so(world: World) -> None:
+    with pytest.raises(UnsupportedCapabilityError, match="'repair'"):
+        await PlainStore(world).replace_corrupt("token", world.snapshot)
+
+
+async def test_a_store_need_not_describe_the_holder_of_a_claim(world: World) -> None:
+    assert await PlainStore(world).holder_info(a_session().id) == ""
 
 
 async def test_a_spawner_that_does_not_adopt_says_so(world: World) -> None:
@@ -43,11 +54,13 @@ async def test_a_wrapping_store_hands_everything_on(world: World) -> None:
     inner = FakeStore(world)
     store = WrappedStore(inner)
     session = a_session()
+    world.holder_info = "process 42"
     committed = await store.transact(lambda _: Changes(put=(session,)))
     assert committed.snapshot.sessions == (await store.load()).sessions == {session.id: session}
     async with store.claim(session.id) as claim:
         assert claim.session_id == session.id
         assert await store.holder(session.id) is Holder.HELD
+        assert await store.holder_info(session.id) == world.holder_info
     assert (await store.replace_corrupt("token", world.snapshot)).revision == committed.revision
     assert store.watch().__class__ is inner.watch().__class__
 

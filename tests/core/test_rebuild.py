@@ -1,4 +1,4 @@
-"""Recovering: what a lost, damaged or foreign store and the markers say together."""
+"""Rebuilding a lost, damaged or foreign store from its records and the markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ended processes wrote: shown by any host, until the session is destroyed."""
+"""The output of ended processes: available to any host until the session is destroyed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that end: by themselves, on request, with their host, or of another owner."""
+"""The end of processes: by themselves, on request, with their host, or in another host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that outlive their host: the next host goes on with them, or one that is there."""
+"""Processes that outlive their host: the next host takes them over, or one that is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background tasks: out of reach of their host's cancellation, and ended in order."""
+"""Background tasks: not reached by a cancellation of the host, and ended in order."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ async def opened() -> AsyncIterator[Tasks]:
 
 
 async def test_a_cancellation_of_the_host_does_not_reach_a_task() -> None:
-    done, go_on = Event(), Event()
+    done, released = Event(), Event()
 
     async def work() -> None:
-        await go_on.wait()
+        await released.wait()
         done.set()
 
     async with create_task_group() as task_group:
         Tasks(task_group).start(work)
         task_group.cancel_scope.cancel()
-        go_on.set()
+        released.set()
     assert done.is_set()
 
 

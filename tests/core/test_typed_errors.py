@@ -1,4 +1,4 @@
-"""Whatever a provider raises at any step, each method of the manager raises an error of ours."""
+"""Each method of the manager raises an error of frith, whatever a provider raises."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class World:
         self.put(Snapshot(stored, self.snapshot.reservations, revision, integrity, commits))
 
     def put(self, snapshot: Snapshot, by: object = None) -> None:
-        """Store ``snapshot``, and tell all who watch but the writer."""
+        """Store ``snapshot``, and notify all watchers except the writer's."""
         self.snapshot = snapshot
         for watcher in self.watchers:
             if watcher.store is not by:
@@ -144,7 +144,7 @@ class World:
             self.contexts[session_id].cancel()
 
     def vanish(self) -> None:
-        """Remove the stored state, as somebody with ``rm`` would."""
+        """Remove the stored state, as ``rm`` would."""
         self.snapshot = Snapshot(integrity=Integrity.MISSING)
 
     def inhabit(self, session: Session, state: MarkerState = MarkerState.LIVE) -> Session:

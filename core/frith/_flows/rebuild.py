@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from frith._engine.context import Engine
-from frith._flows.takeover import write_marker
+from frith._flows.update import write_marker
 from frith.errors import CorruptStoreError, FrithError, StoreError
 from frith.events import SessionsRecovered, StoreCorrupted
 from frith.logs import log

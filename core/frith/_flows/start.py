@@ -14,9 +14,9 @@ from frith._flows.takeover import (
     label,
     reconcile_process,
     seems_running,
-    write_marker,
 )
 from frith._flows.unfinished import settle_removals, settle_reservations
+from frith._flows.update import write_marker
 from frith.errors import CorruptStoreError, FrithError, WorkspaceError
 from frith.events import SessionsRestored
 from frith.logs import log

@@ -16,7 +16,7 @@ from frith._flows.terminals import adopt, has_ended, sweep
 from frith.errors import SessionOwnedError, TerminalClosedError, TerminalError
 from frith.logs import log
 from frith.model import Changes, Session, SessionId, SessionStatus, Snapshot
-from frith.ports import Holder, MarkerState
+from frith.ports import Holder
 
 PATIENCE = 5.0
 """Seconds, beyond the grace of its process, that an owner may take to let go."""
@@ -237,29 +237,3 @@ async def _runs_elsewhere(engine: Engine, session: Session, attempts: int) -> bo
         if engine.processes.owned(session.id):
             return False
     return True
-
-
-async def write_marker(engine: Engine, session_id: SessionId) -> None:
-    """Write the marker of a session durably; if another process owns it, only update it.
-
-    Without the claim a durable marker might revive a session that is just being destroyed.
-    """
-    if engine.processes.owned(session_id):
-        await _write_newest(engine, session_id)
-        return
-    try:
-        claim = await engine.claims.take(session_id)
-    except SessionOwnedError:
-        engine.markers.write_later(session_id)
-        return
-    try:
-        await engine.ledger.refresh()
-        await _write_newest(engine, session_id)
-    finally:
-        await engine.claims.give_back(claim)
-
-
-async def _write_newest(engine: Engine, session_id: SessionId) -> None:
-    session = engine.ledger.get(session_id)
-    if session is not None:
-        await engine.markers.write(session, MarkerState.LIVE)

@@ -1,4 +1,4 @@
-"""Changing the record of a session on request; this needs no claim."""
+"""Changing the record of a session on request, which needs no claim, and its marker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from frith._engine.context import Engine
 from frith._engine.pending import Amendment
-from frith._flows.takeover import write_marker
+from frith.errors import SessionOwnedError
 from frith.model import Session, SessionId, SessionStatus, Source
-from frith.ports import Conclusion
+from frith.ports import Conclusion, MarkerState
 
 
 async def tell_status(
@@ -47,3 +47,29 @@ async def _amend(engine: Engine, session_id: SessionId, fn: Amendment) -> tuple[
     session = await engine.ledger.amend(session_id, amendment)
     engine.markers.write_later(session_id)
     return found[0], session
+
+
+async def write_marker(engine: Engine, session_id: SessionId) -> None:
+    """Write the marker of a session durably; if another process owns it, only update it.
+
+    Without the claim a durable marker might revive a session that is just being destroyed.
+    """
+    if engine.processes.owned(session_id):
+        await _write_newest(engine, session_id)
+        return
+    try:
+        claim = await engine.claims.take(session_id)
+    except SessionOwnedError:
+        engine.markers.write_later(session_id)
+        return
+    try:
+        await engine.ledger.refresh()
+        await _write_newest(engine, session_id)
+    finally:
+        await engine.claims.give_back(claim)
+
+
+async def _write_newest(engine: Engine, session_id: SessionId) -> None:
+    session = engine.ledger.get(session_id)
+    if session is not None:
+        await engine.markers.write(session, MarkerState.LIVE)

@@ -8,8 +8,9 @@ from frith.providers import Capability, ProviderSpec
 from frith_testing._base import Opening
 from frith_testing._faults import FaultConformance
 from frith_testing._promises import promise
+from frith_testing._report import DOES_NOT_APPLY
 from frith_testing._store.opened import OpenStoreConformance
-from frith_testing._store.scenarios import STORE_SCENARIOS, Noticing
+from frith_testing._store.scenarios import STORE_SCENARIOS, Noticing, Repairing
 from frith_testing.faults import histories, leaks, limits
 from frith_testing.faults.limits import Limit
 from frith_testing.faults.scenario import Scenario
@@ -24,8 +25,10 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
     """The part of the store's suite that is about faults."""
 
     @pytest.fixture(params=STORE_SCENARIOS, ids=lambda scenario: scenario.__name__.lower())
-    def scenario(self, request: pytest.FixtureRequest) -> Scenario:
+    def scenario(self, request: pytest.FixtureRequest, provider: ProviderSpec) -> Scenario:
         """Return each piece of a store's work: saving, loading, repairing, claiming."""
+        if request.param is Repairing and Capability.REPAIR not in provider.capabilities:
+            pytest.skip(f"{DOES_NOT_APPLY}'repair' is not declared")
         made: Scenario = request.param()
         return made
 

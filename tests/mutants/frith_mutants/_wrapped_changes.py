@@ -39,6 +39,11 @@ class MissesTheFirstChange(Wrapped):
                 yield changed
 
 
+class DescribesAtLength(Wrapped):
+    async def holder_info(self, session_id: str) -> str:
+        return f"the holder of\n{session_id}"
+
+
 class KeepsOneTable(Wrapped):
     """Keeps sessions and reservations in one table, by their ids."""
 

@@ -337,4 +337,16 @@ STORES = (
         "watching that is not declared is refused",
         hides=frozenset({Capability.WATCH}),
     ),
+    _mutant(
+        "hides-that-it-repairs",
+        "It can replace what is corrupt and does not declare that.",
+        "replacing what is corrupt is refused if it is not declared",
+        hides=frozenset({Capability.REPAIR}),
+    ),
+    _mutant(
+        "describes-at-length",
+        "The description of a holder has several lines.",
+        "a holder is described in one line if at all",
+        wraps=changes.DescribesAtLength,
+    ),
 )
