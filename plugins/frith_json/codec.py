@@ -28,7 +28,7 @@ _RECORD_ID, _DETAILS_ID = slice(14, 50), slice(1, 37)
 """Where the id of a session is in its record and in its details."""
 _DETAILS_VALUE = slice(40, None)
 """Where the object begins in the details of a session."""
-_SLICE, _PAUSE = 100, 0.00002
+_SLICE, _PAUSE = 250, 0.00002
 """Records that are validated in one go, and seconds until the next: so the event loop gets its turn
 after each slice, not only when it has waited for 5 ms (``sys.setswitchinterval``)."""
 _SESSIONS = TypeAdapter(list[Session], config=ConfigDict(cache_strings="keys"))
