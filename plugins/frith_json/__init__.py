@@ -13,12 +13,7 @@ from frith_json.options import CAN_WATCH, JsonOptions
 __all__ = ["JsonOptions", "frith_providers"]
 
 _CAPABILITIES = frozenset(
-    {
-        Capability.REPAIR,
-        Capability.MULTI_PROCESS,
-        Capability.FILE_BACKED,
-        Capability.CHECKSUMMED,
-    }
+    {Capability.REPAIR, Capability.MULTI_PROCESS, Capability.FILE_BACKED, Capability.CHECKSUMMED}
     | ({Capability.WATCH} if CAN_WATCH else set())
 )
 

@@ -1,19 +1,17 @@
 """Claims: an exclusive flock(2) on a file per session, and a fence that grows with each.
 
-Probing takes a shared lock for a moment, in which a claim would be refused. A claim that is refused
-therefore probes itself: only another claim denies a shared lock; if that is granted, the claim is
-tried again.
+A probe takes a shared lock for a moment, in which a claim would be refused. A claim that is refused
+therefore probes itself: only another claim denies a shared lock. If that is granted, it goes on.
 
 The lock belongs to the file, not to its name. If somebody deletes the file of a claim in force,
 this process goes on refusing the session, and :meth:`Claims.renew` locks a new file. If another
 process was faster, the claim is lost.
 
-The file of a session that is removed is removed with it, by a process that can exclude that a claim
-is in force: its holder, or a prober to which a shared lock was granted. All others look, once they
-have locked a file, whether it still is at its path. The fence must not start anew with the next
-file, since a session may come back, for example from its marker: the file ``.newest`` keeps the
-highest fence of all files that were removed. Its lock is held while one is removed, so that two
-processes never remove files at once, the second of them a new one.
+The file of a removed session is removed by a process that can exclude that a claim is in force: its
+holder, or a prober to which a shared lock was granted. The session may come back, for example from
+its marker, and its fence must not start anew: the file ``.newest`` keeps the highest fence of all
+files that were removed. Its lock is held while one is removed, so that no two processes remove
+files at once, the second of them a new one.
 """
 
 from __future__ import annotations
@@ -69,33 +67,32 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-class Fences(Mapping[str, int]):
-    """The fence of the newest claim on each session, looked up when asked for."""
+class Claims(Mapping[str, int]):
+    """The claims on the sessions of one store. No method waits for another claim's end.
 
-    def __init__(self, claims: Claims) -> None:
-        self._claims = claims
-
-    def __getitem__(self, session_id: str) -> int:
-        fence = None
-        with suppress(OSError):  # then our own lock is all that is known
-            fence = self._claims.fence(session_id)
-        if fence is None:
-            raise KeyError(session_id)
-        return fence
-
-    def __iter__(self) -> Iterator[str]:
-        return self._claims.known()
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class Claims:
-    """The claims on the sessions of one store. No method waits for another claim's end."""
+    As a mapping it has the fence of the newest claim on each session, looked up when asked for. If
+    the file of a claim was removed, the fence is at least as high.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._newest = f"{directory}/{_NEWEST}"
+
+    def __getitem__(self, session_id: str) -> int:
+        fence = 0
+        with suppress(OSError):  # then our own lock is all that is known
+            fence = number_at(self._path(session_id)) or number_at(self._newest)
+        if not fence:
+            raise KeyError(session_id)
+        return fence
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the sessions that were claimed and are not known to be over."""
+        with suppress(FileNotFoundError):
+            yield from (unquote(name) for name in os.listdir(self._directory) if "." not in name)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
     def take(self, session_id: str) -> HeldClaim:
         """Claim ``session_id``.
@@ -135,7 +132,7 @@ class Claims:
         """Remove the files of sessions that are over and were not released, after a crash."""
         left: list[str] = []
         with suppress(OSError):
-            left = list(islice(filter(is_over, self.known()), _MOST_TIDIED))
+            left = list(islice(filter(is_over, self), _MOST_TIDIED))
         for session_id in left:
             lock = FileLock(self._path(session_id), create=False)
             with suppress(OSError):
@@ -164,16 +161,6 @@ class Claims:
         path = self._path(session_id)
         return describe_holders(path) if holders(path) else ""
 
-    def fence(self, session_id: str) -> int | None:
-        """Return the fence of the newest claim on ``session_id``, ``None`` if there was none.
-
-        If its file was removed, it is at least as high.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        return number_at(self._path(session_id)) or number_at(self._newest) or None
-
     def renew(self) -> None:
         """Lock a new file for each claim of this store whose file was deleted."""
         for claim in list(_in_force.values()):
@@ -181,11 +168,6 @@ class Claims:
             with _guard:
                 if _in_force.get(path) is claim and path == self._path(claim.session_id):
                     self._renew(claim)
-
-    def known(self) -> Iterator[str]:
-        """Yield the sessions that were claimed and are not known to be over."""
-        with suppress(FileNotFoundError):
-            yield from (unquote(name) for name in os.listdir(self._directory) if "." not in name)
 
     def _renew(self, claim: HeldClaim) -> None:
         path = claim.lock.path

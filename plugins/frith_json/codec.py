@@ -28,7 +28,7 @@ _RECORD_ID, _DETAILS_ID = slice(14, 50), slice(1, 37)
 """Where the id of a session is in its record and in its details."""
 _DETAILS_VALUE = slice(40, None)
 """Where the object begins in the details of a session."""
-_SLICE, _PAUSE = 100, 0.00002
+_SLICE, _PAUSE = 250, 0.00002
 """Records that are validated in one go, and seconds until the next: so the event loop gets its turn
 after each slice, not only when it has waited for 5 ms (``sys.setswitchinterval``)."""
 _SESSIONS = TypeAdapter(list[Session], config=ConfigDict(cache_strings="keys"))
@@ -166,11 +166,8 @@ def read_session(record: Any, details: Any) -> tuple[Session, Origin | None]:
 
 def _validated(texts: list[tuple[bytes, bytes, bytes, bytes]]) -> dict[str, Entry]:
     # One call for many, because each has a cost beside that of its records.
-    objects = [
-        b'%b,"details":%b}' % (record, details[_DETAILS_VALUE]) if details else record
-        for record, _, details, _ in texts
-    ]
-    sessions = _SESSIONS.validate_json(b"[{%b}]" % b"},{".join(objects))
+    objects = [_object(record, details) for record, _, details, _ in texts]
+    sessions = _SESSIONS.validate_json(b"[%b]" % b",".join(objects))
     return {
         session.id: Entry(session, *text) for session, text in zip(sessions, texts, strict=True)
     }
@@ -182,14 +179,16 @@ def _read(record: bytes, details: bytes, is_exact: bool) -> tuple[Session, Origi
     Raises:
         ValueError: none was.
     """
-    record_text = b"{%b}" % record
+    if not is_exact:
+        return Session.model_validate_json(_object(record, details)), None
     details_text = details[_DETAILS_VALUE] + b"}" if details else b"{}"
-    if is_exact:
-        return read_session(loads(record_text.decode()), loads(details_text.decode()))
-    session = Session.model_validate_json(record_text)
-    if details:
-        session = session.evolve(details=Details.model_validate_json(details_text))
-    return session, None
+    return read_session(loads((b"{%b}" % record).decode()), loads(details_text.decode()))
+
+
+def _object(record: bytes, details: bytes) -> bytes:
+    return (
+        b'{%b,"details":%b}}' % (record, details[_DETAILS_VALUE]) if details else b"{%b}" % record
+    )
 
 
 def _modelled(tree: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -55,11 +55,17 @@ def identity_of(status: os.stat_result) -> Identity:
 
 
 def identity_at(path: str) -> Identity | None:
-    """Return the identity of the file at ``path``, ``None`` if there is none."""
+    """Return the identity of the file at ``path``, ``None`` if there is none.
+
+    Raises:
+        StoreError: it cannot be looked at.
+    """
     try:
         return identity_of(os.stat(path))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise unreadable(path, error.strerror or str(error)) from error
 
 
 def read_content(path: str) -> Content | None:

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -74,64 +74,13 @@ def check_version(tree: dict[str, Any], where: str) -> str | None:
     return None if version == ours else text
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """Frith's own part of the file, except the details of sessions."""
-
-    revision: int
-    commits: dict[str, str]
-    reservations: dict[str, Any]
-    exact: frozenset[str]
-    rest: dict[str, Any]
-
-    @classmethod
-    def of(cls, tree: Any, where: str) -> _Own:
-        if not isinstance(tree, dict):
-            raise DamagedError("its key 'frith' is not an object")
-        rest = dict(tree)
-        number, revision = rest.pop("format", None), rest.pop("revision", None)
-        reservations, exact = rest.pop("reservations", {}), rest.pop("verbatim", [])
-        commits = rest.pop("commits", {})
-        for key in ("checksum", "records"):
-            rest.pop(key, None)
-        if type(number) is not int or type(revision) is not int or number < 1 or revision < 0:
-            raise DamagedError("its format or revision is not a positive integer")
-        if number > layout.FORMAT:
-            raise StoreVersionError(where, f"1.0, format {number}", f"1.0, format {layout.FORMAT}")
-        if not isinstance(reservations, dict) or not isinstance(exact, list):
-            raise DamagedError("its reservations are not an object")
-        if not isinstance(commits, dict) or not all(isinstance(v, str) for v in commits.values()):
-            raise DamagedError("its commits are not an object of strings")
-        return cls(revision, commits, reservations, frozenset(map(str, exact)), rest)
-
-    def document(
-        self, tree: dict[str, Any], entries: Mapping[str, Entry], strays: Mapping[str, Any]
-    ) -> Document:
-        """Return the document of a file that ends with this part; its seal is not set."""
-        agreed = ("version", "sessions", "frith")
-        top = {key: None if key in agreed else value for key, value in tree.items()}
-        reservations = {
-            key: Reservation.model_validate(plain(found))
-            for key, found in self.reservations.items()
-        }
-        if any(key != reservation.id for key, reservation in reservations.items()):
-            raise DamagedError("a reservation stands under another id")
-        snapshot = Snapshot(
-            MappingProxyType({key: entry.session for key, entry in entries.items()}),
-            MappingProxyType(reservations),
-            self.revision,
-            commits=MappingProxyType(self.commits),
-        )
-        return Document(snapshot, entries, top, self.rest, strays, self.reservations)
-
-
 def _cut(verified: Verified, where: str, previous: Document) -> Document:
     records, details, rest = verified.cut()
     tree = loads(rest.decode())
     check_version(tree, where)
-    own = _Own.of(tree["frith"], where)
-    entries, strays = read_entries(records, details, own.exact, previous.entries)
-    return replace(own.document(tree, entries, strays), seal=verified.seal)
+    own, exact = _own_part(tree["frith"], where)
+    entries, strays = read_entries(records, details, exact, previous.entries)
+    return replace(_completed(own, tree, entries, strays), seal=verified.seal)
 
 
 def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
@@ -140,7 +89,7 @@ def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
         raise DamagedError("it is not an object with a list of sessions")
     older = check_version(tree, where)
     is_known = "frith" in tree
-    own = _Own.of(tree.get("frith", {"format": layout.FORMAT, "revision": 0}), where)
+    own, _ = _own_part(tree.get("frith", {"format": layout.FORMAT, "revision": 0}), where)
     records = tree["frith"].get("records", {}) if is_known else {}
     if not isinstance(records, dict):
         raise DamagedError("its records are not an object")
@@ -151,13 +100,52 @@ def _whole(data: bytes, verified: Verified | None, where: str) -> Document:
         if key in entries:
             raise DamagedError(f"two sessions have the id {key}")
         entries[key] = entry
-    document = own.document(tree, entries, strays)
+    document = replace(_completed(own, tree, entries, strays), older=older)
     if verified is not None:
-        return replace(document, seal=verified.seal, older=older)
+        return replace(document, seal=verified.seal)
     integrity = Integrity.MISMATCH if is_known else Integrity.FOREIGN
-    return replace(
-        document,
-        snapshot=replace(document.snapshot, integrity=integrity),
-        seal=hashlib.sha256(data).hexdigest(),
-        older=older,
+    snapshot = replace(document.snapshot, integrity=integrity)
+    return replace(document, snapshot=snapshot, seal=hashlib.sha256(data).hexdigest())
+
+
+def _own_part(tree: Any, where: str) -> tuple[Document, frozenset[str]]:
+    """Return what frith's own part of the file says, and the ids that it lists as verbatim.
+
+    It leaves out the details of sessions.
+    """
+    if not isinstance(tree, dict):
+        raise DamagedError("its key 'frith' is not an object")
+    rest = {key: value for key, value in tree.items() if key not in ("checksum", "records")}
+    number, revision = rest.pop("format", None), rest.pop("revision", None)
+    trees, exact = rest.pop("reservations", {}), rest.pop("verbatim", [])
+    commits = rest.pop("commits", {})
+    if type(number) is not int or type(revision) is not int or number < 1 or revision < 0:
+        raise DamagedError("its format or revision is not a positive integer")
+    if number > layout.FORMAT:
+        raise StoreVersionError(where, f"1.0, format {number}", f"1.0, format {layout.FORMAT}")
+    if not isinstance(trees, dict) or not isinstance(exact, list):
+        raise DamagedError("its reservations are not an object")
+    if not isinstance(commits, dict) or not all(isinstance(v, str) for v in commits.values()):
+        raise DamagedError("its commits are not an object of strings")
+    reservations = {key: Reservation.model_validate(plain(found)) for key, found in trees.items()}
+    if any(key != reservation.id for key, reservation in reservations.items()):
+        raise DamagedError("a reservation stands under another id")
+    snapshot = Snapshot(
+        reservations=MappingProxyType(reservations),
+        revision=revision,
+        commits=MappingProxyType(commits),
     )
+    return Document(snapshot, own=rest, reservations=trees), frozenset(map(str, exact))
+
+
+def _completed(
+    own: Document, tree: dict[str, Any], entries: Mapping[str, Entry], strays: Mapping[str, Any]
+) -> Document:
+    """Return the document of the file ``tree`` with these sessions."""
+    sessions = MappingProxyType({key: entry.session for key, entry in entries.items()})
+    top = {
+        key: None if key in ("version", "sessions", "frith") else value
+        for key, value in tree.items()
+    }
+    snapshot = replace(own.snapshot, sessions=sessions)
+    return replace(own, snapshot=snapshot, entries=entries, top=top, strays=strays)

@@ -74,7 +74,10 @@ class _Section:
             return (), part
         stop = part.index(self.closing, start)
         first = part.count(self.between, 0, start)
-        end = first + part.count(self.between, start, stop) + 1
+        end, position = len(blocks), len(part)
+        while (position := position - len(blocks[end - 1])) > stop:  # faster than counting
+            end -= 1
+            position -= len(self.between)
         bodies, own = blocks[first:end], digests[first:end]
         bodies[0] = bodies[0].partition(self.opening)[2]
         bodies[-1] = bodies[-1].partition(self.closing)[0]

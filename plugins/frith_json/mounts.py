@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from frith.errors import StoreError
 from frith_json.content import open_for_reading
@@ -45,14 +44,6 @@ class UnsharedLocksError(StoreError):
         self.reason = reason
 
 
-class Mount(NamedTuple):
-    """How a file system is mounted."""
-
-    kind: str
-    """Its type, as ``nfs4`` or ``fuse.sshfs``."""
-    options: frozenset[str]
-
-
 def require_shared_locks(path: str) -> None:
     """Check that locks on the file ``path``, which need not exist, reach all who use it.
 
@@ -62,15 +53,19 @@ def require_shared_locks(path: str) -> None:
     mount = mount_of(path)
     if mount is None:
         return
-    by_option = _UNSHARED_BY_OPTION.get(mount.kind, set()) & mount.options
-    if mount.kind in _UNSHARED or by_option:
+    kind, options = mount
+    by_option = _UNSHARED_BY_OPTION.get(kind, set()) & options
+    if kind in _UNSHARED or by_option:
         how = "".join(f", mounted with {option}" for option in sorted(by_option))
-        reason = f"locks of this {mount.kind} file system{how} do not reach other machines"
+        reason = f"locks of this {kind} file system{how} do not reach other machines"
         raise UnsharedLocksError(os.path.dirname(path), reason)
 
 
-def mount_of(path: str) -> Mount | None:
-    """Return how the file system of ``path`` is mounted, ``None`` where that cannot be told."""
+def mount_of(path: str) -> tuple[str, frozenset[str]] | None:
+    """Return type and options of the mount that ``path`` is on, ``None`` if they are unknown.
+
+    For example ``nfs4`` and ``{"rw", "vers=4.2"}``.
+    """
     try:
         here = next(parent for parent in Path(path).parents if parent.is_dir())
         fd = open_for_reading(str(here))
@@ -84,7 +79,7 @@ def mount_of(path: str) -> Mount | None:
             fields = first.split(" ")
             if fields[0] == number:
                 kind, _, options = second.split(" ", 2)
-                return Mount(kind, frozenset(f"{fields[5]},{options}".split(",")))
+                return kind, frozenset(f"{fields[5]},{options}".split(","))
     except (OSError, ValueError):
         pass
     return None

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pydantic_core import PydanticSerializationError
@@ -87,13 +88,8 @@ def _object_of_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return tree
 
 
-_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant)
-_UNIQUE_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object_of_unique,
-    parse_float=_float,
-    parse_int=_int,
-    parse_constant=_constant,
-)
+_decoder = partial(json.JSONDecoder, parse_float=_float, parse_int=_int, parse_constant=_constant)
+_DECODER, _UNIQUE_DECODER = _decoder(), _decoder(object_pairs_hook=_object_of_unique)
 
 
 def number(value: float) -> str:
@@ -129,7 +125,8 @@ def dumps(tree: Any, margin: str = "") -> str:
     if isinstance(tree, str):
         return _quoted(tree)
     if isinstance(tree, dict | Mapping):  # dict first, because asking for Mapping is slow
-        return _object(tree, margin)
+        members = [_member(key, value, margin + "  ") for key, value in tree.items()]
+        return _laid_out("{}", members, margin)
     if isinstance(tree, list | tuple):
         return _laid_out("[]", [dumps(value, margin + "  ") for value in tree], margin)
     if tree is None or isinstance(tree, bool):
@@ -141,15 +138,10 @@ def dumps(tree: Any, margin: str = "") -> str:
     raise TypeError(f"{type(tree).__name__} is not JSON")
 
 
-def _object(tree: Mapping[str, Any], margin: str) -> str:
-    inner = margin + "  "
-    members = []
-    for key, value in tree.items():
-        if not isinstance(key, str):
-            raise TypeError("keys of a JSON object are strings")
-        text = _quoted(value) if type(value) is str else dumps(value, inner)
-        members.append(f"{_quoted(key)}: {text}")
-    return _laid_out("{}", members, margin)
+def _member(key: Any, value: Any, margin: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError("keys of a JSON object are strings")
+    return f"{_quoted(key)}: {_quoted(value) if type(value) is str else dumps(value, margin)}"
 
 
 def _laid_out(brackets: str, items: list[str], margin: str) -> str:

@@ -1,4 +1,4 @@
-"""What can be set of the store ``json``."""
+"""The options of the store ``json``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from frith.config import Options
 
 CAN_WATCH = sys.platform == "linux"
-"""Whether this platform tells of changes without polling: Linux, through inotify(7)."""
+"""Whether this platform reports changes of files without polling: Linux, by inotify(7)."""
 
 
 def _file_name(value: str) -> str:
@@ -19,7 +19,7 @@ def _file_name(value: str) -> str:
     if "\0" in value or not path.name or ".." in path.parts:
         raise ValueError("must name a file, in the workspace or by an absolute path")
     if path.suffix in (".tmp", ".lock"):
-        raise ValueError("must not end in .tmp or .lock, which the store itself needs")
+        raise ValueError("must not end in .tmp or .lock, which the store itself uses")
     return value
 
 
@@ -35,10 +35,10 @@ class JsonOptions(Options):
     file: Annotated[str, AfterValidator(_file_name)] = ".claude-container-sessions.json"
     """The state file: a path in the workspace, or an absolute one."""
     locks: Annotated[str | None, AfterValidator(_directory)] = None
-    """Directory of this machine for the locks, the same for all who use the workspace. Only for a
-    workspace on a network file system without locks, and that no other machine uses meanwhile."""
+    """A directory of this machine for the lock files, the same for all that use the workspace. Only
+    for a workspace on a network file system without locks that no other machine uses meanwhile."""
     lock_timeout: Annotated[float, Field(gt=0)] = 10.0
     """Seconds to wait for other processes before :class:`~frith.errors.StoreBusyError`."""
     write_timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds that a begun write may take on a stalled disk before
+    """Seconds that a write may take on a slow disk, once it has begun, before
     :class:`~frith.errors.CommitOutcomeUnknownError`."""

@@ -19,9 +19,9 @@ class Places:
     file: str
     """The state file as it was named; may be a symbolic link."""
     lock: str
-    """The lock that writers take."""
+    """The lock file of writers."""
     claims: str
-    """Directory of the locks that stand for claims."""
+    """Directory of the lock files of claims."""
     identity: str
     """``json:`` and the path of the state file, relative to the workspace if it lies in that."""
 
@@ -29,11 +29,10 @@ class Places:
     def of(cls, workspace: Path, file: str, locks: str | None = None) -> Places:
         """Return the places for the state file ``file`` of ``workspace``.
 
-        Locks lie in the workspace's git directory, which ``git clean -fdx`` spares,
-        under a name that does not change when the workspace is mounted elsewhere. Without a
+        Locks lie in the git directory of the workspace, which ``git clean -fdx`` does not touch,
+        under a name that stays the same when the workspace is mounted elsewhere. Without a
         repository, or for a file outside the workspace, which several workspaces may share, they
-        lie beside the file. Where ``locks`` names a directory the locks lie in that, by the path of
-        the file.
+        lie beside the file; if ``locks`` names a directory, in that, by the path of the file.
         """
         path = Path(os.path.normpath(workspace / file))
         is_inside = path.is_relative_to(workspace)
@@ -53,7 +52,7 @@ class Places:
         """The file itself, where :attr:`file` is a symbolic link to it.
 
         Raises:
-            StoreError: that cannot be told; a link would be replaced if it were taken for a file.
+            StoreError: it is unknown whether there is a link, which must not be replaced.
         """
         try:
             is_link = stat.S_ISLNK(os.lstat(self.file).st_mode)
@@ -80,7 +79,7 @@ def _named(path: Path, workspace: Path) -> Path:
 def temporary_names(target: str) -> Iterator[str]:
     """Yield the names for the temporary file beside ``target``, the agreed one first.
 
-    The others serve when something that cannot be removed occupies it.
+    The others are for when it is occupied by something that cannot be removed.
     """
     stem = os.path.splitext(target)[0]
     yield f"{stem}.tmp"
@@ -88,7 +87,7 @@ def temporary_names(target: str) -> Iterator[str]:
 
 
 def _git_directory(workspace: Path) -> Path | None:
-    """Return the git directory of ``workspace`` alone: gitrepository-layout(5)."""
+    """Return the git directory of ``workspace``: see gitrepository-layout(5)."""
     dot_git = workspace / ".git"
     if dot_git.is_dir():
         return dot_git

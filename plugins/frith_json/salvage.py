@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json import JSONDecodeError
@@ -29,9 +28,9 @@ _SESSIONS = re.compile(r'"sessions"\s*:\s*\[')
 _RECORDS = re.compile(r'"records"\s*:\s*(?=\{)')
 _BETWEEN = re.compile(r"[\s,]*")
 _RECORD = re.compile(r'\{(?=\s*"id"\s*:)')
-"""Where a record begins, after something that could not be read."""
+"""Where a record begins after text that could not be read."""
 _MARGIN = 500
-"""Characters of which parsing costs as much as beginning to parse."""
+"""To begin parsing costs as much as to parse so many characters."""
 _EFFORT = 4
 """How many times its own length may be parsed in vain before the rest of a file is skipped."""
 
@@ -59,7 +58,7 @@ def salvage(data: bytes) -> Salvage:
             again = _SESSIONS.search(text, position)
             if again is None:
                 break
-            position, complete = again.end(), False  # a second list, or what looks like one
+            position, complete = again.end(), False  # a second list, or text that looks like one
             continue
         session, position, skipped = reader.next(position)
         complete = complete and not skipped
@@ -109,7 +108,7 @@ class _Reader:
 
 def _session(record: Any, details: dict[str, Any]) -> Session:
     if not isinstance(record, dict) or not isinstance(key := record.get("id"), str):
-        raise ValueError("a session has an id")  # noqa: TRY004 - like all that is unreadable
+        raise ValueError("a session has an id")  # noqa: TRY004 - as for all that is unreadable
     try:
         return read_session(record, details.get(key, {}))[0]
     except ValueError:
@@ -145,8 +144,9 @@ def keep(target: str, content: bytes, why: str) -> str:
     try:
         os.link(target, path)
     except OSError:  # a file system without hard links, or one that protects them
-        _copy(content, path)
-    atomic.sync_directory(os.path.dirname(target))
+        atomic.replace(path, [content])
+    else:
+        atomic.sync_directory(os.path.dirname(target))
     return path
 
 
@@ -175,16 +175,3 @@ def prune(target: str, present: Collection[str]) -> None:
                 excess -= 1
         except OSError as error:
             log.warning("kept_file_not_pruned", path=str(path), reason=str(error))
-
-
-def _copy(content: bytes, path: str) -> None:
-    fd = atomic.open_new(path)
-    try:
-        atomic.write_all(fd, content)
-        atomic.sync(fd)
-    except OSError:
-        os.unlink(path)
-        raise
-    finally:
-        with suppress(OSError):
-            os.close(fd)

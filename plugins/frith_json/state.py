@@ -55,8 +55,9 @@ class StateFile:
         """How often the file was replaced."""
         self.generation = 0
         """How often the content was found changed by another program."""
+        self.lock = FileLock(places.lock)
+        """Held by writers."""
         self._places = places
-        self._lock = FileLock(places.lock)
         self._known: Known | None = None
         self._seal = ""
         """That of what was written last."""
@@ -70,7 +71,7 @@ class StateFile:
         """
         while True:
             known = self._known
-            if known is not None and self._identity() == known.identity:
+            if known is not None and identity_at(self._places.file) == known.identity:
                 return known
             document, identity = self._read(known.document if known else EMPTY)
             with self._guard:
@@ -96,7 +97,7 @@ class StateFile:
             StoreError: the file cannot be locked.
         """
         try:
-            self._lock.acquire()
+            self.lock.acquire()
         except OSError as error:
             if is_unsupported(error):
                 where = os.path.dirname(self._places.lock)
@@ -108,7 +109,7 @@ class StateFile:
         try:
             yield
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def commit(self, fn: Transaction) -> Committed:
         """Apply ``fn`` to what is stored now and write the outcome; only while locked.
@@ -144,14 +145,6 @@ class StateFile:
                 return Committed(rebuilt, rebuilt.revision)
         raise restless(self._places.file)
 
-    def retire(self) -> None:
-        """Open no lock file any more, because the store is being closed; from any thread."""
-        self._lock.retire()
-
-    def close(self) -> None:
-        """Close the lock file."""
-        self._lock.close()
-
     def _read(self, previous: Document) -> tuple[Document, Identity | None]:
         for _ in range(ATTEMPTS):
             noted = self._noted()  # first: a writer notes its revision after the file is there
@@ -162,7 +155,7 @@ class StateFile:
             try:
                 document = read(content.data, self._places.file, previous)
             except DamagedError as error:
-                if self._identity() != content.identity:
+                if identity_at(self._places.file) != content.identity:
                     continue  # read while another program was writing it in place
                 if not self._may_be_ours(content.data):
                     raise unreadable(self._places.file, "it is not a state file") from error
@@ -253,7 +246,7 @@ class StateFile:
 
     def _note(self, revision: int) -> None:
         try:
-            write_number(self._lock.fd, revision)
+            write_number(self.lock.fd, revision)
         except OSError as error:  # the state is durable; only the hint to it is not
             log.warning("revision_not_noted", path=self._places.lock, reason=str(error))
 
@@ -275,16 +268,10 @@ class StateFile:
                 f"Cannot keep a copy of {target!r} aside: {error}. It was not replaced."
             ) from error
         log.warning("state_file_kept_aside", path=self._places.file, kept=path)
-        identity = self._identity()
+        identity = identity_at(self._places.file)
         if identity is None or identity[:-1] != content.identity[:-1]:
             raise OvertakenError
         return identity
-
-    def _identity(self) -> Identity | None:
-        try:
-            return identity_at(self._places.file)
-        except OSError as error:
-            raise unreadable(self._places.file, error.strerror or str(error)) from error
 
     def _content(self) -> Content | None:
         content = read_content(self._places.file)

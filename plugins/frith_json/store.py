@@ -6,7 +6,7 @@ reads and claims and never waits for a lock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from frith.errors import (
 )
 from frith.model import SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
-from frith_json.claims import Claims, Fences
+from frith_json.claims import Claims
 from frith_json.mounts import require_shared_locks
 from frith_json.options import CAN_WATCH, JsonOptions
 from frith_json.places import Places
@@ -44,7 +44,6 @@ class JsonStore(SessionStore):
         """The state file, whose counters tell what the store has cost."""
         self._places = places
         self._claims = Claims(places.claims)
-        self._fences = Fences(self._claims)
         self._is_tidied = False
         limits = options.lock_timeout, options.write_timeout
         self._writer = Worker("frith-json-writer", *limits)
@@ -67,8 +66,8 @@ class JsonStore(SessionStore):
         try:
             yield store
         finally:
-            store.state.retire()
-            store._writer.submit(store.state.close)
+            store.state.lock.retire()
+            store._writer.submit(store.state.lock.close)
             await store._reader.close(_CLOSING)
             await store._writer.close(_CLOSING)
 
@@ -86,7 +85,7 @@ class JsonStore(SessionStore):
 
         def commit() -> Committed:
             self._claims.renew()
-            return self.state.commit(lambda newest: fn(replace(newest, fences=self._fences)))
+            return self.state.commit(lambda newest: fn(replace(newest, fences=self._claims)))
 
         committed = await self._write(commit)
         if not self._is_tidied:
@@ -127,7 +126,7 @@ class JsonStore(SessionStore):
         """See :meth:`frith.ports.SessionStore.holder_info`."""
         return await self._reader.run(lambda: self._claims.holder_info(session_id))
 
-    async def watch(self) -> AsyncIterator[frozenset[SessionId]]:
+    async def watch(self) -> AsyncGenerator[frozenset[SessionId], None]:
         """See :meth:`frith.ports.SessionStore.watch`.
 
         It starts from what this store has read last. While the file cannot be read nothing is

@@ -32,7 +32,7 @@ class Directories:
         os.close(self._fd)
 
     def follow(self, directories: Iterable[str]) -> None:
-        """Watch ``directories`` too; one that is watched already stays so.
+        """Watch ``directories``, too.
 
         Raises:
             StoreError: one cannot be watched.
@@ -42,7 +42,7 @@ class Directories:
             self._checked(self._libc.inotify_add_watch(self._fd, path, _MASK))
 
     async def changed(self) -> None:
-        """Wait for a change in any of them; many at once count as one."""
+        """Wait for a change in any of them; several at once count as one."""
         await anyio.wait_readable(self._fd)
         with suppress(BlockingIOError):
             while os.read(self._fd, _BUFFER):

@@ -27,13 +27,7 @@ class Worker:
     """A daemon thread that does what it is given, in order."""
 
     def __init__(self, name: str, begin_within: float, end_within: float) -> None:
-        """Start the thread.
-
-        Args:
-            name: its name.
-            begin_within: seconds in which each job must begin.
-            end_within: seconds in which a job that has begun must end.
-        """
+        """Start the thread; each job must begin, and then end, within so many seconds."""
         self._limits = begin_within, end_within
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -51,7 +45,6 @@ class Worker:
         lock: str | None = None,
         late: type[StoreError] = StoreError,
         undo: Callable[[T], None] = lambda _: None,
-        limits: tuple[float, float] | None = None,
     ) -> T:
         """Do ``work`` in the thread and return its result.
 
@@ -64,7 +57,6 @@ class Worker:
             lock: path of the lock file that the context waits for, for the error.
             late: what is raised if the work does not end in time.
             undo: called with the result if the caller does not take it; quick, never blocks.
-            limits: seconds in which it must begin and end, if not those of the worker.
 
         Raises:
             StoreBusyError: the work did not begin in time and will not be done.
@@ -72,15 +64,14 @@ class Worker:
         """
         job = Job(work, within, undo)
         self.submit(job.do)
-        return await job.outcome(*(limits or self._limits), late, lock)
+        return await job.outcome(*self._limits, late, lock)
 
     async def close(self, within: float) -> None:
         """Have the thread end after what it was given; wait for that at most ``within`` seconds."""
-        try:
-            with anyio.CancelScope(shield=True), suppress(StoreError):
-                await self.run(lambda: None, limits=(within, within))
-        finally:
-            self._queue.put(None)
+        self._queue.put(None)
+        with anyio.CancelScope(shield=True):
+            alone = anyio.CapacityLimiter(1)  # other blocked threads of the host do not matter
+            await anyio.to_thread.run_sync(self.thread.join, within, limiter=alone)
 
     def _loop(self) -> None:
         while (task := self._queue.get()) is not None:

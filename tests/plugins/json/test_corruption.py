@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from frith.errors import CorruptStoreError, StoreError, StoreVersionError
 from frith.model import Changes, Integrity, Session
 from frith_json import content
-from frith_json import state as state_module
 from frith_json.integrity import DamagedError, read
 from frith_json.layout import EMPTY
 from frith_json.salvage import salvage
@@ -251,14 +250,13 @@ async def test_a_file_that_cannot_be_read_is_neither_missing_nor_corrupt(
     def broken(*_: Any) -> int:
         raise OSError(code, os.strerror(code))
 
-    for operation in ("open_for_reading", "read_all", "identity_at"):
+    for operation in ("open_for_reading", "read_all", "identity_of"):
         with monkeypatch.context() as patch:
             async with open_store() as store, open_store() as other:
                 await other.transact(lambda _: Changes(put=(make(),)))
-                if operation == "identity_at":
+                if operation == "identity_of":
                     await store.load()
                 patch.setattr(content, operation, broken)
-                patch.setattr(state_module, operation, broken, raising=False)
                 for attempt in (store.load(), store.transact(lambda _: Changes(put=(make(),)))):
                     with pytest.raises(StoreError, match=r"Cannot read|Cannot lock") as caught:
                         await attempt

@@ -1,0 +1,78 @@
+"""A sealed file is cut into the very records that were written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from frith.model import Changes, Integrity
+from frith_json.integrity import read
+from frith_json.layout import EMPTY, Document
+from state_files import MakeSession
+
+
+@pytest.fixture
+def document(make: MakeSession) -> Document:
+    """Some sessions with details, one that only the exact parser reads in full."""
+    sessions = [make(f"s{n}", metadata={"}\n    },\n    {": n}) for n in range(300)]
+    sessions[10:200] = [s.detail(command=("sh", s.name)) for s in sessions[10:200]]
+    sessions[20] = sessions[20].evolve(name="\ud800")
+    return EMPTY.changed(Changes(put=tuple(sessions)))
+
+
+def content(document: Document) -> bytes:
+    return b"".join(document.sealed()[1])
+
+
+def test_every_session_is_read_as_it_was_written(document: Document) -> None:
+    again = read(content(document), "file")
+    assert again.snapshot.integrity is Integrity.VERIFIED
+    assert list(again.entries) == list(document.entries)
+    assert [e[:4] for e in again.entries.values()] == [e[:4] for e in document.entries.values()]
+    assert content(again) == content(document)
+
+
+def test_only_sessions_that_have_changed_are_read_anew(document: Document) -> None:
+    first, *_, last = document.snapshot.sessions.values()
+    before = read(content(document), "file")
+    after = before.changed(Changes(put=(first.evolve(name="new"), last.detail(command=("x",)))))
+    again = read(content(after), "file", before)
+    fresh = [key for key, entry in again.entries.items() if entry is not before.entries[key]]
+    assert fresh == [first.id, last.id]
+    assert dict(again.snapshot.sessions) == dict(after.snapshot.sessions)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_a_file_with_few_sessions_is_verified(make: MakeSession, count: int) -> None:
+    sessions = [make(f"s{n}").detail(command=("sh",)) for n in range(count)]
+    written = content(EMPTY.changed(Changes(put=tuple(sessions))))
+    again = read(written, "file")
+    assert again.snapshot.integrity is Integrity.VERIFIED
+    assert list(again.snapshot.sessions.values()) == sessions
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_lists_of_objects_of_other_programs_do_not_disturb(
+    document: Document, is_first: bool
+) -> None:
+    others: dict[str, Any] = {"agents": [{"id": 1}, {"id": 2}]}
+    agreed: dict[str, Any] = {"version": None, "sessions": None}
+    top = others | agreed if is_first else agreed | others
+    again = read(content(replace(document, top=top)), "file")
+    assert again.snapshot.integrity is Integrity.VERIFIED
+    assert list(again.entries) == list(document.entries)
+    assert json.loads(content(again))["agents"] == others["agents"]
+
+
+@pytest.mark.parametrize("stray", [5, {}, [], {"command": ["x"]}], ids=str)
+def test_details_of_any_kind_without_a_session_are_kept(make: MakeSession, stray: Any) -> None:
+    session = make().detail(command=("sh",))
+    document = replace(EMPTY.changed(Changes(put=(session,))), strays={"gone": stray})
+    again = read(content(document), "file")
+    assert again.snapshot.integrity is Integrity.VERIFIED
+    assert again.snapshot.sessions[session.id].details.command == ("sh",)
+    assert again.strays == {"gone": stray}
+    assert content(again) == content(document)
