@@ -250,10 +250,8 @@ async def delete_branch(git: Git, repository: Repository, plan: WorktreePlan) ->
     if not plan.creates_branch or plan.base_oid is None:
         return None
     ref = HEADS + plan.branch
-    commit = await git.read(
-        repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
-    )
-    if not commit:
+    commit = await git.resolve(repository.workspace, ref)
+    if commit is None:
         return None
     notes = await git.read(
         repository.workspace,
@@ -263,7 +261,7 @@ async def delete_branch(git: Git, repository: Repository, plan: WorktreePlan) ->
     if history[-1:] != [_note(plan)]:
         return None
     if len(history) > 1:
-        return commit.decode().strip()
+        return commit
     await git.run(repository.workspace, "update-ref", "-d", ref, plan.base_oid)
     return None
 

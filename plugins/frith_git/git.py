@@ -125,6 +125,11 @@ class Git:
         options["env"] = {"GIT_OPTIONAL_LOCKS": "0", **options.get("env", {})}
         return await self._run(directory, args, (), **options)
 
+    async def resolve(self, directory: str, name: str) -> str | None:
+        """Return the object id that ``name`` resolves to, if any (gitrevisions(7))."""
+        output = await self.read(directory, "rev-parse", "--quiet", "--verify", name, ok=(0, 1))
+        return output.decode().strip() or None
+
     async def run(self, directory: str, *args: str, **options: Unpack[RunOptions]) -> bytes:
         """Run ``git -C directory args`` and return its standard output.
 

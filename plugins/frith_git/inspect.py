@@ -25,6 +25,7 @@ from frith_git.repository import (
 )
 from frith_git.status import (
     TreeStatus,
+    head_commit,
     operation_in,
     staged_in,
     tree_status,
@@ -94,13 +95,7 @@ class Inspector:
         if worktree is None or worktree.path is None:
             return Findings(AtStake(), worktree)
         admin = worktree.admin
-        ref = f"worktrees/{os.path.basename(admin)}/HEAD"
-        output = await self._git.read(
-            self._repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)
-        )
-        commit = output.decode().strip()
-        # All zeros: git was stopped before it wrote the real one.
-        head = commit if commit.strip("0") else None
+        head = await head_commit(self._git, self._repository, admin)
         at_stake = AtStake(
             staged=_shown(await staged_in(self._git, admin, head)),
             commits=await unreachable_commits(self._git, self._repository, admin, head),

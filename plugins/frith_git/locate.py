@@ -24,6 +24,7 @@ from frith_git.repository import (
     names_in,
     read_worktree,
 )
+from frith_git.status import head_commit
 from frith_os import atomic
 
 
@@ -162,7 +163,7 @@ async def restore(git: Git, repository: Repository, session: Session, workers: i
         return
     _refuse_other_content(path)
     worktree = worktree or _registered_before_a_move(repository, path)
-    if worktree and worktree.path and await _has_commit(git, repository, worktree):
+    if worktree and worktree.path and await head_commit(git, repository, worktree.admin):
         async with no_longer_filling(worktree) as ended:
             if not ended:
                 raise WorktreeMissingError(path, "git still writes its files. Try again later.")
@@ -194,12 +195,6 @@ def _registered_before_a_move(repository: Repository, path: str) -> Worktree | N
         return None
     _register(admin, os.path.realpath(path))
     return read_worktree(admin)
-
-
-async def _has_commit(git: Git, repository: Repository, worktree: Worktree) -> bool:
-    ref = f"worktrees/{os.path.basename(worktree.admin)}/HEAD"
-    args = ("rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}")
-    return bool(await git.read(repository.workspace, *args, ok=(0, 1)))
 
 
 async def _complete(
@@ -251,8 +246,7 @@ async def _create_again(
     path: str,
     workers: int,
 ) -> None:
-    ref = HEADS + session.branch
-    if not await git.read(repository.workspace, "rev-parse", "--quiet", "--verify", ref, ok=(0, 1)):
+    if not await git.resolve(repository.workspace, HEADS + session.branch):
         raise WorktreeMissingError(path, f"its branch {session.branch!r} is gone, too")
     check_free(repository, session.branch, path)
     if worktree:

@@ -12,7 +12,7 @@ import anyio
 from frith.logs import log
 from frith_git.git import Git, GitError
 from frith_git.lock import locked
-from frith_git.repository import Repository, Worktree, accessing, names_in
+from frith_git.repository import Repository, Worktree, accessing, exists, names_in
 
 
 async def take_away(
@@ -41,7 +41,7 @@ async def take_away(
         options = ["--force"] if force else []
         await git.run(workspace, "worktree", "remove", *options, "--", path)
     except GitError:
-        if _is_registered(worktree):
+        if exists(f"{worktree.admin}/gitdir"):
             if worktree.lock is not None:
                 await git.run(workspace, "worktree", "lock", "--reason", worktree.lock, "--", path)
             raise
@@ -50,16 +50,6 @@ async def take_away(
         await anyio.to_thread.run_sync(_delete_rest, path)
         async with locked(repository.markers_lock):
             await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
-
-
-def _is_registered(worktree: Worktree) -> bool:
-    gitdir = f"{worktree.admin}/gitdir"
-    with accessing(gitdir):
-        try:
-            os.lstat(gitdir)
-        except FileNotFoundError:
-            return False
-    return True
 
 
 def _delete_rest(path: str) -> None:

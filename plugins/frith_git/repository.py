@@ -74,6 +74,16 @@ def read_bytes(
                 os.close(descriptor)
 
 
+def exists(path: str) -> bool:
+    """Return whether there is a file, directory or link at ``path``."""
+    with accessing(path):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+
 def names_in(path: str) -> list[str]:
     """Return the sorted names of the entries of the directory ``path``."""
     with accessing(path):
@@ -117,13 +127,7 @@ class Worktree:
 
     def is_filled(self) -> bool:
         """Return whether the checkout is complete: git writes the index after the last file."""
-        index = f"{self.admin}/index"
-        with accessing(index):
-            try:
-                os.stat(index)
-            except FileNotFoundError:
-                return False
-            return True
+        return exists(f"{self.admin}/index")
 
     def head(self) -> bytes:
         """Return the content of the file ``HEAD``; empty if it is missing."""

@@ -118,7 +118,7 @@ async def tree_status(git: Git, path: str, git_dir: str) -> TreeStatus:
     if os.path.exists(f"{git_dir}/index"):
         return await _with_index(git, path, f"{git_dir}/index", {})
     async with _temporary_index() as env:
-        if await git.read(path, "rev-parse", "--quiet", "--verify", "HEAD", ok=(0, 1)):
+        if await git.resolve(path, "HEAD"):
             await git.run(path, "read-tree", "HEAD", in_tree=True, env=env)
         status = await _with_index(git, path, env["GIT_INDEX_FILE"], env)
         output = await git.read(path, "ls-files", "-z", "--deleted", in_tree=True, env=env)
@@ -171,6 +171,12 @@ async def _hidden_changes(git: Git, path: str, index: str, names: list[bytes]) -
 async def _temporary_index() -> AsyncIterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="frith-git-") as directory:
         yield {"GIT_INDEX_FILE": f"{directory}/index"}
+
+
+async def head_commit(git: Git, repository: Repository, admin: str) -> str | None:
+    """Return the commit of HEAD of the worktree of ``admin``, ``None`` if HEAD names none."""
+    ref = f"worktrees/{os.path.basename(admin)}/HEAD"
+    return await git.resolve(repository.workspace, f"{ref}^{{commit}}")
 
 
 async def staged_in(git: Git, git_dir: str, head: str | None) -> list[bytes]:

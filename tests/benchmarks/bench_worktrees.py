@@ -1,7 +1,7 @@
-"""Worktrees against plain git, interleaved in one run; only the ratios mean anything.
+"""Worktrees compared with plain git, alternating in one run; only the ratios are meaningful.
 
-The bare bound and the bar stand beside each. A ratio is the median over at least eleven rounds in
-which both took their turns.
+Each row has the time of plain git and the bar beside its ratio, which is the median of eleven
+rounds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def git(workspace: Path, *args: str) -> None:
 
 
 def make_repository(workspace: Path, files: int) -> None:
-    """Make a repository with ``files`` files of some 200 bytes, a hundred in each directory."""
+    """Create a repository with ``files`` files of about 200 bytes, a hundred in each directory."""
     workspace.mkdir()
     for number in range(files):
         path = workspace / f"directory-{number // 100}" / f"file-{number}"
@@ -61,7 +61,7 @@ def plain(workspace: Path, name: str) -> list[str]:
 
 
 def clear(workspace: Path) -> None:
-    """Remove every worktree, also what a `git worktree add` that failed has left."""
+    """Remove every worktree, including the rest of a failed `git worktree add`."""
     for path in (workspace / ".worktrees").iterdir():
         shutil.rmtree(path)
     for admin in (workspace / ".git" / "worktrees").glob("*"):
@@ -75,7 +75,7 @@ async def timed(action: Action) -> float:
 
 
 class Pairs:
-    """Times of ours and of plain git, taken in turns."""
+    """Alternating times of frith and of plain git."""
 
     def __init__(self) -> None:
         self.ours: list[float] = []
@@ -122,12 +122,12 @@ class Bench:
         return pairs
 
     async def creations(self, files: int, bar: float) -> Row:
-        """Plan and create, against `git worktree add` alone."""
+        """Compare planning and creating with `git worktree add`."""
         pairs = await self.pairs(self.ours, self.theirs)
         return pairs.row(f"create a worktree of {files} files", "`git worktree add`", bar)
 
     async def four(self) -> list[Row]:
-        """Four creations at once, against four of git: in turn, and at once, where some fail."""
+        """Compare four concurrent creations with four of git, in turn and concurrent."""
         failures = 0
 
         async def ours_at_once() -> None:
@@ -192,5 +192,5 @@ async def measure() -> list[Row]:
 
 
 def run() -> list[Row]:
-    """Return rows of what was measured, the figure, and what it is measured against."""
+    """Return rows: the measurement, the figure, and the reference."""
     return anyio.run(measure)
