@@ -342,7 +342,7 @@ def demo(keep: bool) -> int:
 
     Needs no repository and no terminal: it works in a temporary directory.
     """
-    from frith_cli.demo.story import tell
+    from frith_cli.demo.steps import run
     from frith_cli.guard import drive
 
-    return drive(lambda _: tell(keep=keep))
+    return drive(lambda _: run(keep=keep))

@@ -53,28 +53,27 @@ class Guard:
 def drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
     """Run ``work`` on a new event loop and return its result. Its exceptions propagate.
 
+    A group of one exception is replaced by that exception.
+
     Raises:
         Interrupted: a signal ended ``work``, which has cleaned up.
     """
-    return anyio.run(_drive, work, backend="asyncio")
+    try:
+        return anyio.run(_drive, work, backend="asyncio")
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
 
 
 async def _drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
     results: list[_Result] = []
-    failure: BaseException | None = None
     async with anyio.create_task_group() as tasks:
         guard = Guard(tasks)
         await tasks.start(guard.wait)
-        try:
-            results.append(await work(guard))
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:  # raised below, because the task group would wrap it
-            failure = error
-        finally:
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+        results.append(await work(guard))
+        tasks.cancel_scope.cancel()
     if guard.received is not None:
         raise Interrupted(guard.received)
     return results[0]

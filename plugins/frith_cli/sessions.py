@@ -79,13 +79,13 @@ def select(sessions: Iterable[Session], given: str) -> Session:
     raise SessionNotFoundError(given)
 
 
-def called(sessions: Iterable[Session], session: Session) -> str:
+def called(sessions: Iterable[Session], session: Session, *, id_length: int | None = _SHORT) -> str:
     """Return how to name ``session`` in a command: by its name if unique and valid, or by its id.
 
     A name that was edited by hand may be invalid, and need quotes in a shell.
     """
     unique = [each.name for each in sessions].count(session.name) == 1
-    return session.name if unique and is_valid(session.name) else session.id[:_SHORT]
+    return session.name if unique and is_valid(session.name) else session.id[:id_length]
 
 
 def is_valid(name: str) -> bool:

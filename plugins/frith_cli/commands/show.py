@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
@@ -12,7 +11,7 @@ from frith_cli.config import settings_of
 from frith_cli.console import note, write_json, write_table
 from frith_cli.context import App
 from frith_cli.opening import with_manager
-from frith_cli.sessions import COLUMNS, OPTIONAL, View, is_valid, select, views_of
+from frith_cli.sessions import COLUMNS, OPTIONAL, View, called, select, views_of
 
 
 def ls(app: App) -> int:
@@ -63,11 +62,7 @@ def suggestions(app: App) -> list[tuple[str, str]]:
         return manager.get_all_sessions()
 
     sessions = with_manager(app, look, restore=False)
-    times = Counter(session.name for session in sessions)
-    return [
-        (each.name if times[each.name] == 1 and is_valid(each.name) else each.id, each.branch)
-        for each in sessions
-    ]
+    return [(called(sessions, each, id_length=None), each.branch) for each in sessions]
 
 
 def _views(app: App) -> list[View]:

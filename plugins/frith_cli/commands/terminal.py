@@ -19,7 +19,7 @@ from frith_cli.attach.loops import Mark, without_marks
 from frith_cli.attach.modes import Modes
 from frith_cli.attach.tty import CANCEL, window_size
 from frith_cli.console import note, reader_may_go
-from frith_cli.context import App
+from frith_cli.context import App, Interrupted
 from frith_cli.opening import with_manager
 from frith_cli.sessions import select, terminal_of
 
@@ -68,7 +68,8 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
             await show_bytes(kept if lines is None else _last(kept, lines))
             if not follow:
                 return
-            async with _while_read():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_watch_reader)
                 async for piece in view:
                     if isinstance(piece, Chunk):
                         if mark:
@@ -76,6 +77,7 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
                         await show_bytes(piece.data)
                     else:
                         note(f"{piece.missed} bytes were skipped: the output came too fast.")
+                tasks.cancel_scope.cancel()
 
     return _with_terminal(app, given, show, ended=True)
 
@@ -111,36 +113,16 @@ async def _write(data: bytes) -> None:
             rest = rest[os.write(out, rest[:PIPE_BUF]) :]
 
 
-@asynccontextmanager
-async def _while_read() -> AsyncIterator[None]:
-    """Cancel the body once standard output is a pipe that is no longer read.
+async def _watch_reader() -> None:
+    """Wait until standard output, if it is a pipe, is no longer read.
 
     Raises:
-        SystemExit: that has happened; with the code of a process that SIGPIPE killed.
+        Interrupted: that has happened; the exit code is that of a process that SIGPIPE killed.
     """
-    gone = anyio.Event()
-    failure: BaseException | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_watch_reader, gone, tasks.cancel_scope)
-        try:
-            yield
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:  # raised below, because the task group would wrap it
-            failure = error
-        tasks.cancel_scope.cancel()
-    if gone.is_set():
-        raise SystemExit(128 + signal.SIGPIPE)
-    if failure is not None:
-        raise failure
-
-
-async def _watch_reader(gone: anyio.Event, scope: anyio.CancelScope) -> None:
     out = sys.stdout.fileno()
     if stat.S_ISFIFO(os.fstat(out).st_mode):
         await anyio.wait_readable(out)  # the write end is readable once the read end is closed
-        gone.set()
-        scope.cancel()
+        raise Interrupted(signal.SIGPIPE)
 
 
 def _last(output: bytes, lines: int) -> bytes:

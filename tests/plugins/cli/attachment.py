@@ -33,7 +33,7 @@ SESSION = Session(
 
 
 class Program(Terminal):
-    """A process that says what the test tells it to say."""
+    """A process whose output the test writes."""
 
     session_id = SESSION.id
     pid = 1

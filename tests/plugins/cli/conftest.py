@@ -31,7 +31,7 @@ _COMMAND = (sys.executable, "-m", "frith_cli")
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide the environment and the git configuration of whoever runs the tests."""
+    """Hide the environment and the git configuration of the user who runs the tests."""
     for name in os.environ:
         if name.startswith(("FRITH_", "GIT_")) or name == "WORKSPACE_ROOT":
             monkeypatch.delenv(name)
@@ -168,13 +168,13 @@ class Terminal:
         assert ready, f"nothing more is shown after {self.shown!r}"
         try:
             piece = os.read(self._fd, 65536)
-        except OSError:  # EIO: nobody holds the other end any more
+        except OSError:  # EIO: the other end is closed
             return b""
         self.shown += piece
         return piece
 
     def close(self) -> None:
-        """Be rid of it."""
+        """Kill the command and close the terminal."""
         self._process.kill()
         self._process.wait()
         if self._fd >= 0:

@@ -133,7 +133,7 @@ def test_a_shell_is_typed_into_and_knows_the_size_of_the_window(
     outer.expect(rb"30 100\D")
     outer.resize(40, 120)
     outer.type(b"until [ \"$(stty size)\" = '40 120' ]; do :; done; echo resi''zed\r")
-    outer.expect(rb"resized")  # as a line, or on a screen drawn anew
+    outer.expect(rb"resized")  # as a line, or on a redrawn screen
     outer.type(b"exit\r")
     assert outer.wait() == 0
 

@@ -29,7 +29,7 @@ def _on_a_terminal(code: str) -> bytes:
     try:
         while piece := os.read(reader, 4096):
             shown += piece
-    except OSError:  # EIO: nobody holds the other end any more
+    except OSError:  # EIO: the other end is closed
         pass
     os.close(reader)
     assert ran.wait() == 0

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from frith import ManagerConfig
-from frith_cli.demo import host, story
+from frith_cli.demo import host, steps
 from frith_cli.demo.checks import Checks
 from frith_cli.demo.repository import runs
 
@@ -100,7 +100,7 @@ def test_the_demo_restores_the_environment(frith: Frith, temporary: Path) -> Non
 def test_the_demo_reports_a_failed_check(
     frith: Frith, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(story, "ManagerConfig", partial(ManagerConfig, max_sessions=9))
+    monkeypatch.setattr(steps, "ManagerConfig", partial(ManagerConfig, max_sessions=9))
     outcome = frith("demo")
     assert outcome.code == 1
     assert "FAILED A fifth session is refused" in outcome.out

@@ -30,14 +30,14 @@ _HOST_MUST_BE_READY = 30.0
 _NOTES = "half a thought, not committed\n"
 
 
-async def tell(*, keep: bool) -> int:
+async def run(*, keep: bool) -> int:
     """Run all steps in a temporary repository and return the exit code."""
     checks = Checks()
     with temporary_repository(keep=keep) as workspace:
         config = ManagerConfig(workspace=workspace, terminate_grace=2.0)
         with routed_logs(config, 0):
             try:
-                await _Steps(config, checks).tell()
+                await _Steps(config, checks).run()
             except Exception as error:  # the checks before it are summed up
                 checks.check("Nothing fails unexpectedly", False, error)
     return checks.sum_up()
@@ -70,7 +70,7 @@ class _Steps:
         self.pids: dict[str, int] = {}
         self.before: dict[str, Any] = {}
 
-    async def tell(self) -> None:
+    async def run(self) -> None:
         """Run all steps."""
         self.checks.step("A host creates three sessions, each with a process")
         async with self._host() as started:
