@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,9 @@ import pytest
 from frith import hookspecs
 from frith.config import ManagerConfig
 from frith.errors import SessionVetoed
-from frith.events import Event
-from frith.plugins import Plugins
 from frith_testing.harness.resources import resources_now
 from frith_testing.suites.lifecycle.configured import configured as configured_plugin
+from frith_testing.suites.lifecycle.hook_call import Call
 from frith_testing.suites.lifecycle.host_process import HostConformance
 from frith_testing.suites.lifecycle.process_state import (
     Cancelled,
@@ -34,28 +31,6 @@ from frith_testing.suites.lifecycle.sample_events import sample_events, told_of
 LIFECYCLE_HOOKS = tuple(
     name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A lifecycle hook of the plugin, and a sample event to call it with."""
-
-    hook: str
-    function: Callable[[Event], Awaitable[object]]
-    event: Event
-    timeout: float
-
-    async def answer(self) -> object:
-        """Call the hook as a host does; return its result, or the exception that it raised.
-
-        Raises:
-            TimeoutError: the hook did not end in time.
-        """
-        with anyio.fail_after(self.timeout):
-            try:
-                return await self.function(self.event)
-            except Exception as error:
-                return error
 
 
 class LifecyclePluginConformance(

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from frith_testing.harness.base import Conformance
 from frith_testing.harness.promises import promise
-
-if TYPE_CHECKING:
-    from frith_testing.lifecycle import Call
+from frith_testing.suites.lifecycle.hook_call import Call
 
 PACKAGES = frozenset({"frith", "anyio", "asyncio", "os", "pluggy", "signal", "subprocess"})
 """Packages whose code a plugin must not replace: the core, and the libraries that run it."""

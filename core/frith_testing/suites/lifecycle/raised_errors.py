@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,9 +13,7 @@ from frith.config import ManagerConfig
 from frith.plugins import Plugins
 from frith_testing.harness.base import Conformance
 from frith_testing.harness.promises import promise
-
-if TYPE_CHECKING:
-    from frith_testing.lifecycle import Call
+from frith_testing.suites.lifecycle.hook_call import Call
 
 
 class IsolatingConformance(Conformance, suite="lifecycle", subject="plugin"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -13,10 +13,8 @@ from frith_testing.harness.base import Conformance
 from frith_testing.harness.promises import promise
 from frith_testing.harness.resources import resources_now
 from frith_testing.suites.lifecycle.configured import configured
+from frith_testing.suites.lifecycle.hook_call import Call
 from frith_testing.suites.lifecycle.process_state import watched_loop
-
-if TYPE_CHECKING:
-    from frith_testing.lifecycle import Call
 
 LONGEST_PAUSE = 1.0
 """Seconds for which a hook may block the event loop."""
