@@ -13,6 +13,7 @@ import pytest
 from frith import hookspecs
 from frith.config import ManagerConfig
 from frith.errors import SessionVetoed
+from frith.plugins import Plugins
 from frith_testing.harness.resources import resources_now
 from frith_testing.suites.lifecycle.configured import configured as configured_plugin
 from frith_testing.suites.lifecycle.hook_call import Call

@@ -5,20 +5,15 @@ from __future__ import annotations
 import pytest
 
 from frith.providers import Capability, ProviderSpec
-from frith_testing._base import Opening
-from frith_testing._faults import FaultConformance
-from frith_testing._promises import promise
-from frith_testing._report import DOES_NOT_APPLY
-from frith_testing._store.opened import OpenStoreConformance
-from frith_testing._store.scenarios import STORE_SCENARIOS, Noticing, Repairing
 from frith_testing.faults import histories, leaks, limits
 from frith_testing.faults.limits import Limit
 from frith_testing.faults.scenario import Scenario
 from frith_testing.harness.base import Opening
 from frith_testing.harness.promises import promise
+from frith_testing.harness.report import DOES_NOT_APPLY
 from frith_testing.suites.file_faults import FaultConformance
 from frith_testing.suites.store.open_store import OpenStoreConformance
-from frith_testing.suites.store.store_scenarios import STORE_SCENARIOS, Noticing
+from frith_testing.suites.store.store_scenarios import STORE_SCENARIOS, Noticing, Repairing
 
 SECONDS, SEED = 5.0, 17
 """The length of a run in which processes are killed, and the seed of the choice."""
