@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frith_json._document import Document
 
 from frith import ManagerConfig, Session, SessionManager, SessionStatus, hookimpl
 from frith.errors import StoreVersionError
@@ -26,6 +25,7 @@ from frith.events import Event, SessionsRestored
 from frith.model import Changes, Snapshot
 from frith.ports import Marker, MarkerState
 from frith_git import marker as markers
+from frith_json.layout import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 NAME = ".claude-container-sessions.json"

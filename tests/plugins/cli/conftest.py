@@ -14,9 +14,9 @@ from typing import Any
 
 import anyio
 import pytest
-from frith_cli._app import run
 
 from frith.model import Session, SessionStatus, now
+from frith_cli.main import run
 from frith_keeper.options import KeeperOptions
 from frith_keeper.spawner import open_spawner
 from waiting import PATIENCE

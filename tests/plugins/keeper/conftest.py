@@ -17,13 +17,13 @@ from uuid import uuid4
 
 import anyio
 import pytest
-from frith_testing._samples import a_session
 
 import frith_keeper
 from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
 from frith_keeper import spawner as spawner_module
 from frith_keeper import start as start_module
+from frith_testing.harness.samples import a_session
 from waiting import PATIENCE, wait_until
 
 HOST = Path(__file__).with_name("host.py")

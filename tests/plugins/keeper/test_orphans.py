@@ -11,11 +11,11 @@ from pathlib import Path
 
 import anyio
 import pytest
-from frith_testing._samples import a_session
 
 from frith_keeper import start as start_module
 from frith_keeper.keeper_processes import find_keepers
 from frith_keeper.places import KeeperFiles, name_of
+from frith_testing.harness.samples import a_session
 from waiting import until
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'

@@ -10,12 +10,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from frith_testing.faults._rlimits import descriptors_left
 
 from frith.errors import TerminalError
 from frith.model import Session, SessionStatus
 from frith_os.processes import boot_id, environ_of, matching, pid_namespace, stat_of
 from frith_terminals import sweeping as _sweep
+from frith_testing.faults.machine.rlimits import descriptors_left
 from waiting import PATIENCE, wait_until
 
 

@@ -15,10 +15,10 @@ from uuid import uuid4
 import anyio
 import pytest
 from anyio.to_thread import run_sync
-from frith_cli._attach import attach
 
 from frith.model import Details, Session, SessionStatus, now
 from frith.ports import Size, SpawnRequest, Terminal
+from frith_cli.attach.client import attach
 from frith_pty.options import PtyOptions
 from frith_pty.spawner import open_spawner
 from frith_vt.pen import PLAIN
