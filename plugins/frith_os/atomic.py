@@ -158,9 +158,8 @@ def _set_access(fd: int, path: str, directory: int | None, mode: int, keep: bool
     if old is not None and (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
         with suppress(PermissionError):
             os.fchown(fd, old.st_uid, old.st_gid)
-    wanted = private.FILE if mode == private.FILE else stat.S_IMODE(mine.st_mode)
-    wanted = wanted if old is None else stat.S_IMODE(old.st_mode)
-    if stat.S_IMODE(os.fstat(fd).st_mode) != wanted:
+    wanted = stat.S_IMODE(old.st_mode) if old is not None else mode
+    if (old is not None or mode == private.FILE) and stat.S_IMODE(mine.st_mode) != wanted:
         os.fchmod(fd, wanted)
     if private.is_root():
         private.give(fd, os.stat(os.path.dirname(path) or ".", dir_fd=directory))
