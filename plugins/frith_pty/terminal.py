@@ -50,7 +50,7 @@ class Shared:
 class PtyTerminal(ViewedTerminal):
     """A terminal whose master end this process holds.
 
-    The child is reaped when it has exited, its output is drained and nobody is ending the
+    The child is reaped when it has exited, its output is drained and no call is ending the
     session.
     """
 
@@ -187,7 +187,7 @@ class PtyTerminal(ViewedTerminal):
         return await self._end(grace, ask_to_end)
 
     async def aclose(self) -> None:
-        """Hang up, kill what stays, and release every descriptor, within some seconds."""
+        """Hang up, kill processes that stay, and release every descriptor, within some seconds."""
         with move_on_after(_CLOSE_LIMIT):
             await self._end(_HANGUP_GRACE, hang_up)
         if not self._drained.happened:
@@ -278,14 +278,14 @@ class PtyTerminal(ViewedTerminal):
         self._shared.tasks.start_soon(self._finish)
 
     async def _finish(self) -> None:
-        # What has begun ends whatever is cancelled around it; it is bounded by itself.
+        # This ends whatever is cancelled around it; it is bounded by itself.
         with CancelScope(shield=True):
             await self._drain()
             await self._close()
             self._reap()
 
     async def _drain(self) -> None:
-        """Read what is left; see :class:`Output`."""
+        """Read the rest of the output; see :class:`Output`."""
         self._output.process_ended()
         while (settle_at := self._output.drained_at) is not None:
             if self._read() is Stopped.EMPTY:

@@ -30,7 +30,7 @@ class Charsets:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What is saved by ``ESC 7`` and restored by ``ESC 8``."""
+    """The state that ``ESC 7`` saves and ``ESC 8`` restores."""
 
     row: int = 0
     column: int = 0
@@ -89,11 +89,11 @@ class Emulator:
 
     @property
     def blank(self) -> Cell:
-        """What erased cells become: only the background stays."""
+        """An erased cell: it has only the background of the pen."""
         return (" ", Pen(background=self.pen.background)) if self.pen.background else BLANK
 
     def feed(self, data: bytes) -> None:
-        """Obey ``data``, which may begin and end anywhere; long plain text costs little."""
+        """Interpret ``data``, which may begin and end anywhere; long plain text costs little."""
         at = 0
         while at < len(data):
             self.parser.feed(data[at : at + plain.LEAST])
@@ -107,7 +107,7 @@ class Emulator:
         return self.top <= self.row <= self.bottom and self.parser.at_rest
 
     def pass_over(self, data: bytes, at: int = 0) -> int:
-        """Pass over text that later text of ``data`` covers; return where to go on."""
+        """Skip text that later text of ``data`` covers; return where to continue."""
         if not self.is_settled:
             return at
         style, at = plain.shorten(data, at, self.rows, self.columns)
@@ -115,7 +115,7 @@ class Emulator:
         return at
 
     def skim(self, data: bytes) -> None:
-        """Obey only what outlasts the text of ``data``; what is left unfinished is forgotten."""
+        """Interpret only sequences of ``data`` with lasting effect; drop an unfinished one."""
         self.parser.reset()
         self.feed(plain.lasting(data))
 
@@ -124,7 +124,7 @@ class Emulator:
         return self.charsets.graphics[self.charsets.shifted]
 
     def resize(self, rows: int, columns: int) -> None:
-        """Change the size, as a terminal does before its program draws anew."""
+        """Change the size, as a terminal does before its program redraws."""
         if (rows, columns) == (self.rows, self.columns):
             return
         gone = self.grid.resize(rows, columns, self.row)
@@ -140,7 +140,7 @@ class Emulator:
         self.rows, self.columns = rows, columns
         self.top, self.bottom = 0, rows - 1
 
-    # What the parser finds.
+    # Called by the parser.
 
     def text(self, text: str) -> None:
         """Write printable characters at the cursor."""
@@ -196,7 +196,7 @@ class Emulator:
             line[at] = (line[at][0] + mark, line[at][1])
 
     def execute(self, control: str) -> None:
-        """Obey one control character."""
+        """Handle one control character."""
         self._last = ""
         match control:
             case "\b":
@@ -211,7 +211,7 @@ class Emulator:
                 self.charsets = replace(self.charsets, shifted=control == "\x0e")
 
     def escape(self, sequence: str) -> None:
-        """Obey an escape sequence."""
+        """Handle an escape sequence."""
         self._last = ""
         match sequence:
             case "7":
@@ -241,7 +241,7 @@ class Emulator:
                 self.charsets = replace(self.charsets, graphics=(graphics[0], graphics[1]))
 
     def control(self, function: str, parameters: str) -> None:
-        """Obey a control sequence."""
+        """Handle a control sequence."""
         last, self._last = self._last, ""
         if function == "m":
             self.pen = select(self.pen, parameters)
@@ -262,7 +262,7 @@ class Emulator:
             action(self, numbers(parameters))
 
     def string(self, kind: str, body: str) -> None:
-        """Take the title of the window; nothing else is shown."""
+        """Take the title of the window; other strings have no effect."""
         code, _, text = body.partition(";")
         if kind == "]" and code in ("0", "2"):
             self.title = "".join(char for char in text if char.isprintable())[:_LONGEST_TITLE]

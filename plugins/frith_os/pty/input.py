@@ -79,7 +79,7 @@ class Input:
         return write
 
     def resume(self) -> None:
-        """Write what the process takes now; give up what it did not take in time."""
+        """Write as much as the process takes now; give up writes that are late."""
         while self._queue:
             first = self._queue[0]
             if not first._is_counted:
@@ -116,7 +116,7 @@ class Input:
                 self.at = self._ring.end
         except BlockingIOError:
             pass
-        except OSError:  # the terminal is gone, and so is the process: its exit tells
+        except OSError:  # the terminal is gone; the exit of the process follows
             pass
 
     def _count(self, write: Write) -> None:
