@@ -26,7 +26,7 @@ from frith_pty.stops import Stops
 from frith_pty.turns import Turns
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
-from frith_terminals.readiness import Latch, Readiness
+from frith_terminals.readiness import Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
 
@@ -113,8 +113,7 @@ class PtyTerminal(ViewedTerminal):
         """Send input to the process; see ``Terminal.write``."""
         self.check_running()
         self._shared.stops.stir()
-        done = Latch()
-        write = self._input.add(data, lambda _: done.set())
+        write = self._input.add(data)
         if write.is_over:
             # Only now, because it costs a tenth of an echo and the process already reads.
             await lowlevel.checkpoint_if_cancelled()

@@ -11,13 +11,11 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import struct
 
 HEADER = mmap.PAGESIZE
 SPARE = 64 * 1024
 """Bytes beyond the scrollback: room for the output that a kernel still holds at the exit (15 KB
 on Linux 6.18)."""
-_COUNT = struct.Struct("@Q")
 _END, _REACH = 0, 1
 """Where the counts are, in counts."""
 
@@ -149,7 +147,7 @@ class WrittenRing(Ring):
 class MappedRing(Ring):
     """The ring of a keeper as a host sees it."""
 
-    __slots__ = ("_map",)
+    __slots__ = ("_counts", "_map")
 
     def __init__(self, fd: int, capacity: int) -> None:
         """Map the ring behind ``fd``.
@@ -164,23 +162,22 @@ class MappedRing(Ring):
         self._first = HEADER
         self._map: mmap.mmap | None = mmap.mmap(fd, HEADER + capacity, prot=mmap.PROT_READ)
         self._memory = self._map
-
-    def _count(self, number: int) -> int:
-        return int(_COUNT.unpack_from(self._memory, number * _COUNT.size)[0])
+        self._counts = memoryview(self._map)[:HEADER].cast("Q")
 
     @property
     def start(self) -> int:
         """Offset of the oldest byte that is still whole."""
-        return self._start if self._map is None else max(0, self._count(_REACH) - self.capacity)
+        return self._start if self._map is None else max(0, self._counts[_REACH] - self.capacity)
 
     @property
     def end(self) -> int:
         """Offset after the newest byte."""
-        return self._end if self._map is None else self._count(_END)
+        return self._end if self._map is None else self._counts[_END]
 
     def detach(self) -> None:
         """Keep a copy of the output, and release the mapping."""
         if self._map is not None:
             kept, memory, self._map = self.newest(), self._map, None
             self._keep(*kept)
+            self._counts.release()
             memory.close()
