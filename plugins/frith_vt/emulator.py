@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 
 from frith_vt import plain
 from frith_vt.actions import ACTIONS, numbers
+from frith_vt.cursor import Charsets, Cursor, moved, within
 from frith_vt.grid import BLANK, Cell, Grid, width
 from frith_vt.modes import ORIGIN, WRAP, Modes
 from frith_vt.parser import Parser
@@ -18,38 +19,6 @@ _MOST_COMBINED = 16
 _REPORTED = frozenset({">m", " q", ">u", "<u", "=u"})
 GRAPHICS = str.maketrans("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
 """The DEC special graphics, chosen by ``ESC ( 0``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Charsets:
-    """Which of the two sets holds graphics, and which is in use."""
-
-    graphics: tuple[bool, bool] = (False, False)
-    shifted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The state that ``ESC 7`` saves and ``ESC 8`` restores."""
-
-    row: int = 0
-    column: int = 0
-    """Counts from 0; equal to the number of columns if the next character wraps."""
-    pen: Pen = PLAIN
-    charsets: Charsets = Charsets()
-    origin: bool = False
-
-
-def _within(count: int, place: int) -> int:
-    return min(max(0, place), count - 1)
-
-
-def _moved(saved: Cursor | None, up: int, rows: int, columns: int) -> Cursor | None:
-    """Return a saved cursor on a screen of another size."""
-    if saved is None:
-        return None
-    row, column = _within(rows, saved.row - up), _within(columns, saved.column)
-    return replace(saved, row=row, column=column)
 
 
 class Emulator:
@@ -128,13 +97,13 @@ class Emulator:
         if (rows, columns) == (self.rows, self.columns):
             return
         gone = self.grid.resize(rows, columns, self.row)
-        self.row = _within(rows, self.row - gone)
-        self.column = _within(columns, self.column)
-        self.saved = _moved(self.saved, gone, rows, columns)
+        self.row = within(rows, self.row - gone)
+        self.column = within(columns, self.column)
+        self.saved = moved(self.saved, gone, rows, columns)
         if self.main:
             grid, saved = self.main
             gone = grid.resize(rows, columns, saved.row if saved else 0)
-            self.main = grid, _moved(saved, gone, rows, columns)
+            self.main = grid, moved(saved, gone, rows, columns)
         new = range(-(-self.columns // _TAB) * _TAB, columns, _TAB)
         self.tabs = {stop for stop in self.tabs if stop < columns} | set(new) - {0}
         self.rows, self.columns = rows, columns

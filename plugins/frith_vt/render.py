@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from frith_vt.emulator import Cursor, Emulator
+from frith_vt.cursor import Cursor
+from frith_vt.emulator import Emulator
 from frith_vt.grid import BLANK, Grid, Line
 from frith_vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
 from frith_vt.pen import PLAIN

@@ -40,7 +40,7 @@ def connect(tmp_path: Path, session: Session) -> Any:
 
 
 def let_go(terminal: Any) -> None:
-    """Have the keeper let go of the host, as of each that talks rubbish."""
+    """Have the keeper disconnect the host, as each that sends an invalid message."""
     terminal._link._socket.send(b"rubbish")
 
 
@@ -52,7 +52,7 @@ async def reconnected(terminal: Any, tools: Any) -> None:
 
 @pytest.fixture
 def is_served(tools: Any) -> Any:
-    """Asks a host's connection, which nobody has read for long, whether it still is one."""
+    """Returns whether a host that has not read for long is still connected."""
 
     def answered(host: Any) -> Any:
         host.connection.settimeout(tools.patience)
