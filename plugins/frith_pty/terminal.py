@@ -234,8 +234,9 @@ class PtyTerminal(ViewedTerminal):
 
     def _on_readable(self) -> None:
         self._shared.stops.stir()
-        stopped = self._read()
-        if stopped is not Stopped.LITTLE and self._shared.turns.is_crowded:
+        if self._read() is Stopped.LITTLE:
+            return
+        if self._shared.turns.is_crowded:
             self._is_queued = True
             self._shared.turns.queue(self._take_turn)
         self._watch()
