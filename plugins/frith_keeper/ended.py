@@ -70,7 +70,7 @@ class EndedTerminal(ViewedTerminal):
             session_id: its session.
             ref: as it was recorded.
             status: how it ended.
-            output: what its keeper has kept of the output.
+            output: the end of its output, if its keeper could keep that.
             was_shut_down: whether its keeper was told to end before it did.
             clear: removes the exit status that its keeper has written.
         """

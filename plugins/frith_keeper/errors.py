@@ -9,7 +9,7 @@ class KeeperError(TerminalError):
     """A keeper cannot be reached, or does not answer as it should.
 
     Attributes:
-        reason: what is wrong and what to do.
+        reason: the cause and the remedy.
     """
 
     code = "KEEPER_FAILED"

@@ -70,7 +70,7 @@ def _living(ref: Mapping[str, Any]) -> Iterator[Process | None]:
 
 
 def find_keepers(base: str) -> dict[str, dict[str, JsonValue]]:
-    """Return the name of each living keeper of a workspace, with what :func:`send_signal` needs.
+    """Return the name of each living keeper of a workspace, with a ref for :func:`send_signal`.
 
     Reads of every process. A keeper is known by the directory ``base`` that it holds open: one of
     a workspace that was moved is found, one of a copy is not.

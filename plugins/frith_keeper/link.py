@@ -82,7 +82,7 @@ class Link:
         self._socket = connection
         self._readiness.watch(connection.fileno(), self._receive)
 
-    async def ask(self, what: str, **fields: object) -> wire.Message:
+    async def ask(self, request: str, **fields: object) -> wire.Message:
         """Ask the keeper to do something; return its answer.
 
         Raises:
@@ -90,7 +90,7 @@ class Link:
             KeeperError: it does not answer in time.
         """
         seq = self._next()
-        return await self._asked(seq, [wire.message(do=what, seq=seq, **fields)], 0)
+        return await self._asked(seq, [wire.message(do=request, seq=seq, **fields)], 0)
 
     async def write(self, data: bytes, within: float) -> wire.Message:
         """Have ``data`` written to the terminal, which may take ``within`` seconds.
@@ -116,7 +116,7 @@ class Link:
             self._tasks.start_soon(self._send_latest_later)
 
     def close(self) -> None:
-        """End the connection; whoever waits for an answer gets :class:`KeeperLostError`."""
+        """End the connection; calls that wait for an answer raise :class:`KeeperLostError`."""
         if self.is_open:
             self.is_open = False
             self._readiness.unwatch(self._socket.fileno())

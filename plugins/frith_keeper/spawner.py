@@ -71,7 +71,7 @@ async def open_spawner(options: KeeperOptions, workspace: Path) -> AsyncIterator
 
 
 class KeeperSpawner(TerminalSpawner):
-    """Starts each process under a keeper of its own, and adopts what others have started."""
+    """Starts each process under a keeper of its own, and adopts those of other hosts."""
 
     def __init__(
         self, options: KeeperOptions, workspace: Path, tasks: TaskGroup, readiness: Readiness
@@ -190,7 +190,7 @@ class KeeperSpawner(TerminalSpawner):
         return found
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
-        """End what a dead host left running, and its keepers; see ``TerminalSpawner.sweep``."""
+        """End processes of a dead host, and their keepers; see ``TerminalSpawner.sweep``."""
         ours = tuple(self._started)
         report = await sweep(session, self._workspace, grace, ours)
         keepers = await to_thread.run_sync(find_keepers, self._files.base)

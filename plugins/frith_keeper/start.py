@@ -1,4 +1,4 @@
-"""Starts a keeper, which starts the command. Blocks until both run."""
+"""Starts a keeper, which starts the command; blocks until both run."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def start(
         "linger": options.linger,
     }
     try:
-        connection = _launched(json.dumps(wanted).encode(), name)
+        connection = _launch(json.dumps(wanted).encode(), name)
     except OSError as error:
         raise SpawnError(request.command, f"its keeper cannot be started: {error}") from error
     try:
@@ -86,13 +86,13 @@ def start(
         raise SpawnError(request.command, f"its keeper did not start: {error}") from error
 
 
-def _launched(request: bytes, name: str) -> socket.socket:
+def _launch(request: bytes, name: str) -> socket.socket:
     """Start a keeper called ``name``; return the connection to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with (
             theirs,
-            _above_the_standard_ones(theirs.fileno()) as connection,
+            _duplicate_above_2(theirs.fileno()) as connection,
             _memory(request) as fd,
         ):
             pid = os.posix_spawn(
@@ -110,7 +110,7 @@ def _launched(request: bytes, name: str) -> socket.socket:
                 setsigmask=(),
                 setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
             )
-        with suppress(ChildProcessError):  # it has forked; the keeper is nobody's child
+        with suppress(ChildProcessError):  # it has forked: the keeper is not our child
             os.waitpid(pid, 0)
     except BaseException:
         ours.close()
@@ -119,7 +119,7 @@ def _launched(request: bytes, name: str) -> socket.socket:
 
 
 @contextmanager
-def _above_the_standard_ones(fd: int) -> Iterator[int]:
+def _duplicate_above_2(fd: int) -> Iterator[int]:
     """Duplicate ``fd`` where the child does not overwrite it with its standard descriptors."""
     duplicate = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
     try:
@@ -134,7 +134,7 @@ def _memory(data: bytes) -> Iterator[int]:
     with open(os.memfd_create("frith-request", os.MFD_CLOEXEC), "w+b") as file:
         file.write(data)
         file.flush()
-        with _above_the_standard_ones(file.fileno()) as fd:
+        with _duplicate_above_2(file.fileno()) as fd:
             yield fd
 
 

@@ -115,7 +115,7 @@ class KeeperTerminal(ViewedTerminal):
     async def attach(
         self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
     ) -> AsyncIterator[Attachment]:
-        """View the output; a lossless viewer holds the process up, in whatever host it is."""
+        """View the output; a lossless viewer in any host holds the process up."""
         viewers = self._viewers
         if mode is AttachMode.LOSSLESS and self._status is None:
             slowest, end = viewers.slowest, self._ring.end
@@ -230,7 +230,7 @@ class KeeperTerminal(ViewedTerminal):
         return self._bell < 0
 
     def detach(self) -> None:
-        """Release what this host has of the keeper; the process runs on."""
+        """Disconnect from the keeper; the process runs on."""
         if not self.is_detached:
             if self._returning is not None:
                 self._returning.cancel()
@@ -251,9 +251,9 @@ class KeeperTerminal(ViewedTerminal):
             return True
         return self.has_identity(pid)
 
-    async def _ask(self, what: str, **fields: object) -> None:
+    async def _ask(self, request: str, **fields: object) -> None:
         self.check_running()
-        await self._answer(self._link.ask(what, **fields))
+        await self._answer(self._link.ask(request, **fields))
 
     async def _answer(self, asked: Awaitable[wire.Message]) -> wire.Message:
         try:
@@ -322,7 +322,7 @@ class KeeperTerminal(ViewedTerminal):
                 try:
                     greeted = await self._greet_again(self.ref)
                     break
-                except (KeeperError, OSError):  # it lives, whatever is in the way
+                except (KeeperError, OSError):  # it lives, but cannot be reached
                     await sleep(_RETRY)
             if greeted is None:
                 self._note_killed()

@@ -124,12 +124,12 @@ def pid_namespace() -> str | None:
 
 
 def here() -> dict[str, str | None]:
-    """Return the boot and pid namespace in which process ids mean what they mean here."""
+    """Return the boot and the pid namespace that process ids of this process belong to."""
     return {"bootId": boot_id(), "pidNamespace": pid_namespace()}
 
 
 def is_here(ref: Mapping[str, object]) -> bool:
-    """Return whether the process ids of ``ref``, which has :func:`here`, mean anything here."""
+    """Return whether process ids of ``ref``, which contains :func:`here`, are valid here."""
     return all(ref.get(name) == value for name, value in here().items())
 
 

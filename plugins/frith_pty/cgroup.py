@@ -1,8 +1,8 @@
-"""A control group for each terminal, where we may make one: nothing leaves it by itself.
+"""A control group for each terminal, where this host may make one.
 
-A process can leave its kernel session with setsid(2) and clear its environment; out of its group
-it gets only if somebody moves it. Groups may be made in the part of the tree that was delegated
-to us: see "Control Group v2", section "Delegation", of the kernel's documentation, and
+A process can leave its kernel session with setsid(2) and clear its environment, but it does not
+leave its control group by itself. Groups may be made in the part of the tree that was delegated to
+this host: see "Control Group v2", section "Delegation", of the kernel's documentation, and
 https://systemd.io/CGROUP_DELEGATION.
 """
 
@@ -16,7 +16,7 @@ from frith.logs import log
 from frith_os.cgroups import PREFIX, mount_point, own_path
 
 _STARTING = 60.0
-"""Seconds within which one that is empty may still get its process."""
+"""Seconds within which an empty group may still get its process."""
 _DELEGATED = ("trusted.delegate", "user.delegate")
 """Extended attributes by which systemd says that a group's user may divide it."""
 
@@ -27,13 +27,13 @@ class Group:
     __slots__ = ("_directory", "_line")
 
     def __init__(self, directory: str, path: str) -> None:
-        """Be the group in ``directory``, called ``path`` in ``/proc/PID/cgroup``."""
+        """Use the group in ``directory``, called ``path`` in ``/proc/PID/cgroup``."""
         self._directory = directory
         self._line = f"0::{path}".encode()
 
     @classmethod
     def with_process(cls, pid: int, name: str) -> Group | None:
-        """Make a group called ``name`` and move ``pid`` into it; ``None`` where we may not."""
+        """Make a group called ``name`` and move ``pid`` into it; ``None`` where that is denied."""
         if (own := _own()) is None:
             return None
         directory, path = own
@@ -49,7 +49,7 @@ class Group:
         return group
 
     def holds(self, pid: int) -> bool:
-        """Tell whether ``pid`` is in it, or in a group within."""
+        """Return whether ``pid`` is in it, or in a group within."""
         with suppress(OSError), open(f"/proc/{pid}/cgroup", "rb") as file:
             return any(
                 line == self._line or line.startswith(self._line + b"/")
@@ -58,12 +58,12 @@ class Group:
         return False
 
     def kill(self) -> None:
-        """Kill all in it at once, however fast they multiply."""
+        """Kill all processes in it at once, including those that fork meanwhile."""
         with suppress(OSError):
             self._write("cgroup.kill", "1")
 
     def remove(self) -> None:
-        """Remove it if nothing is in it; else a later one does once that is so."""
+        """Remove it if it is empty; otherwise a later terminal does."""
         with suppress(OSError):
             os.rmdir(self._directory)
 
@@ -82,7 +82,7 @@ def _own() -> tuple[str, str] | None:
         directory = os.path.normpath(f"{mount_point()}/{path}")
     except (OSError, StopIteration):
         return None
-    # The root of the whole tree has no such file; and root may write everywhere.
+    # The root of the whole tree has no cgroup.kill; and root may write everywhere.
     may = os.access(f"{directory}/cgroup.kill", os.F_OK) and all(
         os.access(f"{directory}/{name}", os.W_OK) for name in ("", "cgroup.procs")
     )
@@ -100,7 +100,7 @@ def _is_delegated(directory: str) -> bool:
 
 
 def _remove_empty(directory: str) -> None:
-    """Remove groups whose host died, or whose last process ended after its terminal."""
+    """Remove empty groups of dead hosts, and of terminals that ended before their processes."""
     with suppress(OSError):
         for name in os.listdir(directory):
             group = f"{directory}/{name}"

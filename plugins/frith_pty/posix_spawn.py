@@ -1,7 +1,7 @@
-"""``posix_spawn`` of the C library, with what :func:`os.posix_spawn` cannot say.
+"""``posix_spawn`` of the C library, with actions that :func:`os.posix_spawn` lacks.
 
-The child enters a directory, closes every other descriptor and reports why it could not be
-executed, all without a fork of this process and without a helper program. See posix_spawn(3);
+The child enters a directory and closes every other descriptor, and an error of execve(2) is
+reported, without a fork of this process and without a helper program. See posix_spawn(3);
 ``addfchdir_np`` is in glibc 2.29 and musl 1.1.24, ``addclosefrom_np`` in glibc 2.34.
 """
 
@@ -41,8 +41,8 @@ class PosixSpawn:
     ) -> int:
         """Start ``path`` in the directory ``cwd`` and return its process id.
 
-        The child is a session leader; opening the terminal ``slave`` as its descriptors 0, 1 and
-        2 makes that its controlling terminal. It has no other descriptor.
+        The child leads a session; opening the terminal ``slave`` as its descriptors 0, 1 and 2
+        makes that its controlling terminal. It has no other descriptor.
 
         Args:
             path: file to execute, relative to ``cwd`` if not absolute.
@@ -107,6 +107,6 @@ def _strings(items: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
 
 
 def _open_descriptors() -> list[int]:
-    # Closing one that is closed already does no harm; one that another thread opens inheritably
-    # between here and the spawn would leak: only where the C library has no closefrom.
+    # A descriptor that another thread opens inheritably between here and the spawn would leak, but
+    # only where the C library has no closefrom. Closing one that is closed already has no effect.
     return [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2]

@@ -54,8 +54,8 @@ def _check_platform() -> None:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError as error:
-        what = "Terminal provider 'pty' needs pidfd_open(2), which"
-        raise UnsupportedPlatformError(what, f"this kernel ({error})") from error
+        feature = "Terminal provider 'pty' needs pidfd_open(2), which"
+        raise UnsupportedPlatformError(feature, f"this kernel ({error})") from error
     if stat_of(os.getpid()) is None:
         raise UnsupportedPlatformError("Terminal provider 'pty'", "a system without /proc")
 
@@ -95,7 +95,7 @@ class PtySpawner(TerminalSpawner):
         return terminal
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
-        """End what a dead host left running; see ``TerminalSpawner.sweep``.
+        """End processes that a dead host left running; see ``TerminalSpawner.sweep``.
 
         Processes are known by ``FRITH_SESSION_ID`` and ``FRITH_WORKSPACE`` in their
         environment. This process and its ancestors are never touched.

@@ -26,7 +26,7 @@ from frith_pty.stops import Stops
 from frith_pty.turns import Turns
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
-from frith_terminals.readiness import Latch, Readiness
+from frith_terminals.readiness import Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
 
@@ -50,7 +50,7 @@ class Shared:
 class PtyTerminal(ViewedTerminal):
     """A terminal whose master end this process holds.
 
-    The child is reaped when it has exited, its output is drained and nobody is ending the
+    The child is reaped when it has exited, its output is drained and no call is ending the
     session.
     """
 
@@ -113,8 +113,7 @@ class PtyTerminal(ViewedTerminal):
         """Send input to the process; see ``Terminal.write``."""
         self.check_running()
         self._shared.stops.stir()
-        done = Latch()
-        write = self._input.add(data, lambda _: done.set())
+        write = self._input.add(data)
         if write.is_over:
             # Only now, because it costs a tenth of an echo and the process already reads.
             await lowlevel.checkpoint_if_cancelled()
@@ -187,7 +186,7 @@ class PtyTerminal(ViewedTerminal):
         return await self._end(grace, ask_to_end)
 
     async def aclose(self) -> None:
-        """Hang up, kill what stays, and release every descriptor, within some seconds."""
+        """Hang up, kill processes that stay, and release every descriptor, within some seconds."""
         with move_on_after(_CLOSE_LIMIT):
             await self._end(_HANGUP_GRACE, hang_up)
         if not self._drained.happened:
@@ -235,8 +234,9 @@ class PtyTerminal(ViewedTerminal):
 
     def _on_readable(self) -> None:
         self._shared.stops.stir()
-        stopped = self._read()
-        if stopped is not Stopped.LITTLE and self._shared.turns.is_crowded:
+        if self._read() is Stopped.LITTLE:
+            return
+        if self._shared.turns.is_crowded:
             self._is_queued = True
             self._shared.turns.queue(self._take_turn)
         self._watch()
@@ -278,14 +278,14 @@ class PtyTerminal(ViewedTerminal):
         self._shared.tasks.start_soon(self._finish)
 
     async def _finish(self) -> None:
-        # What has begun ends whatever is cancelled around it; it is bounded by itself.
+        # This ends whatever is cancelled around it; it is bounded by itself.
         with CancelScope(shield=True):
             await self._drain()
             await self._close()
             self._reap()
 
     async def _drain(self) -> None:
-        """Read what is left; see :class:`Output`."""
+        """Read the rest of the output; see :class:`Output`."""
         self._output.process_ended()
         while (settle_at := self._output.drained_at) is not None:
             if self._read() is Stopped.EMPTY:

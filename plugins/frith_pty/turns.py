@@ -44,7 +44,7 @@ class Turns:
 
         The more terminals have much output, the less each may read at once, so that a turn of
         the event loop stays short. It is bounded in time, not in bytes, because the cost of a
-        byte depends on what else runs.
+        byte depends on other processes.
         """
         now = perf_counter()
         if now - self._counted > _SPAN:

@@ -1,4 +1,4 @@
-"""Ends processes: asks them, gives them time, then kills whatever is left."""
+"""Ends processes: signals them, waits for the grace, then kills those that are left."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from frith_os.processes import Process, all_pids, ignores, matching
 
 _ROUNDS = 10
 _PATIENCE = 0.5
-"""Seconds that a killed process may take to disappear, in each round."""
+"""Seconds that a killed process may take to end, in each round."""
 
 
 def ask_to_end(process: Process) -> None:
-    """Send SIGTERM, or to those that ignore it (interactive shells do) SIGHUP; wake them."""
-    polite = signal.SIGHUP if ignores(process.pid, signal.SIGTERM) else signal.SIGTERM
-    process.signal(polite, signal.SIGCONT)
+    """Send SIGTERM, or SIGHUP if it ignores that as interactive shells do; continue it."""
+    number = signal.SIGHUP if ignores(process.pid, signal.SIGTERM) else signal.SIGTERM
+    process.signal(number, signal.SIGCONT)
 
 
 def hang_up(process: Process) -> None:
-    """Send SIGHUP, as a terminal that is closed does."""
+    """Send SIGHUP, as the kernel does when a terminal is closed."""
     process.signal(signal.SIGHUP, signal.SIGCONT)
 
 
@@ -33,22 +33,22 @@ async def end_all(
     ask: Callable[[Process], None] = ask_to_end,
     kill: Callable[[], None] | None = None,
 ) -> tuple[frozenset[int], frozenset[int]]:
-    """End every process that satisfies ``belongs``, those that they start meanwhile included.
+    """End every process that satisfies ``belongs``, including those started meanwhile.
 
-    Each is asked once; ``grace`` seconds after the start they are killed, again until none is
-    left, for some seconds at most. Cancelled, it leaves things as they are then.
+    Each is asked once; after ``grace`` seconds they are killed, again until none is left, for
+    some seconds at most. Cancelled, it leaves the rest running.
 
     Args:
-        belongs: tells by its id whether a process is to end.
+        belongs: returns for a process id whether that is to end.
         grace: in seconds.
         ask: asks a process to end.
         kill: kills many of them at once.
 
     Returns:
-        The ids of all processes found, and of those among them that are still there.
+        The ids of all processes found, and of those that still run.
 
     Raises:
-        TerminalError: there are no descriptors left to look for them.
+        TerminalError: no descriptors are left to look for them.
     """
     found: set[int] = set()
     deadline = current_time() + grace
@@ -76,7 +76,7 @@ async def end_all(
 
 async def _living(belongs: Callable[[int], bool]) -> list[Process]:
     with searching():
-        # A scan reads a file or two of every process: in a thread, or an event loop waits for it.
+        # A scan reads files of every process, so it is done in a thread.
         candidates = await to_thread.run_sync(lambda: list(filter(belongs, all_pids())))
         return matching(belongs, candidates)
 
@@ -86,13 +86,15 @@ def searching() -> Iterator[None]:
     """Look for processes inside.
 
     Raises:
-        TerminalError: that is not possible, so that one may have been missed.
+        TerminalError: no descriptors were left, so a process may have been missed.
     """
     try:
         yield
     except OSError as error:
-        what = f"The processes of the session cannot be looked for: {error}."
-        raise TerminalError(f"{what} Close some files, or raise `ulimit -n`.") from error
+        raise TerminalError(
+            f"Cannot look for the processes of the session: {error}. Close some files, or raise "
+            "`ulimit -n`."
+        ) from error
 
 
 async def _until_gone(processes: Sequence[Process], patience: float) -> None:

@@ -1,4 +1,4 @@
-"""The environment of a session's process: the host's, without what ties the host elsewhere."""
+"""The environment of a session's process: the host's, without that of its own surroundings."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SESSION_ID, WORKSPACE, TERMINAL_ID = (
     "FRITH_WORKSPACE",
     "FRITH_TERMINAL_ID",
 )
-"""Variables by which a process is known as a session's, and as one terminal's."""
+"""Variables that identify the processes of a session, and of one terminal."""
 
-# `git rev-parse --local-env-vars` prints those that tie git to one repository; GIT_CONFIG_COUNT
-# is among them, but names no repository: containers and CI trust repositories by it
-# (`safe.directory`). GIT_CONFIG_PARAMETERS holds the `-c` of the git command that ran an alias.
+# `git rev-parse --local-env-vars` prints those that tie git to one repository. GIT_CONFIG_COUNT,
+# which it prints too, is inherited: containers and CI trust repositories by it (`safe.directory`).
+# GIT_CONFIG_PARAMETERS holds the `-c` of the git command that ran an alias.
 _GIT = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS"),
     *("GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
     *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS"),
     *("GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE"),
-    # set for hooks: the objects of a push that is not accepted yet, what the reflog shall say
+    # Set for hooks: the objects of a push that is not accepted yet, the message of the reflog.
     *("GIT_WORK_TREE", "GIT_QUARANTINE_PATH", "GIT_REFLOG_ACTION"),
 )
 _TERMINALS = (
@@ -46,19 +46,19 @@ _AGENTS = (
     *("CURSOR_AGENT", "CURSOR_TRACE_ID", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED"),
 )
 NOT_INHERITED = ("OLDPWD", *_GIT, *_TERMINALS, *_AGENTS)
-"""What ties the host to a repository, a terminal or an agent, which are not the session's."""
+"""Variables that tie the host to a repository, terminal or agent other than the session's."""
 
 
 class EnvironmentOptions(Options):
     """Which of the host's environment variables the processes inherit.
 
-    A name may contain ``*`` for any characters. What a request sets is set in any case.
+    A name may contain ``*`` for any characters. The variables of a request are always set.
     """
 
     term: Annotated[str, Field(min_length=1)] = "xterm-256color"
     """``TERM`` of the processes, unless a request's environment sets another."""
     inherit: tuple[str, ...] = ()
-    """Variables that are inherited although by default they are not."""
+    """Variables that are inherited, contrary to the default."""
     drop: tuple[str, ...] = ()
     """Further variables that are not inherited."""
 
@@ -68,7 +68,7 @@ def environment(
 ) -> dict[str, str]:
     """Return the environment of the process: the host's, the request's, and its identity.
 
-    It may be called in a thread: what the host sets or deletes meanwhile is there or is not.
+    It may be called in a thread, while the host sets or deletes variables.
     """
     identity = {
         SESSION_ID: request.session_id,

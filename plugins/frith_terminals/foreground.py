@@ -1,11 +1,11 @@
-"""Who has a terminal now, and whether that waits for input.
+"""The foreground processes of a terminal, and whether they wait for input.
 
-The foreground process group is asked of the terminal, what its processes wait for of /proc: the
-system call that each thread is in, and what that call waits on. See tcgetpgrp(3), termios(3),
-proc_pid_syscall(5), proc_pid_fdinfo(5), select(2), poll(2), epoll(7).
+The terminal gives the foreground process group, /proc the system call that each thread is in and
+the descriptors that this call waits for. See tcgetpgrp(3), termios(3), proc_pid_syscall(5),
+proc_pid_fdinfo(5), select(2), poll(2), epoll(7).
 
-A process of another user, or one that changed its user as sudo does, does not show that; nor does
-a kernel without CONFIG_HAVE_ARCH_TRACEHOOK, or a machine whose system calls are not known here.
+That is unknown for processes of another user or that changed their user as sudo does, on a kernel
+without CONFIG_HAVE_ARCH_TRACEHOOK, and on machines whose system calls are not listed here.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _NAMES = {number: name for name, numbers in _NUMBERS.items() for number in numbe
 _POLL_MILLISECONDS = 7
 _POLLIN = 1
 _MANY = 256
-"""Processes and polled descriptors beyond which nobody looks."""
+"""Processes and polled descriptors that are looked at, at most."""
 
 _PRECEDENCE = (Reading.ONLY, Reading.ALSO, None)
-"""What outweighs what, when the processes of a group differ."""
+"""Of processes of one group that differ, the first of these counts."""
 
 
 class Written(NamedTuple):
-    """What is known of the input of a terminal; see :class:`frith.ports.Foreground`."""
+    """The input of a terminal so far; see :class:`frith.ports.Foreground`."""
 
     total: int = 0
     at: int | None = 0
 
 
 def foreground(master: int, leader: int, tty: str, written: Written) -> Foreground | None:
-    """Return who has the terminal with the master end ``master``; see :func:`described`."""
+    """Return the foreground of the terminal with this ``master`` end; see :func:`described`."""
     try:
         return described(os.tcgetpgrp(master), lambda: _local(master), leader, tty, written)
     except (OSError, termios.error):
@@ -57,11 +57,11 @@ def described(
 
     Args:
         group: the foreground process group.
-        local: returns the local modes of the terminal. It is called last: a program hides its
-            input, then reads it.
+        local: returns the local modes of the terminal. It is called last, because a program
+            turns off the echo before it reads a secret.
         leader: process id of the leader of its session.
-        tty: path of its other end.
-        written: its input so far, handed through.
+        tty: path of its slave end.
+        written: its input so far.
     """
     members = [pid for pid in _family(leader) if (s := stat_of(pid)) and s.group == group]
     readings = [_reading(pid, tty) for pid in members]
@@ -108,7 +108,7 @@ def _reading(pid: int, tty: str) -> Reading | None:
     try:
         threads = os.listdir(f"/proc/{pid}/task")
         found = {_waiting(pid, thread, tty) for thread in threads}
-    except FileNotFoundError:  # it has ended meanwhile
+    except FileNotFoundError:  # it has ended
         return Reading.NOT
     except (OSError, struct.error):
         return None
@@ -132,7 +132,7 @@ def _waiting(pid: int, thread: str, tty: str) -> Reading:
         awaited, timed = list(_selected(pid, values[0], values[1])), values[4] != 0
     elif call == "poll":
         awaited = list(_polled(pid, values[0], min(values[1], _MANY)))
-        # poll(2) takes milliseconds, -1 for ever; ppoll(2) a pointer, null for ever.
+        # "For ever" is -1 for poll(2), a null pointer for ppoll(2).
         by_number = int(number) == _POLL_MILLISECONDS
         timed = values[2] & 0xFFFFFFFF != 0xFFFFFFFF if by_number else values[2] != 0
     else:

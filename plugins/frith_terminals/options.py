@@ -11,10 +11,10 @@ from frith_terminals.environment import EnvironmentOptions
 
 
 class SizePolicy(StrEnum):
-    """Which viewer's window gives a terminal its size if several tell theirs."""
+    """Which of several viewers' windows gives a terminal its size."""
 
     LATEST = "latest"
-    """That of the viewer who told it last."""
+    """The latest that a viewer gave."""
     SMALLEST = "smallest"
     """As many rows and columns as every viewer can show."""
 

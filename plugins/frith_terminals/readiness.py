@@ -1,13 +1,13 @@
-"""Waiting with no thread and as little as each backend needs: for descriptors, for each other.
+"""Waiting for descriptors and events without threads, at the lowest cost of each backend.
 
 On asyncio descriptors are watched by ``add_reader``: awaiting ``anyio.wait_readable`` anew for
 every read makes an echo a third slower. On trio it is one task for each watched descriptor. A
 bare future in place of an ``anyio.Event`` makes it a tenth faster once more.
 
-A callback of an asyncio loop runs in no task. Under ``asyncio.run`` or uvicorn anyio raises there
-("not currently running on any asynchronous event loop"), and from 4.14 on its task groups refuse
-to start tasks under any runner. So a callback only reads, and rings bells; all else it hands over
-to a task, see :meth:`Readiness.hand_over`.
+A callback of an asyncio loop runs outside of any task. Under ``asyncio.run`` or uvicorn anyio
+raises there ("not currently running on any asynchronous event loop"), and from 4.14 on its task
+groups refuse to start tasks under any runner. So a callback only reads and rings bells; it hands
+everything else over to a task, see :meth:`Readiness.hand_over`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 
 
 def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
-    # A current task tells asyncio from trio that runs as a guest inside an asyncio loop.
+    # Trio may run as a guest inside an asyncio loop: then there is no current task.
     try:
         return asyncio.get_running_loop() if asyncio.current_task() else None
     except RuntimeError:
@@ -30,7 +30,7 @@ def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
 
 
 class Latch:
-    """Something that happens once; takes no memory for waiting until somebody waits."""
+    """An event that happens once; takes memory for waiting only when a task waits."""
 
     __slots__ = ("_bell", "happened")
 
@@ -39,7 +39,7 @@ class Latch:
         self._bell: Bell | None = None
 
     def set(self) -> None:
-        """Let it have happened; also from a callback of the event loop."""
+        """Let it happen; also from a callback of the event loop."""
         self.happened = True
         if self._bell is not None:
             self._bell.ring()
@@ -56,7 +56,7 @@ class Latch:
 
 
 class Bell:
-    """Wakes all who wait for it, again and again; takes no memory until somebody waits."""
+    """Wakes all waiting tasks, any number of times; takes memory only when a task waits."""
 
     __slots__ = ("_event", "_waiting")
 
@@ -65,7 +65,7 @@ class Bell:
         self._event: Event | None = None
 
     def ring(self) -> None:
-        """Wake those who wait now; also from a callback of the event loop."""
+        """Wake the tasks that wait now; also from a callback of the event loop."""
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -81,7 +81,7 @@ class Bell:
             try:
                 await future
             except BaseException:
-                # Who gave up is not kept, unless it has just been rung for.
+                # It is gone from the list if it has just been rung for.
                 with suppress(ValueError):
                     self._waiting.remove(future)
                 raise
@@ -100,12 +100,12 @@ class Readiness:
         self._scopes: dict[int, CancelScope] = {}
         self._handed_over: deque[Callable[[], object]] = deque()
         self._bell = Bell()
-        # Whatever is cancelled around it, what a terminal tells is seen to until it is closed.
+        # Whatever is cancelled around it, events of a terminal are handled until it is closed.
         self._serving = CancelScope(shield=True)
         tasks.start_soon(self._serve)
 
     def close(self) -> None:
-        """End; nothing is watched any more, and what is handed over is not called."""
+        """End; calls that are handed over are dropped."""
         self._serving.cancel()
 
     def hand_over(self, call: Callable[[], object]) -> None:

@@ -16,14 +16,14 @@ from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
 async def sweep(
     session: Session, workspace: str, grace: float, ours: Collection[str]
 ) -> SweepReport:
-    """End what carries the identity of ``session`` in ``workspace``; see ``TerminalSpawner.sweep``.
+    """End the processes with the identity of ``session``; see ``TerminalSpawner.sweep``.
 
     Args:
         session: whose processes.
-        workspace: absolute path that they must carry too: a copy of a workspace has the same
-            session ids.
+        workspace: absolute path, which they must have in their environment, too, because a copy
+            of a workspace has the same session ids.
         grace: seconds between SIGTERM and SIGKILL.
-        ours: terminal ids of our own living terminals, which are left alone.
+        ours: ids of terminals of this host, whose processes are spared.
     """
     with searching():
         carriers = _Carriers(session, workspace, ours)
@@ -35,11 +35,11 @@ async def sweep(
 
 
 class _Carriers:
-    """Tells the processes of a session by their environment, and by the company of such.
+    """Recognises the processes of a session by their environment or their kernel session.
 
-    A process that has cleared its environment belongs, too, if it is in the kernel session of
-    one that has not, and the leader of that kernel session carries the identity or is the
-    recorded one: only descendants of the leader can be in there.
+    A process that has cleared its environment belongs to it if a process in the same kernel
+    session has not, and the leader of that carries the identity or is the recorded one: only
+    descendants of the leader can be in there.
     """
 
     def __init__(self, session: Session, workspace: str, ours: Collection[str]) -> None:
@@ -58,7 +58,7 @@ class _Carriers:
             self._learn(stat.session)
             return True
         leads = self._led.get(stat.session, "")
-        # Another leader by that number: the kernel session is another by now.
+        # With another leader of that id it is another kernel session by now.
         return leads != "" and leads == start_time(stat.session)
 
     def _carries(self, pid: int) -> bool:
@@ -76,7 +76,7 @@ class _Carriers:
             self._led[leader] = started
 
     def doubtful(self) -> tuple[str, ...]:
-        """Name the processes that may be the session's and were left alone, and why."""
+        """Return the processes that may be the session's and were spared, and why."""
         return tuple(
             f"process {pid}: {reason}" for pid in all_pids() if (reason := self._doubt(pid))
         )
@@ -87,16 +87,16 @@ class _Carriers:
             stat = stat_of(pid)
             if stat is None or stat.state == "Z" or self._ref != (pid, stat.start_time):
                 return ""
-            return "was started as the session's process, but its environment does not say so"
+            return "was started as the session's process, but does not have its environment"
         if self._workspace not in entries:
-            return "carries the session's id, but belongs to another workspace"
+            return "has the session's id, but belongs to another workspace"
         if pid in self._spared:
             return "belongs to the session, but this host runs in it"
         return ""
 
 
 def _reference(session: Session) -> tuple[object, object]:
-    """Return process id and start time of the recorded leader, if they mean anything here."""
+    """Return process id and start time of the recorded leader, if they are of this boot."""
     ref = session.details.terminal_ref or {}
     return (ref.get("pid"), ref.get("startTime")) if is_here(ref) else (None, None)
 

@@ -58,7 +58,7 @@ class ViewedTerminal(Terminal):
         await self._drained.wait()
 
     def check_running(self) -> None:
-        """Refuse what needs a living process.
+        """Refuse an operation that needs a living process.
 
         Raises:
             TerminalClosedError: it has ended.

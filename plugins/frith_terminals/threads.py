@@ -19,38 +19,36 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-class _Thread(Generic[S]):
-    """One call in a thread of its own, which ends with it."""
-
-    def __init__(self, call: Callable[[], S]) -> None:
-        self._call = call
+class _Start(Generic[S, T]):
+    def __init__(self, start: Callable[[], S], finish: Callable[[S], Awaitable[T]]) -> None:
+        self.over = Event()
+        self.terminal: T | None = None
+        self.error: BaseException | None = None
+        self._start, self._finish = start, finish
+        self._started: S
         self._token = current_token()
-        self._done = Event()
-        self._result: S
-        self._error: BaseException | None = None
+        self._returned = Event()
         # threading.Thread would keep the event loop waiting until the thread runs.
         start_new_thread(self._run, ())
 
     def _run(self) -> None:
         sys.settrace(gettrace())  # as threading.Thread does, for debuggers and coverage
         try:
-            self._result = self._call()
+            self._started = self._start()
         except BaseException as error:
-            self._error = error
-        from_thread.run_sync(self._done.set, token=self._token)
+            self.error = error
+        from_thread.run_sync(self._returned.set, token=self._token)
 
-    async def result(self) -> S:
-        await self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-
-class _Start(Generic[T]):
-    def __init__(self) -> None:
-        self.over = Event()
-        self.terminal: T | None = None
-        self.error: Exception | None = None
+    async def complete(self) -> None:
+        with CancelScope(shield=True):
+            try:
+                await self._returned.wait()
+                if self.error is None:
+                    self.terminal = await self._finish(self._started)
+            except Exception as error:
+                self.error = error
+            finally:
+                self.over.set()
 
 
 async def start_in_thread(
@@ -63,22 +61,21 @@ async def start_in_thread(
     """Start a process; if the caller is cancelled meanwhile, nothing of it is left.
 
     Args:
-        tasks: where this goes on, shielded, also if the caller is cancelled.
+        tasks: where the start continues, shielded, if the caller is cancelled.
         request: names the command.
-        start: starts the process; called in a thread.
-        finish: returns the terminal of what ``start`` returned.
+        start: starts the process; called in a thread that ends with it.
+        finish: returns the terminal, given the result of ``start``.
         discard: ends a terminal whose caller was cancelled.
 
     Raises:
         SpawnError: the system gives no thread.
     """
     try:
-        thread = _Thread(start)
+        started = _Start(start, finish)
     except RuntimeError as error:
         reason = f"{error}; end some processes, or raise `ulimit -u`"
         raise SpawnError(request.command, reason) from error
-    started = _Start[T]()
-    tasks.start_soon(_complete, thread, finish, started)
+    tasks.start_soon(started.complete)
     try:
         await started.over.wait()
     except BaseException:
@@ -90,15 +87,3 @@ async def start_in_thread(
     if started.terminal is None:
         raise started.error or RuntimeError("The event loop is closing.")
     return started.terminal
-
-
-async def _complete(
-    thread: _Thread[S], finish: Callable[[S], Awaitable[T]], started: _Start[T]
-) -> None:
-    with CancelScope(shield=True):
-        try:
-            started.terminal = await finish(await thread.result())
-        except Exception as error:
-            started.error = error
-        finally:
-            started.over.set()

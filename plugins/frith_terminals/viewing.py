@@ -1,4 +1,4 @@
-"""Viewers of what a terminal writes: each has a cursor into its ring, none a queue."""
+"""Viewers of the output of a terminal: each has a cursor into the ring, none a queue."""
 
 from __future__ import annotations
 

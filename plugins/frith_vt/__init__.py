@@ -1,6 +1,6 @@
-"""What a terminal shows, worked out from what was written to it.
+"""A terminal emulator: the screen that some output produces.
 
-Needs nothing but the standard library. Sources: ECMA-48; "XTerm Control Sequences"; the state
+It imports the standard library only. Sources: ECMA-48; "XTerm Control Sequences"; the state
 machine is Paul Williams' "A parser for DEC's ANSI-compatible video terminals".
 """
 

@@ -1,4 +1,4 @@
-"""What control sequences do to the cells and the cursor. Source: ECMA-48, section 8.3."""
+"""The effect of control sequences on cells and cursor. Source: ECMA-48, section 8.3."""
 
 from __future__ import annotations
 

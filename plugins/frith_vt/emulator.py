@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 
 from frith_vt import plain
 from frith_vt.actions import ACTIONS, numbers
+from frith_vt.cursor import Charsets, Cursor, moved, within
 from frith_vt.grid import BLANK, Cell, Grid, width
 from frith_vt.modes import ORIGIN, WRAP, Modes
 from frith_vt.parser import Parser
@@ -18,38 +19,6 @@ _MOST_COMBINED = 16
 _REPORTED = frozenset({">m", " q", ">u", "<u", "=u"})
 GRAPHICS = str.maketrans("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
 """The DEC special graphics, chosen by ``ESC ( 0``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Charsets:
-    """Which of the two sets holds graphics, and which is in use."""
-
-    graphics: tuple[bool, bool] = (False, False)
-    shifted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """What is saved by ``ESC 7`` and restored by ``ESC 8``."""
-
-    row: int = 0
-    column: int = 0
-    """Counts from 0; equal to the number of columns if the next character wraps."""
-    pen: Pen = PLAIN
-    charsets: Charsets = Charsets()
-    origin: bool = False
-
-
-def _within(count: int, place: int) -> int:
-    return min(max(0, place), count - 1)
-
-
-def _moved(saved: Cursor | None, up: int, rows: int, columns: int) -> Cursor | None:
-    """Return a saved cursor on a screen of another size."""
-    if saved is None:
-        return None
-    row, column = _within(rows, saved.row - up), _within(columns, saved.column)
-    return replace(saved, row=row, column=column)
 
 
 class Emulator:
@@ -89,11 +58,11 @@ class Emulator:
 
     @property
     def blank(self) -> Cell:
-        """What erased cells become: only the background stays."""
+        """An erased cell: it has only the background of the pen."""
         return (" ", Pen(background=self.pen.background)) if self.pen.background else BLANK
 
     def feed(self, data: bytes) -> None:
-        """Obey ``data``, which may begin and end anywhere; long plain text costs little."""
+        """Interpret ``data``, which may begin and end anywhere; long plain text costs little."""
         at = 0
         while at < len(data):
             self.parser.feed(data[at : at + plain.LEAST])
@@ -107,7 +76,7 @@ class Emulator:
         return self.top <= self.row <= self.bottom and self.parser.at_rest
 
     def pass_over(self, data: bytes, at: int = 0) -> int:
-        """Pass over text that later text of ``data`` covers; return where to go on."""
+        """Skip text that later text of ``data`` covers; return where to continue."""
         if not self.is_settled:
             return at
         style, at = plain.shorten(data, at, self.rows, self.columns)
@@ -115,7 +84,7 @@ class Emulator:
         return at
 
     def skim(self, data: bytes) -> None:
-        """Obey only what outlasts the text of ``data``; what is left unfinished is forgotten."""
+        """Interpret only sequences of ``data`` with lasting effect; drop an unfinished one."""
         self.parser.reset()
         self.feed(plain.lasting(data))
 
@@ -124,23 +93,23 @@ class Emulator:
         return self.charsets.graphics[self.charsets.shifted]
 
     def resize(self, rows: int, columns: int) -> None:
-        """Change the size, as a terminal does before its program draws anew."""
+        """Change the size, as a terminal does before its program redraws."""
         if (rows, columns) == (self.rows, self.columns):
             return
         gone = self.grid.resize(rows, columns, self.row)
-        self.row = _within(rows, self.row - gone)
-        self.column = _within(columns, self.column)
-        self.saved = _moved(self.saved, gone, rows, columns)
+        self.row = within(rows, self.row - gone)
+        self.column = within(columns, self.column)
+        self.saved = moved(self.saved, gone, rows, columns)
         if self.main:
             grid, saved = self.main
             gone = grid.resize(rows, columns, saved.row if saved else 0)
-            self.main = grid, _moved(saved, gone, rows, columns)
+            self.main = grid, moved(saved, gone, rows, columns)
         new = range(-(-self.columns // _TAB) * _TAB, columns, _TAB)
         self.tabs = {stop for stop in self.tabs if stop < columns} | set(new) - {0}
         self.rows, self.columns = rows, columns
         self.top, self.bottom = 0, rows - 1
 
-    # What the parser finds.
+    # Called by the parser.
 
     def text(self, text: str) -> None:
         """Write printable characters at the cursor."""
@@ -196,7 +165,7 @@ class Emulator:
             line[at] = (line[at][0] + mark, line[at][1])
 
     def execute(self, control: str) -> None:
-        """Obey one control character."""
+        """Handle one control character."""
         self._last = ""
         match control:
             case "\b":
@@ -211,7 +180,7 @@ class Emulator:
                 self.charsets = replace(self.charsets, shifted=control == "\x0e")
 
     def escape(self, sequence: str) -> None:
-        """Obey an escape sequence."""
+        """Handle an escape sequence."""
         self._last = ""
         match sequence:
             case "7":
@@ -241,7 +210,7 @@ class Emulator:
                 self.charsets = replace(self.charsets, graphics=(graphics[0], graphics[1]))
 
     def control(self, function: str, parameters: str) -> None:
-        """Obey a control sequence."""
+        """Handle a control sequence."""
         last, self._last = self._last, ""
         if function == "m":
             self.pen = select(self.pen, parameters)
@@ -262,7 +231,7 @@ class Emulator:
             action(self, numbers(parameters))
 
     def string(self, kind: str, body: str) -> None:
-        """Take the title of the window; nothing else is shown."""
+        """Take the title of the window; other strings have no effect."""
         code, _, text = body.partition(";")
         if kind == "]" and code in ("0", "2"):
             self.title = "".join(char for char in text if char.isprintable())[:_LONGEST_TITLE]

@@ -1,4 +1,4 @@
-"""Lines of cells, and what is done to them."""
+"""Lines of cells, and operations on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from frith_vt.pen import PLAIN, Pen
 
 Cell = tuple[str, Pen]
-"""A character with what combines with it, and how it is drawn.
+"""A character with its combining characters, and its pen.
 
 The second cell of a wide character holds no character.
 """
@@ -27,7 +27,7 @@ def width(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
 
 
-def mend(line: Line) -> None:
+def blank_halves(line: Line) -> None:
     """Blank the halves of wide characters whose other half is gone."""
     if all(char and char.isascii() for char, _ in line):
         return
@@ -60,18 +60,18 @@ class Grid:
         line[column:end] = cells
 
     def insert(self, row: int, column: int, cells: list[Cell]) -> None:
-        """Insert cells; what is pushed over the margin is lost."""
+        """Insert cells; cells beyond the margin are lost."""
         line = self.lines[row]
         line[column:column] = cells
         del line[self.columns :]
-        mend(line)
+        blank_halves(line)
 
     def delete(self, row: int, column: int, count: int, blank: Cell) -> None:
         """Delete cells; blank ones come in at the margin."""
         line = self.lines[row]
         del line[column : column + count]
         line += [blank] * (self.columns - len(line))
-        mend(line)
+        blank_halves(line)
 
     def erase(self, row: int, first: int, end: int, blank: Cell) -> None:
         """Blank the cells ``first`` to ``end`` of a row."""
@@ -99,7 +99,7 @@ class Grid:
         for line in self.lines:
             del line[columns:]
             line += [BLANK] * (columns - len(line))
-            mend(line)
+            blank_halves(line)
         while len(self.lines) > max(rows, row + 1):
             self.lines.pop()
         gone = max(0, len(self.lines) - rows)

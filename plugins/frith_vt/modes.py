@@ -1,4 +1,4 @@
-"""What programs switch: how keys, the mouse and pasted text are sent, and how text is written.
+"""Modes that programs switch: how keys, the mouse and pasted text are sent, how text is written.
 
 Source: "XTerm Control Sequences", "Functions using CSI ? Pm h"; the kitty keyboard protocol.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 ORIGIN, WRAP, CURSOR = 6, 7, 25
 USUAL = frozenset({WRAP, CURSOR})
-"""Those that are on in a terminal that nobody has touched."""
+"""Modes that are on after a reset."""
 
 _MOUSE = frozenset({9, 1000, 1002, 1003})
 _MOUSE_FORMAT = frozenset({1005, 1006, 1015, 1016})
@@ -19,7 +19,7 @@ _MOST_FLAGS = 16
 
 @dataclass(slots=True)
 class Modes:
-    """What is switched on."""
+    """The modes that are on."""
 
     on: set[int] = field(default_factory=lambda: set(USUAL))
     """Private modes, by number."""

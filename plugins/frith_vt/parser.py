@@ -1,4 +1,4 @@
-"""Takes a stream of bytes apart into text, controls and sequences, wherever it is cut."""
+"""Splits a stream of bytes into text, control characters and sequences, wherever it is cut."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _IN_STRING = re.compile(r"[^\x07\x18\x1a\x1b]*")
 _STRINGS = {"]": "osc", "P": "dcs", "X": "sos", "^": "pm", "_": "apc"}
 _CANCEL = ("\x18", "\x1a")
 _HARMLESS = {"]": "\x1b]999;"}
-"""What a string too long to be repeated begins with instead: nobody obeys it."""
+"""The begin of a string without effect, in place of one that is too long to be repeated."""
 
 
 class Handler(Protocol):
-    """What is done about each piece."""
+    """Handles each piece."""
 
     def text(self, text: str) -> None:
         """Show printable characters."""
 
     def execute(self, control: str) -> None:
-        """Obey one control character."""
+        """Handle one control character."""
 
     def escape(self, sequence: str) -> None:
-        """Obey ``ESC`` and what follows it: intermediates and a final character."""
+        """Handle ``ESC``, intermediates and a final character."""
 
     def control(self, function: str, parameters: str) -> None:
-        """Obey ``CSI``: private marker, intermediates and final character; then parameters."""
+        """Handle ``CSI``: private marker, intermediates and final character; then parameters."""
 
     def string(self, kind: str, body: str) -> None:
-        """Obey a string, such as an operating system command (``]``)."""
+        """Handle a string, such as an operating system command (``]``)."""
 
 
 class _State(Enum):
@@ -54,12 +54,12 @@ class Parser:
     """The state between two pieces of output."""
 
     def __init__(self, handler: Handler) -> None:
-        """Tell ``handler`` what is found."""
+        """Call ``handler`` with each piece."""
         self._handler = handler
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was begun."""
+        """Drop an unfinished sequence."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._begin(_State.GROUND)
 
@@ -70,7 +70,7 @@ class Parser:
 
     @property
     def unfinished(self) -> bytes:
-        """What was begun and is not finished: written to a terminal, the rest completes it."""
+        """An unfinished sequence: written to a terminal, the rest completes it."""
         begun = {
             _State.GROUND: "",
             _State.ESCAPE: "\x1b" + self._body,
@@ -82,7 +82,7 @@ class Parser:
         return begun.encode() + self._decoder.getstate()[0]
 
     def feed(self, data: bytes) -> None:
-        """Take ``data`` apart."""
+        """Split ``data``."""
         text = self._decoder.decode(data)
         at, end = 0, len(text)
         while at < end:

@@ -40,7 +40,7 @@ PLAIN = Pen()
 
 @lru_cache(4096)
 def select(pen: Pen, parameters: str) -> Pen:
-    """Return ``pen`` after SGR with ``parameters``; what is not understood is passed over."""
+    """Return ``pen`` after SGR with ``parameters``; unknown parameters are skipped."""
     fields = iter(parameters.split(";"))
     for field in fields:
         pen = _select(pen, field, fields)

@@ -1,13 +1,12 @@
-"""The screen of a terminal at some offset of its output, brought up to date only when asked for.
+"""The screen of a terminal at some offset of its output, updated only on request.
 
-Interpreting every byte as it comes would cost far more than reading it. So output waits in the
-ring, and is interpreted when somebody wants to see the screen, or when the ring is about to
-overwrite it. Three ways then:
+Interpreting every byte at once would cost far more than reading it. So output waits in the ring,
+and is interpreted when the screen is wanted, or when the ring is about to overwrite it:
 
-- plain text that scrolled away is passed over, which loses nothing;
-- other output is interpreted as it comes, up to a megabyte a second, and more for a while;
-- what comes faster is skimmed: modes, margins and erasures count, text does not. That
-  alone is an approximation, which whatever draws the whole screen anew ends.
+- plain text that scrolled away is skipped, which loses nothing;
+- other output is interpreted, up to a megabyte a second, and more for a while;
+- faster output is skimmed: modes, margins and erasures count, text does not. Only this is an
+  approximation, until the whole screen is redrawn.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ Size = tuple[int, int]
 """Rows and columns."""
 
 _RATE = 1_000_000
-"""Bytes a second that are interpreted as they come, a quarter of what is possible."""
+"""Bytes a second that are interpreted, a quarter of what is possible."""
 _SLICE = 8 * 1024
 """Bytes that are interpreted without a pause: some milliseconds."""
 _MOST_LEFT = 16 * _SLICE
 _MOST_ROWS, _MOST_COLUMNS = 500, 1000
-"""What there is of a window that claims to be larger; a process may ask for 65535 by 65535."""
+"""The largest screen; a process may ask for 65535 by 65535."""
 
 
 class Ring(Protocol):
     """The newest output, each byte at its absolute offset."""
 
-    capacity: int
+    kept: int
+    """Bytes that are kept at most."""
 
     @property
     def start(self) -> int:
@@ -87,7 +87,7 @@ class Picture:
         return self._ring.end - self.at
 
     def keep_up(self, came: int) -> int:
-        """See to it that the ring overwrites nothing unseen, at a bounded cost.
+        """Interpret output before the ring overwrites it, at a bounded cost.
 
         Args:
             came: bytes that were just read.
@@ -96,30 +96,30 @@ class Picture:
             The end of the ring at which to do so again.
         """
         ring = self._ring
-        most = ring.capacity // 2
-        self._pass_over()
+        most = ring.kept // 2
+        self._skip_plain()
         if self._behind > most:
             now = self._clock()
             earned = int(min(now - self._kept_up, 1.0) * _RATE)
             self._kept_up = now
             self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)))
-            self._pass_over()  # a prompt, then a flood
+            self._skip_plain()  # a prompt, then a flood
         if self._behind > most + most // 2:
             self._skim(ring.end - most // 2)
         return max(self.at + most, ring.end + min(_SLICE, most // 4))
 
     @property
     def is_near(self) -> bool:
-        """Whether what is left can be interpreted at once."""
+        """Whether the rest can be interpreted at once."""
         return self._behind <= _SLICE
 
     def approach(self) -> None:
-        """Interpret some of what is left: plain text of any length, and one slice."""
-        self._pass_over()
+        """Interpret some of the rest: plain text of any length, and one slice."""
+        self._skip_plain()
         self._advance(min(self._ring.end, self.at + _SLICE))
 
     def screen(self, size: Size | None) -> tuple[int, Size, bytes]:
-        """Return the screen at the end of the ring: its offset, its size, and what shows it.
+        """Return the screen at the end of the ring: its offset, its size, and output that shows it.
 
         Args:
             size: of the terminal that is to show it; by default that of the screen.
@@ -127,50 +127,50 @@ class Picture:
         if self._behind > _MOST_LEFT:
             self._skim(self._ring.end - _MOST_LEFT)
         self._advance(self._ring.end)
-        emulator = self._begun()
+        emulator = self._started()
         own = emulator.rows, emulator.columns
         return self.at, own, render(emulator, *(size or own))
 
-    def _begun(self) -> Emulator:
+    def _started(self) -> Emulator:
         if self._emulator is None:
             self._emulator = Emulator(*_bounded(*self._sizes[0][1:]))
         return self._emulator
 
-    def _pass_over(self) -> None:
-        """Go on behind plain text that scrolled away, and was written at one size."""
+    def _skip_plain(self) -> None:
+        """Skip plain text that scrolled away, and was written at one size."""
         self._advance(self.at)
-        emulator, ring = self._begun(), self._ring
+        emulator, ring = self._started(), self._ring
         if not emulator.is_settled:
             return
         later = [offset for offset, *_ in self._sizes if offset > self.at]
         end = later[0] if later else ring.end
         if not later and not any(ring.holds(byte, self.at) for byte in SPECIAL):
-            # nothing but text: its end tells all, and copying the rest would cost most
+            # Nothing but text: its end suffices, and copying the rest would cost most.
             self.at = max(self.at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
         self.at += emulator.pass_over(ring.read(self.at, end - self.at))
 
     def _skim(self, to: int) -> None:
-        self._mind_loss()
+        self._skip_lost()
         if to > self.at:
-            self._begun().skim(self._ring.read(self.at, to - self.at))
+            self._started().skim(self._ring.read(self.at, to - self.at))
             self.at = to
 
-    def _mind_loss(self) -> None:
-        """Go on at the oldest byte if unseen ones are gone: a ring smaller than one reading."""
+    def _skip_lost(self) -> None:
+        """Continue at the oldest byte if others are gone: a ring smaller than one reading."""
         if self.at < self._ring.start:
-            self._begun().skim(b"")
+            self._started().skim(b"")
             self.at = self._ring.start
 
     def _advance(self, to: int) -> None:
-        self._mind_loss()
+        self._skip_lost()
         held = [size for size in self._sizes if size[0] <= self.at]
         later = [size for size in self._sizes if self.at < size[0] <= to]
         for offset, rows, columns in held[-1:] + later:
             self._feed(offset)
-            self._begun().resize(*_bounded(rows, columns))
+            self._started().resize(*_bounded(rows, columns))
         self._feed(to)
 
     def _feed(self, to: int) -> None:
         if to > self.at:
-            self._begun().feed(self._ring.read(self.at, to - self.at))
+            self._started().feed(self._ring.read(self.at, to - self.at))
             self.at = to

@@ -1,9 +1,9 @@
-"""What need not be interpreted, because later output covers it.
+"""Output that need not be interpreted, because later output covers it.
 
 Text that only scrolls by, in colours or not, is covered once it has been followed by two screens
 of lines: the first brings the cursor to the last row wherever it was, the second replaces all
 rows. That is exact where lines end with CR LF. It is an approximation for text without them: its
-column is then taken to be what it was before.
+column is then taken to be unchanged.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 
 LEAST = 4096
-"""Bytes that are interpreted anyway."""
+"""Bytes that are always interpreted."""
 TAIL_A_CELL = 16
-"""Bytes for each cell of the screen that hold all that it shows, of text with ordinary lines."""
+"""Bytes for each cell of the screen that suffice for it, of text with ordinary lines."""
 SPECIAL = (b"\x1b", b"\x0e", b"\x0f")
-"""What begins anything but text: escape, and the shifts of character sets."""
+"""The beginnings of anything but text: escape, and the shifts of character sets."""
 
 _OTHER = re.compile(rb"\x1b(?!\[[0-9;:]*m)")
 _STYLE = re.compile(rb"\x1b\[[0-9;:]*m")
@@ -26,12 +26,12 @@ _LASTING = re.compile(
 
 
 def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
-    """Find how much of ``data`` from ``at`` on is covered by what comes after it.
+    """Find how much of ``data`` from ``at`` on is covered by later output.
 
     The cursor must be within the margins and no sequence unfinished.
 
     Returns:
-        What is left of the covered part: its choice of colours; and where to go on.
+        The colours that the covered part selects, and where to continue.
     """
     end = _end_of_plain(data, at)
     if end - at <= LEAST:
@@ -69,8 +69,8 @@ def _lines_back(data: bytes, at: int, end: int, lines: int) -> int:
 
 
 def lasting(data: bytes) -> bytes:
-    """Return the sequences of ``data`` whose effect lasts: modes, margins, colours, erasures.
+    """Return the sequences of ``data`` with lasting effect: modes, margins, colours, erasures.
 
-    An approximation, for output that comes too fast to be interpreted.
+    An approximation, for output that arrives too fast to be interpreted.
     """
     return b"".join(_LASTING.findall(data))

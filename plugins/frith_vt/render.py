@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from frith_vt.emulator import Cursor, Emulator
+from frith_vt.cursor import Cursor
+from frith_vt.emulator import Emulator
 from frith_vt.grid import BLANK, Grid, Line
 from frith_vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
 from frith_vt.pen import PLAIN
@@ -16,10 +17,10 @@ _UNTOUCHED = f"\x1b[?1049l\x1b[?7h\x1b[4l\x1b[r{_BARE}\x1b[H\x1b[2J\x1b[3g\x1b[?
 
 
 def render(emulator: Emulator, rows: int, columns: int) -> bytes:
-    """Return what shows the screen on a terminal of this size.
+    """Return output that shows the screen on a terminal of this size.
 
     Cells that the terminal has no room for are left out; of the rows those around the cursor are
-    shown. Output that follows goes on correctly if the sizes are equal.
+    shown. Later output continues correctly if the sizes are equal.
     """
     fits = (rows, columns) == (emulator.rows, emulator.columns)
     first = max(0, emulator.row - rows + 1)
@@ -69,7 +70,7 @@ def _line(line: Line) -> str:
 
 
 def _cursor(cursor: Cursor, grid: Grid, top: int, first: int = 0) -> str:
-    """Return what puts the cursor there, with its colours and character sets."""
+    """Return output that places the cursor, with its colours and character sets."""
     row, column, out = cursor.row - first, cursor.column, ""
     if cursor.origin:
         out, row = "\x1b[?6h", row - top

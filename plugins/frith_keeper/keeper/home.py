@@ -60,7 +60,7 @@ def is_trusted(directory: int, path: str) -> bool:
     """Return whether only this user writes in the open ``directory``, which is at ``path``.
 
     Root trusts the owner of the directory around it, whose repository that is: a container often
-    runs as root, and what it makes there is given to the owner.
+    runs as root, and gives files that it makes there to the owner.
     """
     owner = os.fstat(directory).st_uid
     return owner == os.geteuid() or (
@@ -100,13 +100,13 @@ class Home:
         self._outputs: int | None = None
         with suppress(OSError, UnsafeDirectoryError):
             self._outputs = open_directory(os.path.dirname(self._output_path))
-        self._directory, self.socket = self._listening()
+        self._directory, self.socket = self._bind()
 
     def _within(self, base: str, path: str) -> str:
         inner = path.removeprefix(f"{base}/")
         return path if inner == path else at(self._base, inner)
 
-    def _listening(self) -> tuple[int, sockets.Socket]:
+    def _bind(self) -> tuple[int, sockets.Socket]:
         """Return the directory, and the socket that is bound to our name in it."""
         directory = open_directory(self._path)
         # Every user may read in /proc/net/unix the name under which a socket was bound.
@@ -136,7 +136,7 @@ class Home:
         A directory in place of the socket stays, and no host finds us.
         """
         with suppress(OSError, UnsafeDirectoryError):
-            directory, again = self._listening()
+            directory, again = self._bind()
             self.socket.close()
             os.close(self._directory)
             self._directory, self.socket = directory, again
@@ -184,7 +184,7 @@ class Home:
             _replace(self._output, [line, *pieces], self._outputs, is_durable=False)
 
     def sync_output(self) -> None:
-        """Make what was written durable, and let its directory go."""
+        """Make the output file durable, and close its directory."""
         if self._outputs is not None:
             with suppress(OSError):
                 fd = os.open(self._output, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._outputs)
@@ -196,7 +196,7 @@ class Home:
             self._outputs = None
 
     def leave(self, *, collected: bool) -> None:
-        """Remove the socket, and the exit status if somebody has taken note of it."""
+        """Remove the socket, and the exit status if a host has recorded it."""
         self.socket.close()
         names = ["", ".exit.tmp", *([".exit"] if collected else [])]
         for name in names:

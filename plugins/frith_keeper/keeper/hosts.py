@@ -92,7 +92,7 @@ class Host:
         try:
             return self.socket.recv_into(_buffer)
         except ConnectionResetError:
-            # It went without reading everything; what it sent before can still be read.
+            # It left without reading everything; its earlier requests can still be read.
             return self.socket.recv_into(_buffer)
 
     def greet(self, packet: bytes, ring: int) -> None:

@@ -1,4 +1,4 @@
-"""The hosts of a keeper: accepted, greeted, answered, told what happens."""
+"""The hosts of a keeper: accepted, greeted, answered, sent events."""
 
 from __future__ import annotations
 
@@ -217,29 +217,29 @@ class Server:
         )
 
     def _answer(self, host: Host, message: wire.Message) -> wire.Message:
-        what = message.get("do")
-        if what == "hold":
+        request = message.get("do")
+        if request == "hold":
             return self._hold_for(host, int(message["at"]))
-        if what == "resize":
+        if request == "resize":
             viewer, size = message["viewer"], (_cells(message["rows"]), _cells(message["columns"]))
             host.viewers.add(viewer)
             self._fit(self._windows.add((host, viewer), size))
-        elif what == "leave":
+        elif request == "leave":
             host.viewers.discard(message["viewer"])
             self._fit(self._windows.remove((host, message["viewer"])))
-        elif what == "signal":
+        elif request == "signal":
             if self._exit is not None:
                 return {"error": "closed"}
             self._command.child.signal_group(int(message["number"]))
-        elif what == "release":
+        elif request == "release":
             self._command.output.release()
-        elif what == "foreground":
+        elif request == "foreground":
             return self._foreground()
-        elif what == "collect":
+        elif request == "collect":
             if not self._is_drained:
                 return {"error": "running"}
             self.is_collected = True
-        elif what == "abandon":  # the host could not take the descriptors of the greeting
+        elif request == "abandon":  # the host could not take the descriptors of the greeting
             host.is_greeted, host.is_gone = False, True
         else:
             return {"error": "unknown"}

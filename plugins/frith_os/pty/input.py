@@ -23,7 +23,7 @@ class Write:
 
     __slots__ = ("_is_counted", "_tell", "accepted", "data", "deadline", "is_over", "longest")
 
-    def __init__(self, data: bytes, deadline: float, tell: Callable[[Write], None]) -> None:
+    def __init__(self, data: bytes, deadline: float, tell: Callable[[Write], None] | None) -> None:
         self.data = memoryview(data)
         self.deadline = deadline
         self.accepted = 0
@@ -37,7 +37,8 @@ class Write:
     def end(self) -> None:
         """Tell its writer how it went."""
         self.is_over = True
-        self._tell(self)
+        if self._tell is not None:
+            self._tell(self)
 
 
 class Input:
@@ -70,7 +71,7 @@ class Input:
         """When the first write that waits is given up, by ``time.monotonic()``."""
         return self._queue[0].deadline if self._queue else None
 
-    def add(self, data: bytes, tell: Callable[[Write], None]) -> Write:
+    def add(self, data: bytes, tell: Callable[[Write], None] | None = None) -> Write:
         """Write ``data`` after earlier writes; ``tell`` is called once that is over."""
         write = Write(data, monotonic() + self._within, tell)
         self._queue.append(write)
@@ -79,7 +80,7 @@ class Input:
         return write
 
     def resume(self) -> None:
-        """Write what the process takes now; give up what it did not take in time."""
+        """Write as much as the process takes now; give up writes that are late."""
         while self._queue:
             first = self._queue[0]
             if not first._is_counted:
@@ -116,7 +117,7 @@ class Input:
                 self.at = self._ring.end
         except BlockingIOError:
             pass
-        except OSError:  # the terminal is gone, and so is the process: its exit tells
+        except OSError:  # the terminal is gone; the exit of the process follows
             pass
 
     def _count(self, write: Write) -> None:

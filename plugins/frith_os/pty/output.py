@@ -142,7 +142,7 @@ class Output:
         return Stopped.NOT_READABLE
 
     def _room(self) -> int:
-        if self.drained_at is not None:  # what viewers held at the exit they have still to read
+        if self.drained_at is not None:  # viewers have still to read what they held at the exit
             return self._last - self.ring.end
         if self._held is None or self._is_released:
             return _READ
@@ -189,7 +189,7 @@ class Output:
         return sizes[-1]
 
     def process_ended(self) -> None:
-        """Drain: what the kernel still holds counts, and what comes within a moment."""
+        """Begin to drain: read what the kernel holds, and output of the next moment."""
         self._release_other_end()
         self.is_hung_up = False
         self._last = self.ring.end + _LATE

@@ -2,8 +2,8 @@
 
 A keeper shares its ring with hosts, which map it read-only. There a page of header comes first,
 with two counts of 8 bytes, as the machine has them: ``end``, after the newest byte, and ``reach``,
-up to which the keeper may be writing now. Whoever has copied bytes reads ``reach`` again: those
-from ``reach - capacity`` on are whole.
+up to which the keeper may be writing now. A host that has copied bytes reads ``reach`` again:
+those from ``reach - capacity`` on are whole.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import struct
 
 HEADER = mmap.PAGESIZE
 SPARE = 64 * 1024
 """Bytes beyond the scrollback: room for the output that a kernel still holds at the exit (15 KB
 on Linux 6.18)."""
-_COUNT = struct.Struct("@Q")
 _END, _REACH = 0, 1
 """Where the counts are, in counts."""
 
@@ -28,14 +26,15 @@ class Ring:
     The byte at offset ``n`` lies at ``(n - base) % capacity``, after ``first`` other bytes.
     """
 
-    __slots__ = ("_base", "_end", "_first", "_memory", "_start", "capacity")
+    __slots__ = ("_base", "_end", "_first", "_memory", "_start", "capacity", "kept")
 
     def __init__(self, start: int, data: bytes) -> None:
         """Hold ``data``, which was written from offset ``start`` on."""
         self._keep(start, data)
 
     def _keep(self, start: int, data: bytes) -> None:
-        self.capacity = len(data) + SPARE
+        self.capacity = self.kept = len(data) + SPARE
+        """Bytes that fit into the ring, and how many of them are kept at most."""
         self._start, self._end = start, start + len(data)
         self._memory: bytes | mmap.mmap = data
         self._first, self._base = 0, start
@@ -85,20 +84,20 @@ class Ring:
 
 
 class WrittenRing(Ring):
-    """The ring of whoever reads the terminal. It takes memory as it is filled."""
+    """The ring of the process that reads the terminal; it takes memory as it is filled."""
 
-    __slots__ = ("_counts", "_kept", "_view", "fd")
+    __slots__ = ("_counts", "_view", "fd")
 
     def __init__(self, scrollback: int, *, is_shared: bool = False) -> None:
         """Keep the newest ``scrollback`` bytes and some more; see :data:`SPARE`."""
         self._keep(0, b"")
         self.capacity = scrollback + SPARE
-        self._kept = scrollback
+        self.kept = scrollback
         if is_shared:
             self._first = HEADER
             self.fd = os.memfd_create("frith-scrollback", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.ftruncate(self.fd, HEADER + self.capacity)
-            # Whoever has the descriptor must not cut off what others have mapped.
+            # No holder of the descriptor may truncate what others have mapped.
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
             memory = mmap.mmap(self.fd, HEADER + self.capacity)
         else:
@@ -110,11 +109,11 @@ class WrittenRing(Ring):
     @property
     def start(self) -> int:
         """Offset of the oldest byte that is kept."""
-        return max(self._start, self._end - self._kept)
+        return max(self._start, self._end - self.kept)
 
     def extend(self) -> None:
         """From now on keep more than the scrollback, as far as there is room."""
-        self._start, self._kept = self.start, self.capacity
+        self._start, self.kept = self.start, self.capacity
 
     def fill(self, fd: int, most: int) -> int:
         """Read once from ``fd``, at most ``most`` bytes; return how many came. See readv(2).
@@ -148,7 +147,7 @@ class WrittenRing(Ring):
 class MappedRing(Ring):
     """The ring of a keeper as a host sees it."""
 
-    __slots__ = ("_map",)
+    __slots__ = ("_counts", "_map")
 
     def __init__(self, fd: int, capacity: int) -> None:
         """Map the ring behind ``fd``.
@@ -159,26 +158,26 @@ class MappedRing(Ring):
         if os.fstat(fd).st_size < HEADER + capacity:
             raise ValueError("The ring is smaller than stated.")
         self._keep(0, b"")
-        self.capacity, self._first = capacity, HEADER
+        self.capacity = self.kept = capacity
+        self._first = HEADER
         self._map: mmap.mmap | None = mmap.mmap(fd, HEADER + capacity, prot=mmap.PROT_READ)
         self._memory = self._map
-
-    def _count(self, number: int) -> int:
-        return int(_COUNT.unpack_from(self._memory, number * _COUNT.size)[0])
+        self._counts = memoryview(self._map)[:HEADER].cast("Q")
 
     @property
     def start(self) -> int:
         """Offset of the oldest byte that is still whole."""
-        return self._start if self._map is None else max(0, self._count(_REACH) - self.capacity)
+        return self._start if self._map is None else max(0, self._counts[_REACH] - self.capacity)
 
     @property
     def end(self) -> int:
         """Offset after the newest byte."""
-        return self._end if self._map is None else self._count(_END)
+        return self._end if self._map is None else self._counts[_END]
 
     def detach(self) -> None:
-        """Keep what is there now, and give the memory and its descriptor back."""
+        """Keep a copy of the output, and release the mapping."""
         if self._map is not None:
             kept, memory, self._map = self.newest(), self._map, None
             self._keep(*kept)
+            self._counts.release()
             memory.close()

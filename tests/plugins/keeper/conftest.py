@@ -243,7 +243,7 @@ class Host:
         self.process.wait(PATIENCE)
 
     def hang_up(self) -> None:
-        """Close its terminal, as somebody who closes the window or whose connection breaks."""
+        """Close its terminal, as when a window is closed or a connection breaks."""
         if self.terminal >= 0:
             os.close(self.terminal)
             self.terminal = -1
@@ -270,7 +270,7 @@ def start_host(
 
 
 def until_gone(pid: int) -> None:
-    """Wait until a process has ended, whoever's child it is."""
+    """Wait until a process has ended, which need not be a child."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -11,6 +11,8 @@ import json
 import sys
 import termios
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 
@@ -21,13 +23,10 @@ from frith.ports import Chunk, SpawnRequest
 async def run(workspace: Path, session_id: str, script: str) -> None:
     (spec,) = frith_keeper.frith_providers()
 
-    class Context:
-        pass
-
-    Context.workspace = workspace
+    context: Any = SimpleNamespace(workspace=workspace)
     command = ("sh", "-c", script)
     request = SpawnRequest(session_id, command, str(workspace), str(workspace))
-    async with spec.factory(spec.config(), Context) as spawner:
+    async with spec.factory(spec.config(), context) as spawner:
         terminal = await spawner.spawn(request)
         async with terminal.attach() as view:
             seen = view.snapshot

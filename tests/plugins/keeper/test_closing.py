@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import anyio
 import pytest
 
 from frith_keeper import spawner as module
 from frith_keeper.errors import KeeperError
+from frith_keeper.greeting import receive_greeting
 
 
-def descriptors():
+def descriptors() -> Any:
     return set(os.listdir("/proc/self/fd"))
 
 
 async def test_a_keeper_that_answers_a_closed_provider_leaves_no_descriptor(
-    shell, other, record, keeper_of, tools
-):
+    shell: Any, other: Any, record: Any, keeper_of: Any, tools: Any
+) -> None:
     terminal = await shell("sleep 100")
     refused = []
 
-    async def adopt(host) -> None:
+    async def adopt(host: Any) -> None:
         with pytest.raises(KeeperError, match="closed"):
             await host.adopt(record(terminal))
         refused.append(True)
@@ -40,12 +42,12 @@ async def test_a_keeper_that_answers_a_closed_provider_leaves_no_descriptor(
 
 
 async def test_a_keeper_with_an_invalid_greeting_leaves_no_descriptor(
-    shell, record, other, monkeypatch
-):
+    shell: Any, record: Any, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal = await shell("sleep 100")
-    answered = module.receive_greeting
+    answered = receive_greeting
 
-    def without_sizes(connection):
+    def without_sizes(connection: Any) -> Any:
         greeted = answered(connection)
         del greeted.fields["sizes"]
         return greeted
@@ -58,15 +60,17 @@ async def test_a_keeper_with_an_invalid_greeting_leaves_no_descriptor(
         assert descriptors() == before
 
 
-async def test_collecting_that_is_cancelled_leaves_no_descriptor(shell, tools, monkeypatch):
+async def test_collecting_that_is_cancelled_leaves_no_descriptor(
+    shell: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
-    answered = module.receive_greeting
+    answered = receive_greeting
     before = descriptors()
     with anyio.CancelScope() as scope, monkeypatch.context() as patched:
 
-        def too_late(connection):
+        def too_late(connection: Any) -> Any:
             scope.cancel()
             return answered(connection)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def counted() -> None:
     """Nobody follows a keeper here: what it loads and has shall be all its own."""
 
 
-def test_a_keeper_loads_the_standard_library_and_frith_os_only():
+def test_a_keeper_loads_the_standard_library_and_frith_os_only() -> None:
     program = start_module._PROGRAM.replace("main()", LIST)
     assert program != start_module._PROGRAM
     command = [sys.executable, "-I", "-S", "-c", program, *start_module._PATHS]
@@ -30,7 +31,9 @@ def test_a_keeper_loads_the_standard_library_and_frith_os_only():
     assert foreign == {"keeper", "frith_os"}
 
 
-async def test_a_keeper_has_no_descriptor_of_its_host(shell, tmp_path, keeper_of, places):
+async def test_a_keeper_has_no_descriptor_of_its_host(
+    shell: Any, tmp_path: Path, keeper_of: Any, places: Path
+) -> None:
     with (tmp_path / "open").open("w") as file:
         high = os.dup2(file.fileno(), 300)
         os.set_inheritable(file.fileno(), True)
@@ -48,7 +51,9 @@ async def test_a_keeper_has_no_descriptor_of_its_host(shell, tmp_path, keeper_of
     assert sorted(foreign) == sorted(map(str, (tmp_path, places.with_name("outputs"), places)))
 
 
-async def test_hosts_that_left_leave_no_descriptor_in_a_keeper(shell, other, record, keeper_of):
+async def test_hosts_that_left_leave_no_descriptor_in_a_keeper(
+    shell: Any, other: Any, record: Any, keeper_of: Any
+) -> None:
     terminal = await shell("read line")
     before = len(os.listdir(f"/proc/{keeper_of(terminal)}/fd"))
     for _ in range(5):
@@ -58,21 +63,28 @@ async def test_hosts_that_left_leave_no_descriptor_in_a_keeper(shell, other, rec
     assert len(os.listdir(f"/proc/{keeper_of(terminal)}/fd")) == before
 
 
-async def test_a_keeper_has_no_directory_terminal_or_process_group_of_its_host(shell, keeper_of):
+async def test_a_keeper_has_no_directory_terminal_or_process_group_of_its_host(
+    shell: Any, keeper_of: Any
+) -> None:
     terminal = await shell("read line")
     keeper = keeper_of(terminal)
     assert os.readlink(f"/proc/{keeper}/cwd") == "/"
     fields = Path(f"/proc/{keeper}/stat").read_text().rpartition(")")[2].split()
     assert fields[4] == "0", "it has a controlling terminal"
-    stat, ours = stat_of(keeper), stat_of(os.getpid())
+    stat, ours, child = stat_of(keeper), stat_of(os.getpid()), stat_of(terminal.pid)
+    assert stat is not None
+    assert ours is not None
+    assert child is not None
     assert ours.session != stat.session != keeper, "a leader could acquire a terminal"
     assert stat.group != ours.group
     assert stat.parent != os.getpid()
-    assert stat_of(terminal.pid).parent == keeper
+    assert child.parent == keeper
 
 
 @pytest.mark.parametrize("name", ["SECRET", "PYTHONPATH", "FRITH_SESSION_ID"])
-async def test_a_keeper_has_no_variable_of_its_host_or_command(shell, keeper_of, monkeypatch, name):
+async def test_a_keeper_has_no_variable_of_its_host_or_command(
+    shell: Any, keeper_of: Any, monkeypatch: pytest.MonkeyPatch, name: Any
+) -> None:
     monkeypatch.setenv(name, "/of the host")
     keeper = keeper_of(await shell("read line", env={"TOKEN": "of the command"}))
     entries = Path(f"/proc/{keeper}/environ").read_bytes().split(b"\0")
@@ -81,6 +93,8 @@ async def test_a_keeper_has_no_variable_of_its_host_or_command(shell, keeper_of,
     assert b"of the command" not in Path(f"/proc/{keeper}/cmdline").read_bytes()
 
 
-async def test_a_keeper_is_called_frith_keeper_in_lists_of_processes(shell, keeper_of):
+async def test_a_keeper_is_called_frith_keeper_in_lists_of_processes(
+    shell: Any, keeper_of: Any
+) -> None:
     keeper = keeper_of(await shell("read line"))
     assert Path(f"/proc/{keeper}/comm").read_text() == "frith-keeper\n"

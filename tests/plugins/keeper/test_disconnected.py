@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import SpawnError
-from frith.ports import AttachMode, Size
+from frith.model import Session
+from frith.ports import AttachMode, Size, SpawnRequest
 from frith_keeper import greeting
 from frith_keeper.errors import KeeperError
 from frith_keeper.greeting import greet
@@ -25,32 +29,32 @@ MANY = 1500
 
 
 @pytest.fixture
-def connect(tmp_path, session):
+def connect(tmp_path: Path, session: Session) -> Any:
     """Connects to a terminal's keeper as one more host, which does nothing by itself."""
 
-    def connected(terminal):
+    def connected(terminal: Any) -> Any:
         connection = KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id))
         return greet(connection, 10)
 
     return connected
 
 
-def let_go(terminal):
-    """Have the keeper let go of the host, as of each that talks rubbish."""
+def let_go(terminal: Any) -> None:
+    """Have the keeper disconnect the host, as each that sends an invalid message."""
     terminal._link._socket.send(b"rubbish")
 
 
-async def reconnected(terminal, tools):
+async def reconnected(terminal: Any, tools: Any) -> None:
     """Wait until the host has the keeper again, which it takes for others that have left."""
     with anyio.fail_after(tools.patience):
         await terminal.departed()
 
 
 @pytest.fixture
-def is_served(tools):
-    """Asks a host's connection, which nobody has read for long, whether it still is one."""
+def is_served(tools: Any) -> Any:
+    """Returns whether a host that has not read for long is still connected."""
 
-    def answered(host):
+    def answered(host: Any) -> Any:
         host.connection.settimeout(tools.patience)
         host.connection.send(wire.message(do="foreground", seq=7))
         while packet := host.connection.recv(wire.LARGEST):
@@ -61,7 +65,9 @@ def is_served(tools):
     return answered
 
 
-async def test_a_suspended_host_stays_connected_while_others_leave(shell, connect, is_served):
+async def test_a_suspended_host_stays_connected_while_others_leave(
+    shell: Any, connect: Any, is_served: Any
+) -> None:
     terminal = await shell(ECHO)
     with closing(connect(terminal)) as suspended:
         for _ in range(MANY):
@@ -69,7 +75,9 @@ async def test_a_suspended_host_stays_connected_while_others_leave(shell, connec
         assert is_served(suspended)
 
 
-async def test_a_suspended_host_stays_connected_while_the_size_changes(shell, connect, is_served):
+async def test_a_suspended_host_stays_connected_while_the_size_changes(
+    shell: Any, connect: Any, is_served: Any
+) -> None:
     terminal = await shell(ECHO)
     with closing(connect(terminal)) as suspended:
         for number in range(MANY):
@@ -77,7 +85,7 @@ async def test_a_suspended_host_stays_connected_while_the_size_changes(shell, co
         assert is_served(suspended)
 
 
-async def test_a_disconnected_host_reconnects_to_its_terminal(shell, tools):
+async def test_a_disconnected_host_reconnects_to_its_terminal(shell: Any, tools: Any) -> None:
     terminal = await shell(ECHO)
     async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
         seen = tools.transcript(view)
@@ -89,7 +97,7 @@ async def test_a_disconnected_host_reconnects_to_its_terminal(shell, tools):
         os.kill(terminal.pid, 0)
 
 
-async def test_windows_of_a_reconnected_host_count(shell, tools):
+async def test_windows_of_a_reconnected_host_count(shell: Any, tools: Any) -> None:
     terminal = await shell(ASK)
     await tools.see(terminal, b"ready")
     await terminal.resize("viewer", Size(21, 81))
@@ -101,7 +109,9 @@ async def test_windows_of_a_reconnected_host_count(shell, tools):
     await tools.see(terminal, b"21 81")
 
 
-async def test_a_reconnected_host_sees_output_from_in_between(shell, tools, connect):
+async def test_a_reconnected_host_sees_output_from_in_between(
+    shell: Any, tools: Any, connect: Any
+) -> None:
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
     let_go(terminal)
@@ -110,7 +120,7 @@ async def test_a_reconnected_host_sees_output_from_in_between(shell, tools, conn
         await tools.see(terminal, b"got meanwhile")
 
 
-async def test_a_reconnected_host_learns_of_the_exit(shell, tools):
+async def test_a_reconnected_host_learns_of_the_exit(shell: Any, tools: Any) -> None:
     terminal = await shell("echo ready; read -r _; exit 5")
     await tools.see(terminal, b"ready")
     await terminal.write(b"\n")
@@ -121,14 +131,14 @@ async def test_a_reconnected_host_learns_of_the_exit(shell, tools):
 
 
 async def test_a_process_runs_on_while_its_keeper_cannot_be_reached(
-    shell, tools, places, monkeypatch
-):
+    shell: Any, tools: Any, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("frith_keeper.terminal._RETRY", 0.01)
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
-    refusals = []
+    refusals: list[Any] = []
 
-    async def again(ref, once_more=terminal._greet_again):
+    async def again(ref: Any, once_more: Any = terminal._greet_again) -> Any:
         if len(refusals) < 3:
             refusals.append(ref)
             raise KeeperError("There are no descriptors left.")
@@ -143,14 +153,14 @@ async def test_a_process_runs_on_while_its_keeper_cannot_be_reached(
 
 
 async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
-    shell, other, tools, monkeypatch, record
-):
+    shell: Any, other: Any, tools: Any, monkeypatch: pytest.MonkeyPatch, record: Any
+) -> None:
     async with other() as host:
         terminal = await shell(ECHO, of=host)
         await tools.see(terminal, b"ready")
         asked = anyio.Event()
 
-        async def never(ref):
+        async def never(ref: Any) -> None:
             asked.set()
             await anyio.sleep_forever()
 
@@ -163,10 +173,10 @@ async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
         await tools.see(adopted, b"got more")
 
 
-def with_one_descriptor_too_few(monkeypatch):
+def with_one_descriptor_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
     received = socket.recv_fds
 
-    def first_only(*args):
+    def first_only(*args: Any) -> Any:
         packet, fds, *rest = received(*args)
         for fd in fds[1:]:
             os.close(fd)
@@ -175,15 +185,15 @@ def with_one_descriptor_too_few(monkeypatch):
     monkeypatch.setattr(socket, "recv_fds", first_only)
 
 
-def with_no_memory_for_the_ring(monkeypatch):
-    def refuse(*_):
+def with_no_memory_for_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     monkeypatch.setattr(greeting, "MappedRing", refuse)
 
 
-def with_no_answer_in_time(monkeypatch):
-    def too_late(*_):
+def with_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*_: Any) -> None:
         raise TimeoutError
 
     monkeypatch.setattr(socket, "recv_fds", too_late)
@@ -196,8 +206,13 @@ FAILS = pytest.mark.parametrize(
 
 @FAILS
 async def test_a_start_that_fails_at_the_greeting_leaves_nothing(
-    opened, request_for, fails, keepers, places, monkeypatch
-):
+    opened: Any,
+    request_for: Callable[..., SpawnRequest],
+    fails: Any,
+    keepers: Any,
+    places: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fails(monkeypatch)
     async with opened() as host:
         with pytest.raises(SpawnError, match="did not start"):
@@ -208,8 +223,8 @@ async def test_a_start_that_fails_at_the_greeting_leaves_nothing(
 
 @FAILS
 async def test_adopting_that_fails_at_the_greeting_ends_nothing(
-    shell, tools, other, record, fails, monkeypatch
-):
+    shell: Any, tools: Any, other: Any, record: Any, fails: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
     async with other() as host:

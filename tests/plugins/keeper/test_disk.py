@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -15,7 +17,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
-def small_disk(places):
+def small_disk(places: Path) -> Any:
     """A file system where the keepers are found, on which a page is all that is left."""
     places.mkdir(mode=0o700, parents=True)
     if os.geteuid() or LIBC.mount(b"tmpfs", os.fsencode(places), b"tmpfs", 0, b"size=64k"):
@@ -25,7 +27,7 @@ def small_disk(places):
     LIBC.umount2(os.fsencode(places), 2)
 
 
-def fill(places):
+def fill(places: Path) -> None:
     with (places / "ballast").open("wb", buffering=0) as file:
         try:
             while True:
@@ -35,8 +37,8 @@ def fill(places):
 
 
 async def test_with_a_full_disk_a_keeper_waits_to_report_the_exit(
-    small_disk, spawner, other, shell, record, tools
-):
+    small_disk: Any, spawner: Any, other: Any, shell: Any, record: Any, tools: Any
+) -> None:
     async with other() as first:
         terminal = await shell("read line; echo last words; exit 9", of=first)
         recorded = record(terminal)
@@ -55,8 +57,14 @@ async def test_with_a_full_disk_a_keeper_waits_to_report_the_exit(
 
 
 async def test_a_keeper_writes_the_exit_when_there_is_room_again(
-    small_disk, spawner, other, shell, record, tools, keeper_of
-):
+    small_disk: Any,
+    spawner: Any,
+    other: Any,
+    shell: Any,
+    record: Any,
+    tools: Any,
+    keeper_of: Any,
+) -> None:
     async with other() as first:
         terminal = await shell("read line; exit 9", of=first)
         recorded = record(terminal)

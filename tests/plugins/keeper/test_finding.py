@@ -11,12 +11,14 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import SpawnError
-from frith.model import ExitStatus
+from frith.model import ExitStatus, Session
 from frith.ports import Size
 from frith_keeper.errors import KeeperError
 from frith_keeper.places import name_of
@@ -27,12 +29,12 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for anoth
 NOBODY = 65534
 
 
-def path_of(places, terminal):
+def path_of(places: Path, terminal: Any) -> Any:
     return places / name_of(terminal.session_id, terminal.ref["terminal"])
 
 
 @contextmanager
-def served(path, answer, kind=socket.SOCK_SEQPACKET):
+def served(path: Any, answer: Any, kind: Any = socket.SOCK_SEQPACKET) -> Any:
     """Listen at ``path``, in place of a keeper; call ``answer`` with each connection."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with socket.socket(socket.AF_UNIX, kind) as listening:
@@ -42,7 +44,7 @@ def served(path, answer, kind=socket.SOCK_SEQPACKET):
         listening.listen()
         connections = []
 
-        def serve():
+        def serve() -> None:
             while True:
                 try:
                     connection, _ = listening.accept()
@@ -63,30 +65,30 @@ def served(path, answer, kind=socket.SOCK_SEQPACKET):
 
 
 @pytest.fixture
-def gone(session):
+def gone(session: Session) -> Any:
     """A session whose keeper, by its record, was on another machine or before a reboot."""
     ref = {"terminal": "0" * 32, "keeper": os.getpid(), "keeperStart": "1", "pid": os.getpid()}
     return session.detail(terminal_ref=ref)
 
 
 @pytest.fixture
-def its_path(places, gone):
+def its_path(places: Path, gone: Any) -> Any:
     return places / name_of(gone.id, "0" * 32)
 
 
-def without_socket(places, path):
+def without_socket(places: Path, path: Any) -> None:
     path.unlink()
 
 
-def without_directory(places, path):
+def without_directory(places: Path, path: Any) -> None:
     shutil.rmtree(places)
 
 
-def without_its_parent(places, path):
+def without_its_parent(places: Path, path: Any) -> None:
     shutil.rmtree(places.parent)
 
 
-def with_a_stale_socket(places, path):
+def with_a_stale_socket(places: Path, path: Any) -> None:
     path.unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
         directory = os.open(places, os.O_PATH)
@@ -94,12 +96,12 @@ def with_a_stale_socket(places, path):
         os.close(directory)
 
 
-def with_a_file(places, path):
+def with_a_file(places: Path, path: Any) -> None:
     path.unlink()
     path.write_text("something else")
 
 
-def with_a_symlink_that_leads_nowhere(places, path):
+def with_a_symlink_that_leads_nowhere(places: Path, path: Any) -> None:
     path.unlink()
     path.symlink_to("/nowhere/at/all")
 
@@ -116,8 +118,8 @@ def with_a_symlink_that_leads_nowhere(places, path):
     ],
 )
 async def test_a_keeper_whose_socket_was_removed_is_found_again(
-    shell, other, record, places, tools, removed
-):
+    shell: Any, other: Any, record: Any, places: Path, tools: Any, removed: Any
+) -> None:
     terminal = await shell(ECHO)
     removed(places, path_of(places, terminal))
     async with other() as host:
@@ -131,8 +133,8 @@ async def test_a_keeper_whose_socket_was_removed_is_found_again(
 
 
 async def test_how_a_process_ended_is_told_where_the_directory_was_removed(
-    shell, other, record, places, tools
-):
+    shell: Any, other: Any, record: Any, places: Path, tools: Any
+) -> None:
     async with other() as first:
         terminal = await shell("read line; exit 5", of=first)
         recorded = record(terminal)
@@ -147,13 +149,13 @@ async def test_how_a_process_ended_is_told_where_the_directory_was_removed(
         assert await second.adopt(recorded) is None
 
 
-def without_descriptors(_):
+def without_descriptors(_: Any) -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
-    shell, other, record, keeper_of, tools, monkeypatch
-):
+    shell: Any, other: Any, record: Any, keeper_of: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal = await shell(ECHO)
     os.kill(keeper_of(terminal), signal.SIGSTOP)
     first = iter([0.1])
@@ -168,8 +170,8 @@ async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
 
 
 async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals(
-    shell, other, keeper_of, tools, monkeypatch
-):
+    shell: Any, other: Any, keeper_of: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with other(answer_timeout=0.1, write_timeout=0.1) as host:
         stopped = await shell(ECHO, of=host)
         runs = tools.patient(await shell(ECHO, of=host))
@@ -184,8 +186,8 @@ async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals
 
 @pytest.mark.parametrize("what", ["write", "signal", "resize", "terminate"])
 async def test_a_stopped_keeper_is_woken_by_whoever_asks_it_something(
-    shell, other, keeper_of, tools, what
-):
+    shell: Any, other: Any, keeper_of: Any, tools: Any, what: Any
+) -> None:
     async with other(answer_timeout=0.1, write_timeout=0.1) as host:
         terminal = tools.patient_once_woken(await shell(ECHO, of=host))
         os.kill(keeper_of(terminal), signal.SIGSTOP)
@@ -200,8 +202,8 @@ async def test_a_stopped_keeper_is_woken_by_whoever_asks_it_something(
 
 
 async def test_a_keeper_that_is_not_to_be_woken_is_an_error_in_bounded_time(
-    shell, other, record, keeper_of, tools, monkeypatch
-):
+    shell: Any, other: Any, record: Any, keeper_of: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("frith_keeper.terminal.send_signal", lambda *_: True)
     monkeypatch.setattr("frith_keeper.spawner.send_signal", lambda *_: True)
     async with other(answer_timeout=0.1, write_timeout=0.1) as host:
@@ -216,15 +218,15 @@ async def test_a_keeper_that_is_not_to_be_woken_is_an_error_in_bounded_time(
         os.kill(keeper_of(terminal), signal.SIGCONT)
 
 
-def says(packet):
+def says(packet: Any) -> Any:
     return lambda connection: connection.send(packet)
 
 
-def says_with_descriptors(packet):
+def says_with_descriptors(packet: Any) -> Any:
     return lambda connection: socket.send_fds(connection, [packet], [0, 0])
 
 
-def cut_off(connection):
+def cut_off(connection: Any) -> None:
     connection.recv(1 << 16)
     connection.send(b'{"seq": 0, "version": 1, "sess')
     connection.close()
@@ -262,8 +264,8 @@ HELLO = json.dumps(SAID).encode()
     ],
 )
 async def test_whatever_answers_in_place_of_a_keeper_is_an_error(
-    other, gone, its_path, tools, answer, reason
-):
+    other: Any, gone: Any, its_path: Any, tools: Any, answer: Any, reason: Any
+) -> None:
     with served(its_path, answer):
         async with other(answer_timeout=tools.patience) as host:
             with pytest.raises(KeeperError, match=reason):
@@ -271,8 +273,8 @@ async def test_whatever_answers_in_place_of_a_keeper_is_an_error(
 
 
 async def test_whatever_does_not_answer_in_place_of_a_keeper_is_an_error(
-    other, gone, its_path, tools
-):
+    other: Any, gone: Any, its_path: Any, tools: Any
+) -> None:
     with served(its_path, lambda _: None):
         async with other(answer_timeout=0.1) as host:
             with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not ans"):
@@ -281,7 +283,9 @@ async def test_whatever_does_not_answer_in_place_of_a_keeper_is_an_error(
 
 @pytest.mark.parametrize("name", sorted(SAID.keys() - {"seq", "version", "exit"}))
 @pytest.mark.parametrize("wrong", [None, [[0, 24]], {}])
-async def test_a_greeting_without_a_valid_field_is_an_error(other, gone, its_path, name, wrong):
+async def test_a_greeting_without_a_valid_field_is_an_error(
+    other: Any, gone: Any, its_path: Any, name: Any, wrong: Any
+) -> None:
     answer = says_with_descriptors(json.dumps({**SAID, name: wrong}).encode())
     with served(its_path, answer):
         async with other() as host:
@@ -289,7 +293,9 @@ async def test_a_greeting_without_a_valid_field_is_an_error(other, gone, its_pat
                 await host.adopt(gone)
 
 
-async def test_descriptors_of_an_invalid_reply_are_closed(other, gone, its_path):
+async def test_descriptors_of_an_invalid_reply_are_closed(
+    other: Any, gone: Any, its_path: Any
+) -> None:
     with served(its_path, says_with_descriptors(HELLO)) as connections:
         async with other() as host:
             with pytest.raises(KeeperError, match="invalid reply"):
@@ -300,20 +306,26 @@ async def test_descriptors_of_an_invalid_reply_are_closed(other, gone, its_path)
             assert len(os.listdir("/proc/self/fd")) - len(connections) == before
 
 
-async def test_a_keeper_that_leaves_while_it_is_asked_is_gone(other, gone, its_path):
+async def test_a_keeper_that_leaves_while_it_is_asked_is_gone(
+    other: Any, gone: Any, its_path: Any
+) -> None:
     with served(its_path, lambda connection: connection.close()):
         async with other() as host:
             assert await host.adopt(gone) is None
 
 
-async def test_a_foreign_socket_in_its_place_is_an_error(other, gone, its_path):
+async def test_a_foreign_socket_in_its_place_is_an_error(
+    other: Any, gone: Any, its_path: Any
+) -> None:
     with served(its_path, lambda _: None, socket.SOCK_STREAM):
         async with other() as host:
             with pytest.raises(KeeperError, match="cannot be reached"):
                 await host.adopt(gone)
 
 
-async def test_a_symlink_to_another_keeper_is_an_error(shell, other, gone, its_path, places):
+async def test_a_symlink_to_another_keeper_is_an_error(
+    shell: Any, other: Any, gone: Any, its_path: Any, places: Path
+) -> None:
     terminal = await shell(ECHO)
     its_path.symlink_to(path_of(places, terminal))
     async with other() as host:
@@ -323,7 +335,9 @@ async def test_a_symlink_to_another_keeper_is_an_error(shell, other, gone, its_p
 
 
 @ROOT
-async def test_a_socket_of_another_user_is_an_error_and_is_told_nothing(other, gone, its_path):
+async def test_a_socket_of_another_user_is_an_error_and_is_told_nothing(
+    other: Any, gone: Any, its_path: Any
+) -> None:
     its_path.parent.mkdir(parents=True)
     reading, writing = os.pipe()
     pid = os.fork()
@@ -349,8 +363,8 @@ async def test_a_socket_of_another_user_is_an_error_and_is_told_nothing(other, g
 
 @pytest.mark.parametrize("what", ["another user's", "a symlink", "a file"])
 async def test_where_no_directory_can_be_trusted_nothing_is_started(
-    shell, places, keepers, tmp_path, what
-):
+    shell: Any, places: Path, keepers: Any, tmp_path: Path, what: Any
+) -> None:
     places.parent.mkdir()
     if what == "another user's":
         if os.geteuid():
@@ -368,7 +382,9 @@ async def test_where_no_directory_can_be_trusted_nothing_is_started(
 
 
 @ROOT
-async def test_what_another_user_left_about_an_end_is_not_believed(other, gone, its_path, places):
+async def test_what_another_user_left_about_an_end_is_not_believed(
+    other: Any, gone: Any, its_path: Any, places: Path
+) -> None:
     places.mkdir(parents=True)
     its_path.with_name(its_path.name + ".exit").write_text('{"exit": {"code": 0}, "end": 0}')
     os.chown(places, NOBODY, NOBODY)
@@ -378,20 +394,24 @@ async def test_what_another_user_left_about_an_end_is_not_believed(other, gone, 
 
 
 @pytest.mark.parametrize("noted", ["", "rubbish", "{}", '{"exit": {"code": "x"}}', "[]"])
-async def test_an_invalid_exit_file_is_ignored(other, gone, its_path, noted):
+async def test_an_invalid_exit_file_is_ignored(
+    other: Any, gone: Any, its_path: Any, noted: Any
+) -> None:
     its_path.parent.mkdir(parents=True)
     its_path.with_name(its_path.name + ".exit").write_text(noted)
     async with other() as host:
         assert await host.adopt(gone) is None
 
 
-async def test_a_directory_that_others_may_enter_is_shut(shell, places):
+async def test_a_directory_that_others_may_enter_is_shut(shell: Any, places: Path) -> None:
     places.mkdir(parents=True, mode=0o755)
     await shell("read line")
     assert places.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_long_path_of_the_workspace_works(opened, shell, record, session, tmp_path, tools):
+async def test_a_long_path_of_the_workspace_works(
+    opened: Any, shell: Any, record: Any, session: Session, tmp_path: Path, tools: Any
+) -> None:
     long = tmp_path / ("d" * 120) / ("e" * 120)
     async with opened(directory=str(long)) as host:
         terminal = await shell(ECHO, of=host)
@@ -404,7 +424,7 @@ async def test_a_long_path_of_the_workspace_works(opened, shell, record, session
     assert list(long.iterdir()) == []
 
 
-async def test_a_name_too_long_is_refused(shell, keepers):
+async def test_a_name_too_long_is_refused(shell: Any, keepers: Any) -> None:
     with pytest.raises(SpawnError, match="too long"):
         await shell("read line", session_id="s" * 200)
     assert keepers.left() == set()
@@ -421,13 +441,15 @@ async def test_a_name_too_long_is_refused(shell, keepers):
         {"terminal": "../../x"},
     ],
 )
-async def test_an_invalid_reference_adopts_nothing(other, session, ref):
+async def test_an_invalid_reference_adopts_nothing(other: Any, session: Session, ref: Any) -> None:
     here = {"bootId": boot_id(), "pidNamespace": pid_namespace()} if ref else {}
     async with other() as host:
         assert await host.adopt(session.detail(terminal_ref=ref | here)) is None
 
 
-async def test_a_jump_of_the_clock_has_no_effect(shell, other, record, monkeypatch, tools):
+async def test_a_jump_of_the_clock_has_no_effect(
+    shell: Any, other: Any, record: Any, monkeypatch: pytest.MonkeyPatch, tools: Any
+) -> None:
     terminal = await shell(ECHO)
     monkeypatch.setattr(time, "time", lambda: 4e9)
     async with other() as host:

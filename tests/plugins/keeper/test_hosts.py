@@ -9,7 +9,7 @@ from frith_keeper.keeper.sockets import Socket
 from frith_os import keeperwire as wire
 
 
-def test_a_request_is_read_from_a_host_that_left_without_reading_everything():
+def test_a_request_is_read_from_a_host_that_left_without_reading_everything() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     host = Host(Socket(fileno=ours.detach()))
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
@@ -12,7 +14,7 @@ RAW = "stty raw -echo; echo ready; "
 LIMIT = 4095
 
 
-async def test_a_line_longer_than_a_terminal_keeps_is_refused_whole(shell, tools):
+async def test_a_line_longer_than_a_terminal_keeps_is_refused_whole(shell: Any, tools: Any) -> None:
     terminal = await shell("stty -echo; echo ready; while read -r line; do echo ${#line}.; done")
     await tools.see(terminal, b"ready")
     with pytest.raises(LineTooLongError) as refused:
@@ -23,7 +25,9 @@ async def test_a_line_longer_than_a_terminal_keeps_is_refused_whole(shell, tools
     assert b"5." not in (await tools.see(terminal, b"%d." % LIMIT)).splitlines()
 
 
-async def test_a_line_that_two_hosts_make_too_long_is_refused(shell, other, record, tools):
+async def test_a_line_that_two_hosts_make_too_long_is_refused(
+    shell: Any, other: Any, record: Any, tools: Any
+) -> None:
     terminal = await shell("stty -echo; echo ready; read -r line; echo ${#line}.")
     await tools.see(terminal, b"ready")
     await terminal.write(b"x" * 4000)
@@ -35,7 +39,9 @@ async def test_a_line_that_two_hosts_make_too_long_is_refused(shell, other, reco
     await tools.see(terminal, b"4095.")
 
 
-async def test_a_write_to_a_process_that_does_not_read_ends_after_the_timeout(shell, other, tools):
+async def test_a_write_to_a_process_that_does_not_read_ends_after_the_timeout(
+    shell: Any, other: Any, tools: Any
+) -> None:
     async with other(write_timeout=0.1) as host:
         terminal = await shell(RAW + "sleep 100", of=host)
         await tools.see(terminal, b"ready")
@@ -47,7 +53,7 @@ async def test_a_write_to_a_process_that_does_not_read_ends_after_the_timeout(sh
         assert await terminal.foreground() is not None, "the keeper serves on meanwhile"
 
 
-async def test_waiting_writers_learn_that_the_process_has_ended(shell, tools):
+async def test_waiting_writers_learn_that_the_process_has_ended(shell: Any, tools: Any) -> None:
     terminal = await shell(RAW + "sleep 100")
     await tools.see(terminal, b"ready")
     refused = []
@@ -66,10 +72,12 @@ async def test_waiting_writers_learn_that_the_process_has_ended(shell, tools):
     assert len(refused) == 3
 
 
-async def test_waiting_writers_learn_that_the_provider_is_closed(shell, other, tools):
+async def test_waiting_writers_learn_that_the_provider_is_closed(
+    shell: Any, other: Any, tools: Any
+) -> None:
     refused = []
 
-    async def write(terminal) -> None:
+    async def write(terminal: Any) -> None:
         with pytest.raises((KeeperError, TerminalClosedError)):
             await terminal.write(b"x" * 3_000_000)
         refused.append(True)
@@ -88,7 +96,9 @@ async def test_waiting_writers_learn_that_the_provider_is_closed(shell, other, t
     assert len(refused) == 3
 
 
-async def test_writers_of_two_hosts_take_turns(shell, other, record, tools):
+async def test_writers_of_two_hosts_take_turns(
+    shell: Any, other: Any, record: Any, tools: Any
+) -> None:
     size, letters = 240_000, (b"a", b"b", b"c", b"d")
     terminal = await shell(f"{RAW} head -c {len(letters) * size}; echo .")
     await tools.see(terminal, b"ready")
@@ -102,7 +112,9 @@ async def test_writers_of_two_hosts_take_turns(shell, other, record, tools):
     assert all(letter * size in out for letter in letters)
 
 
-async def test_bytes_of_input_are_counted_over_all_hosts(shell, other, record, tools):
+async def test_bytes_of_input_are_counted_over_all_hosts(
+    shell: Any, other: Any, record: Any, tools: Any
+) -> None:
     terminal = await shell("stty -echo; echo ready; read -r line; read -r line")
     await tools.see(terminal, b"ready")
     await terminal.write(b"12345")

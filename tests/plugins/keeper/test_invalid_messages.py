@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -22,14 +23,14 @@ ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 
 
 @pytest.fixture
-async def terminal(shell, tools):
+async def terminal(shell: Any, tools: Any) -> Any:
     terminal = await shell(ECHO)
     await tools.see(terminal, b"ready")
     return terminal
 
 
 @pytest.fixture
-def connection(terminal, places):
+def connection(terminal: Any, places: Path) -> Any:
     """A connection to the keeper, as a host has it that may say anything."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         directory = os.open(places, os.O_PATH)
@@ -41,7 +42,7 @@ def connection(terminal, places):
 
 
 @pytest.fixture
-def greeted(connection):
+def greeted(connection: Any) -> Any:
     connection.send(wire.message(do="hello", seq=0, versions=[1]))
     _, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2)
     for fd in fds:
@@ -49,13 +50,13 @@ def greeted(connection):
     return connection
 
 
-async def serves(terminal, tools):
+async def serves(terminal: Any, tools: Any) -> None:
     await terminal.write(b"others\n")
     await tools.see(terminal, b"got others")
     assert await terminal.foreground() is not None
 
 
-async def rests(pid):
+async def rests(pid: Any) -> None:
     """Return when process ``pid`` was asleep fifty times out of fifty."""
     with anyio.fail_after(PATIENCE):
         seen = ""
@@ -82,21 +83,23 @@ async def rests(pid):
         wire.hold(0),
     ],
 )
-async def test_an_invalid_first_message_ends_the_connection(terminal, connection, tools, first):
+async def test_an_invalid_first_message_ends_the_connection(
+    terminal: Any, connection: Any, tools: Any, first: Any
+) -> None:
     connection.send(first)
     await serves(terminal, tools)
     async with terminal.attach() as view:
         assert b"before the greeting" not in view.snapshot
 
 
-async def test_a_host_of_an_unknown_version_gets_the_known_ones(connection):
+async def test_a_host_of_an_unknown_version_gets_the_known_ones(connection: Any) -> None:
     connection.send(wire.message(do="hello", seq=5, versions=[98, 99]))
     answer = wire.parse(connection.recv(wire.LARGEST))
     assert answer == {"seq": 5, "error": "version", "versions": [1]}
     assert connection.recv(wire.LARGEST) == b""
 
 
-async def test_a_host_with_a_common_version_is_served(connection):
+async def test_a_host_with_a_common_version_is_served(connection: Any) -> None:
     connection.send(wire.message(do="hello", seq=5, versions=[99, 1], unknown={"new": "field"}))
     answer, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2)
     assert wire.parse(answer)["version"] == 1
@@ -125,7 +128,9 @@ async def test_a_host_with_a_common_version_is_served(connection):
         {"do": "hold", "at": None},
     ],
 )
-async def test_an_invalid_request_is_refused(terminal, greeted, tools, fields):
+async def test_an_invalid_request_is_refused(
+    terminal: Any, greeted: Any, tools: Any, fields: Any
+) -> None:
     greeted.send(wire.message(seq=7, **fields))
     answer = wire.parse(greeted.recv(wire.LARGEST))
     assert (answer["seq"], answer["error"]) == (7, "rubbish")
@@ -134,33 +139,41 @@ async def test_an_invalid_request_is_refused(terminal, greeted, tools, fields):
 
 
 @pytest.mark.parametrize("at", [1.5, 1 << 80, -(1 << 80)])
-async def test_an_invalid_offset_to_hold_does_not_block_the_process(terminal, greeted, tools, at):
+async def test_an_invalid_offset_to_hold_does_not_block_the_process(
+    terminal: Any, greeted: Any, tools: Any, at: Any
+) -> None:
     greeted.send(wire.message(seq=7, do="hold", at=at))
     assert wire.parse(greeted.recv(wire.LARGEST))["seq"] == 7
     await serves(terminal, tools)
 
 
 @pytest.mark.parametrize("what", ["dance", None, [], 7])
-async def test_an_unknown_request_is_refused(terminal, greeted, tools, what):
+async def test_an_unknown_request_is_refused(
+    terminal: Any, greeted: Any, tools: Any, what: Any
+) -> None:
     greeted.send(wire.message(seq=7, do=what))
     assert wire.parse(greeted.recv(wire.LARGEST)) == {"seq": 7, "error": "unknown"}
     await serves(terminal, tools)
 
 
-async def test_a_keeper_whose_process_runs_does_not_leave(terminal, greeted, tools):
+async def test_a_keeper_whose_process_runs_does_not_leave(
+    terminal: Any, greeted: Any, tools: Any
+) -> None:
     greeted.send(wire.message(seq=7, do="collect"))
     assert wire.parse(greeted.recv(wire.LARGEST)) == {"seq": 7, "error": "running"}
     await serves(terminal, tools)
 
 
 @pytest.mark.parametrize("packet", [b"\xff", b"7", b"H", b"H" * 100, struct.pack("<xI", 1)])
-async def test_an_invalid_packet_ends_the_connection(terminal, greeted, tools, packet):
+async def test_an_invalid_packet_ends_the_connection(
+    terminal: Any, greeted: Any, tools: Any, packet: Any
+) -> None:
     greeted.send(packet)
     assert greeted.recv(wire.LARGEST) == b""
     await serves(terminal, tools)
 
 
-async def test_incomplete_input_is_not_written(terminal, greeted, tools):
+async def test_incomplete_input_is_not_written(terminal: Any, greeted: Any, tools: Any) -> None:
     greeted.send(wire.write(1, b"half", more=True))
     greeted.send(wire.write(2, b"whole\n"))
     await tools.see(terminal, b"got whole")
@@ -169,9 +182,11 @@ async def test_incomplete_input_is_not_written(terminal, greeted, tools):
     await serves(terminal, tools)
 
 
-async def test_a_host_that_reads_no_answers_is_disconnected(terminal, greeted, tools):
+async def test_a_host_that_reads_no_answers_is_disconnected(
+    terminal: Any, greeted: Any, tools: Any
+) -> None:
 
-    def ask_for_ever():
+    def ask_for_ever() -> None:
         while True:
             greeted.send(wire.message(seq=1, do="foreground"))
 
@@ -180,14 +195,16 @@ async def test_a_host_that_reads_no_answers_is_disconnected(terminal, greeted, t
     await serves(terminal, tools)
 
 
-async def test_a_signal_that_does_not_exist_is_refused(terminal, tools):
+async def test_a_signal_that_does_not_exist_is_refused(terminal: Any, tools: Any) -> None:
     with pytest.raises(KeeperError, match="rubbish"):
         await terminal.signal(9999)
     await terminal.signal(signal.SIGWINCH)
     await serves(terminal, tools)
 
 
-async def test_a_keeper_with_many_silent_connections_serves_on(terminal, places, tools):
+async def test_a_keeper_with_many_silent_connections_serves_on(
+    terminal: Any, places: Path, tools: Any
+) -> None:
     directory = os.open(places, os.O_PATH)
     name = name_of(terminal.session_id, terminal.ref["terminal"])
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(200)]
@@ -201,15 +218,15 @@ async def test_a_keeper_with_many_silent_connections_serves_on(terminal, places,
 
 
 async def test_a_keeper_out_of_descriptors_accepts_hosts_when_it_has_some_again(
-    terminal, keeper_of, other, record, tools
-):
+    terminal: Any, keeper_of: Any, other: Any, record: Any, tools: Any
+) -> None:
     keeper = keeper_of(terminal)
     limits = resource.prlimit(keeper, resource.RLIMIT_NOFILE)
     held = len(os.listdir(f"/proc/{keeper}/fd"))
     resource.prlimit(keeper, resource.RLIMIT_NOFILE, (held, limits[1]))
     async with other() as host, anyio.create_task_group() as tasks:
 
-        async def adopt():
+        async def adopt() -> None:
             adopted = await host.adopt(record(terminal))
             assert adopted.pid == terminal.pid
 

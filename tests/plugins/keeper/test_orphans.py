@@ -8,10 +8,12 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from frith.model import Session
 from frith_keeper import start as start_module
 from frith_keeper.keeper_processes import find_keepers
 from frith_keeper.places import KeeperFiles, name_of
@@ -23,7 +25,7 @@ HOST = Path(__file__).with_name("host.py")
 
 
 @pytest.fixture(autouse=True)
-def repository(tmp_path, monkeypatch):
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The directory without which no host finds a keeper, at which it looks very often here."""
     monkeypatch.setattr(start_module, "_LOOK", 0.02)
     path = tmp_path / ".git"
@@ -32,15 +34,15 @@ def repository(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def places(repository):
+def places(repository: Any) -> Any:
     return repository / "frith" / "keepers"
 
 
-def path_of(places, terminal):
+def path_of(places: Path, terminal: Any) -> Any:
     return places / name_of(terminal.session_id, terminal.ref["terminal"])
 
 
-def is_found(workspace, name):
+def is_found(workspace: Any, name: Any) -> Any:
     try:
         KeeperFiles(workspace, None).connect(name).close()
     except OSError:
@@ -48,25 +50,25 @@ def is_found(workspace, name):
     return True
 
 
-def without_socket(path):
+def without_socket(path: Any) -> None:
     path.unlink()
 
 
-def without_directory(path):
+def without_directory(path: Any) -> None:
     shutil.rmtree(path.parent)
 
 
-def with_another_directory(path):
+def with_another_directory(path: Any) -> None:
     path.parent.rename(path.parent.with_name("aside"))
     path.parent.mkdir()
 
 
-def with_a_file(path):
+def with_a_file(path: Any) -> None:
     path.unlink()
     path.write_text("something else")
 
 
-def with_a_stale_socket(path):
+def with_a_stale_socket(path: Any) -> None:
     path.unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
         directory = os.open(path.parent, os.O_PATH)
@@ -78,7 +80,9 @@ def with_a_stale_socket(path):
     "change",
     [without_socket, without_directory, with_another_directory, with_a_file, with_a_stale_socket],
 )
-async def test_a_keeper_listens_again_when_its_socket_was_removed(shell, places, tmp_path, change):
+async def test_a_keeper_listens_again_when_its_socket_was_removed(
+    shell: Any, places: Path, tmp_path: Path, change: Any
+) -> None:
     terminal = await shell(ECHO)
     path = path_of(places, terminal)
     change(path)
@@ -92,16 +96,16 @@ async def test_a_keeper_listens_again_when_its_socket_was_removed(shell, places,
     ids=["that ends when it is hung up", "that ignores that", "with jobs in other groups"],
 )
 async def test_a_keeper_ends_with_its_process_when_the_repository_is_deleted(
-    shell, repository, keepers, script
-):
+    shell: Any, repository: Any, keepers: Any, script: Any
+) -> None:
     await shell(script)
     shutil.rmtree(repository)
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
 async def test_a_keeper_of_an_ended_process_ends_when_the_repository_is_deleted(
-    shell, repository, keepers, tools
-):
+    shell: Any, repository: Any, keepers: Any, tools: Any
+) -> None:
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
@@ -111,8 +115,8 @@ async def test_a_keeper_of_an_ended_process_ends_when_the_repository_is_deleted(
 
 
 async def test_a_keeper_leaves_nothing_in_a_repository_that_replaces_its_own(
-    shell, repository, keepers
-):
+    shell: Any, repository: Any, keepers: Any
+) -> None:
     await shell("sleep 100")
     shutil.rmtree(repository)
     for name in ("keepers", "outputs"):
@@ -121,7 +125,9 @@ async def test_a_keeper_leaves_nothing_in_a_repository_that_replaces_its_own(
     assert [path for path in repository.rglob("*") if not path.is_dir()] == []
 
 
-async def test_a_keeper_listens_where_its_repository_was_moved_to(shell, repository, places, tools):
+async def test_a_keeper_listens_where_its_repository_was_moved_to(
+    shell: Any, repository: Any, places: Path, tools: Any
+) -> None:
     terminal = await shell(ECHO)
     moved = repository.rename(repository.with_name("moved"))
     path = moved / path_of(places, terminal).relative_to(repository)
@@ -132,24 +138,30 @@ async def test_a_keeper_listens_where_its_repository_was_moved_to(shell, reposit
     moved.rename(repository)
 
 
-def taken_by_a_directory(path, terminal):
+def taken_by_a_directory(path: Any, terminal: Any) -> None:
     path.unlink()
     path.mkdir()
 
 
-def without_a_place(path, terminal):
+def without_a_place(path: Any, terminal: Any) -> None:
     shutil.rmtree(path.parent)
     path.parent.write_text("")
 
 
-def stopped(path, terminal):
+def stopped(path: Any, terminal: Any) -> None:
     os.kill(int(str(terminal.ref["keeper"])), signal.SIGSTOP)
 
 
 @pytest.mark.parametrize("change", [taken_by_a_directory, without_a_place, stopped])
 async def test_a_keeper_that_does_not_answer_is_listed_and_swept(
-    shell, other, session, places, keepers, monkeypatch, change
-):
+    shell: Any,
+    other: Any,
+    session: Session,
+    places: Path,
+    keepers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Any,
+) -> None:
     monkeypatch.setattr("frith_keeper.spawner._FOUND_AGAIN", 0.1)
     terminal = await shell(ECHO)
     change(path_of(places, terminal), terminal)
@@ -161,7 +173,9 @@ async def test_a_keeper_that_does_not_answer_is_listed_and_swept(
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
-async def test_a_keeper_of_another_copy_of_the_workspace_is_not_listed(shell, opened, tmp_path):
+async def test_a_keeper_of_another_copy_of_the_workspace_is_not_listed(
+    shell: Any, opened: Any, tmp_path: Path
+) -> None:
     await shell(ECHO)
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / ".git", copy / ".git", ignore=lambda *_: ["keepers"])
@@ -171,8 +185,8 @@ async def test_a_keeper_of_another_copy_of_the_workspace_is_not_listed(shell, op
 
 
 async def test_collecting_ends_a_keeper_whose_socket_was_replaced(
-    shell, places, keepers, monkeypatch, tools
-):
+    shell: Any, places: Path, keepers: Any, monkeypatch: pytest.MonkeyPatch, tools: Any
+) -> None:
     monkeypatch.setattr(start_module, "_LOOK", 1000.0)
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
@@ -183,8 +197,8 @@ async def test_collecting_ends_a_keeper_whose_socket_was_replaced(
 
 
 async def test_a_keeper_that_a_process_of_another_session_started_outlives_it(
-    shell, other, session, tmp_path, tools
-):
+    shell: Any, other: Any, session: Session, tmp_path: Path, tools: Any
+) -> None:
     inner = a_session()
     script = f"exec {sys.executable} {HOST} {tmp_path} {inner.id} 'echo ready; sleep 100'"
     outer = await shell(script)

@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from frith.model import Session
 from frith_keeper.places import name_of
 
 NOBODY = 65534
@@ -57,7 +60,7 @@ except OSError as error:
 """
 
 
-def as_nobody(program, *arguments, **keywords):
+def as_nobody(program: Any, *arguments: Any, **keywords: Any) -> Any:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program, *arguments],
         capture_output=True,
@@ -75,7 +78,7 @@ def as_nobody(program, *arguments, **keywords):
 
 
 @pytest.fixture
-def in_reach(tmp_path):
+def in_reach(tmp_path: Path) -> Any:
     """Let everybody come as far as the directory of the keepers: the worst case."""
     changed = {}
     for parent in tmp_path.parents[:-1]:
@@ -88,7 +91,7 @@ def in_reach(tmp_path):
 
 
 @pytest.fixture
-def interpreter(monkeypatch):
+def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that everybody may execute."""
     try:
         subprocess.run(
@@ -103,8 +106,13 @@ def interpreter(monkeypatch):
 
 @pytest.mark.usefixtures("in_reach")
 async def test_another_user_cannot_connect_signal_or_list_names(
-    shell, tools, places, keeper_of, session, request
-):
+    shell: Any,
+    tools: Any,
+    places: Path,
+    keeper_of: Any,
+    session: Session,
+    request: pytest.FixtureRequest,
+) -> None:
     terminal = await shell("echo ready; read -r line; echo got $line")
     await tools.see(terminal, b"ready")
     for directory in (places.parent, places.parent.parent):
@@ -122,8 +130,8 @@ async def test_another_user_cannot_connect_signal_or_list_names(
 
 @pytest.mark.usefixtures("in_reach")
 async def test_another_user_who_reaches_the_socket_gets_no_answer(
-    shell, tools, places, session, request
-):
+    shell: Any, tools: Any, places: Path, session: Session, request: pytest.FixtureRequest
+) -> None:
     # As if somebody had opened the directory to all: the keeper looks who connects.
     terminal = await shell("echo ready; read -r line; echo got $line")
     await tools.see(terminal, b"ready")
@@ -137,7 +145,9 @@ async def test_another_user_who_reaches_the_socket_gets_no_answer(
     await tools.see(terminal, b"got on")
 
 
-async def test_names_of_sessions_are_not_in_public_files_of_processes(shell, session, keeper_of):
+async def test_names_of_sessions_are_not_in_public_files_of_processes(
+    shell: Any, session: Session, keeper_of: Any
+) -> None:
     terminal = await shell("read line")
     for name in ("cmdline", "comm", "stat"):
         with open(f"/proc/{keeper_of(terminal)}/{name}") as file:
@@ -149,8 +159,8 @@ async def test_names_of_sessions_are_not_in_public_files_of_processes(shell, ses
 
 
 async def test_files_of_a_keeper_of_root_belong_to_the_owner_of_the_repository(
-    shell, other, tmp_path, tools
-):
+    shell: Any, other: Any, tmp_path: Path, tools: Any
+) -> None:
     git = tmp_path / ".git"
     git.mkdir()
     for path in (tmp_path, git):

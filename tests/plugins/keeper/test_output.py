@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 import pytest
@@ -31,10 +32,10 @@ WHOLE = counted(100_000, LAST)
 
 
 @pytest.fixture
-def counting(other, shell):
+def counting(other: Any, shell: Any) -> Any:
     """Starts what counts when it is told to, where the least is kept."""
 
-    async def start(host, then=""):
+    async def start(host: Any, then: Any = "") -> Any:
         return await shell(
             f"stty -echo; echo ready; read go; {COUNT.format(LAST)}; {then}", of=host
         )
@@ -43,17 +44,17 @@ def counting(other, shell):
 
 
 @pytest.fixture
-async def small(other):
+async def small(other: Any) -> Any:
     async with other(scrollback=SCROLLBACK) as host:
         yield host
 
 
-async def begin(terminal, tools):
+async def begin(terminal: Any, tools: Any) -> Any:
     """Wait until it is ready; return how much it has written by then."""
     return len(await tools.see(terminal, b"ready\r\n"))
 
 
-async def rest(view) -> bytes:
+async def rest(view: Any) -> bytes:
     """What ``view`` still yields, checked to lie without gaps after its snapshot."""
     seen = b""
     async for item in view:
@@ -63,7 +64,9 @@ async def rest(view) -> bytes:
     return seen
 
 
-async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(small, counting, tools):
+async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(
+    small: Any, counting: Any, tools: Any
+) -> None:
     terminal = await counting(small)
     start = await begin(terminal, tools)
     async with terminal.attach(mode=LOSSLESS) as slow, terminal.attach(mode=LOSSY) as quick:
@@ -85,8 +88,8 @@ async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(small,
 
 @pytest.mark.parametrize("leaves", ["detaches", "closes", "terminates"])
 async def test_a_lossless_viewer_that_leaves_holds_nothing_up(
-    small, other, counting, record, tools, leaves
-):
+    small: Any, other: Any, counting: Any, record: Any, tools: Any, leaves: Any
+) -> None:
     terminal = await counting(small)
     await begin(terminal, tools)
     async with other() as host:
@@ -104,8 +107,8 @@ async def test_a_lossless_viewer_that_leaves_holds_nothing_up(
 
 
 async def test_a_lossless_viewer_that_is_cancelled_while_it_comes_holds_nothing_up(
-    small, counting, tools
-):
+    small: Any, counting: Any, tools: Any
+) -> None:
     terminal = await counting(small)
     await begin(terminal, tools)
     with anyio.CancelScope() as scope:
@@ -118,11 +121,11 @@ async def test_a_lossless_viewer_that_is_cancelled_while_it_comes_holds_nothing_
 
 
 @pytest.fixture
-def clogged(keeper_of):
+def clogged(keeper_of: Any) -> Any:
     """Stops the keeper of a terminal, and fills what leads to it."""
 
     @asynccontextmanager
-    async def clog(terminal, *, writer_stays=False):
+    async def clog(terminal: Any, *, writer_stays: Any = False) -> Any:
         async def write() -> None:
             with suppress(TerminalBusyError, TerminalClosedError):
                 await terminal.write(b"\n" * 1_000_000)
@@ -142,8 +145,14 @@ def clogged(keeper_of):
 
 @pytest.mark.parametrize(("viewers", "writer_stays"), [(1, True), (1, False), (2, False)])
 async def test_lossless_viewers_that_leave_while_the_keeper_does_not_read_hold_nothing_up(
-    small, counting, keeper_of, clogged, tools, viewers, writer_stays
-):
+    small: Any,
+    counting: Any,
+    keeper_of: Any,
+    clogged: Any,
+    tools: Any,
+    viewers: Any,
+    writer_stays: Any,
+) -> None:
     terminal = await counting(small)
     await begin(terminal, tools)
     async with AsyncExitStack() as views:
@@ -158,8 +167,8 @@ async def test_lossless_viewers_that_leave_while_the_keeper_does_not_read_hold_n
 
 
 async def test_a_keeper_that_does_not_read_does_not_hold_up_a_host_that_closes(
-    other, shell, keeper_of, clogged, tools
-):
+    other: Any, shell: Any, keeper_of: Any, clogged: Any, tools: Any
+) -> None:
     with anyio.fail_after(tools.patience):
         async with other(answer_timeout=10 * tools.patience) as host:
             terminal = await shell("echo ready; sleep 100", of=host)
@@ -172,8 +181,8 @@ async def test_a_keeper_that_does_not_read_does_not_hold_up_a_host_that_closes(
 
 
 async def test_a_terminating_process_can_write_much_while_a_lossless_viewer_sleeps(
-    small, shell, tools
-):
+    small: Any, shell: Any, tools: Any
+) -> None:
     script = f"trap '{COUNT.format(LAST)}; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
     terminal = await shell(script, of=small)
     async with terminal.attach(mode=LOSSLESS):
@@ -182,8 +191,8 @@ async def test_a_terminating_process_can_write_much_while_a_lossless_viewer_slee
 
 
 async def test_a_lossless_viewer_of_a_host_that_is_killed_holds_nothing_up(
-    start_host, spawner, tools
-):
+    start_host: Any, spawner: Any, tools: Any
+) -> None:
     host = start_host(f"echo ready; read go; {COUNT.format(LAST)}; echo end")
     terminal = await spawner.adopt(host.session)
     host.process.kill()
@@ -193,8 +202,8 @@ async def test_a_lossless_viewer_of_a_host_that_is_killed_holds_nothing_up(
 
 
 async def test_a_lossless_viewer_of_another_host_gets_every_byte(
-    small, other, counting, record, tools
-):
+    small: Any, other: Any, counting: Any, record: Any, tools: Any
+) -> None:
     terminal = await counting(small)
     await begin(terminal, tools)
     async with other() as host:
@@ -205,7 +214,9 @@ async def test_a_lossless_viewer_of_another_host_gets_every_byte(
                 assert await rest(view) == WHOLE
 
 
-async def test_a_lossy_viewer_that_sleeps_is_told_of_the_gap(small, counting, tools):
+async def test_a_lossy_viewer_that_sleeps_is_told_of_the_gap(
+    small: Any, counting: Any, tools: Any
+) -> None:
     terminal = await counting(small)
     start = await begin(terminal, tools)
     async with terminal.attach(mode=LOSSY) as view:
@@ -219,7 +230,9 @@ async def test_a_lossy_viewer_that_sleeps_is_told_of_the_gap(small, counting, to
 
 
 @pytest.mark.parametrize("asked", [None, 0, 3000])
-async def test_the_scrollback_is_bounded_and_has_its_offset(small, counting, tools, asked):
+async def test_the_scrollback_is_bounded_and_has_its_offset(
+    small: Any, counting: Any, tools: Any, asked: Any
+) -> None:
     terminal = await counting(small)
     start = await begin(terminal, tools)
     await terminal.write(b"\n")
@@ -233,8 +246,8 @@ async def test_the_scrollback_is_bounded_and_has_its_offset(small, counting, too
 
 @BOTH
 async def test_two_hosts_see_a_flood_wrap_around_and_every_byte_is_where_it_belongs(
-    small, other, record, shell, tools, mode
-):
+    small: Any, other: Any, record: Any, shell: Any, tools: Any, mode: AttachMode
+) -> None:
     # Numbered bytes, far more than the ring has, read while they come.
     last = 399_999
     terminal = await shell(
@@ -245,7 +258,7 @@ async def test_two_hosts_see_a_flood_wrap_around_and_every_byte_is_where_it_belo
     async with other() as host:
         there = await host.adopt(record(terminal))
 
-        async def view(terminal, attached):
+        async def view(terminal: Any, attached: Any) -> None:
             async with terminal.attach(mode=mode) as view:
                 attached.set()
                 position = len(b"ready\n")
@@ -276,12 +289,12 @@ def check(data: bytes, offset: int) -> None:
     assert data == whole[offset - first * 8 :][: len(data)]
 
 
-async def test_a_keeper_at_rest_is_not_woken(shell, keeper_of, tools):
+async def test_a_keeper_at_rest_is_not_woken(shell: Any, keeper_of: Any, tools: Any) -> None:
     terminal = await shell("echo ready; exec sleep 100")
     await tools.see(terminal, b"ready")
     keeper = keeper_of(terminal)
 
-    def switches():
+    def switches() -> Any:
         with open(f"/proc/{keeper}/status") as status:
             return [line for line in status if "ctxt_switches" in line]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import select
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from frith.model import Session
 from frith_keeper.greeting import greet
 from frith_keeper.places import KeeperFiles, name_of
 from frith_os import keeperwire as wire
@@ -16,10 +19,10 @@ RAW = "stty raw -echo; echo ready; "
 
 
 @pytest.fixture
-def writer(tmp_path, session):
+def writer(tmp_path: Path, session: Session) -> Any:
     """Connects to a terminal's keeper as a host that writes and reads no answer."""
 
-    def connected(terminal):
+    def connected(terminal: Any) -> Any:
         greeted = greet(
             KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id)), 10
         )
@@ -29,7 +32,7 @@ def writer(tmp_path, session):
     return connected
 
 
-def sent(connection, most):
+def sent(connection: Any, most: Any) -> Any:
     """Send writes until the keeper takes no more; return how many bytes of data it took."""
     data, count = b"x" * wire.INPUT, 0
     while count < most:
@@ -42,7 +45,9 @@ def sent(connection, most):
     return count
 
 
-async def test_a_host_that_writes_without_end_has_to_wait(shell, writer, tools):
+async def test_a_host_that_writes_without_end_has_to_wait(
+    shell: Any, writer: Any, tools: Any
+) -> None:
     terminal = await shell(RAW + "sleep 100")
     await tools.see(terminal, b"ready")
     with closing(writer(terminal)) as host:
@@ -51,7 +56,9 @@ async def test_a_host_that_writes_without_end_has_to_wait(shell, writer, tools):
     assert await terminal.foreground() is not None, "other hosts are served meanwhile"
 
 
-async def test_a_waiting_host_is_served_once_the_process_reads(shell, writer, tools, tmp_path):
+async def test_a_waiting_host_is_served_once_the_process_reads(
+    shell: Any, writer: Any, tools: Any, tmp_path: Path
+) -> None:
     terminal = await shell(RAW + "while ! [ -e go ]; do sleep 0.01; done; wc -c")
     await tools.see(terminal, b"ready")
     with closing(writer(terminal)) as host:
@@ -61,7 +68,9 @@ async def test_a_waiting_host_is_served_once_the_process_reads(shell, writer, to
             await anyio.wait_writable(host.connection)
 
 
-async def test_one_write_larger_than_a_keeper_keeps_is_refused(shell, writer, tools):
+async def test_one_write_larger_than_a_keeper_keeps_is_refused(
+    shell: Any, writer: Any, tools: Any
+) -> None:
     terminal = await shell(RAW + "sleep 100")
     await tools.see(terminal, b"ready")
     with closing(writer(terminal)) as host:
@@ -74,7 +83,7 @@ async def test_one_write_larger_than_a_keeper_keeps_is_refused(shell, writer, to
         assert wire.parse(host.connection.recv(wire.LARGEST))["error"] == "large"
 
 
-async def test_a_host_writes_large_input_in_parts(shell, tools):
+async def test_a_host_writes_large_input_in_parts(shell: Any, tools: Any) -> None:
     size = wire.MOST_INPUT + 1
     terminal = await shell(RAW + f"head -c {size} | wc -c")
     await tools.see(terminal, b"ready")

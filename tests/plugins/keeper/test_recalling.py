@@ -8,15 +8,19 @@ import os
 import signal
 import stat
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import CommandNotFoundError, SpawnError
-from frith.model import ExitStatus
-from frith.ports import AttachMode, Resize, Size
+from frith.model import ExitStatus, Session
+from frith.ports import AttachMode, Resize, Size, SpawnRequest
 from frith_keeper import greeting
 from frith_keeper import spawner as spawner_module
+from frith_keeper import start as start_module
 from frith_keeper.ended import parse
 from frith_keeper.errors import KeeperError
 from frith_keeper.options import KeeperOptions
@@ -27,16 +31,16 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
-def outputs(places):
+def outputs(places: Path) -> Any:
     """Where the keepers leave it."""
     return places.with_name("outputs")
 
 
 @pytest.fixture
-def end(tools):
+def end(tools: Any) -> Any:
     """Waits for the end of a terminal's process, and takes note of it."""
 
-    async def end(terminal):
+    async def end(terminal: Any) -> None:
         with anyio.fail_after(tools.patience):
             await terminal.drained()
             await terminal.collect()
@@ -45,8 +49,8 @@ def end(tools):
 
 
 async def test_recalled_output_is_the_scrollback_at_its_offsets(
-    spawner, session, other, shell, end
-):
+    spawner: Any, session: Session, other: Any, shell: Any, end: Any
+) -> None:
     async with other(scrollback=4096) as host:
         await end(await shell("seq 10000; echo last", of=host))
     written = b"".join(b"%d\r\n" % number for number in range(1, 10001)) + b"last\r\n"
@@ -58,7 +62,9 @@ async def test_recalled_output_is_the_scrollback_at_its_offsets(
         assert view.snapshot == b"last\r\n"
 
 
-async def test_a_recalled_terminal_has_the_exit_status_and_the_screen(spawner, session, shell, end):
+async def test_a_recalled_terminal_has_the_exit_status_and_the_screen(
+    spawner: Any, session: Session, shell: Any, end: Any
+) -> None:
     process = await shell("read line; echo last words; kill -9 $$", size=Size(30, 90))
     await process.resize("viewer", Size(10, 40))
     await process.write(b"\n")
@@ -74,8 +80,8 @@ async def test_a_recalled_terminal_has_the_exit_status_and_the_screen(spawner, s
 
 
 async def test_output_can_be_recalled_as_soon_as_the_process_has_ended(
-    spawner, session, other, shell, tools
-):
+    spawner: Any, session: Session, other: Any, shell: Any, tools: Any
+) -> None:
     async with other() as host:
         terminal = await shell("echo words; exit 3")
         with anyio.fail_after(tools.patience):
@@ -84,8 +90,8 @@ async def test_output_can_be_recalled_as_soon_as_the_process_has_ended(
 
 
 async def test_output_can_be_recalled_after_the_keeper_was_killed(
-    spawner, session, shell, tools, keeper_of
-):
+    spawner: Any, session: Session, shell: Any, tools: Any, keeper_of: Any
+) -> None:
     terminal = await shell("echo words; exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
@@ -93,15 +99,17 @@ async def test_output_can_be_recalled_after_the_keeper_was_killed(
     assert await tools.everything(await spawner.recall(session)) == b"words\r\n"
 
 
-async def test_the_next_process_removes_the_output(spawner, session, shell, end, tools):
+async def test_the_next_process_removes_the_output(
+    spawner: Any, session: Session, shell: Any, end: Any, tools: Any
+) -> None:
     await end(await shell("echo words"))
     await tools.see(await shell("echo started; read line"), b"started")
     assert await spawner.recall(session) is None
 
 
 async def test_recalled_output_is_whole_where_the_ring_has_wrapped(
-    spawner, session, other, shell, end, tools
-):
+    spawner: Any, session: Session, other: Any, shell: Any, end: Any, tools: Any
+) -> None:
     async with other(scrollback=100_000) as host:
         await end(await shell("seq 30000", of=host))
     written = b"".join(b"%d\r\n" % number for number in range(1, 30001))
@@ -109,8 +117,14 @@ async def test_recalled_output_is_whole_where_the_ring_has_wrapped(
 
 
 async def test_output_can_be_recalled_after_the_workspace_was_moved(
-    session, other, shell, record, tools, tmp_path, keeper_of
-):
+    session: Session,
+    other: Any,
+    shell: Any,
+    record: Any,
+    tools: Any,
+    tmp_path: Path,
+    keeper_of: Any,
+) -> None:
     async with other() as host:
         terminal = await shell("read line; echo words", of=host)
         moved = tmp_path / "moved"
@@ -125,8 +139,8 @@ async def test_output_can_be_recalled_after_the_workspace_was_moved(
 
 
 async def test_forgetting_removes_a_file_that_a_killed_keeper_was_writing(
-    spawner, session, shell, end, outputs
-):
+    spawner: Any, session: Session, shell: Any, end: Any, outputs: Any
+) -> None:
     await end(await shell("echo words"))
     (outputs / f"{session.id}.tmp").write_text("half")
     await spawner.forget(session.id)
@@ -135,8 +149,8 @@ async def test_forgetting_removes_a_file_that_a_killed_keeper_was_writing(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 async def test_output_is_not_written_into_a_directory_of_another_user(
-    spawner, session, shell, end, outputs, tmp_path
-):
+    spawner: Any, session: Session, shell: Any, end: Any, outputs: Any, tmp_path: Path
+) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     outputs.mkdir(parents=True)
@@ -148,8 +162,8 @@ async def test_output_is_not_written_into_a_directory_of_another_user(
 
 
 async def test_output_is_not_written_through_a_link(
-    spawner, session, shell, end, outputs, tmp_path
-):
+    spawner: Any, session: Session, shell: Any, end: Any, outputs: Any, tmp_path: Path
+) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     terminal = await shell("read line; echo words")
@@ -159,28 +173,39 @@ async def test_output_is_not_written_through_a_link(
     assert precious.read_text() == "precious"
 
 
-async def test_a_process_that_wrote_nothing_leaves_nothing(spawner, session, shell, end, outputs):
+async def test_a_process_that_wrote_nothing_leaves_nothing(
+    spawner: Any, session: Session, shell: Any, end: Any, outputs: Any
+) -> None:
     await end(await shell("exit 0"))
     assert await spawner.recall(session) is None
     assert list(outputs.iterdir()) == []
 
 
-async def test_output_of_a_terminated_process_can_be_recalled(spawner, session, shell, tools):
+async def test_output_of_a_terminated_process_can_be_recalled(
+    spawner: Any, session: Session, shell: Any, tools: Any
+) -> None:
     terminal = await shell("echo ready; read line")
     await tools.see(terminal, b"ready")
     await terminal.terminate(0)
     assert await tools.everything(await spawner.recall(session)) == b"ready\r\n"
 
 
-async def test_no_other_user_may_read_the_output(shell, end, session, outputs):
+async def test_no_other_user_may_read_the_output(
+    shell: Any, end: Any, session: Session, outputs: Any
+) -> None:
     await end(await shell("echo secret"))
     assert stat.S_IMODE(outputs.stat().st_mode) == 0o700
     assert stat.S_IMODE((outputs / session.id).stat().st_mode) == 0o600
 
 
 async def test_a_command_that_cannot_be_started_leaves_the_previous_output(
-    spawner, session, shell, request_for, end, tools
-):
+    spawner: Any,
+    session: Session,
+    shell: Any,
+    request_for: Callable[..., SpawnRequest],
+    end: Any,
+    tools: Any,
+) -> None:
     await end(await shell("echo before"))
     with pytest.raises(CommandNotFoundError):
         await spawner.spawn(request_for("/nowhere/command"))
@@ -188,8 +213,14 @@ async def test_a_command_that_cannot_be_started_leaves_the_previous_output(
 
 
 async def test_a_keeper_that_no_host_asked_leaves_the_output(
-    spawner, session, other, shell, record, keeper_of, tools
-):
+    spawner: Any,
+    session: Session,
+    other: Any,
+    shell: Any,
+    record: Any,
+    keeper_of: Any,
+    tools: Any,
+) -> None:
     async with other(linger=0.1) as host:
         terminal = await shell("echo last words; exit 7", of=host)
         recorded = record(terminal)
@@ -201,8 +232,8 @@ async def test_a_keeper_that_no_host_asked_leaves_the_output(
 
 
 async def test_a_keeper_leaves_the_output_when_the_machine_shuts_down(
-    spawner, session, shell, keeper_of, tools
-):
+    spawner: Any, session: Session, shell: Any, keeper_of: Any, tools: Any
+) -> None:
     terminal = await shell("trap 'echo tidied; exit 4' HUP; echo ready; read line")
     await tools.see(terminal, b"ready")
     os.kill(keeper_of(terminal), signal.SIGTERM)
@@ -211,8 +242,15 @@ async def test_a_keeper_leaves_the_output_when_the_machine_shuts_down(
 
 
 async def test_output_of_another_process_is_not_shown_for_an_ended_one(
-    spawner, session, other, shell, record, keeper_of, tools, outputs
-):
+    spawner: Any,
+    session: Session,
+    other: Any,
+    shell: Any,
+    record: Any,
+    keeper_of: Any,
+    tools: Any,
+    outputs: Any,
+) -> None:
     async with other(linger=0) as host:
         terminal = await shell("echo words", of=host)
         recorded = record(terminal)
@@ -223,18 +261,18 @@ async def test_output_of_another_process_is_not_shown_for_an_ended_one(
 
 
 async def test_a_spawn_that_is_cancelled_leaves_nothing(
-    shell, outputs, keepers, tools, monkeypatch
-):
+    shell: Any, outputs: Any, keepers: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started, cancelled = threading.Event(), threading.Event()
 
-    def start_and_see(*args):
+    def start_and_see(*args: Any) -> Any:
         greeted = start(*args)
         wait_until(lambda: greeted.ring.end)
         started.set()
         cancelled.wait(tools.patience)
         return greeted
 
-    start = spawner_module.start
+    start = start_module.start
     monkeypatch.setattr(spawner_module, "start", start_and_see)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(shell, "echo words; read line")
@@ -246,7 +284,7 @@ async def test_a_spawn_that_is_cancelled_leaves_nothing(
 
 
 @pytest.fixture
-def full_disk(outputs):
+def full_disk(outputs: Any) -> Any:
     """A file system for the output on which nothing is left but the room of the file given."""
     outputs.mkdir(mode=0o700, parents=True)
     if os.geteuid() or LIBC.mount(b"tmpfs", os.fsencode(outputs), b"tmpfs", 0, b"size=64k"):
@@ -259,9 +297,9 @@ def full_disk(outputs):
 
 
 async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
-    shell, outputs, keepers, monkeypatch
-):
-    def understand_nothing(*_):
+    shell: Any, outputs: Any, keepers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def understand_nothing(*_: Any) -> None:
         wait_until(lambda: outputs.is_dir() and [*outputs.glob("????????-*-????????????")])
         raise KeeperError("not understood")
 
@@ -273,8 +311,15 @@ async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
 
 
 async def test_on_a_full_disk_nothing_is_left_and_the_keeper_goes(
-    full_disk, spawner, session, shell, end, keeper_of, tools, outputs
-):
+    full_disk: Any,
+    spawner: Any,
+    session: Session,
+    shell: Any,
+    end: Any,
+    keeper_of: Any,
+    tools: Any,
+    outputs: Any,
+) -> None:
     terminal = await shell("seq 100000")
     await end(terminal)
     await anyio.to_thread.run_sync(tools.until_gone, keeper_of(terminal))
@@ -283,8 +328,14 @@ async def test_on_a_full_disk_nothing_is_left_and_the_keeper_goes(
 
 
 async def test_a_keeper_that_no_host_asked_leaves_the_output_when_there_is_room_again(
-    full_disk, spawner, session, other, shell, keeper_of, tools
-):
+    full_disk: Any,
+    spawner: Any,
+    session: Session,
+    other: Any,
+    shell: Any,
+    keeper_of: Any,
+    tools: Any,
+) -> None:
     async with other(linger=1) as host:
         terminal = await shell("seq 9999", of=host)
         with anyio.fail_after(tools.patience):
@@ -296,8 +347,8 @@ async def test_a_keeper_that_no_host_asked_leaves_the_output_when_there_is_room_
 
 
 async def test_a_process_runs_where_its_output_cannot_be_kept(
-    spawner, session, shell, end, outputs
-):
+    spawner: Any, session: Session, shell: Any, end: Any, outputs: Any
+) -> None:
     outputs.parent.mkdir(parents=True, exist_ok=True)
     outputs.write_text("a file in the place of the directory")
     terminal = await shell("echo words; exit 3")
@@ -315,8 +366,9 @@ ABOUT = {
 }
 
 
-def test_a_valid_output_file_is_parsed():
+def test_a_valid_output_file_is_parsed() -> None:
     left = parse(json.dumps(ABOUT).encode() + b"\nfirst\nsecond")
+    assert left is not None
     assert left.ring.newest() == (7, b"first\nsecond")
     assert (left.terminal_id, left.status) == ("t", ExitStatus(code=0))
 
@@ -334,10 +386,10 @@ def test_a_valid_output_file_is_parsed():
         {"terminal": 5},
     ],
 )
-def test_an_invalid_output_file_is_ignored(change):
+def test_an_invalid_output_file_is_ignored(change: Any) -> None:
     assert parse(json.dumps({**ABOUT, **change}).encode() + b"\ndata") is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"[]\n", b'{"terminal"'])
-def test_an_output_file_with_an_invalid_header_is_ignored(content):
+def test_an_output_file_with_an_invalid_header_is_ignored(content: Any) -> None:
     assert parse(content) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
@@ -13,7 +15,7 @@ WIDE, HIGH = Size(20, 100), Size(40, 60)
 BOTH = pytest.mark.parametrize(("policy", "both"), [("latest", HIGH), ("smallest", Size(20, 60))])
 
 
-async def size_of(terminal, tools):
+async def size_of(terminal: Any, tools: Any) -> Any:
     """Ask the process; what it says comes after all that is there."""
     async with terminal.attach() as view:
         seen = tools.transcript(view)
@@ -28,8 +30,8 @@ async def size_of(terminal, tools):
 
 @BOTH
 async def test_the_size_follows_the_policy_over_the_windows_of_two_hosts(
-    other, shell, record, tools, policy, both
-):
+    other: Any, shell: Any, record: Any, tools: Any, policy: Any, both: Any
+) -> None:
     async with other(size=policy) as first, other() as second:
         here = await shell(ASK, of=first)
         await tools.see(here, b"ready")
@@ -47,8 +49,8 @@ async def test_the_size_follows_the_policy_over_the_windows_of_two_hosts(
 
 @BOTH
 async def test_the_windows_of_a_host_that_is_gone_do_not_count(
-    other, shell, record, tools, policy, both
-):
+    other: Any, shell: Any, record: Any, tools: Any, policy: Any, both: Any
+) -> None:
     async with other(size=policy) as first:
         here = await shell(ASK, of=first)
         await tools.see(here, b"ready")
@@ -61,7 +63,9 @@ async def test_the_windows_of_a_host_that_is_gone_do_not_count(
         assert await size_of(here, tools) == WIDE
 
 
-async def test_the_size_stays_when_the_last_viewer_leaves(other, shell, record, tools):
+async def test_the_size_stays_when_the_last_viewer_leaves(
+    other: Any, shell: Any, record: Any, tools: Any
+) -> None:
     async with other() as first:
         here = await shell(ASK, of=first)
         await tools.see(here, b"ready")
@@ -75,8 +79,8 @@ async def test_the_size_stays_when_the_last_viewer_leaves(other, shell, record, 
 
 
 async def test_a_host_that_comes_later_knows_what_was_written_for_which_size(
-    other, shell, record, tools
-):
+    other: Any, shell: Any, record: Any, tools: Any
+) -> None:
     async with other() as first:
         here = await shell(ASK, of=first, size=WIDE)
         seen = len(await tools.see(here, b"ready\r\n"))
@@ -86,7 +90,7 @@ async def test_a_host_that_comes_later_knows_what_was_written_for_which_size(
         assert view.resizes == (Resize(0, WIDE), Resize(seen, HIGH))
 
 
-async def test_resizing_an_ended_process_is_refused(shell, tools):
+async def test_resizing_an_ended_process_is_refused(shell: Any, tools: Any) -> None:
     terminal = await shell("exit 0")
     await tools.everything(terminal)
     with pytest.raises(TerminalClosedError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -19,24 +21,26 @@ WAIT = "while :; do sleep 0.01; done"
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 
 
-def hangs_up(host):
+def hangs_up(host: Any) -> None:
     host.hang_up()
 
 
-def presses_control_c(host):
+def presses_control_c(host: Any) -> None:
     os.write(host.terminal, b"\x03")
 
 
-def is_killed(host):
+def is_killed(host: Any) -> None:
     host.process.kill()
 
 
-def is_killed_with_its_group(host):
+def is_killed_with_its_group(host: Any) -> None:
     os.killpg(host.process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("what", [hangs_up, presses_control_c, is_killed, is_killed_with_its_group])
-async def test_process_and_keeper_survive_their_host(start_host, spawner, tools, what):
+async def test_process_and_keeper_survive_their_host(
+    start_host: Any, spawner: Any, tools: Any, what: Any
+) -> None:
     host = start_host(ECHO)
     what(host)
     host.gone()
@@ -47,7 +51,9 @@ async def test_process_and_keeper_survive_their_host(start_host, spawner, tools,
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP])
-async def test_signals_of_a_terminal_do_nothing_to_a_keeper(shell, tools, keeper_of, number):
+async def test_signals_of_a_terminal_do_nothing_to_a_keeper(
+    shell: Any, tools: Any, keeper_of: Any, number: Any
+) -> None:
     terminal = await shell(ECHO)
     os.kill(keeper_of(terminal), number)
     await terminal.write(b"more\n")
@@ -55,8 +61,8 @@ async def test_signals_of_a_terminal_do_nothing_to_a_keeper(shell, tools, keeper
 
 
 async def test_a_process_that_stops_while_no_host_is_there_is_continued(
-    start_host, spawner, keepers, tmp_path
-):
+    start_host: Any, spawner: Any, keepers: Any, tmp_path: Path
+) -> None:
     host = start_host("echo ready; while ! [ -e stop ]; do sleep 0.01; done; kill -STOP $$; exit 4")
     host.process.kill()
     host.gone()
@@ -67,8 +73,8 @@ async def test_a_process_that_stops_while_no_host_is_there_is_continued(
 
 
 async def test_a_keeper_told_to_end_hangs_up_and_writes_the_exit(
-    shell, other, record, places, keeper_of, tools
-):
+    shell: Any, other: Any, record: Any, places: Path, keeper_of: Any, tools: Any
+) -> None:
     terminal = await shell(f"trap 'echo tidied; exit 4' HUP; echo ready; {WAIT}")
     await tools.see(terminal, b"ready")
     recorded = record(terminal)
@@ -94,8 +100,8 @@ async def test_a_keeper_told_to_end_hangs_up_and_writes_the_exit(
 
 
 async def test_a_process_that_ended_before_its_keeper_was_told_to_was_not_shut_down(
-    shell, other, record, keeper_of, tools
-):
+    shell: Any, other: Any, record: Any, keeper_of: Any, tools: Any
+) -> None:
     terminal = await shell("exit 4")
     recorded = record(terminal)
     await tools.everything(terminal)
@@ -108,7 +114,9 @@ async def test_a_process_that_ended_before_its_keeper_was_told_to_was_not_shut_d
         await ended.collect()
 
 
-async def test_a_killed_keeper_is_lost_and_its_process_is_ended(shell, keeper_of, tools, keepers):
+async def test_a_killed_keeper_is_lost_and_its_process_is_ended(
+    shell: Any, keeper_of: Any, tools: Any, keepers: Any
+) -> None:
     terminal = await shell("trap '' HUP TERM; setsid sleep 1000 & echo ready; sleep 1000")
     await tools.see(terminal, b"ready")
     os.kill(keeper_of(terminal), signal.SIGKILL)
@@ -123,8 +131,8 @@ async def test_a_killed_keeper_is_lost_and_its_process_is_ended(shell, keeper_of
 
 
 async def test_a_keeper_killed_without_a_host_leaves_nothing_to_adopt(
-    start_host, spawner, keepers, tools
-):
+    start_host: Any, spawner: Any, keepers: Any, tools: Any
+) -> None:
     host = start_host("trap '' HUP; echo ready; sleep 1000")
     is_killed(host)
     host.gone()
@@ -136,7 +144,9 @@ async def test_a_keeper_killed_without_a_host_leaves_nothing_to_adopt(
     assert keepers.left() == set()
 
 
-async def test_a_keeper_of_an_ended_process_waits_for_a_host(start_host, spawner, other, tools):
+async def test_a_keeper_of_an_ended_process_waits_for_a_host(
+    start_host: Any, spawner: Any, other: Any, tools: Any
+) -> None:
     host = start_host("echo ready; read -r line; echo last words; exit 3")
     is_killed(host)
     host.gone()
@@ -150,8 +160,8 @@ async def test_a_keeper_of_an_ended_process_waits_for_a_host(start_host, spawner
 
 @pytest.mark.parametrize("linger", [0, 0.2])
 async def test_after_the_linger_only_the_exit_status_is_kept(
-    other, shell, record, keeper_of, tools, linger, places
-):
+    other: Any, shell: Any, record: Any, keeper_of: Any, tools: Any, linger: Any, places: Path
+) -> None:
     async with other(linger=linger) as first:
         terminal = await shell("exit 7", of=first)
         recorded = record(terminal)
@@ -169,9 +179,9 @@ async def test_after_the_linger_only_the_exit_status_is_kept(
 
 
 async def test_a_process_may_end_before_its_host_knows_its_keeper(
-    other, shell, places, monkeypatch
-):
-    def greet_late(connection, within):
+    other: Any, shell: Any, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greet_late(connection: Any, within: Any) -> Any:
         wait_until(lambda: list(places.glob("*.exit")))
         return greet(connection, within)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from frith.model import Session
 from frith_keeper.errors import KeeperError
 from frith_keeper.places import KeeperFiles
 
 
 @pytest.fixture
-async def ended(shell, tools):
+async def ended(shell: Any, tools: Any) -> Any:
     terminal = await shell("exit 3")
     with anyio.fail_after(tools.patience):
         await terminal.drained()
@@ -21,10 +24,10 @@ async def ended(shell, tools):
 
 
 @pytest.fixture(params=[errno.EMFILE, errno.EAGAIN], ids=errno.errorcode.get)
-def unreachable(request, monkeypatch):
+def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """As with no descriptors left, or with a full backlog of the keeper's socket."""
 
-    def connect(self, name):
+    def connect(self: KeeperFiles, name: str) -> None:
         raise OSError(request.param, os.strerror(request.param))
 
     with monkeypatch.context() as context:
@@ -33,8 +36,8 @@ def unreachable(request, monkeypatch):
 
 
 async def test_collecting_from_an_unreachable_keeper_fails_and_can_be_repeated(
-    ended, unreachable, places, keeper_of, tools
-):
+    ended: Any, unreachable: Any, places: Path, keeper_of: Any, tools: Any
+) -> None:
     before = sorted(os.listdir(places))
     with pytest.raises(KeeperError, match="cannot be reached"):
         await ended.collect()
@@ -45,7 +48,9 @@ async def test_collecting_from_an_unreachable_keeper_fails_and_can_be_repeated(
     assert os.listdir(places) == []
 
 
-async def test_files_of_an_unreachable_keeper_stay(ended, unreachable, places, session, tmp_path):
+async def test_files_of_an_unreachable_keeper_stay(
+    ended: Any, unreachable: Any, places: Path, session: Session, tmp_path: Path
+) -> None:
     before = sorted(os.listdir(places))
     with pytest.raises(KeeperError, match="cannot be reached"):
         KeeperFiles(tmp_path, None).clear(before[0])
@@ -53,8 +58,13 @@ async def test_files_of_an_unreachable_keeper_stay(ended, unreachable, places, s
 
 
 async def test_terminating_and_sweeping_work_with_an_unreachable_keeper(
-    ended, unreachable, spawner, session, other, places
-):
+    ended: Any,
+    unreachable: Any,
+    spawner: Any,
+    session: Session,
+    other: Any,
+    places: Path,
+) -> None:
     assert (await ended.terminate(0)).code == 3
     async with other() as host:
         assert (await host.sweep(session, 0)).ended == ()

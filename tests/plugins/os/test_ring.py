@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ PIECES = st.lists(st.integers(0, 40_000), max_size=12)
 CAPACITIES = st.integers(1, 5000)
 
 
-def numbered(start, stop):
+def numbered(start: Any, stop: Any) -> Any:
     """Bytes that tell by themselves where they belong."""
     first = start // 8
     whole = b"".join(n.to_bytes(8, "big") for n in range(first, stop // 8 + 1))
@@ -23,7 +24,7 @@ def numbered(start, stop):
 
 
 @contextmanager
-def rings(scrollback):
+def rings(scrollback: Any) -> Any:
     written = WrittenRing(scrollback, is_shared=True)
     mapped = MappedRing(written.fd, written.capacity)
     reading, writing = os.pipe()
@@ -31,9 +32,11 @@ def rings(scrollback):
         yield written, mapped, Feed(written, reading, writing)
     finally:
         mapped.detach()
-        written._counts.release()
+        counts: Any = written._counts
+        counts.release()
         written._view.release()
-        written._memory.close()
+        memory: Any = written._memory
+        memory.close()
         for fd in (written.fd, reading, writing):
             os.close(fd)
 
@@ -41,10 +44,10 @@ def rings(scrollback):
 class Feed:
     """Has the ring read what a command has written."""
 
-    def __init__(self, ring, reading, writing):
+    def __init__(self, ring: Any, reading: Any, writing: Any) -> None:
         self._ring, self._reading, self._writing = ring, reading, writing
 
-    def __call__(self, size):
+    def __call__(self, size: Any) -> None:
         while size:
             piece = min(size, 4096)
             os.write(self._writing, numbered(self._ring.end, self._ring.end + piece))
@@ -54,7 +57,7 @@ class Feed:
 
 
 @given(scrollback=CAPACITIES, pieces=PIECES)
-def test_a_mapped_ring_has_the_newest_bytes(scrollback, pieces):
+def test_a_mapped_ring_has_the_newest_bytes(scrollback: Any, pieces: Any) -> None:
     with rings(scrollback) as (written, mapped, feed):
         for piece in pieces:
             feed(piece)
@@ -66,7 +69,9 @@ def test_a_mapped_ring_has_the_newest_bytes(scrollback, pieces):
 
 
 @given(data=st.data(), scrollback=CAPACITIES, pieces=PIECES)
-def test_any_part_of_a_ring_can_be_read_and_searched(data, scrollback, pieces):
+def test_any_part_of_a_ring_can_be_read_and_searched(
+    data: Any, scrollback: Any, pieces: Any
+) -> None:
     with rings(scrollback) as (written, mapped, feed):
         feed(sum(pieces))
         offset = data.draw(st.integers(mapped.start, mapped.end))
@@ -81,7 +86,9 @@ def test_any_part_of_a_ring_can_be_read_and_searched(data, scrollback, pieces):
 
 
 @given(scrollback=CAPACITIES, before=st.integers(0, 200_000), reach=st.integers(0, 4096))
-def test_bytes_that_may_be_overwritten_just_now_are_not_kept(scrollback, before, reach):
+def test_bytes_that_may_be_overwritten_just_now_are_not_kept(
+    scrollback: Any, before: Any, reach: Any
+) -> None:
     # As while the keeper is in readv(2), or was killed there.
     with rings(scrollback) as (written, mapped, feed):
         feed(before)
@@ -93,7 +100,7 @@ def test_bytes_that_may_be_overwritten_just_now_are_not_kept(scrollback, before,
 
 
 @pytest.mark.expensive("writes megabytes of output")
-def test_a_reader_in_another_process_sees_no_byte_that_is_not_whole():
+def test_a_reader_in_another_process_sees_no_byte_that_is_not_whole() -> None:
     with rings(4096) as (_, mapped, feed):
         writer = os.fork()
         if writer == 0:
@@ -109,7 +116,7 @@ def test_a_reader_in_another_process_sees_no_byte_that_is_not_whole():
         assert len(set(seen)) > 10
 
 
-def test_a_read_only_descriptor_can_neither_write_nor_truncate_the_ring():
+def test_a_read_only_descriptor_can_neither_write_nor_truncate_the_ring() -> None:
     with rings(4096) as (written, _, feed):
         feed(100)
         fd = os.open(f"/proc/self/fd/{written.fd}", os.O_RDONLY)
@@ -125,14 +132,14 @@ def test_a_read_only_descriptor_can_neither_write_nor_truncate_the_ring():
             os.close(fd)
 
 
-def test_a_ring_smaller_than_stated_is_refused():
+def test_a_ring_smaller_than_stated_is_refused() -> None:
     written = WrittenRing(4096, is_shared=True)
     with pytest.raises(ValueError, match="smaller"):
         MappedRing(written.fd, written.capacity + 1)
     os.close(written.fd)
 
 
-def test_a_ring_takes_no_memory_before_there_is_output():
+def test_a_ring_takes_no_memory_before_there_is_output() -> None:
     with rings(1 << 30) as (written, mapped, feed):
         feed(10)
         assert os.fstat(written.fd).st_blocks * 512 <= 2 * max(HEADER, SPARE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from frith_os.pty.windows import Windows
@@ -13,14 +15,16 @@ WIDE, HIGH = (20, 100), (40, 60)
 @pytest.mark.parametrize(
     ("policy", "both"), [(SizePolicy.LATEST, HIGH), (SizePolicy.SMALLEST, (20, 60))]
 )
-def test_the_size_follows_the_policy_and_then_the_window_that_is_left(policy, both):
+def test_the_size_follows_the_policy_and_then_the_window_that_is_left(
+    policy: Any, both: Any
+) -> None:
     windows = Windows(policy)
     assert windows.add("one", WIDE) == WIDE
     assert windows.add("other", HIGH) == both
     assert windows.remove("other") == WIDE
 
 
-def test_a_window_given_again_is_the_latest():
+def test_a_window_given_again_is_the_latest() -> None:
     windows = Windows(SizePolicy.LATEST)
     windows.add("one", WIDE)
     windows.add("other", HIGH)
@@ -28,7 +32,7 @@ def test_a_window_given_again_is_the_latest():
     assert windows.remove("other") == WIDE
 
 
-def test_the_size_stays_when_the_last_or_an_unknown_window_is_removed():
+def test_the_size_stays_when_the_last_or_an_unknown_window_is_removed() -> None:
     windows = Windows(SizePolicy.SMALLEST)
     windows.add("one", WIDE)
     assert windows.remove("one") is None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import TerminalClosedError
-from frith.ports import AttachMode, Chunk, Size
+from frith.ports import AttachMode, Chunk, Size, SpawnRequest, TerminalSpawner
 
 FLOOD = int(os.environ.get("FRITH_FLOOD", str(4 * 2**20)))
 """Bytes of a line that does not end; a gigabyte by ``FRITH_FLOOD=1000000000``."""
 
 
 @pytest.fixture(autouse=True)
-async def neighbour(shell, transcript):
+async def neighbour(shell: Any, transcript: Any) -> Any:
     """A program that answers before and after, whatever happens in between."""
     terminal = await shell("stty -echo; while read -r line; do echo answer $line; done")
     async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
@@ -29,7 +31,9 @@ async def neighbour(shell, transcript):
 
 
 @pytest.mark.requirement("R7.5")
-async def test_a_process_that_dies_at_once_is_drained(spawner, request_for, output_of):
+async def test_a_process_that_dies_at_once_is_drained(
+    spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest], output_of: Any
+) -> None:
     terminal = await spawner.spawn(request_for("false"))
     assert (await terminal.exited()).code == 1
     assert await output_of(terminal) == b""
@@ -37,20 +41,22 @@ async def test_a_process_that_dies_at_once_is_drained(spawner, request_for, outp
         await terminal.write(b"x")
 
 
-async def test_a_process_that_closes_its_terminal_and_lives_on_can_be_terminated(shell):
+async def test_a_process_that_closes_its_terminal_and_lives_on_can_be_terminated(
+    shell: Any,
+) -> None:
     terminal = await shell("exec <&- >&- 2>&-; sleep 0.1; exit 5")
     assert (await terminal.exited()).code == 5
     await terminal.drained()
 
 
-async def test_a_process_that_forks_and_exits_is_drained(shell, output_of):
+async def test_a_process_that_forks_and_exits_is_drained(shell: Any, output_of: Any) -> None:
     terminal = await shell("setsid -f sleep 100; echo gone; exit 6")
     assert (await terminal.exited()).code == 6
     assert await output_of(terminal) == b"gone\r\n"
     assert (await terminal.terminate(1)).code == 6
 
 
-async def test_a_process_that_ignores_every_signal_is_killed(python, transcript):
+async def test_a_process_that_ignores_every_signal_is_killed(python: Any, transcript: Any) -> None:
     terminal = await python(
         "import signal\n"
         "for n in signal.valid_signals() - {9, 19}: signal.signal(n, signal.SIG_IGN)\n"
@@ -64,7 +70,7 @@ async def test_a_process_that_ignores_every_signal_is_killed(python, transcript)
 
 
 @pytest.mark.requirement("R7.4")
-async def test_endless_output_without_a_newline_is_bounded(shell):
+async def test_endless_output_without_a_newline_is_bounded(shell: Any) -> None:
     terminal = await shell(f"stty -opost; head -c {FLOOD} /dev/zero")
     async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
         size = len(view.snapshot)
@@ -74,12 +80,14 @@ async def test_endless_output_without_a_newline_is_bounded(shell):
     assert size == FLOOD
 
 
-async def test_output_that_is_not_text_is_kept(shell, output_of):
+async def test_output_that_is_not_text_is_kept(shell: Any, output_of: Any) -> None:
     terminal = await shell(r"stty -opost; printf '\377\376\300\200\355\240\200\303'")
     assert await output_of(terminal) == b"\xff\xfe\xc0\x80\xed\xa0\x80\xc3"
 
 
-async def test_an_invalid_answer_of_a_terminal_reaches_the_process(shell, output_of):
+async def test_an_invalid_answer_of_a_terminal_reaches_the_process(
+    shell: Any, output_of: Any
+) -> None:
     # Where is the cursor? A terminal that answers nonsense answers the program, nobody else.
     ask = r"stty raw -echo; printf '\033[6n\033[c\033]11;?\007'; dd bs=1 count=9 2>/dev/null"
     terminal = await shell(ask)
@@ -88,14 +96,14 @@ async def test_an_invalid_answer_of_a_terminal_reaches_the_process(shell, output
     assert (await terminal.exited()).code == 0
 
 
-async def test_the_largest_window_is_accepted(shell, output_of):
+async def test_the_largest_window_is_accepted(shell: Any, output_of: Any) -> None:
     terminal = await shell("stty size", size=Size(65535, 65535))
     assert await output_of(terminal) == b"65535 65535\r\n"
 
 
 @pytest.mark.requirement("R7.3")
-async def test_viewers_that_attach_while_it_exits_see_all_of_it(shell):
-    seen = []
+async def test_viewers_that_attach_while_it_exits_see_all_of_it(shell: Any) -> None:
+    seen: list[Any] = []
 
     async def view(delay: int) -> None:
         for _ in range(delay):
@@ -114,7 +122,7 @@ async def test_viewers_that_attach_while_it_exits_see_all_of_it(shell):
 
 
 @pytest.mark.requirement("R7.3")
-async def test_ten_thousand_viewers_come_and_go(shell, transcript):
+async def test_ten_thousand_viewers_come_and_go(shell: Any, transcript: Any) -> None:
     terminal = await shell("echo ready; read line; echo $line")
     for _ in range(10_000):
         async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
@@ -125,8 +133,8 @@ async def test_ten_thousand_viewers_come_and_go(shell, transcript):
 
 
 @pytest.mark.requirement("R7.3")
-async def test_a_thousand_viewers_at_once_see_the_same(shell):
-    seen = []
+async def test_a_thousand_viewers_at_once_see_the_same(shell: Any) -> None:
+    seen: list[Any] = []
 
     async def view() -> None:
         async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
@@ -144,7 +152,7 @@ async def test_a_thousand_viewers_at_once_see_the_same(shell):
     assert seen[0].endswith(b"\0" * 100000)
 
 
-async def test_a_viewer_that_stops_waiting_is_released(shell):
+async def test_a_viewer_that_stops_waiting_is_released(shell: Any) -> None:
     terminal = await shell("read line")
     async with terminal.attach() as view:
         for _ in range(100):

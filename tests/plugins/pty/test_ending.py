@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from frith.ports import AttachMode
+from frith.ports import AttachMode, SpawnRequest, TerminalSpawner
 from frith_os.processes import all_pids, environ_of
 from frith_os.pty.output import Stopped
 from frith_pty import terminal as terminal_module
@@ -26,10 +28,10 @@ def carriers(session_id: str) -> list[int]:
 
 
 @pytest.fixture
-async def running(shell, transcript):
+async def running(shell: Any, transcript: Any) -> Any:
     """Starts a script and waits until it says that it is ready."""
 
-    async def start(script: str):
+    async def start(script: str) -> Any:
         terminal = await shell(script)
         async with terminal.attach() as view:
             await transcript(view).until(b"ready")
@@ -39,7 +41,7 @@ async def running(shell, transcript):
 
 
 @pytest.mark.requirement("R7.5")
-async def test_an_exit_status_that_other_code_collected_is_reported_as_unknown(shell):
+async def test_an_exit_status_that_other_code_collected_is_reported_as_unknown(shell: Any) -> None:
     terminal = await shell("exit 3")
     os.waitpid(terminal.pid, 0)
     assert (await terminal.exited()).code == 255
@@ -48,13 +50,13 @@ async def test_an_exit_status_that_other_code_collected_is_reported_as_unknown(s
 
 
 @pytest.mark.requirement("R2.7")
-async def test_terminating_without_grace_kills_at_once(running):
+async def test_terminating_without_grace_kills_at_once(running: Any) -> None:
     terminal = await running("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
     assert (await terminal.terminate(0)).signal == signal.SIGKILL
 
 
 @pytest.mark.requirement("R2.7")
-async def test_a_stopped_process_is_woken_to_end(running):
+async def test_a_stopped_process_is_woken_to_end(running: Any) -> None:
     # Not the leader, which would be continued at once.
     job = "trap 'exit 5' TERM; echo ready; kill -STOP \\$\\$; exit 0"
     terminal = await running(f'trap : TERM; sh -c "{job}" & wait; wait $!')
@@ -63,8 +65,12 @@ async def test_a_stopped_process_is_woken_to_end(running):
 
 @pytest.mark.parametrize("program", ["bash --norc -i", "bash --posix -i", "dash -i"])
 async def test_an_interactive_shell_that_ignores_sigterm_ends_with_its_jobs(
-    spawner, request_for, transcript, session_id, program
-):
+    spawner: TerminalSpawner,
+    request_for: Callable[..., SpawnRequest],
+    transcript: Any,
+    session_id: str,
+    program: Any,
+) -> None:
     terminal = await spawner.spawn(request_for(*program.split(), env={"PS1": "ready"}))
     async with terminal.attach() as view:
         seen = transcript(view)
@@ -84,7 +90,9 @@ def _session_of(pid: int) -> int:
     return 0 if fields[0] == "Z" else int(fields[3])
 
 
-async def test_another_terminal_of_the_same_session_is_left_alone(shell, output_of):
+async def test_another_terminal_of_the_same_session_is_left_alone(
+    shell: Any, output_of: Any
+) -> None:
     first, second = await shell("exit 0"), await shell("read line; echo alive")
     await first.drained()
     await first.terminate(0)
@@ -92,7 +100,7 @@ async def test_another_terminal_of_the_same_session_is_left_alone(shell, output_
     assert b"alive" in await output_of(second)
 
 
-async def test_terminating_twice_or_concurrently_has_one_result(running):
+async def test_terminating_twice_or_concurrently_has_one_result(running: Any) -> None:
     terminal = await running("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
     answers = []
 
@@ -108,9 +116,13 @@ async def test_terminating_twice_or_concurrently_has_one_result(running):
 
 @pytest.mark.requirement("R7.5")
 async def test_nothing_runs_on_when_the_provider_is_cancelled(
-    opened, request_for, session_id, transcript, caplog
-):
-    async def host(*, task_status) -> None:
+    opened: Any,
+    request_for: Callable[..., SpawnRequest],
+    session_id: str,
+    transcript: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def host(*, task_status: Any) -> None:
         async with opened() as spawner:
             request = request_for("sh", "-c", STUBBORN + "echo ready; cat; cat")
             async with (await spawner.spawn(request)).attach() as view:
@@ -126,7 +138,9 @@ async def test_nothing_runs_on_when_the_provider_is_cancelled(
     assert caplog.text == ""
 
 
-async def test_output_of_a_closed_provider_can_still_be_read(opened, request_for):
+async def test_output_of_a_closed_provider_can_still_be_read(
+    opened: Any, request_for: Callable[..., SpawnRequest]
+) -> None:
     async with opened() as spawner:
         terminal = await spawner.spawn(request_for("echo", "something"))
         await terminal.exited()
@@ -136,7 +150,9 @@ async def test_output_of_a_closed_provider_can_still_be_read(opened, request_for
 
 
 @pytest.mark.requirement("R7.5")
-async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(spawner, request_for):
+async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(
+    spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest]
+) -> None:
     threads = threading.active_count()
     terminals = [await spawner.spawn(request_for("cat")) for _ in range(100)]
     for terminal in terminals:
@@ -148,8 +164,12 @@ async def test_a_hundred_terminals_take_no_thread_and_leave_nothing(spawner, req
 
 
 async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
-    opened, request_for, transcript, monkeypatch, caplog
-):
+    opened: Any,
+    request_for: Callable[..., SpawnRequest],
+    transcript: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def end_nothing(*_: object) -> None:
         await anyio.sleep_forever()
 
@@ -167,7 +187,7 @@ async def test_a_process_that_cannot_be_killed_does_not_keep_the_provider_open(
     os.waitpid(terminal.pid, 0)
 
 
-async def test_a_spurious_wake_up_of_the_pidfd_does_not_end_a_process(shell):
+async def test_a_spurious_wake_up_of_the_pidfd_does_not_end_a_process(shell: Any) -> None:
     terminal = await shell("read line; exit 6")
     terminal._on_exit()
     await terminal.write(b"\n")
@@ -175,7 +195,9 @@ async def test_a_spurious_wake_up_of_the_pidfd_does_not_end_a_process(shell):
 
 
 @pytest.mark.requirement("R7.5")
-async def test_the_death_of_the_host_hangs_up(request_for, session_id, tmp_path):
+async def test_the_death_of_the_host_hangs_up(
+    request_for: Callable[..., SpawnRequest], session_id: str, tmp_path: Path
+) -> None:
     import subprocess
     import sys
 
@@ -192,6 +214,7 @@ async def test_the_death_of_the_host_hangs_up(request_for, session_id, tmp_path)
         "anyio.run(main)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as host:
+        assert host.stdout is not None
         pid = int(host.stdout.readline())
         fd = os.pidfd_open(pid)
         host.kill()

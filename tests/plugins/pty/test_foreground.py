@@ -21,7 +21,9 @@ async def seen(terminal: Terminal, fits: Callable[[Foreground], bool]) -> Foregr
         found = await terminal.foreground()
         return found if found and fits(found) else None
 
-    return await until(fitting)
+    found: Foreground | None = await until(fitting)
+    assert found is not None
+    return found
 
 
 async def reads(terminal: Terminal, how: Reading) -> Foreground:

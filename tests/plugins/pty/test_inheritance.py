@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from frith.ports import SpawnRequest, TerminalSpawner
 from frith_pty import posix_spawn
 
 LIST = "ls /proc/$$/fd; :"
@@ -17,7 +20,7 @@ OF_THE_C_LIBRARY = 1 << 31 | 1 << 32
 
 
 @pytest.fixture
-def inheritable():
+def inheritable() -> Any:
     """Descriptors of the host that any exec would pass on."""
     fds = [fd for pair in (os.pipe(), os.pipe()) for fd in pair]
     fds.append(os.dup2(fds[0], 200))
@@ -31,8 +34,11 @@ def inheritable():
 @pytest.mark.requirement("R7.2")
 @pytest.mark.usefixtures("inheritable")
 async def test_no_descriptor_is_inherited_where_the_c_library_has_no_closefrom(
-    opened, request_for, output_of, monkeypatch
-):
+    opened: Any,
+    request_for: Callable[..., SpawnRequest],
+    output_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     init = posix_spawn.PosixSpawn.__init__
 
     def without_closefrom(self: posix_spawn.PosixSpawn) -> None:
@@ -46,14 +52,16 @@ async def test_no_descriptor_is_inherited_where_the_c_library_has_no_closefrom(
 
 
 @pytest.mark.requirement("R7.2")
-async def test_descriptors_0_to_2_of_a_process_are_its_terminal(shell, output_of):
+async def test_descriptors_0_to_2_of_a_process_are_its_terminal(shell: Any, output_of: Any) -> None:
     terminal = await shell("tty; for n in 0 1 2; do readlink /proc/$$/fd/$n; done")
     name, *targets = (await output_of(terminal)).split()
     assert targets == [name] * 3
     assert name.startswith(b"/dev/pts/")
 
 
-async def test_children_of_the_host_inherit_no_master_end(spawner, request_for):
+async def test_children_of_the_host_inherit_no_master_end(
+    spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest]
+) -> None:
     await spawner.spawn(request_for("cat"))
     ends = [
         int(fd)
@@ -65,7 +73,7 @@ async def test_children_of_the_host_inherit_no_master_end(spawner, request_for):
     assert not any(os.get_inheritable(fd) for fd in ends)
 
 
-async def test_a_reader_that_goes_away_ends_a_pipeline(shell):
+async def test_a_reader_that_goes_away_ends_a_pipeline(shell: Any) -> None:
     # Python ignores SIGPIPE; inherited, `yes` would complain and report a failure.
     terminal = await shell("yes | head -n 1 >/dev/null; echo done")
     assert (await terminal.exited()).code == 0

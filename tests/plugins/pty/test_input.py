@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import anyio
 import pytest
 
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
+from frith.ports import SpawnRequest
 from waiting import PATIENCE
 
 RAW = "stty raw -echo; echo ready; "
 
 
-async def ready(terminal, transcript) -> None:
+async def ready(terminal: Any, transcript: Any) -> None:
     async with terminal.attach() as view:
         await transcript(view).until(b"ready")
 
 
-async def test_an_empty_write_succeeds(shell):
+async def test_an_empty_write_succeeds(shell: Any) -> None:
     await (await shell("read line")).write(b"")
 
 
 async def test_a_write_to_a_process_that_does_not_read_ends_after_the_timeout(
-    opened, request_for, transcript
-):
+    opened: Any, request_for: Callable[..., SpawnRequest], transcript: Any
+) -> None:
     async with opened(write_timeout=0.1) as spawner:
         terminal = await spawner.spawn(request_for("sh", "-c", RAW + "sleep 100"))
         await ready(terminal, transcript)
@@ -34,7 +38,9 @@ async def test_a_write_to_a_process_that_does_not_read_ends_after_the_timeout(
         assert refused.value.total == 1_000_000
 
 
-async def test_waiting_writers_learn_that_the_process_has_ended(shell, transcript):
+async def test_waiting_writers_learn_that_the_process_has_ended(
+    shell: Any, transcript: Any
+) -> None:
     terminal = await shell(RAW + "sleep 100")
     await ready(terminal, transcript)
     refused = []
@@ -52,7 +58,7 @@ async def test_waiting_writers_learn_that_the_process_has_ended(shell, transcrip
     assert len(refused) == 3
 
 
-async def test_a_writer_that_was_cancelled_before_learns_of_it(shell):
+async def test_a_writer_that_was_cancelled_before_learns_of_it(shell: Any) -> None:
     terminal = await shell("read line")
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -60,7 +66,9 @@ async def test_a_writer_that_was_cancelled_before_learns_of_it(shell):
     assert scope.cancelled_caught
 
 
-async def test_the_longest_line_that_a_terminal_keeps_arrives_whole(shell, output_of, transcript):
+async def test_the_longest_line_that_a_terminal_keeps_arrives_whole(
+    shell: Any, output_of: Any, transcript: Any
+) -> None:
     terminal = await shell("stty -echo; echo ready; read line; echo ${#line}")
     await ready(terminal, transcript)
     await terminal.write(b"x" * 4095 + b"\n")
@@ -69,8 +77,8 @@ async def test_the_longest_line_that_a_terminal_keeps_arrives_whole(shell, outpu
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"", b"\x04"])
 async def test_a_longer_line_is_refused_before_any_of_it_is_written(
-    shell, output_of, transcript, end
-):
+    shell: Any, output_of: Any, transcript: Any, end: Any
+) -> None:
     terminal = await shell("stty -echo; echo ready; read line; echo ${#line}")
     await ready(terminal, transcript)
     with pytest.raises(LineTooLongError) as refused:
@@ -80,7 +88,7 @@ async def test_a_longer_line_is_refused_before_any_of_it_is_written(
     assert (await output_of(terminal)).split()[-1] == b"5"
 
 
-async def test_a_line_written_in_pieces_counts_as_one(shell):
+async def test_a_line_written_in_pieces_counts_as_one(shell: Any) -> None:
     terminal = await shell("cat >/dev/null")
     await terminal.write(b"first\nx" + b"x" * 3000)
     with pytest.raises(LineTooLongError):
@@ -88,27 +96,29 @@ async def test_a_line_written_in_pieces_counts_as_one(shell):
     await terminal.write(b"\x15" + b"y" * 2000)  # Control-U discards what was typed
 
 
-async def test_many_lines_may_be_long_together(shell, output_of, transcript):
+async def test_many_lines_may_be_long_together(shell: Any, output_of: Any, transcript: Any) -> None:
     terminal = await shell("stty -echo; echo ready; head -n 30 | wc -c")
     await ready(terminal, transcript)
     await terminal.write((b"x" * 999 + b"\n") * 30)
     assert (await output_of(terminal)).split()[-1] == b"30000"
 
 
-async def test_a_program_that_reads_keys_takes_any_length(shell, output_of, transcript):
+async def test_a_program_that_reads_keys_takes_any_length(
+    shell: Any, output_of: Any, transcript: Any
+) -> None:
     terminal = await shell(RAW + "head -c 10000 | wc -c")
     await ready(terminal, transcript)
     await terminal.write(b"x" * 10_000)
     assert b"10000" in await output_of(terminal)
 
 
-async def test_control_characters_do_what_they_do_at_a_keyboard(shell):
+async def test_control_characters_do_what_they_do_at_a_keyboard(shell: Any) -> None:
     terminal = await shell("read line")
     await terminal.write(b"\x03")
     assert (await terminal.exited()).signal == 2
 
 
-async def test_a_signal_that_does_not_exist_is_refused(shell):
+async def test_a_signal_that_does_not_exist_is_refused(shell: Any) -> None:
     terminal = await shell("read line")
     with pytest.raises(ValueError, match="no signal 999"):
         await terminal.signal(999)

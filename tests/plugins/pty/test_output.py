@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import anyio
 import pytest
 
-from frith.ports import AttachMode, Chunk, Gap, Resize, Size
+from frith.ports import AttachMode, Chunk, Gap, Resize, Size, SpawnRequest
 from waiting import PATIENCE
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
@@ -18,26 +21,26 @@ def counted(start: int, stop: int) -> bytes:
     return b"".join(b"%d\n" % n for n in range(start, stop))
 
 
-async def rest(view) -> bytes:
+async def rest(view: Any) -> bytes:
     """What ``view`` still yields, checked to lie without gaps after its snapshot."""
     seen = b""
     async for item in view:
         assert isinstance(item, Chunk), item
         assert item.offset == view.offset + len(view.snapshot) + len(seen)
         seen += item.data
-    return view.snapshot + seen
+    return bytes(view.snapshot + seen)
 
 
 @pytest.fixture
-async def small(opened):
+async def small(opened: Any) -> Any:
     """A provider whose terminals keep the least there is."""
     async with opened(scrollback=4096) as spawner:
         yield spawner
 
 
 @pytest.fixture
-def counting(small, request_for):
-    async def start(stop: int, then: str = ""):
+def counting(small: Any, request_for: Callable[..., SpawnRequest]) -> Any:
+    async def start(stop: int, then: str = "") -> Any:
         return await small.spawn(request_for("sh", "-c", f"read go; {COUNT.format(stop)}; {then}"))
 
     return start
@@ -45,7 +48,7 @@ def counting(small, request_for):
 
 @pytest.mark.requirement("R7.3")
 @BOTH
-async def test_every_viewer_sees_all_of_it(shell, mode):
+async def test_every_viewer_sees_all_of_it(shell: Any, mode: AttachMode) -> None:
     terminal = await shell("read go; " + COUNT.format(104000))
     seen = []
 
@@ -62,7 +65,9 @@ async def test_every_viewer_sees_all_of_it(shell, mode):
 
 @pytest.mark.requirement("R7.3")
 @BOTH
-async def test_the_scrollback_is_replayed_on_attaching(shell, transcript, mode):
+async def test_the_scrollback_is_replayed_on_attaching(
+    shell: Any, transcript: Any, mode: AttachMode
+) -> None:
     terminal = await shell("echo before; read line; echo after")
     async with terminal.attach() as view:
         await transcript(view).until(b"before\r\n")
@@ -73,7 +78,7 @@ async def test_the_scrollback_is_replayed_on_attaching(shell, transcript, mode):
 
 
 @pytest.mark.requirement("R7.3")
-async def test_the_scrollback_is_bounded_in_bytes(counting):
+async def test_the_scrollback_is_bounded_in_bytes(counting: Any) -> None:
     terminal = await counting(102000)
     await terminal.write(b"\n")
     await terminal.drained()
@@ -84,7 +89,7 @@ async def test_the_scrollback_is_bounded_in_bytes(counting):
 
 
 @pytest.mark.requirement("R7.4")
-async def test_a_lossy_viewer_that_sleeps_is_told_what_it_missed(counting):
+async def test_a_lossy_viewer_that_sleeps_is_told_what_it_missed(counting: Any) -> None:
     terminal = await counting(102000)
     async with terminal.attach(mode=LOSSY) as view:
         await terminal.write(b"\n")
@@ -96,7 +101,9 @@ async def test_a_lossy_viewer_that_sleeps_is_told_what_it_missed(counting):
 
 
 @pytest.mark.requirement("R7.4")
-async def test_a_lossy_viewer_that_fell_behind_starts_afresh_from_one_snapshot(counting):
+async def test_a_lossy_viewer_that_fell_behind_starts_afresh_from_one_snapshot(
+    counting: Any,
+) -> None:
     # More output between the gap and what follows it makes no second gap.
     terminal = await counting(110000, "read go; " + COUNT.format(105000))
     whole = b"\r\n" + counted(100000, 110000)
@@ -115,7 +122,7 @@ async def test_a_lossy_viewer_that_fell_behind_starts_afresh_from_one_snapshot(c
     assert fresh == Chunk(gap.missed, whole[-4096:])
 
 
-async def test_resizes_are_recorded_with_their_offsets(shell, transcript):
+async def test_resizes_are_recorded_with_their_offsets(shell: Any, transcript: Any) -> None:
     terminal = await shell("read a; read b", size=Size(10, 20))
     async with terminal.attach() as view:
         await terminal.resize("me", Size(11, 21))
@@ -127,7 +134,9 @@ async def test_resizes_are_recorded_with_their_offsets(shell, transcript):
         assert view.resizes == (Resize(0, Size(12, 22)), Resize(3, Size(13, 23)))
 
 
-async def test_only_sizes_that_the_scrollback_was_written_for_are_kept(counting, transcript):
+async def test_only_sizes_that_the_scrollback_was_written_for_are_kept(
+    counting: Any, transcript: Any
+) -> None:
     terminal = await counting(101000, f"read go; {COUNT.format(101000)}; read go")
     first, second = Size(20, 70), Size(30, 90)
     async with terminal.attach(mode=LOSSLESS) as view:
@@ -141,7 +150,9 @@ async def test_only_sizes_that_the_scrollback_was_written_for_are_kept(counting,
 
 
 @pytest.mark.requirement("R7.4")
-async def test_a_lossless_viewer_that_sleeps_makes_the_process_wait(counting, transcript):
+async def test_a_lossless_viewer_that_sleeps_makes_the_process_wait(
+    counting: Any, transcript: Any
+) -> None:
     terminal = await counting(110000)
     whole = b"\r\n" + counted(100000, 110000)
     async with (
@@ -160,7 +171,9 @@ async def test_a_lossless_viewer_that_sleeps_makes_the_process_wait(counting, tr
 
 
 @pytest.mark.requirement("R7.4")
-async def test_a_lossless_viewer_that_leaves_holds_up_nobody(counting, transcript):
+async def test_a_lossless_viewer_that_leaves_holds_up_nobody(
+    counting: Any, transcript: Any
+) -> None:
     terminal = await counting(110000)
     async with terminal.attach(mode=LOSSLESS):
         await terminal.write(b"\n")
@@ -172,11 +185,11 @@ async def test_a_lossless_viewer_that_leaves_holds_up_nobody(counting, transcrip
 
 
 @pytest.mark.requirement("R7.4")
-async def test_a_cancelled_lossless_viewer_holds_up_nobody(counting):
+async def test_a_cancelled_lossless_viewer_holds_up_nobody(counting: Any) -> None:
     terminal = await counting(110000)
     async with anyio.create_task_group() as viewers:
 
-        async def view(*, task_status) -> None:
+        async def view(*, task_status: Any) -> None:
             async with terminal.attach(mode=LOSSLESS):
                 task_status.started()
                 await anyio.sleep_forever()
@@ -188,7 +201,7 @@ async def test_a_cancelled_lossless_viewer_holds_up_nobody(counting):
 
 
 @pytest.mark.requirement("R7.4")
-async def test_a_lossless_viewer_that_sleeps_through_the_end_misses_nothing(counting):
+async def test_a_lossless_viewer_that_sleeps_through_the_end_misses_nothing(counting: Any) -> None:
     # 4096 bytes of scrollback full of unseen output, and more of it in the kernel at the exit.
     terminal = await counting(100000 + 585 + 1000)
     async with terminal.attach(mode=LOSSLESS) as sleeper:
@@ -198,7 +211,9 @@ async def test_a_lossless_viewer_that_sleeps_through_the_end_misses_nothing(coun
         assert await rest(sleeper) == b"\r\n" + counted(100000, 101585)
 
 
-async def test_a_lossless_viewer_that_sleeps_does_not_hinder_the_end(counting, transcript):
+async def test_a_lossless_viewer_that_sleeps_does_not_hinder_the_end(
+    counting: Any, transcript: Any
+) -> None:
     terminal = await counting(999999)
     async with terminal.attach(mode=LOSSLESS) as sleeper:
         await terminal.write(b"\n")
@@ -210,7 +225,7 @@ async def test_a_lossless_viewer_that_sleeps_does_not_hinder_the_end(counting, t
     assert (b"\r\n" + counted(100000, 999999)).find(seen[-4096:]) > 0
 
 
-async def test_a_viewer_that_left_sees_the_end_at_once(shell):
+async def test_a_viewer_that_left_sees_the_end_at_once(shell: Any) -> None:
     terminal = await shell("echo something")
     await terminal.drained()
     async with terminal.attach() as view:

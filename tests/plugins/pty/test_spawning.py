@@ -6,30 +6,36 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from frith.ports import Size
+from frith.ports import Size, SpawnRequest, TerminalSpawner
 from frith_terminals.environment import EnvironmentOptions, environment
 
 HERE = os.getpid()
 
 
 @pytest.mark.requirement("R7.1")
-async def test_the_window_has_its_size_from_the_first_instruction_on(shell, output_of):
+async def test_the_window_has_its_size_from_the_first_instruction_on(
+    shell: Any, output_of: Any
+) -> None:
     terminal = await shell("stty size", size=Size(rows=33, columns=121))
     assert await output_of(terminal) == b"33 121\r\n"
 
 
 @pytest.mark.requirement("R7.1")
-async def test_the_line_discipline_knows_utf8(shell, output_of):
+async def test_the_line_discipline_knows_utf8(shell: Any, output_of: Any) -> None:
     assert b" iutf8" in await output_of(await shell("stty -a"))
 
 
-def test_a_variable_that_the_host_deletes_during_a_start_is_not_inherited(request_for, monkeypatch):
+def test_a_variable_that_the_host_deletes_during_a_start_is_not_inherited(
+    request_for: Callable[..., SpawnRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Deleted(dict[str, str]):
-        def __iter__(self):
+        def __iter__(self) -> Any:
             yield from ["DELETED", *super().__iter__()]
 
     monkeypatch.setattr(os, "environ", Deleted(KEPT="kept"))
@@ -38,13 +44,17 @@ def test_a_variable_that_the_host_deletes_during_a_start_is_not_inherited(reques
     assert "DELETED" not in found
 
 
-def test_an_editor_that_the_user_chose_is_inherited(request_for, monkeypatch):
+def test_an_editor_that_the_user_chose_is_inherited(
+    request_for: Callable[..., SpawnRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_EDITOR", "vim")
     found = environment(request_for("true"), EnvironmentOptions(), "terminal")
     assert found["GIT_EDITOR"] == "vim"
 
 
-def test_inherited_variables_can_be_configured(request_for, monkeypatch):
+def test_inherited_variables_can_be_configured(
+    request_for: Callable[..., SpawnRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "TMUX", "MY_TOKEN", "MY_NAME"):
         monkeypatch.setenv(name, "of the host")
     options = EnvironmentOptions(inherit=("VSCODE_IPC*", "TMUX"), drop=("*_TOKEN", "TMUX"))
@@ -61,8 +71,8 @@ LIES = (
 
 
 async def test_no_variable_describes_the_terminal_or_agent_of_the_host(
-    shell, output_of, monkeypatch
-):
+    shell: Any, output_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in LIES:
         monkeypatch.setenv(name, "a lie")
     monkeypatch.setenv("TERM", "dumb")
@@ -70,7 +80,9 @@ async def test_no_variable_describes_the_terminal_or_agent_of_the_host(
     assert (await output_of(terminal)).split() == [b"0", b"xterm-256color"]
 
 
-async def test_the_terminal_type_can_be_configured_and_asked_for(opened, request_for, output_of):
+async def test_the_terminal_type_can_be_configured_and_asked_for(
+    opened: Any, request_for: Callable[..., SpawnRequest], output_of: Any
+) -> None:
     async with opened(term="vt100") as spawner:
         first = await spawner.spawn(request_for("sh", "-c", "echo $TERM"))
         other = await spawner.spawn(request_for("sh", "-c", "echo $TERM", env={"TERM": "vt52"}))
@@ -79,8 +91,11 @@ async def test_the_terminal_type_can_be_configured_and_asked_for(opened, request
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may search any directory")
 async def test_a_directory_in_the_path_that_may_not_be_searched_is_passed_over(
-    spawner, request_for, output_of, tmp_path
-):
+    spawner: TerminalSpawner,
+    request_for: Callable[..., SpawnRequest],
+    output_of: Any,
+    tmp_path: Path,
+) -> None:
     (tmp_path / "closed").mkdir(mode=0o600)
     terminal = await spawner.spawn(
         request_for("echo", "found", env={"PATH": f"{tmp_path}/closed:/bin"})
@@ -89,8 +104,11 @@ async def test_a_directory_in_the_path_that_may_not_be_searched_is_passed_over(
 
 
 async def test_a_command_with_a_slash_is_relative_to_its_working_directory(
-    spawner, request_for, output_of, tmp_path
-):
+    spawner: TerminalSpawner,
+    request_for: Callable[..., SpawnRequest],
+    output_of: Any,
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a=b").write_text("#!/bin/sh\necho $0 $1\n")
     (tmp_path / "a=b").chmod(0o755)
     terminal = await spawner.spawn(request_for("./a=b", "c"))
@@ -98,15 +116,20 @@ async def test_a_command_with_a_slash_is_relative_to_its_working_directory(
 
 
 async def test_a_script_without_interpreter_line_is_run_by_sh(
-    spawner, request_for, output_of, tmp_path
-):
+    spawner: TerminalSpawner,
+    request_for: Callable[..., SpawnRequest],
+    output_of: Any,
+    tmp_path: Path,
+) -> None:
     (tmp_path / "script").write_text('echo "$0" "$1"\n')
     (tmp_path / "script").chmod(0o755)
     terminal = await spawner.spawn(request_for("./script", "a b"))
     assert await output_of(terminal) == b"./script a b\r\n"
 
 
-async def test_the_reference_of_a_process_has_its_start_time_boot_and_pid_namespace(shell):
+async def test_the_reference_of_a_process_has_its_start_time_boot_and_pid_namespace(
+    shell: Any,
+) -> None:
     terminal = await shell("read line")
     fields = Path(f"/proc/{terminal.pid}/stat").read_text().rpartition(")")[2].split()
     assert terminal.ref == {
@@ -117,12 +140,15 @@ async def test_the_reference_of_a_process_has_its_start_time_boot_and_pid_namesp
     }
 
 
-def test_trio_as_a_guest_of_asyncio_can_spawn(opened, request_for, output_of):
+def test_trio_as_a_guest_of_asyncio_can_spawn(
+    opened: Any, request_for: Callable[..., SpawnRequest], output_of: Any
+) -> None:
     import trio
 
     async def inner() -> bytes:
         async with opened() as spawner:
-            return await output_of(await spawner.spawn(request_for("echo", "guest")))
+            whole: bytes = await output_of(await spawner.spawn(request_for("echo", "guest")))
+            return whole
 
     async def outer() -> bytes:
         done = asyncio.get_running_loop().create_future()
@@ -131,13 +157,14 @@ def test_trio_as_a_guest_of_asyncio_can_spawn(opened, request_for, output_of):
             run_sync_soon_threadsafe=asyncio.get_running_loop().call_soon_threadsafe,
             done_callback=done.set_result,
         )
-        return (await done).unwrap()
+        whole: bytes = (await done).unwrap()
+        return whole
 
     assert asyncio.run(outer()) == b"guest\r\n"
 
 
 @pytest.mark.requirement("R6.1")
-def test_the_plugin_loads_its_machinery_only_when_it_is_opened():
+def test_the_plugin_loads_its_machinery_only_when_it_is_opened() -> None:
     program = "import sys, frith_pty; print([m for m in sys.modules if m.startswith('frith_pty.')])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout == b"['frith_pty.options']\n"

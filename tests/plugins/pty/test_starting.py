@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.errors import SpawnError
+from frith.ports import SpawnRequest, TerminalSpawner
 from frith_os.processes import all_pids, environ_of
 from frith_pty import spawner as spawner_module
 from frith_pty import start as start_module
@@ -22,7 +25,7 @@ def carriers(session_id: str) -> list[int]:
 
 
 @pytest.fixture
-def slow(monkeypatch):
+def slow(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Starts are held up, in a thread, until the test lets them go on."""
     go, begun = threading.Event(), threading.Event()
     launch = start_module._launch
@@ -39,7 +42,7 @@ def slow(monkeypatch):
     go.set()
 
 
-async def until_begun(slow) -> None:
+async def until_begun(slow: Any) -> None:
     assert await anyio.to_thread.run_sync(slow.begun.wait, PATIENCE)
 
 
@@ -48,7 +51,9 @@ async def until_it_runs(session_id: str) -> None:
     await until(lambda: carriers(session_id))
 
 
-async def test_the_event_loop_goes_on_while_a_process_starts(spawner, request_for, slow):
+async def test_the_event_loop_goes_on_while_a_process_starts(
+    spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest], slow: Any
+) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(spawner.spawn, request_for("cat"))
         await until_begun(slow)
@@ -57,8 +62,8 @@ async def test_the_event_loop_goes_on_while_a_process_starts(spawner, request_fo
 
 @pytest.mark.requirement("R2.2")
 async def test_a_start_that_is_cancelled_leaves_nothing_once_it_returns(
-    spawner, request_for, session_id, slow
-):
+    spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest], session_id: str, slow: Any
+) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(spawner.spawn, request_for("sleep", "100"))
         await until_begun(slow)
@@ -69,9 +74,9 @@ async def test_a_start_that_is_cancelled_leaves_nothing_once_it_returns(
 
 
 async def test_a_start_that_outlasts_the_provider_leaves_nothing(
-    opened, request_for, session_id, slow
-):
-    async def start(spawner) -> None:
+    opened: Any, request_for: Callable[..., SpawnRequest], session_id: str, slow: Any
+) -> None:
+    async def start(spawner: TerminalSpawner) -> None:
         with pytest.raises(SpawnError, match="closed"):
             await spawner.spawn(request_for("sleep", "100"))
 
@@ -83,14 +88,20 @@ async def test_a_start_that_outlasts_the_provider_leaves_nothing(
         assert carriers(session_id) == []
 
 
-async def test_no_thread_is_left_after_a_start(spawner, request_for):
+async def test_no_thread_is_left_after_a_start(
+    spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest]
+) -> None:
     before = set(os.listdir("/proc/self/task"))
     for _ in range(5):
         await (await spawner.spawn(request_for("true"))).drained()
     await until(lambda: not set(os.listdir("/proc/self/task")) - before)
 
 
-async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeypatch):
+async def test_without_a_thread_nothing_is_started(
+    spawner: TerminalSpawner,
+    request_for: Callable[..., SpawnRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -99,7 +110,11 @@ async def test_without_a_thread_nothing_is_started(spawner, request_for, monkeyp
         await spawner.spawn(request_for("true"))
 
 
-async def test_an_unexpected_error_of_a_start_reaches_the_caller(spawner, request_for, monkeypatch):
+async def test_an_unexpected_error_of_a_start_reaches_the_caller(
+    spawner: TerminalSpawner,
+    request_for: Callable[..., SpawnRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
+from typing import Any
 
 import anyio
 import pytest
@@ -19,6 +21,9 @@ class Leader:
         self.looks = 0
         self.stops = 0
 
+    def was_checked(self, times: int) -> bool:
+        return self.looks >= times
+
     def continue_if_stopped(self) -> bool:
         self.looks += 1
         self.stops -= 1
@@ -26,7 +31,7 @@ class Leader:
 
 
 @pytest.fixture
-async def stops(monkeypatch):
+async def stops(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Looks once after each event, and never again while all are silent."""
     monkeypatch.setattr(module, "_PAUSES", (0.0, inf))
     stops = Stops()
@@ -35,7 +40,7 @@ async def stops(monkeypatch):
 
 
 @pytest.fixture
-async def leaders(stops):
+async def leaders(stops: Any) -> Any:
     leaders: list[Leader] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stops.watch, leaders)
@@ -43,21 +48,21 @@ async def leaders(stops):
         stops.close()
 
 
-async def test_a_leader_is_checked_soon_after_activity(stops, leaders):
+async def test_a_leader_is_checked_soon_after_activity(stops: Any, leaders: Any) -> None:
     leaders.append(leader := Leader())
     for looks in (1, 2, 3):
         stops.stir()
-        await until(lambda looks=looks: leader.looks >= looks)
+        await until(partial(leader.was_checked, looks))
 
 
-async def test_a_leader_that_has_stopped_is_checked_again_soon(stops, leaders):
+async def test_a_leader_that_has_stopped_is_checked_again_soon(stops: Any, leaders: Any) -> None:
     leaders.append(leader := Leader())
     leader.stops = 3
     stops.stir()
     await until(lambda: leader.looks == 4)
 
 
-async def test_leaders_are_checked_until_closed_when_the_host_is_cancelled(stops):
+async def test_leaders_are_checked_until_closed_when_the_host_is_cancelled(stops: Any) -> None:
     leader = Leader()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stops.watch, [leader])

@@ -7,20 +7,22 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from frith.errors import TerminalError
 from frith.model import Session, SessionStatus
-from frith_os.processes import boot_id, environ_of, matching, pid_namespace, stat_of
+from frith.ports import TerminalSpawner
+from frith_os.processes import boot_id, environ_of, matching, pid_namespace, start_time, stat_of
 from frith_terminals import sweeping as _sweep
 from frith_testing.faults.machine.rlimits import descriptors_left
 from waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
-def session(session_id, tmp_path) -> Session:
+def session(session_id: str, tmp_path: Path) -> Session:
     moment = datetime.now(UTC)
     return Session(
         id=session_id,
@@ -34,7 +36,7 @@ def session(session_id, tmp_path) -> Session:
 
 
 @pytest.fixture
-def left_behind(session, tmp_path) -> Iterator:
+def left_behind(session: Session, tmp_path: Path) -> Iterator[Any]:
     """Starts a process as a host that is dead now would have."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -58,6 +60,7 @@ def left_behind(session, tmp_path) -> Iterator:
     yield start
     for process in started:
         process.kill()
+        assert process.stdout is not None
         process.stdout.close()
         process.wait()
 
@@ -67,10 +70,10 @@ def has_ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def referring(session: Session, pid: int, **changes) -> Session:
+def referring(session: Session, pid: int, **changes: Any) -> Session:
     ref = {
         "pid": pid,
-        "startTime": stat_of(pid).start_time,
+        "startTime": start_time(pid),
         "bootId": boot_id(),
         "pidNamespace": pid_namespace(),
     }
@@ -78,7 +81,9 @@ def referring(session: Session, pid: int, **changes) -> Session:
 
 
 @pytest.mark.requirement("R4.3")
-async def test_sweeping_kills_a_process_that_ignores_sigterm(opened, left_behind, session):
+async def test_sweeping_kills_a_process_that_ignores_sigterm(
+    opened: Any, left_behind: Any, session: Session
+) -> None:
     stubborn = left_behind("sh", "-c", "trap '' TERM HUP; echo ready; read x; while :; do :; done")
     assert stubborn.stdout.readline() == b"ready\n"
     async with opened() as spawner:
@@ -89,8 +94,8 @@ async def test_sweeping_kills_a_process_that_ignores_sigterm(opened, left_behind
 
 @pytest.mark.requirement("R4.3")
 async def test_a_process_that_no_longer_shows_its_identity_is_reported(
-    opened, left_behind, session
-):
+    opened: Any, left_behind: Any, session: Session
+) -> None:
     nameless = left_behind("env", "-i", "A=B", "sleep", "100")
     wait_until(lambda: Path(f"/proc/{nameless.pid}/cmdline").read_bytes().startswith(b"sleep"))
     async with opened() as spawner:
@@ -105,8 +110,8 @@ NAMELESS = "env -i A=B sleep 100 & echo $!; "
 
 @pytest.mark.requirement("R4.3")
 async def test_sweeping_ends_a_process_without_environment_whose_leader_carries_the_session(
-    opened, left_behind, session
-):
+    opened: Any, left_behind: Any, session: Session
+) -> None:
     leader = left_behind("sh", "-c", NAMELESS + "wait")
     nameless = int(leader.stdout.readline())
     async with opened() as spawner:
@@ -116,8 +121,8 @@ async def test_sweeping_ends_a_process_without_environment_whose_leader_carries_
 
 @pytest.mark.requirement("R4.3")
 async def test_sweeping_ends_a_process_without_environment_whose_ended_leader_is_recorded(
-    opened, left_behind, session
-):
+    opened: Any, left_behind: Any, session: Session
+) -> None:
     leader = left_behind("sh", "-c", f"{NAMELESS} sleep 100 & echo $!")
     jobs = int(leader.stdout.readline()), int(leader.stdout.readline())
     wait_until(lambda: has_ended(leader.pid))
@@ -129,8 +134,8 @@ async def test_sweeping_ends_a_process_without_environment_whose_ended_leader_is
 
 @pytest.mark.requirement("R4.3")
 async def test_sweeping_spares_a_process_that_only_shares_a_kernel_session(
-    opened, left_behind, session
-):
+    opened: Any, left_behind: Any, session: Session
+) -> None:
     # One with another leader, which may have joined: the leader is not known to be the session's.
     stranger = left_behind(
         *("sh", "-c", f"FRITH_SESSION_ID={session.id} sleep 100 & echo $!; wait"),
@@ -146,8 +151,8 @@ async def test_sweeping_spares_a_process_that_only_shares_a_kernel_session(
 
 @pytest.mark.requirement("R4.3")
 async def test_a_host_that_runs_in_the_session_does_not_end_itself(
-    opened, left_behind, session, monkeypatch
-):
+    opened: Any, left_behind: Any, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ancestor = left_behind("sleep", "100")
     monkeypatch.setattr(_sweep, "ancestors", lambda: frozenset({ancestor.pid}))
     async with opened() as spawner:
@@ -157,7 +162,9 @@ async def test_a_host_that_runs_in_the_session_does_not_end_itself(
     assert ancestor.poll() is None
 
 
-async def test_sweeping_spares_terminals_of_the_same_host(shell, spawner, session, output_of):
+async def test_sweeping_spares_terminals_of_the_same_host(
+    shell: Any, spawner: TerminalSpawner, session: Session, output_of: Any
+) -> None:
     terminal = await shell("read line; echo alive")
     assert (await spawner.sweep(session, 0)).found == ()
     await terminal.write(b"\n")
@@ -165,7 +172,9 @@ async def test_sweeping_spares_terminals_of_the_same_host(shell, spawner, sessio
 
 
 @pytest.mark.requirement("R4.3")
-async def test_without_descriptors_no_process_passes_for_gone(opened, left_behind, session):
+async def test_without_descriptors_no_process_passes_for_gone(
+    opened: Any, left_behind: Any, session: Session
+) -> None:
     process = left_behind("sleep", "100")
     # None, or one that the thread's listing of /proc, or the handle of the process, takes.
     async with opened() as spawner:
@@ -177,7 +186,7 @@ async def test_without_descriptors_no_process_passes_for_gone(opened, left_behin
     assert process.pid in report.ended
 
 
-def test_without_descriptors_reading_a_process_raises(left_behind):
+def test_without_descriptors_reading_a_process_raises(left_behind: Any) -> None:
     process = left_behind("sleep", "100")
     with descriptors_left(0):
         for look in (stat_of, environ_of):

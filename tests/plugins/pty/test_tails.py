@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
 
 from frith.model import ExitStatus
+from frith.ports import SpawnRequest
 
 CHILDREN = int(os.environ.get("FRITH_CHILDREN", "60"))
 SIZES = (1, 100, 3000, 16_384, 60_000, 1024 * 1024)
@@ -32,9 +35,11 @@ def threads() -> set[str]:
 @pytest.mark.requirement("R7.4")
 @pytest.mark.requirement("R7.5")
 @pytest.mark.timeout(max(120, CHILDREN))
-async def test_every_tail_arrives_whole_with_the_right_exit(opened, request_for):
+async def test_every_tail_arrives_whole_with_the_right_exit(
+    opened: Any, request_for: Callable[..., SpawnRequest]
+) -> None:
     limiter = anyio.CapacityLimiter(8)
-    wrong = []
+    wrong: list[Any] = []
 
     async def run(number: int) -> None:
         size = SIZES[number % len(SIZES)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -16,7 +18,7 @@ LONG = 60.0
 
 
 @pytest.fixture
-async def turns(monkeypatch):
+async def turns(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Counts from one turn to the next; its clock stands still."""
     monkeypatch.setattr(module, "perf_counter", lambda: 0.0)
     monkeypatch.setattr(module, "_SPAN", -1.0)
@@ -33,32 +35,36 @@ def share(turns: module.Turns, busy: int) -> float:
     return turns.begin("0")
 
 
-async def test_a_single_busy_terminal_has_the_whole_share(turns):
+async def test_a_single_busy_terminal_has_the_whole_share(turns: Any) -> None:
     assert share(turns, 1) == LONG
 
 
-async def test_a_few_busy_terminals_divide_the_share(turns):
+async def test_a_few_busy_terminals_divide_the_share(turns: Any) -> None:
     assert share(turns, 3) == LONG / 3
 
 
-async def test_a_terminal_of_a_crowd_has_the_share_of_one_of_four(turns):
+async def test_a_terminal_of_a_crowd_has_the_share_of_one_of_four(turns: Any) -> None:
     assert share(turns, 20) == share(turns, 4)
 
 
 @pytest.mark.parametrize(("busy", "crowded"), [(4, False), (5, True)])
-async def test_more_than_four_busy_terminals_are_a_crowd(turns, busy, crowded):
+async def test_more_than_four_busy_terminals_are_a_crowd(
+    turns: Any, busy: Any, crowded: Any
+) -> None:
     share(turns, busy)
     assert turns.is_crowded is crowded
 
 
-async def test_a_crowd_ends_with_its_output(turns):
+async def test_a_crowd_ends_with_its_output(turns: Any) -> None:
     share(turns, 20)
     turns.begin("0")
     turns.begin("0")
     assert not turns.is_crowded
 
 
-async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(turns, monkeypatch):
+async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(
+    turns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     happened = []
 
     async def pause(seconds: float) -> None:
@@ -73,14 +79,14 @@ async def test_a_crowd_has_its_turns_one_after_the_other_with_time_between(turns
     assert happened == [gap, "first", gap, "second", gap, "third"]
 
 
-async def test_a_terminal_without_a_recent_turn_is_not_busy(turns):
+async def test_a_terminal_without_a_recent_turn_is_not_busy(turns: Any) -> None:
     share(turns, 20)
     turns.begin("0")
     assert turns.begin("0") == LONG
 
 
 @pytest.mark.parametrize(("until", "read"), [(0.0, 65_536), (float("inf"), 4 * 65_536)])
-async def test_a_turn_that_is_over_ends_the_reading(tmp_path, until, read):
+async def test_a_turn_that_is_over_ends_the_reading(tmp_path: Path, until: Any, read: Any) -> None:
     (tmp_path / "much").write_bytes(b"x" * 4 * 65_536)
     with (tmp_path / "much").open("rb") as file:
         output = Output(file.fileno(), os.devnull, 1 << 20, (24, 80), is_shared=False)

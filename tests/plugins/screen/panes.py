@@ -129,10 +129,18 @@ class Panes:
         self._numbers = itertools.count()
 
     def _tmux(self, *arguments: str) -> str:
-        command = ["tmux", "-u", "-f", self._configuration, "-S", self._socket, *arguments]
+        command: list[str | Path] = [
+            "tmux",
+            "-u",
+            "-f",
+            self._configuration,
+            "-S",
+            self._socket,
+            *arguments,
+        ]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+        return str(ran.stdout)
 
     def close(self) -> None:
         if self._socket.exists():

@@ -49,20 +49,20 @@ def again(data: bytes, rows: int = ROWS, columns: int = COLUMNS) -> bytes:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_shown_as_tmux_shows_it(panes: Panes, case: str):
+def test_it_is_shown_as_tmux_shows_it(panes: Panes, case: str) -> None:
     direct = panes.written(CASES[case], ROWS, COLUMNS)
     assert panes.written(again(CASES[case]), ROWS, COLUMNS) == direct
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_follows_is_shown_as_tmux_shows_it(panes: Panes, case: str):
+def test_what_follows_is_shown_as_tmux_shows_it(panes: Panes, case: str) -> None:
     leave = b"\x1b[?1049l" if case == "the alternate screen" else b""
     after = leave + b"a\tb\x1b[1;31mc\r\nd\x1bMe" + b"\n" * ROWS
     direct = panes.written(CASES[case] + after, ROWS, COLUMNS)
     assert panes.written(again(CASES[case]) + after, ROWS, COLUMNS) == direct
 
 
-def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes):
+def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes) -> None:
     before = b"ab\x1b[2;5r\x1b[3;4H\x1b[31m\x1b(0\x1b7\x1b[H\x1b[m\x1b(B"
     direct = panes.written(before + b"x\x1b8qq", ROWS, COLUMNS)
     assert panes.written(again(before) + b"x\x1b8qq", ROWS, COLUMNS) == direct
@@ -75,6 +75,6 @@ def test_a_saved_cursor_is_restored_as_in_tmux(panes: Panes):
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(COMPARABLE)
-def test_any_output_is_shown_as_tmux_shows_it(panes: Panes, data: bytes):
+def test_any_output_is_shown_as_tmux_shows_it(panes: Panes, data: bytes) -> None:
     direct = panes.written(data, ROWS, COLUMNS)
     assert panes.written(again(data), ROWS, COLUMNS) == direct
