@@ -58,7 +58,9 @@ async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
         GitLockedError: another process did not release the lock in time.
         GitFileError: the file cannot be opened, or the file system has no locks.
     """
-    lock = FileLock(str(path), own_directory=path.parent.name == OWN_DIRECTORY)
+    # A git directory that was deleted is not created anew by a lock in it.
+    is_own = path.parent.name == OWN_DIRECTORY
+    lock = FileLock(str(path), own_directory=is_own, parents=False)
     with accessing(str(path)):
         try:
             waiting = None if lock.try_acquire(shared=shared) else Waiting(lock, shared=shared)

@@ -39,19 +39,23 @@ os.register_at_fork(after_in_child=_close_in_child)
 class FileLock:
     """A lock on the file ``path``, for one thread at a time."""
 
-    def __init__(self, path: str, *, create: bool = True, own_directory: bool = True) -> None:
+    def __init__(
+        self, path: str, *, create: bool = True, own_directory: bool = True, parents: bool = True
+    ) -> None:
         """Prepare the lock; nothing is opened yet.
 
         Args:
             path: the lock file.
-            create: whether to create the file, and its directories, where they are missing.
+            create: whether to create the file, and its directory, where they are missing.
             own_directory: whether to deny other users an existing directory of the file.
+            parents: whether to create missing parents of the directory, too.
         """
         self.path = path
         self.fd = -1
         """The descriptor of the open file; negative if there is none."""
         self._create = create
         self._own_directory = own_directory
+        self._parents = parents
         self._is_retired = False
 
     def acquire(self, *, shared: bool = False) -> None:
@@ -117,7 +121,7 @@ class FileLock:
             return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         directory = os.path.dirname(self.path)
         if self._own_directory or not os.path.isdir(directory):
-            private.make_directory(directory, parents=True)
+            private.make_directory(directory, parents=self._parents)
         return private.open_file(self.path, os.O_RDWR | os.O_NONBLOCK)
 
 

@@ -170,11 +170,13 @@ async def test_a_lock_file_that_was_deleted_during_the_wait_is_created_again(
             assert _is_locked(path)
 
 
-async def test_a_lock_file_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+async def test_a_git_directory_that_was_deleted_is_not_created_again_by_a_lock(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(GitFileError):
-        async with locked(tmp_path / "file" / "lock"):
+        async with locked(tmp_path / "repo" / ".git" / "frith" / "lock"):
             pass
+    assert not (tmp_path / "repo").exists()
 
 
 async def test_a_file_system_without_locks_is_an_error(
