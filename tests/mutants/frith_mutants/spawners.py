@@ -148,7 +148,7 @@ SPAWNERS = (
     _mutant(
         "speaks-like-a-shell",
         "A process that a signal killed is said to have exited with 128 and the number.",
-        "the signal that killed it is told",
+        "the signal that killed a process is told",
         replaces={f"{_VIEWED}.exited": careless.adds_128},
     ),
     _mutant(
@@ -244,8 +244,8 @@ SPAWNERS = (
     ),
     _mutant(
         "shares-the-wait",
-        "Who stops waiting for the end of a process decides it for all.",
-        "who stops waiting for the end disturbs no other",
+        "A cancelled wait for the end of a process ends every other one, too.",
+        "a cancelled wait for the end disturbs no other wait",
         replaces={f"{_VIEWED}.exited": careless.shares_the_wait},
     ),
     _mutant(
