@@ -18,11 +18,13 @@ class LayeredMap(Mapping[K, V], Generic[K, V]):
 
     __slots__ = ("_base", "_layer", "_length", "_merged")
 
-    def __init__(self, base: Mapping[K, V], layer: Mapping[K, V], length: int) -> None:
-        """Use :func:`changed` instead."""
+    def __init__(self, base: Mapping[K, V], layer: Mapping[K, V]) -> None:
+        """Use :func:`changed` instead. ``layer`` marks as gone only keys that ``base`` has."""
         self._base = base
         self._layer = layer
-        self._length = length
+        self._length = len(base) + sum(
+            -1 if value is _GONE else key not in base for key, value in layer.items()
+        )
         self._merged: dict[K, V] | None = None
 
     def __getitem__(self, key: K) -> V:
@@ -53,38 +55,31 @@ class LayeredMap(Mapping[K, V], Generic[K, V]):
     def _merge(self) -> dict[K, V]:
         # Costs what there is, once.
         if self._merged is None:
-            merged = dict(self._base)
-            for key, value in self._layer.items():
-                if value is _GONE:
-                    merged.pop(key, None)
-                else:
-                    merged[key] = value
-            self._merged = merged
+            self._merged = _merged(self._base, self._layer)
         return self._merged
 
 
 def changed(mapping: Mapping[K, V], put: Mapping[K, V], delete: Collection[K]) -> Mapping[K, V]:
     """Return ``mapping`` with the items of ``put``, and without the keys of ``delete``.
 
-    A key that is in both is put.
+    A key that is in both is put. The order is that of a dictionary: a new key comes last, also if
+    it was deleted before.
     """
     if not put and not delete:
         return mapping
     base, known = _layers(mapping)
     layer = dict(known)
-    length = len(mapping)
     for key in delete:
-        if layer.get(key, _GONE) is not _GONE or (key not in layer and key in base):
-            length -= 1
+        if key in base:
             layer[key] = _GONE
-    for key, value in put.items():
-        if layer.get(key, _GONE) is _GONE and (key in layer or key not in base):
-            length += 1
-        layer[key] = value
-    result = LayeredMap(base, layer, length)
-    if len(layer) > max(32, isqrt(len(base))):
-        return MappingProxyType(result._merge())
-    return result
+        else:
+            layer.pop(key, None)
+    # A key put again would take its old place in a layer.
+    if any(layer.get(key) is _GONE for key in put) or (
+        len({**layer, **put}) > max(32, isqrt(len(base)))
+    ):
+        return MappingProxyType({**_merged(base, layer), **put})
+    return LayeredMap(base, {**layer, **put})
 
 
 def differing(one: Mapping[K, V], other: Mapping[K, V]) -> Iterator[K]:
@@ -110,3 +105,7 @@ def _layers(mapping: Mapping[K, V]) -> tuple[Mapping[K, V], Mapping[K, V]]:
     if isinstance(mapping, LayeredMap):
         return mapping._base, mapping._layer
     return mapping, {}
+
+
+def _merged(base: Mapping[K, V], layer: Mapping[K, V]) -> dict[K, V]:
+    return {key: value for key, value in {**base, **layer}.items() if value is not _GONE}
