@@ -407,7 +407,7 @@ async def test_a_deferred_change_that_is_cancelled_during_its_commit_is_not_defe
         ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="deferred"))
 
         async def cancel() -> None:
-            ledger.cancel_deferred(one.id, "process")
+            ledger.deferred.cancel((one.id, "process"))
 
         world.meanwhile["transact"] = [cancel]
         world.faults["write"] = [Fault]
