@@ -18,7 +18,7 @@ from frith._engine.open_providers import Providers
 from frith._engine.pending import Amendment, Batch, Deferred, Pending
 from frith._engine.reactions import Reactions
 from frith._engine.tasks import closing
-from frith._layered import differing
+from frith._immutable import differing
 from frith.errors import (
     ClaimLostError,
     CommitOutcomeUnknownError,

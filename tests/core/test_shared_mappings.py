@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frith._layered import LayeredMap, changed, differing
+from frith._immutable import LayeredMap, changed, differing
 
 KEYS = st.integers(0, 40)
 STEPS = st.lists(st.tuples(st.dictionaries(KEYS, st.integers(), max_size=9), st.frozensets(KEYS)))
