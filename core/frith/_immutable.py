@@ -87,13 +87,11 @@ class LayeredMap(Mapping[K, V], Generic[K, V]):
 
     __slots__ = ("_base", "_layer", "_length", "_merged")
 
-    def __init__(self, base: Mapping[K, V], layer: Mapping[K, V]) -> None:
-        """Use :func:`changed` instead. ``layer`` marks as gone only keys that ``base`` has."""
+    def __init__(self, base: Mapping[K, V], layer: Mapping[K, V], length: int) -> None:
+        """Use :func:`changed` instead."""
         self._base = base
         self._layer = layer
-        self._length = len(base) + sum(
-            -1 if value is _GONE else key not in base for key, value in layer.items()
-        )
+        self._length = length
         self._merged: dict[K, V] | None = None
 
     def __getitem__(self, key: K) -> V:
@@ -137,18 +135,22 @@ def changed(mapping: Mapping[K, V], put: Mapping[K, V], delete: Collection[K]) -
     if not put and not delete:
         return mapping
     base, known = _layers(mapping)
-    layer = dict(known)
-    for key in delete:
+    layer, gone = dict(known), frozenset(delete)
+    for key in gone:
         if key in base:
             layer[key] = _GONE
         else:
             layer.pop(key, None)
-    # A key put again would take its old place in a layer.
-    if any(layer.get(key) is _GONE for key in put) or (
-        len({**layer, **put}) > max(32, isqrt(len(base)))
-    ):
-        return MappingProxyType({**_merged(base, layer), **put})
-    return LayeredMap(base, {**layer, **put})
+    # In a layer a key that comes back would take its old place.
+    comes_back = any(layer.get(key) is _GONE for key in put)
+    if comes_back or len(layer) + len(put) > max(32, isqrt(len(base))):
+        merged = _merged(base, layer)
+        merged.update(put)
+        return MappingProxyType(merged)
+    layer.update(put)
+    length = len(mapping) - sum(key in mapping for key in gone)
+    length += sum(key in gone or key not in mapping for key in put)
+    return LayeredMap(base, layer, length)
 
 
 def differing(one: Mapping[K, V], other: Mapping[K, V]) -> Iterator[K]:
@@ -177,4 +179,10 @@ def _layers(mapping: Mapping[K, V]) -> tuple[Mapping[K, V], Mapping[K, V]]:
 
 
 def _merged(base: Mapping[K, V], layer: Mapping[K, V]) -> dict[K, V]:
-    return {key: value for key, value in {**base, **layer}.items() if value is not _GONE}
+    merged = dict(base)
+    for key, value in layer.items():
+        if value is _GONE:
+            del merged[key]
+        else:
+            merged[key] = value
+    return merged
