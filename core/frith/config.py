@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from frith._frozen import frozen
+from frith._immutable import frozen
 from frith.errors import ConfigurationError
 
 _Model = TypeVar("_Model", bound=BaseModel)

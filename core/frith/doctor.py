@@ -15,7 +15,7 @@ from frith._flows.update import write_marker
 from frith.errors import TerminalError
 from frith.model import Details, Session, SessionId, SessionStatus, now
 from frith.ports import Holder, Location, Marker, Presence
-from frith.providers import Capability, Role, chosen_name
+from frith.providers import Capability, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ async def _unrecorded_processes(engine: Engine) -> dict[SessionId, int]:
 
 
 async def _kept_processes(engine: Engine) -> dict[SessionId, int]:
-    name = chosen_name(engine.config, Role.TERMINAL)
+    name = engine.config.terminal
     if not engine.providers.can(Role.TERMINAL, name, Capability.ADOPT):
         return {}
     async with engine.providers.use(Role.TERMINAL) as spawner:
@@ -224,7 +224,7 @@ async def _end_unknown_process(engine: Engine, session_id: SessionId) -> None:
         worktree_path=engine.workspace,
         created_at=moment,
         last_activity=moment,
-        details=Details(terminal=chosen_name(engine.config, Role.TERMINAL)),
+        details=Details(terminal=engine.config.terminal),
     )
     claim = await engine.claims.take(session_id)
     try:

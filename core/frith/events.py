@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from frith._frozen import frozen
+from frith._immutable import frozen
 from frith.model import AtStake, Evidence, ExitStatus, Session, SessionId, SessionStatus
 
 

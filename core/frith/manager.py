@@ -22,7 +22,7 @@ from frith._flows.stop import stop
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.update import tell_status, update
 from frith._flows.wait_ended import wait_ended
-from frith._frozen import frozen
+from frith._immutable import frozen
 from frith.config import ManagerConfig
 from frith.doctor import Finding
 from frith.errors import ManagerClosedError

@@ -25,8 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic.functional_validators import AfterValidator
 
-from frith._frozen import FrozenDict, frozen
-from frith._layered import changed
+from frith._immutable import FrozenDict, changed, frozen
 
 SessionId: TypeAlias = str
 """A UUID v4 in its canonical text form."""

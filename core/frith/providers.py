@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from frith.config import ManagerConfig, Options
+from frith.config import Options
 
 
 class Role(StrEnum):
@@ -81,14 +81,3 @@ class ProviderSpec:
     config: type[BaseModel] = Options
     """The provider's own options."""
     capabilities: frozenset[Capability] = frozenset()
-
-
-def chosen_name(config: ManagerConfig, role: Role) -> str:
-    """Return the name of the provider that ``config`` chooses for ``role``."""
-    return {
-        Role.STORE: config.store,
-        Role.WORKSPACE: config.workspace_provider,
-        Role.RECOVERY: config.recovery,
-        Role.TERMINAL: config.terminal,
-        Role.STATUS: config.status,
-    }[role]

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from frith import ManagerConfig, Session, hookimpl
-from frith._frozen import FrozenDict, FrozenList, frozen
+from frith._immutable import FrozenDict, FrozenList, frozen
 from frith.events import Event, SessionCreated, SessionCreating
 from frith_testing.harness.samples import a_full_session
 from frith_testing.suites.lifecycle.sample_events import sample_events

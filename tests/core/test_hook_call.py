@@ -15,9 +15,8 @@ from anyio import CancelScope, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from frith import hookimpl
-from frith._engine import hook_call
 from frith._engine import hooks as hooks_module
-from frith._engine.hook_call import HookCall
+from frith._engine.hooks import HookCall
 from frith.errors import SessionVetoed, VetoHookFailedError
 from frith.events import SessionCreated
 from waiting import PATIENCE, until
@@ -32,7 +31,7 @@ MOMENT = 0.01
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook_call, "GRACE", MOMENT)
+    monkeypatch.setattr(hooks_module, "GRACE", MOMENT)
 
 
 class Stubborn:
@@ -223,7 +222,7 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_a_hook_that_goes_on(
 async def test_a_caller_that_is_cancelled_waits_until_a_hook_has_cleaned_up(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(hook_call, "GRACE", PATIENCE)
+    monkeypatch.setattr(hooks_module, "GRACE", PATIENCE)
     cleaned: list[str] = []
 
     async def hook() -> None:
@@ -323,7 +322,7 @@ async def test_a_hook_that_blocks_the_event_loop_is_named(
 async def test_a_hook_that_waits_does_not_block_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr(hook_call, "time", Clock())
+    monkeypatch.setattr(hooks_module, "time", Clock())
     monkeypatch.setattr(hooks_module, "LONGEST_STEP", 2)
 
     async def waits() -> None:

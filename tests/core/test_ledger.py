@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from anyio import CancelScope, Event, create_task_group, sleep_forever
 from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frith import Capability
 from frith._engine.claims import HeldClaim
@@ -243,6 +245,36 @@ async def test_in_a_group_the_last_change_of_a_session_counts(world: World) -> N
     assert total.release == {place.id}
 
 
+PLACES = tuple(a_session(name) for name in ("one", "two", "three"))
+SOME_PLACES = st.frozensets(st.sampled_from(range(len(PLACES))))
+
+
+@given(st.lists(st.tuples(SOME_PLACES, SOME_PLACES, SOME_PLACES, SOME_PLACES), max_size=6))
+def test_a_group_of_changes_has_the_effect_of_its_changes_one_after_another(
+    steps: list[tuple[frozenset[int], ...]],
+) -> None:
+    def change(number: int, *places: frozenset[int]) -> Changes:
+        put, delete, reserve, release = (tuple(PLACES[n] for n in some) for some in places)
+        return Changes(
+            put=tuple(session.evolve(metadata={"step": number}) for session in put),
+            delete=frozenset(session.id for session in delete),
+            reserve=tuple(a_reservation(session) for session in reserve),
+            release=frozenset(session.id for session in release),
+        )
+
+    changes = [change(number, *places) for number, places in enumerate(steps)]
+    found = Changes(put=PLACES[:2], reserve=(a_reservation(PLACES[2]),)).apply(Snapshot())
+    one_by_one = found
+    for each in changes:
+        one_by_one = each.apply(one_by_one)
+    pending = [Pending(lambda _, each=each: each) for each in changes]  # type: ignore[misc]
+    batch = Batch(pending, Commit("host", "id"))
+    together = batch(found).apply(found)
+    assert together.sessions == one_by_one.sessions
+    assert together.reservations == one_by_one.reservations
+    assert batch.found == found.sessions
+
+
 @pytest.mark.requirement("R3.6")
 async def test_a_failed_write_raises_changes_nothing_and_the_next_may_succeed(
     world: World, one: Session
@@ -375,7 +407,7 @@ async def test_a_deferred_change_that_is_cancelled_during_its_commit_is_not_defe
         ledger.defer(one.id, "process", lambda s: s.evolve(current_phase="deferred"))
 
         async def cancel() -> None:
-            ledger.cancel_deferred(one.id, "process")
+            ledger.deferred.cancel((one.id, "process"))
 
         world.meanwhile["transact"] = [cancel]
         world.faults["write"] = [Fault]

@@ -54,9 +54,9 @@ class Engine:
         self.providers = Providers(self.tasks, config, plugins)
         self.hooks = Hooks(plugins, config.hook_timeout)
         self.processes = ProcessTable()
-        self.reactions = reactions(self)
-        self.ledger = Ledger(self.providers, self.reactions)
-        self.claims = Claims(self.tasks, self.providers, self.reactions)
+        react = reactions(self)
+        self.ledger = Ledger(self.providers, react)
+        self.claims = Claims(self.tasks, self.providers, react)
         self.markers = Markers(self.tasks, self.providers, self.ledger)
         self.reserving = Lock()
         """Held while a creation chooses a name and reserves it."""

@@ -18,7 +18,7 @@ from frith._engine.open_providers import Providers
 from frith._engine.pending import Amendment, Batch, Deferred, Pending
 from frith._engine.reactions import Reactions
 from frith._engine.tasks import closing
-from frith._layered import differing
+from frith._immutable import differing
 from frith.errors import (
     ClaimLostError,
     CommitOutcomeUnknownError,
@@ -56,13 +56,13 @@ class Ledger:
         self._pending: list[Pending] = []
         self._wake = Event()
         self._commit_lock = Lock()
-        self._deferred = Deferred()
         self._amended: dict[SessionId, Session] = {}
         """The sessions that deferred changes are for, with these changes."""
         self._closed = False
         self._host = uuid4().hex
         self._news = Event()
         self.binding = StoreBinding(providers)
+        self.deferred = Deferred()
         self.snapshot = Snapshot()
         """The newest state known, without deferred changes."""
 
@@ -203,16 +203,8 @@ class Ledger:
             claim: the claim that it needs, if any.
         """
         session = self.get(session_id)
-        if session is not None and self._deferred.add((session_id, kind), fn, claim):
+        if session is not None and self.deferred.add((session_id, kind), fn, claim):
             self._amended[session_id] = fn(session)
-
-    def cancel_deferred(self, session_id: SessionId, kind: str) -> None:
-        """Drop a deferred change of that kind: another change replaces it."""
-        self._deferred.cancel((session_id, kind))
-
-    def drop_deferred(self, claim: HeldClaim) -> None:
-        """Drop the deferred changes that need a claim, which is lost."""
-        self._deferred.drop(claim)
 
     async def flush(self) -> None:
         """Write the deferred changes, if any.
@@ -220,11 +212,11 @@ class Ledger:
         Raises:
             StoreError: one could not be written; it stays deferred.
         """
-        if not self._deferred and not self._commit_lock.locked():
+        if not self.deferred and not self._commit_lock.locked():
             return
         await self.change(lambda _: Changes())
-        if self._deferred.refusal is not None:
-            raise self._deferred.refusal
+        if self.deferred.refusal is not None:
+            raise self.deferred.refusal
 
     async def run(self) -> None:
         """Write until cancelled; a commit that has begun is finished first."""
@@ -261,7 +253,7 @@ class Ledger:
 
     async def _flush_deferred(self) -> None:
         while True:
-            await self._deferred.wait()
+            await self.deferred.wait()
             await sleep(COALESCE)
             try:
                 await self.flush()
@@ -269,7 +261,7 @@ class Ledger:
                 log.warning("flush_failed", reason=str(error))
 
     async def _commit(self, batch: list[Pending]) -> None:
-        deferred = self._deferred.take()
+        deferred = self.deferred.take()
         items = (*deferred.values(), *batch)  # deferred changes are older
         try:
             async with self._commit_lock:
@@ -285,8 +277,8 @@ class Ledger:
         for claim in {item.claim for item in items if isinstance(item.error, ClaimLostError)}:
             if claim is not None:
                 claim.release()
-        stored = self._deferred.settle(deferred)
-        if self._deferred.refusal is not None:
+        stored = self.deferred.settle(deferred)
+        if self.deferred.refusal is not None:
             self._take(self.snapshot)  # with the changes that stay deferred
         for session_id in stored:
             if self.get(session_id) is not None:
@@ -340,7 +332,7 @@ class Ledger:
 
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._amended = self._deferred.applied_to(snapshot.sessions)
+        self._amended = self.deferred.applied_to(snapshot.sessions)
         self._news.set()
         self._news = Event()
 

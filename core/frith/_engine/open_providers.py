@@ -27,7 +27,7 @@ from frith.ports import (
     TerminalSpawner,
     WorkspaceProvider,
 )
-from frith.providers import Capability, Role, chosen_name
+from frith.providers import Capability, Role
 
 
 @dataclass(slots=True)
@@ -74,7 +74,13 @@ class Providers:
         self._tasks = tasks
         self._open: dict[tuple[Role, str], _Hosted] = {}
         self._opening = Lock()
-        self._chosen = {role: chosen_name(config, role) for role in Role}
+        self._chosen = {
+            Role.STORE: config.store,
+            Role.WORKSPACE: config.workspace_provider,
+            Role.RECOVERY: config.recovery,
+            Role.TERMINAL: config.terminal,
+            Role.STATUS: config.status,
+        }
 
     @overload
     def use(

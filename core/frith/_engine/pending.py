@@ -33,7 +33,6 @@ class Pending:
     """Whether it checks a doubtful state itself, so that no other check is needed."""
     decided: Event = field(default_factory=Event)
     error: Exception | None = None
-    changes: Changes = Changes()
 
 
 class Batch:
@@ -52,15 +51,14 @@ class Batch:
         sessions: dict[SessionId, None] = {}
         reservations: dict[SessionId, None] = {}
         for item in self._pending:
-            item.error, item.changes = None, Changes()
+            item.error = None
             try:
                 if item.claim is not None:
                     item.claim.check(snapshot)
-                item.changes = item.fn(view)
+                made = item.fn(view)
             except Exception as error:
                 item.error = error
                 continue
-            made = item.changes
             sessions.update(dict.fromkeys((*made.delete, *(session.id for session in made.put))))
             reservations.update(dict.fromkeys((*made.release, *(r.id for r in made.reserve))))
             after = made.apply(view)

@@ -18,7 +18,7 @@ from frith.events import ProcessExited
 from frith.logs import log
 from frith.model import ExitStatus, Session, SessionId, SessionStatus, Source, now
 from frith.ports import AttachMode, Conclusion, Terminal
-from frith.providers import Capability, Role, chosen_name
+from frith.providers import Capability, Role
 
 if TYPE_CHECKING:
     from frith._engine.context import Engine
@@ -39,9 +39,12 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._running: dict[SessionId, RunningProcess] = {}
-        self._ended: dict[SessionId, Terminal] = {}
-        self._uncollected: dict[SessionId, RunningProcess] = {}
-        self._takeovers: dict[SessionId, Task] = {}
+        self.ended: dict[SessionId, Terminal] = {}
+        """The terminal of the last process of each session, if it ended in this manager."""
+        self.uncollected: dict[SessionId, RunningProcess] = {}
+        """Processes that have ended, until the store has their end."""
+        self.takeovers: dict[SessionId, Task] = {}
+        """Tasks that wait to take over the process of a session."""
         self.takes_over = False
         """Whether this manager takes over the processes of hosts that go away."""
 
@@ -54,14 +57,10 @@ class ProcessTable:
         process = self._running.get(session_id)
         return process if process is not None and not process.claim.is_lost else None
 
-    def ended(self, session_id: SessionId) -> Terminal | None:
-        """Return the terminal of the last process of a session, if it ended in this manager."""
-        return self._ended.get(session_id)
-
     def add(self, process: RunningProcess) -> None:
         """Enter a process that runs from now on."""
         self._running[process.session_id] = process
-        self._ended.pop(process.session_id, None)
+        self.ended.pop(process.session_id, None)
 
     def remove(self, process: RunningProcess, *, ended: bool) -> bool:
         """Remove a process, and keep its terminal if it has ended; return whether it was here."""
@@ -69,51 +68,31 @@ class ProcessTable:
             return False
         del self._running[process.session_id]
         if ended:
-            self._ended[process.session_id] = process.terminal
+            self.ended[process.session_id] = process.terminal
         return True
-
-    def forget_ended(self, session_id: SessionId) -> None:
-        """Drop the terminal of the last process of a session."""
-        self._ended.pop(session_id, None)
 
     def forget_replaced(self, before: Session | None, after: Session | None) -> None:
         """Drop the terminal that ended here, if another host has run the session since."""
         known = after or before
-        terminal = self._ended.get(known.id) if known is not None else None
+        terminal = self.ended.get(known.id) if known is not None else None
         if known is None or terminal is None:
             return
         if after is None or after.details.terminal_ref not in (None, terminal.ref):
-            del self._ended[known.id]
+            del self.ended[known.id]
             return
         evidence = after.evidence
         ended_elsewhere = evidence is not None and evidence.source is Source.PROCESS
         if ended_elsewhere and (before is None or evidence != before.evidence):
-            del self._ended[known.id]
-
-    def keep_uncollected(self, process: RunningProcess) -> None:
-        """Keep a process that has ended until the store has its end."""
-        self._uncollected[process.session_id] = process
-
-    def take_uncollected(self, session_id: SessionId) -> RunningProcess | None:
-        """Return, once, the process of a session whose end the store did not have."""
-        return self._uncollected.pop(session_id, None)
+            del self.ended[known.id]
 
     def lacks_takeover(self, session_id: SessionId) -> bool:
         """Tell whether a task should wait to take over a process of this session, and none does."""
-        return self.takes_over and session_id not in self._takeovers and not self.owned(session_id)
-
-    def add_takeover(self, session_id: SessionId, task: Task) -> None:
-        """Enter a task that waits to take over the process of a session."""
-        self._takeovers[session_id] = task
-
-    def remove_takeover(self, session_id: SessionId) -> None:
-        """Remove the task, which has ended."""
-        self._takeovers.pop(session_id, None)
+        return self.takes_over and session_id not in self.takeovers and not self.owned(session_id)
 
     async def cancel_takeovers(self) -> None:
         """Take over no process from now on."""
         self.takes_over = False
-        for task in tuple(self._takeovers.values()):
+        for task in tuple(self.takeovers.values()):
             await task.cancel()
 
     async def end_with_host(self) -> None:
@@ -145,7 +124,7 @@ class RunningProcess:
             provider: name of the terminal provider that it comes from; the chosen one by default.
         """
         self._engine = engine
-        self._provider = provider or chosen_name(engine.config, Role.TERMINAL)
+        self._provider = provider or engine.config.terminal
         self._ending = Ending.ITSELF
         self._claim_users = 0
         """How many callers keep the claim after the exit."""
@@ -268,7 +247,7 @@ class RunningProcess:
                 return session  # stored late: the session has another process by now
             return without_process(session, status, exit_status)
 
-        engine.ledger.cancel_deferred(self.session_id, "process")
+        engine.ledger.deferred.cancel((self.session_id, "process"))
         try:
             session = await engine.ledger.amend(self.session_id, amendment, claim=self.claim)
             engine.markers.write_later(self.session_id)
@@ -277,7 +256,7 @@ class RunningProcess:
         except Exception as error:
             log.error("exit_not_stored", session_id=self.session_id, reason=error)
             engine.ledger.defer(self.session_id, "process", amendment, claim=self.claim)
-            engine.processes.keep_uncollected(self)
+            engine.processes.uncollected[self.session_id] = self
             return engine.ledger.get(self.session_id)
         await self.collect()
         return session

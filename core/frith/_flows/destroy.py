@@ -57,8 +57,9 @@ async def destroy(engine: Engine, session_id: SessionId, cleanup: bool, force: b
     async with engine.exclusive(session_id):
         await engine.ledger.refresh()
         session = await engine.ledger.need(session_id)
-        if not engine.processes.owned(session_id):
-            await _check_askable(engine, session)
+        is_owned = engine.processes.owned(session_id) is not None
+        if not is_owned and await engine.claims.holder(session_id) is Holder.UNKNOWN:
+            raise SessionOwnedError(session_id, certain=False)  # its owner cannot be asked
         at_stake = AtStake()
         if cleanup:
             at_stake = await _check_removable(engine, session, force=force)
@@ -99,11 +100,6 @@ def _ended(status: SessionStatus) -> SessionStatus:
     return SessionStatus.STOPPED if running else status
 
 
-async def _check_askable(engine: Engine, session: Session) -> None:
-    if await engine.claims.holder(session.id) is Holder.UNKNOWN:
-        raise SessionOwnedError(session.id, certain=False)
-
-
 async def _check_removable(engine: Engine, session: Session, *, force: bool) -> AtStake:
     at_stake = await _at_stake(engine, session)
     if at_stake.blocked:
@@ -137,7 +133,7 @@ async def _remove(
         await forget_output(engine, session)
         is_last = True
         await engine.ledger.drop(session.id, claim=claim)
-        engine.processes.forget_ended(session.id)
+        engine.processes.ended.pop(session.id, None)
     except BaseException as error:
         if claim.is_lost or (is_last and isinstance(error, CommitOutcomeUnknownError)):
             raise

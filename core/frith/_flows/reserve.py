@@ -29,7 +29,7 @@ from frith.model import (
     now,
 )
 from frith.ports import Size, WorktreePlan, WorktreeRequest
-from frith.providers import Role, chosen_name
+from frith.providers import Role
 
 _ATTEMPTS = 100
 _CANDIDATES = 64
@@ -142,7 +142,7 @@ class PendingSession:
             current_phase=request.current_phase,
             details=Details(
                 command=command,
-                terminal=chosen_name(engine.config, Role.TERMINAL) if request.start else None,
+                terminal=engine.config.terminal if request.start else None,
             ),
         ).evolve(metadata=request.metadata)  # the store refuses what is not JSON
         reservation = Reservation(

@@ -37,7 +37,7 @@ class ManagerReactions(Reactions):
     def session_stored(self, session_id: SessionId) -> None:
         """Update the marker; let the provider forget a process whose end is stored now."""
         self._engine.markers.write_later(session_id)
-        ended = self._engine.processes.take_uncollected(session_id)
+        ended = self._engine.processes.uncollected.pop(session_id, None)
         if ended is not None:
             self._engine.tasks.start(ended.collect)
 
@@ -47,7 +47,7 @@ class ManagerReactions(Reactions):
         process = engine.processes.get(claim.session_id)
         if process is not None and process.claim is claim:
             process.lose()
-        engine.ledger.drop_deferred(claim)
+        engine.ledger.deferred.drop(claim)
         engine.markers.forget(claim.session_id)
         session = engine.ledger.get(claim.session_id)
         if session is not None:

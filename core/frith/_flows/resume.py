@@ -21,7 +21,7 @@ from frith.errors import (
 )
 from frith.model import Session, SessionId
 from frith.ports import MarkerState, Presence, Size
-from frith.providers import Role, chosen_name
+from frith.providers import Role
 
 
 async def resume(
@@ -91,9 +91,7 @@ async def _start(
                 async with engine.providers.use(Role.TERMINAL):
                     await terminal.terminate(engine.config.terminate_grace)
                 if not claim.is_lost:
-                    await forget_output(
-                        engine, before.detail(terminal=chosen_name(engine.config, Role.TERMINAL))
-                    )
+                    await forget_output(engine, before.detail(terminal=engine.config.terminal))
         raise
     if before.details.terminal != session.details.terminal:
         await forget_output(engine, before)

@@ -14,7 +14,7 @@ from frith._engine.status_watch import check_detector
 from frith.errors import SpawnError
 from frith.model import Owner, Session, SessionStatus, Source, now
 from frith.ports import Size, SpawnRequest, Terminal
-from frith.providers import Role, chosen_name
+from frith.providers import Role
 
 
 def command_for(
@@ -65,7 +65,7 @@ def with_process(engine: Engine, session: Session, terminal: Terminal) -> Sessio
     """Return ``session`` as it is while ``terminal`` runs its process."""
     running = session.evolve(pty_pid=terminal.pid, last_activity=now())
     return running.conclude(SessionStatus.ACTIVE, Source.PROCESS).detail(
-        terminal=chosen_name(engine.config, Role.TERMINAL),
+        terminal=engine.config.terminal,
         terminal_ref=dict(terminal.ref),
         owner=this_process(),
         desired=None,

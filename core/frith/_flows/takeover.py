@@ -199,7 +199,7 @@ def await_takeover(engine: Engine, session: Session) -> None:
     """Take over the process of a session as soon as the host that runs it goes away."""
     if session.details.terminal_ref is not None and engine.processes.lacks_takeover(session.id):
         task = engine.tasks.start(_take_over_when_left, engine, session.id)
-        engine.processes.add_takeover(session.id, task)
+        engine.processes.takeovers[session.id] = task
 
 
 async def _take_over_when_left(engine: Engine, session_id: SessionId) -> None:
@@ -218,7 +218,7 @@ async def _take_over_when_left(engine: Engine, session_id: SessionId) -> None:
     except Exception as error:
         log.warning("takeover_failed", session_id=session_id, reason=error)
     finally:
-        engine.processes.remove_takeover(session_id)
+        engine.processes.takeovers.pop(session_id, None)
 
 
 async def _runs_elsewhere(engine: Engine, session: Session, attempts: int) -> bool:

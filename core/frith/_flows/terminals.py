@@ -19,7 +19,7 @@ def terminal(engine: Engine, session_id: SessionId) -> Terminal:
         SessionNotRunningError: it has run none.
     """
     process = engine.processes.owned(session_id)
-    found = process.terminal if process else engine.processes.ended(session_id)
+    found = process.terminal if process else engine.processes.ended.get(session_id)
     if found is None:
         raise _not_running(session_id, engine.ledger.get(session_id))
     return found
@@ -34,7 +34,7 @@ async def open_terminal(engine: Engine, session_id: SessionId, ended: bool) -> T
     session = await engine.ledger.need(session_id)
     found = await adopt(engine, session)
     if found is None and ended:
-        found = await _recall(engine, session) or engine.processes.ended(session_id)
+        found = await _recall(engine, session) or engine.processes.ended.get(session_id)
     if found is None:
         raise _not_running(session_id, session)
     return found

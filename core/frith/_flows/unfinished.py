@@ -24,7 +24,7 @@ from frith.model import (
     Snapshot,
 )
 from frith.ports import Location, Marker, MarkerState, Presence, WorktreePlan
-from frith.providers import Role, chosen_name
+from frith.providers import Role
 
 
 async def settle_reservations(engine: Engine) -> list[str]:
@@ -49,7 +49,7 @@ async def settle_reservations(engine: Engine) -> list[str]:
 
 async def _settle_reservation(engine: Engine, reservation: Reservation, claim: HeldClaim) -> str:
     marker = next((m for m in await read_markers(engine) if m.session.id == reservation.id), None)
-    session = _session_of(reservation, marker, chosen_name(engine.config, Role.TERMINAL))
+    session = _session_of(reservation, marker, engine.config.terminal)
     await sweep(engine, session)
     at_stake = await _discard(engine, reservation)
     finished = [without_process(session, SessionStatus.IDLE)] if at_stake else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from frith._engine.hook_call import HookCall
+from frith._engine.hooks import HookCall
 from frith._failures import is_interrupt
 from frith.config import ManagerConfig
 from frith.plugins import Plugins

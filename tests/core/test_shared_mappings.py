@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frith._layered import LayeredMap, changed, differing
+from frith._immutable import LayeredMap, changed, differing
 
 KEYS = st.integers(0, 40)
 STEPS = st.lists(st.tuples(st.dictionaries(KEYS, st.integers(), max_size=9), st.frozensets(KEYS)))
@@ -27,7 +28,8 @@ def test_a_changed_mapping_equals_a_dictionary_with_the_same_changes(
         mapping = changed(mapping, put, delete)
         assert mapping == plain
         assert len(mapping) == len(plain)
-        assert set(mapping.values()) == set(plain.values())
+        assert list(mapping.items()) == list(plain.items())
+        assert list(mapping.values()) == list(plain.values())
         assert {key: mapping.get(key) for key in range(41)} == {k: plain.get(k) for k in range(41)}
 
 
@@ -57,6 +59,19 @@ def test_a_mapping_cannot_be_changed_through_what_it_gives_out() -> None:
     with pytest.raises(TypeError):
         mapping["a"] = 2  # type: ignore[index]
     assert list(mapping.items()) == [("a", 1), ("b", 2)]
+
+
+def test_a_key_that_is_put_again_comes_last() -> None:
+    gone = changed({"a": 1, "b": 2}, {}, {"a"})
+    assert list(changed(gone, {"a": 3}, ())) == ["b", "a"]
+
+
+def test_a_deleted_key_that_was_new_leaves_no_trace() -> None:
+    mapping: Mapping[int, int] = MappingProxyType({0: 0})
+    for number in range(1, 1_000):
+        mapping = changed(changed(mapping, {number: 1}, ()), {}, {number})
+    assert isinstance(mapping, LayeredMap)
+    assert not mapping._layer
 
 
 def test_the_layer_of_differences_stays_small() -> None:
