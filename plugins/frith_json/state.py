@@ -98,6 +98,7 @@ class StateFile:
         try:
             self.lock.acquire()
         except OSError as error:
+            self.lock.close()  # it may be locked already, and the look at its path have failed
             if is_unsupported(error):
                 where = os.path.dirname(self._places.lock)
                 raise UnsharedLocksError(where, "its file system has no locks") from error
