@@ -137,8 +137,8 @@ def read_entries(
     for start in range(0, len(fresh), _SLICE):
         found |= _validated(fresh[start : start + _SLICE])
         time.sleep(_PAUSE)
-    if len(found) != count:
-        raise ValueError("two sessions have the same id")
+    if len(found) != count or any(e is None or e.session.id != key for key, e in found.items()):
+        raise ValueError("two sessions have the same id, or one has it in another place")
     strays = loads((b"{%b}" % b",".join(b"%b}" % text for text, _ in by_id.values())).decode())
     if strays.keys() & found.keys():
         raise ValueError("the details of a session are not an object")

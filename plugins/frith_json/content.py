@@ -8,7 +8,7 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 from frith.errors import CommitOutcomeUnknownError, StoreBusyError, StoreError
 from frith_json.places import temporary_names
@@ -18,20 +18,12 @@ ATTEMPTS = 20
 """How often a file that another program keeps changing is read or written again."""
 MAX_SIZE = 32 << 20
 """Bytes; a larger file is refused, because parsing one may take forty times as many."""
+Identity: TypeAlias = tuple[int, int, int, int, int]
+"""What changes when a file's content does: see :func:`identity_of`. A rename changes the last."""
 
 
 class OvertakenError(Exception):
     """A program that takes no lock has changed the file, or the temporary one, meanwhile."""
-
-
-class Identity(NamedTuple):
-    """What changes when a file's content does: stat(2) fields, times in nanoseconds."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +40,8 @@ class Content:
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the identity of the file that has this ``status``."""
-    return Identity(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
+    """Return the identity of the file that has this ``status``, times in nanoseconds."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def identity_at(path: str) -> Identity | None:
@@ -88,7 +78,7 @@ def read_content(path: str) -> Content | None:
                 identity = identity_of(os.fstat(fd))
             finally:
                 os.close(fd)
-            if identity == identity_of(before) and len(data) == identity.size:
+            if identity == identity_of(before) and len(data) == before.st_size:
                 return Content(data, identity)
     except FileNotFoundError:
         return None
@@ -139,7 +129,7 @@ def replace_content(
             "intact; fix the cause and try again."
         ) from error
     found = identity_of(status)
-    return found if found[:-1] == written[0][:-1] else None  # a rename changes the last field
+    return found if found[:-1] == written[0][:-1] else None
 
 
 def require_unchanged(path: str, expected: Identity | None) -> None:

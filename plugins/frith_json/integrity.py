@@ -79,6 +79,8 @@ def _cut(verified: Verified, where: str, previous: Document) -> Document:
     tree = loads(rest.decode())
     check_version(tree, where)
     own, exact = _own_part(tree["frith"], where)
+    if tree["sessions"] != [] or tree["frith"]["records"] != {}:
+        raise ValueError("there are sessions outside the layout")
     entries, strays = read_entries(records, details, exact, previous.entries)
     return replace(_completed(own, tree, entries, strays), seal=verified.seal)
 

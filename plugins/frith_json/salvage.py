@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json import JSONDecodeError
@@ -65,17 +65,8 @@ def salvage(data: bytes) -> Salvage:
         if session is None:
             break
         found.append(session)
-    return Salvage(_newest(found), complete)
-
-
-def _newest(sessions: Iterable[Session]) -> tuple[Session, ...]:
-    """Return each session once: the one that was active last; at a tie the last given."""
-    found: dict[str, Session] = {}
-    for session in sessions:
-        before = found.get(session.id)
-        if before is None or before.last_activity <= session.last_activity:
-            found[session.id] = session
-    return tuple(found.values())
+    newest = {s.id: s for s in sorted(found, key=lambda s: s.last_activity)}  # at a tie the last
+    return Salvage(tuple(newest[key] for key in dict.fromkeys(s.id for s in found)), complete)
 
 
 class _Reader:

@@ -83,11 +83,10 @@ class StateFile:
 
     def lacks(self, session_id: str) -> bool:
         """Tell whether what was read or written last has neither the session nor a reservation."""
-        known = self._known
-        return known is not None and not any(
-            session_id in there
-            for there in (known.document.snapshot.sessions, known.document.snapshot.reservations)
-        )
+        if (known := self._known) is None:
+            return False
+        snapshot = known.document.snapshot
+        return session_id not in snapshot.sessions and session_id not in snapshot.reservations
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -99,6 +98,7 @@ class StateFile:
         try:
             self.lock.acquire()
         except OSError as error:
+            self.lock.close()  # it may be locked already, and the look at its path have failed
             if is_unsupported(error):
                 where = os.path.dirname(self._places.lock)
                 raise UnsharedLocksError(where, "its file system has no locks") from error

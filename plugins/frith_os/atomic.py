@@ -156,7 +156,7 @@ def _set_access(fd: int, path: str, directory: int | None, mode: int, keep: bool
         with suppress(FileNotFoundError):
             old = os.stat(path, dir_fd=directory)
     if old is not None and (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
-        with suppress(PermissionError):
+        with suppress(OSError):  # not permitted, or an owner that this user namespace does not know
             os.fchown(fd, old.st_uid, old.st_gid)
     wanted = stat.S_IMODE(old.st_mode) if old is not None else mode
     if (old is not None or mode == private.FILE) and stat.S_IMODE(mine.st_mode) != wanted:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from frith.model import Changes, Integrity
-from frith_json.integrity import read
+from frith_json.integrity import DamagedError, read
 from frith_json.layout import EMPTY, Document
 from state_files import MakeSession
 
@@ -25,6 +26,17 @@ def document(make: MakeSession) -> Document:
 
 def content(document: Document) -> bytes:
     return b"".join(document.sealed()[1])
+
+
+def resealed(data: bytes) -> bytes:
+    """Return ``data`` with the right checksum: see the documentation of the state file."""
+    end = len(data) - len(b'"\n  }\n}')
+    start = end - 64
+    cut = data.rindex(b'\n  "frith": {')
+    blocks = data[:cut].split(b"\n    },\n    {")
+    blocks += (data[cut:start] + data[end:]).split(b"\n      },\n      ")
+    seal = sha256(b"".join(sha256(block).digest() for block in blocks)).hexdigest()
+    return data[:start] + seal.encode() + data[end:]
 
 
 def test_every_session_is_read_as_it_was_written(document: Document) -> None:
@@ -76,3 +88,35 @@ def test_details_of_any_kind_without_a_session_are_kept(make: MakeSession, stray
     assert again.snapshot.sessions[session.id].details.command == ("sh",)
     assert again.strays == {"gone": stray}
     assert content(again) == content(document)
+
+
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        (b'"sessions": [\n    {', b'"sessions": [{'),
+        (b'"records": {\n      ', b'"records": {'),
+        (b"\n    },\n    {", b"}, {"),
+        (b'{\n      "id": ', b'{\n      "colour": "red", "id": '),
+    ],
+    ids=["first session", "first details", "between sessions", "place of the id"],
+)
+def test_a_sealed_file_that_is_laid_out_differently_loses_nothing(
+    document: Document, ours: bytes, other: bytes
+) -> None:
+    again = read(resealed(content(document).replace(ours, other)), "file")
+    assert again.snapshot.integrity is Integrity.VERIFIED
+    for key, session in document.snapshot.sessions.items():
+        assert again.snapshot.sessions[key].name == session.name
+        assert again.snapshot.sessions[key].details == session.details
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_a_sealed_file_in_which_a_session_has_two_ids_is_damaged(
+    make: MakeSession, is_exact: bool
+) -> None:
+    first, second = make("first"), make("\ud800" if is_exact else "second")
+    written = content(EMPTY.changed(Changes(put=(first, second))))
+    line = f'"id": "{second.id}",'
+    twice = written.replace(line.encode(), f'{line}\n      "id": "{first.id}",'.encode())
+    with pytest.raises(DamagedError, match="twice"):
+        read(resealed(twice), "file")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import shutil
 import sys
 import threading
@@ -13,11 +15,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from frith.errors import CommitOutcomeUnknownError, StoreBusyError
+from frith.errors import CommitOutcomeUnknownError, StoreBusyError, StoreError
 from frith.model import Changes, Integrity, Reservation, Snapshot, now
 from frith_json.codec import UnstorableError
 from frith_json.worker import Job
-from frith_os import atomic
+from frith_os import atomic, locks
+from frith_os.locks import FileLock
 from state_files import MakeSession, OpenStore, StartActor
 from waiting import PATIENCE
 
@@ -97,6 +100,23 @@ async def test_a_lock_that_is_held_too_long_is_an_error_that_names_the_holder(
         assert (await store.load()).integrity is Integrity.MISSING
         await store.transact(nothing)
         assert not state.exists()
+
+
+async def test_a_lock_whose_file_cannot_be_looked_at_is_not_kept(
+    open_store: OpenStore, make: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(fd: int, path: str) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    async with open_store() as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(locks, "is_at", broken)
+            with pytest.raises(StoreError, match="Cannot lock"):
+                await store.transact(nothing)
+        other = FileLock(store.state.lock.path)
+        assert other.try_acquire()
+        other.close()
+        await store.transact(lambda _: Changes(put=(make(),)))
 
 
 async def test_the_thread_of_a_closed_store_that_waited_for_the_lock_ends_and_creates_no_file(

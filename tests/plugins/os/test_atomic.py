@@ -193,6 +193,17 @@ def test_an_existing_file_keeps_its_owner_and_a_new_one_gets_that_of_the_directo
     assert file.with_name("file.other").stat().st_uid == 54321
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL], ids=errno.errorcode.get)
+def test_a_file_whose_owner_cannot_be_kept_is_replaced(
+    file: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    os.chown(file, 12345, 23456)
+    monkeypatch.setattr(os, "fchown", fail(number))
+    replace(str(file), [b"new"])
+    assert file.read_bytes() == b"new"
+
+
 @pytest.mark.parametrize(("asked", "found"), [(0o600, 0o600), (0o666, 0o640)])
 def test_the_umask_applies_to_the_mode_of_a_new_file_that_is_not_private(
     tmp_path: Path, asked: int, found: int
