@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from frith._engine.context import Engine
 from frith._engine.processes import has_process
 from frith._flows.rebuild import merge, read_markers, rebuild
-from frith._flows.start import locations, reconcile
+from frith._flows.restore import locations, reconcile
 from frith._flows.takeover import Report, label
 from frith._flows.terminals import adopt, forget_output, sweep
 from frith._flows.update import write_marker

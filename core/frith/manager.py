@@ -16,8 +16,8 @@ from frith._flows.destroy import destroy, inspect
 from frith._flows.rebuild import rebuild
 from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
+from frith._flows.restore import reload, start
 from frith._flows.resume import resume
-from frith._flows.start import reload, start
 from frith._flows.stop import stop
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.update import tell_status, update
@@ -48,8 +48,8 @@ class SessionManager:
     Args:
         config: the configuration.
         plugins: plugin objects of the host, by name; their hooks are called last.
-        restore: bring every record in line with the world at start: dead owners, unfinished
-            creations, missing worktrees. Without it the sessions are only loaded, unless the
+        restore: reconcile every record at start: dead owners, unfinished creations, missing
+            worktrees. Without it the sessions are only loaded, unless the
             stored state is missing or damaged. ``load_sessions`` does it later.
     """
 
@@ -349,7 +349,7 @@ class SessionManager:
         return await self._engine.claims.holder(session_id)
 
     async def load_sessions(self) -> tuple[Session, ...]:
-        """Load what is stored, and bring it in line with the world as at start.
+        """Load the stored sessions, and reconcile them as at start.
 
         Raises:
             StoreError: it cannot be read.

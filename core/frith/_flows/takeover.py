@@ -27,7 +27,7 @@ _ATTEMPTS, _RETRY = 20, 0.05
 
 @dataclass(slots=True)
 class Report:
-    """What bringing records in line with the world found and did."""
+    """The result of reconciling records: processes that were swept or adopted, and notes."""
 
     swept: list[int] = field(default_factory=list)
     adopted: list[SessionId] = field(default_factory=list)

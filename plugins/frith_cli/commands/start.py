@@ -17,7 +17,7 @@ from frith.naming import LONGEST, check_name
 from frith_cli.attach import client
 from frith_cli.attach.client import AttachOutcome
 from frith_cli.attach.keys import key_name
-from frith_cli.attach.loops import ShownInItselfError
+from frith_cli.attach.shown_in_itself import ShownInItselfError
 from frith_cli.attach.tty import NotATerminalError, window_size
 from frith_cli.config import settings_of
 from frith_cli.console import note, progress, write, write_json
