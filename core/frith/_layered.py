@@ -1,4 +1,4 @@
-"""An immutable mapping of which a changed version costs what was changed, not what there is."""
+"""An immutable mapping whose changed versions share the entries that have not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider `keeper`: starts keepers, finds those that others have started."""
+"""The provider `keeper`: starts keepers, and finds those that other hosts have started."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ class KeeperTerminal(ViewedTerminal):
         return self._bell < 0
 
     def detach(self) -> None:
-        """Disconnect from the keeper; the process runs on."""
+        """Disconnect from the keeper; the process continues."""
         if not self.is_detached:
             if self._returning is not None:
                 self._returning.cancel()

@@ -1,8 +1,8 @@
-"""Locks between processes: flock(2) on files that others may delete and frith never deletes.
+"""Locks between processes: flock(2) on files that other programs may delete, but not frith.
 
 A lock belongs to the open file description: the kernel releases it when its holder dies, and other
 descriptions in the same process are refused like another process. Once a file is locked it is
-compared with the one at its path, because somebody may have deleted it meanwhile.
+compared with the one at its path, because it may have been deleted meanwhile.
 """
 
 from __future__ import annotations

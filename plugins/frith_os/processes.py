@@ -1,4 +1,4 @@
-"""Processes as /proc shows them, and handles that no reused process id can mislead.
+"""Processes as /proc shows them, and handles that stay valid when a process id is reused.
 
 See proc_pid_stat(5), proc_pid_environ(5), pidfd_open(2).
 """

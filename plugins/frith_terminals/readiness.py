@@ -6,7 +6,7 @@ bare future in place of an ``anyio.Event`` makes it a tenth faster once more.
 
 A callback of an asyncio loop runs outside of any task. Under ``asyncio.run`` or uvicorn anyio
 raises there ("not currently running on any asynchronous event loop"), and from 4.14 on its task
-groups refuse to start tasks under any runner. So a callback only reads and rings bells; it hands
+groups refuse to start tasks under any runner. So a callback only reads and sets events; it hands
 everything else over to a task, see :meth:`Readiness.hand_over`.
 """
 

@@ -1,4 +1,4 @@
-"""Changes that wait for the next commit, and their commit as one transaction."""
+"""Changes that wait for the next commit, and the transaction that applies all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status port: what the process of a session is doing, and the evidence for it."""
+"""The status port: the activity of a session's process, and the evidence for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a keeper with its command, to the last byte."""
+"""The main loop of a keeper, until the end of its command has been recorded."""
 
 from __future__ import annotations
 

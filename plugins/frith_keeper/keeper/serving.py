@@ -1,4 +1,4 @@
-"""The hosts of a keeper: accepted, greeted, answered, sent events."""
+"""The server of a keeper: accepts hosts, answers their requests, sends them events."""
 
 from __future__ import annotations
 
