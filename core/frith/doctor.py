@@ -25,10 +25,10 @@ class Finding:
     code: str
     """Stable name of the kind of finding."""
     message: str
-    """What is wrong, for a person."""
+    """The description of the problem, for the user."""
     session_id: SessionId | None = None
     remedy: str = ""
-    """What repairing would do; empty if nothing can be done here."""
+    """The effect of a repair; empty if frith cannot repair it."""
     repaired: bool = False
 
 

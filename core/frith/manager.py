@@ -222,7 +222,7 @@ class SessionManager:
         current_phase: str | _Unset | None = UNSET,
         metadata: Mapping[str, JsonValue] | _Unset | None = UNSET,
     ) -> Session:
-        """Change what is given; durable on return.
+        """Change the given fields; durable on return.
 
         Raises:
             InvalidNameError: the name cannot be used.
@@ -287,7 +287,7 @@ class SessionManager:
             WorkAtStakeError: the worktree holds work, and ``force`` was not given.
             RemovalBlockedError: the worktree may not be removed, not even by force.
             SessionVetoed, VetoHookFailedError: a plugin refuses, or failed and may refuse.
-            SessionOwnedError: its owner did not let go in time, or is unknown.
+            SessionOwnedError: its owner did not release it in time, or is unknown.
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
         await self._engine.call(destroy, session_id, cleanup, force)
@@ -357,7 +357,7 @@ class SessionManager:
         return await self._engine.call(reload)
 
     async def save_sessions(self) -> None:
-        """Store now what would be stored within the next second.
+        """Store deferred changes now, which would be stored within a second.
 
         Raises:
             StoreError: it could not be stored; it will be tried again.
@@ -375,7 +375,7 @@ class SessionManager:
         return await self._engine.call(rebuild, dry_run)
 
     async def diagnose(self) -> tuple[Finding, ...]:
-        """Compare record, worktrees, owners and markers; return what is not as it should be."""
+        """Compare record, worktrees, owners and markers; return the differences."""
         return await doctor.diagnose(self._engine)
 
     async def repair(self) -> tuple[Finding, ...]:

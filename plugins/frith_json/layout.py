@@ -249,4 +249,4 @@ def _reservation_tree(reservation: Reservation, held: Any) -> Any:
 
 
 EMPTY = Document(Snapshot(MappingProxyType({}), MappingProxyType({}), 0, Integrity.MISSING))
-"""What is stored where there is no file."""
+"""The document of a missing file."""

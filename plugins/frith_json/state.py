@@ -37,7 +37,7 @@ from frith_os.locks import FileLock, is_unsupported
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was read or written last, and the file that it was; ``None`` if there was none."""
+    """Document read or written last, and the identity of its file, ``None`` if it is missing."""
 
     document: Document
     identity: Identity | None
@@ -60,7 +60,7 @@ class StateFile:
         self._places = places
         self._known: Known | None = None
         self._seal = ""
-        """That of what was written last."""
+        """The seal of the document written last."""
         self._guard = threading.Lock()
 
     def current(self) -> Known:

@@ -191,7 +191,7 @@ class KeeperTerminal(ViewedTerminal):
         return status
 
     async def departed(self, seen: int = 0) -> int:
-        """Wait until other hosts have let go of the process; see ``Terminal.departed``."""
+        """Wait until other hosts have detached from the process; see ``Terminal.departed``."""
         await lowlevel.checkpoint()
         while self._departures <= seen:
             self.check_running()

@@ -161,7 +161,7 @@ class Process:
                 signal.pidfd_send_signal(self.fd, number)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the handle."""
         os.close(self.fd)
 
 

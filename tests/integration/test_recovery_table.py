@@ -335,7 +335,7 @@ async def test_every_combination_has_the_documented_result(disk: Disk) -> None:
             known = session if expected.metadata else session.evolve(metadata=None)
             assert essence(known) == essence(expected), case
     told = {type(event).__name__ for event in events} - {"SessionsRestored"}
-    assert told == set(disk.documented["told as"].split(", ")) - {"nothing"}
+    assert told == set(disk.documented["reported as"].split(", ")) - {"nothing"}
     (restored,) = (event for event in events if isinstance(event, SessionsRestored))
     missing = {c.id for c in CASES if wanted[c] and c.worktree == "vanished"}
     assert set(restored.missing) == missing

@@ -316,7 +316,7 @@ class Ledger:
     async def _transact_again(
         self, store: SessionStore, batch: Batch, unknown: CommitOutcomeUnknownError
     ) -> Snapshot:
-        """Learn what became of a commit, and make it durable or make it at all.
+        """Find out the outcome of a commit; make it durable, or repeat it.
 
         Raises:
             CommitOutcomeUnknownError: no attempt could learn it.

@@ -37,7 +37,7 @@ class Pending:
 
 
 class Batch:
-    """Several changes as one transaction; each sees what those before it did."""
+    """Several changes as one transaction; each sees the results of those before it."""
 
     def __init__(self, pending: Iterable[Pending], commit: Commit) -> None:
         self._pending = tuple(pending)

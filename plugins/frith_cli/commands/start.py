@@ -95,7 +95,7 @@ def resume(
         return _attached(app, start, fresh=True)
     _check_outlives(app)
     label, name = with_manager(app, leave)
-    note(f"{label} runs. `frith attach {name}` shows it.")
+    note(f"{label} is running. `frith attach {name}` shows it.")
     return 0
 
 
@@ -115,7 +115,7 @@ def resume_all(app: App) -> int:
             try:
                 with progress(f"Starting {session.name}"):
                     await manager.resume_session(session.id, size=_size())
-                note(f"{session.name} runs.")
+                note(f"{session.name} is running.")
             except FrithError as error:
                 note(f"{session.name}: {error} [{error.code}]")
                 code = REFUSED
