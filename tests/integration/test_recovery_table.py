@@ -126,8 +126,8 @@ def row(heading: str, **words: str) -> dict[str, str]:
 
 
 def test_the_documented_tables_cover_exactly_the_tested_combinations() -> None:
-    assert [row["state file"] for row in table("| state file | what")] == list(STATES)
-    assert {row["marker"] for row in table("| marker | what")} == set(MARKERS)
+    assert [row["state file"] for row in table("| state file | description")] == list(STATES)
+    assert {row["marker"] for row in table("| marker | description")} == set(MARKERS)
 
 
 # What must come of a session ----------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Disk:
 
     @property
     def documented(self) -> dict[str, str]:
-        return row("| state file | what", state_file=self.state) | row(
+        return row("| state file | description", state_file=self.state) | row(
             "| state file | record", state_file=self.state
         )
 
