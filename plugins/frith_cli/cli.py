@@ -278,7 +278,7 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     multiple=True,
     default=["exit"],
     show_default=True,
-    help="The status to wait for; may be repeated: any of them.",
+    help="The status or exit to wait for; may be repeated: any of them.",
 )
 @click.option(
     "--timeout",
