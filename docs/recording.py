@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-COLUMNS, ROWS = 92, 18
+COLUMNS, ROWS = 100, 18
 TO_SHOW = 30.0
 """Seconds within which a text must be on the screen."""
 
@@ -36,12 +36,12 @@ ENTER, DETACH, INTERRUPT = "\r", "\x1d", "\x03"
 STEPS = (
     # what is typed, the key after it, a pattern to wait for, seconds for which the frame is shown
     ("frith new fix-login -- ./agent 'Add a login'", ENTER, r"Run the tests\? \[y/n\] *$", 3.0),
-    ("", DETACH, r"which runs on\.\n\$", 3.0),
+    ("", DETACH, r"which is still running\.\n\$", 3.0),
     ("frith new search --detach -- watch date", ENTER, r"search at [^$]+\$ ?$", 2.5),
     ("frith ls --watch", ENTER, r"fix-login +1 [^$]*active[^$]*search +0$", 5.0),
     ("", INTERRUPT, r"--watch\n\$ ?$", 0.5),
     ("frith attach fix-login", ENTER, r"^Task: [^$]*\[y/n\] *$", 3.0),
-    ("", DETACH, r"which runs on\.\n\$ ?$", 1.0),
+    ("", DETACH, r"which is still running\.\n\$ ?$", 1.0),
     ("frith rm fix-login --cleanup", ENTER, r"untracked[^$]*$", 5.0),
 )
 

@@ -48,7 +48,7 @@ class Options(BaseModel):
 
 
 class ManagerConfig(BaseModel):
-    """How a :class:`~frith.SessionManager` works. Frozen; unknown keys are refused."""
+    """The settings of a :class:`~frith.SessionManager`. Frozen; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +66,7 @@ class ManagerConfig(BaseModel):
     """Name of the status provider, or ``none``: then a session is ``active`` while its process
     runs, unless another status is reported."""
     max_sessions: Annotated[int, Field(ge=1)] = 4
-    """How many sessions the workspace may hold."""
+    """The maximum number of sessions in the workspace."""
     command: tuple[str, ...] | None = None
     """Default command of a session; ``None`` for the user's login shell."""
     terminate_grace: Annotated[float, Field(ge=0)] = 5.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from frith._engine.context import Engine
 from frith._engine.processes import has_process
 from frith._flows.rebuild import merge, read_markers, rebuild
-from frith._flows.start import locations, reconcile
+from frith._flows.restore import locations, reconcile
 from frith._flows.takeover import Report, label
 from frith._flows.terminals import adopt, forget_output, sweep
 from frith._flows.update import write_marker
@@ -25,10 +25,10 @@ class Finding:
     code: str
     """Stable name of the kind of finding."""
     message: str
-    """What is wrong, for a person."""
+    """The description of the problem, for the user."""
     session_id: SessionId | None = None
     remedy: str = ""
-    """What repairing would do; empty if nothing can be done here."""
+    """The effect of a repair; empty if frith cannot repair it."""
     repaired: bool = False
 
 

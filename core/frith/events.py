@@ -60,7 +60,7 @@ class SessionCreationFailed(Event):
     duration: float
     session_id: SessionId | None = None
     left_behind: tuple[str, ...] = ()
-    """What could not be undone, for a person; the next start reports it again."""
+    """The steps that could not be undone, for the user; the next start reports them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class SessionWaiting(Event):
 
     session: Session
     evidence: Evidence
-    """How that is known, and what the user is asked."""
+    """The source of the status, and the question to the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ class SessionDestroying(Event):
     """Whether its worktree will be removed."""
     force: bool
     at_stake: AtStake = AtStake()
-    """What removing the worktree would destroy; empty without ``cleanup``."""
+    """The work that removing the worktree would destroy; empty without ``cleanup``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class SessionsRestored(Event):
     swept: tuple[int, ...] = ()
     """Process ids left behind by a dead host that were ended."""
     notes: tuple[str, ...] = ()
-    """Everything else that was found and done, for a person."""
+    """Everything else that was found and done, for the user."""
     duration: float = 0.0
     adopted: tuple[SessionId, ...] = ()
     """Sessions whose process outlived its host, and was taken over."""

@@ -95,7 +95,7 @@ async def frith_session_changed_elsewhere(event: events.SessionChangedElsewhere)
 
 @hookspec
 async def frith_session_lost(event: events.SessionLost) -> None:
-    """After this manager has lost the claim on a session, whose process runs on."""
+    """After this manager has lost the claim on a session, whose process continues."""
 
 
 @hookspec

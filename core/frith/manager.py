@@ -16,8 +16,8 @@ from frith._flows.destroy import destroy, inspect
 from frith._flows.rebuild import rebuild
 from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
+from frith._flows.restore import reload, start
 from frith._flows.resume import resume
-from frith._flows.start import reload, start
 from frith._flows.stop import stop
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.update import tell_status, update
@@ -48,8 +48,8 @@ class SessionManager:
     Args:
         config: the configuration.
         plugins: plugin objects of the host, by name; their hooks are called last.
-        restore: bring every record in line with the world at start: dead owners, unfinished
-            creations, missing worktrees. Without it the sessions are only loaded, unless the
+        restore: reconcile every record at start: dead owners, unfinished creations, missing
+            worktrees. Without it the sessions are only loaded, unless the
             stored state is missing or damaged. ``load_sessions`` does it later.
     """
 
@@ -222,7 +222,7 @@ class SessionManager:
         current_phase: str | _Unset | None = UNSET,
         metadata: Mapping[str, JsonValue] | _Unset | None = UNSET,
     ) -> Session:
-        """Change what is given; durable on return.
+        """Change the given fields; durable on return.
 
         Raises:
             InvalidNameError: the name cannot be used.
@@ -287,7 +287,7 @@ class SessionManager:
             WorkAtStakeError: the worktree holds work, and ``force`` was not given.
             RemovalBlockedError: the worktree may not be removed, not even by force.
             SessionVetoed, VetoHookFailedError: a plugin refuses, or failed and may refuse.
-            SessionOwnedError: its owner did not let go in time, or is unknown.
+            SessionOwnedError: its owner did not release it in time, or is unknown.
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
         await self._engine.call(destroy, session_id, cleanup, force)
@@ -349,7 +349,7 @@ class SessionManager:
         return await self._engine.claims.holder(session_id)
 
     async def load_sessions(self) -> tuple[Session, ...]:
-        """Load what is stored, and bring it in line with the world as at start.
+        """Load the stored sessions, and reconcile them as at start.
 
         Raises:
             StoreError: it cannot be read.
@@ -357,7 +357,7 @@ class SessionManager:
         return await self._engine.call(reload)
 
     async def save_sessions(self) -> None:
-        """Store now what would be stored within the next second.
+        """Store deferred changes now, which would be stored within a second.
 
         Raises:
             StoreError: it could not be stored; it will be tried again.
@@ -375,7 +375,7 @@ class SessionManager:
         return await self._engine.call(rebuild, dry_run)
 
     async def diagnose(self) -> tuple[Finding, ...]:
-        """Compare record, worktrees, owners and markers; return what is not as it should be."""
+        """Compare record, worktrees, owners and markers; return the differences."""
         return await doctor.diagnose(self._engine)
 
     async def repair(self) -> tuple[Finding, ...]:

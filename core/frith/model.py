@@ -34,7 +34,7 @@ _UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\
 
 
 class SessionStatus(StrEnum):
-    """What a session is doing."""
+    """The activity of a session."""
 
     ACTIVE = "active"
     """Its process is working."""
@@ -119,7 +119,7 @@ class Owner(_Record):
 
 
 class Source(StrEnum):
-    """What a status was concluded from, the strongest source first."""
+    """The source of a status, the strongest first."""
 
     TOLD = "told"
     """A program, a plugin or the user reported it."""
@@ -132,7 +132,7 @@ class Source(StrEnum):
 
 
 class Evidence(_Record):
-    """Why a session has its status."""
+    """The evidence for the status of a session."""
 
     status: SessionStatus
     """The status that this is about. If the session has another one, another program set that."""
@@ -140,30 +140,30 @@ class Evidence(_Record):
     confidence: float = 1.0
     """From 0 to 1."""
     message: str | None = None
-    """What the user is asked or told."""
+    """The question or message for the user."""
     since: Timestamp
     """When the session got this status."""
 
 
 class Details(_Record):
-    """What only frith uses of a session; stored apart from the agreed schema."""
+    """Data of a session that only frith uses; stored apart from the agreed schema."""
 
     command: tuple[str, ...] | None = None
     """The command last started, as an argument vector."""
     terminal: str | None = None
     """Name of the terminal provider that runs or ran the process."""
     terminal_ref: Annotated[dict[str, JsonValue], AfterValidator(frozen)] | None = None
-    """How that provider finds its process again; opaque to everything else."""
+    """The reference by which that provider finds its process again; opaque to all other code."""
     desired: SessionStatus | None = None
     """The status that a process which does not own the session asks its owner for."""
     removing: bool | None = None
     """Whether its worktree is being removed, so that no session may join it."""
     exit: ExitStatus | None = None
-    """How the last process ended."""
+    """The exit status of the last process."""
     owner: Owner | None = None
     """The last owner of the session."""
     evidence: Evidence | None = None
-    """Why the session has its status, and since when."""
+    """The evidence for the status, and the time since when it holds."""
 
 
 class Session(_Record):
@@ -194,7 +194,7 @@ class Session(_Record):
 
     @property
     def evidence(self) -> Evidence | None:
-        """Why it has its status; ``None`` if that is unknown because another program set it."""
+        """The evidence for the status; ``None`` if it is unknown because another program set it."""
         evidence = self.details.evidence
         return evidence if evidence is not None and evidence.status == self.status else None
 
@@ -252,7 +252,7 @@ class Reservation(_Record):
 
 
 class Integrity(StrEnum):
-    """How far a store trusts what it has read."""
+    """How far a store trusts the state that it has read."""
 
     VERIFIED = "verified"
     """Exactly what frith wrote."""
@@ -307,7 +307,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a transaction does to a snapshot. Empty changes write nothing."""
+    """The changes of a snapshot by a transaction. Empty changes write nothing."""
 
     put: tuple[Session, ...] = ()
     """Sessions to add or replace, whole."""
@@ -361,7 +361,7 @@ class AtStake:
         return any(getattr(self, name) for name in self.__slots__)
 
     def summary(self) -> str:
-        """Return one line for a person, at most three names of each kind."""
+        """Return one line for the user, at most three names of each kind."""
         parts = []
         for name in self.__slots__:
             value: tuple[str, ...] | str | None = getattr(self, name)

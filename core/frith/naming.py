@@ -8,7 +8,7 @@ from datetime import date
 from frith.errors import InvalidNameError
 
 LONGEST = 50
-"""How many characters the name of a session may have."""
+"""The maximum number of characters in the name of a session."""
 
 _NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{LONGEST}}}")
 

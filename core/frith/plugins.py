@@ -58,7 +58,7 @@ class PluginRecord:
     version: str
     state: PluginState
     reason: str = ""
-    """Why it is blocked or failed."""
+    """The reason for which it is blocked or failed."""
     providers: tuple[str, ...] = ()
     """The providers that it offers, as ``role:name``."""
 

@@ -15,7 +15,7 @@ from frith.config import Options
 
 
 class Role(StrEnum):
-    """What a provider is for; each role has one port."""
+    """The purpose of a provider; each role has one port."""
 
     STORE = "store"
     """:class:`~frith.ports.SessionStore`"""

@@ -114,9 +114,13 @@ def _command(**attributes: Any) -> Callable[[Callable[..., int]], click.Command]
 def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
     """Create a session and attach this terminal to it."""
     if no_attach and detached:
-        raise click.UsageError("--detach starts the process, --no-attach does not: give one.")
+        raise click.UsageError(
+            "--detach and --no-attach exclude each other: only --detach starts a process."
+        )
     if app.as_json and not (no_attach or detached):
-        raise click.UsageError("--json needs --detach or --no-attach: the session prints, too.")
+        raise click.UsageError(
+            "--json needs --detach or --no-attach: the process writes to stdout."
+        )
     if options["share"] and not options["existing"]:
         raise click.UsageError("--share needs --existing: a new branch has no worktree to share.")
     from frith_cli.commands import start
@@ -126,7 +130,7 @@ def new(app: App, /, no_attach: bool, detached: bool, **options: Any) -> int:
 
 @_command()
 @session_argument
-@click.option("--read-only", is_flag=True, help="Pass no input and no window size on.")
+@click.option("--read-only", is_flag=True, help="Pass on neither input nor the window size.")
 @detach_key_option
 def attach(app: App, /, session: str, read_only: bool) -> int:
     """Attach this terminal to a running session."""
@@ -138,7 +142,10 @@ def attach(app: App, /, session: str, read_only: bool) -> int:
 @_command(cls=WithCommand, epilog="COMMAND defaults to the previous one.")
 @click.argument("session", required=False, shell_complete=complete_session)
 @click.option(
-    "--all", "every", is_flag=True, help="Start every interrupted session, detached: after a boot."
+    "--all",
+    "every",
+    is_flag=True,
+    help="Start every interrupted session without attaching, as after a reboot.",
 )
 @detach_option
 @detach_key_option
@@ -175,7 +182,7 @@ def ls(app: App, /, watch: bool) -> int:
     """List the sessions."""
     if watch:
         if app.as_json:
-            raise click.UsageError("--watch draws on a terminal; it has no --json.")
+            raise click.UsageError("--watch and --json exclude each other.")
         from frith_cli.commands import status
 
         return status.watch(app)
@@ -188,7 +195,7 @@ def ls(app: App, /, watch: bool) -> int:
 @session_argument
 @json_option
 def show(app: App, /, session: str) -> int:
-    """Show everything known about a session."""
+    """Show one session in full."""
     from frith_cli.commands import show
 
     return show.show(app, session)
@@ -207,9 +214,9 @@ def stop(app: App, /, session: str) -> int:
 @_command()
 @session_argument
 @click.argument("text")
-@click.option("--no-enter", is_flag=True, help="Do not press Enter after TEXT.")
+@click.option("--no-enter", is_flag=True, help="Do not send Enter after TEXT.")
 def send(app: App, /, session: str, text: str, no_enter: bool) -> int:
-    """Type TEXT into a session, then press Enter."""
+    """Send TEXT and Enter to a session."""
     from frith_cli.commands import terminal
 
     return terminal.send(app, session, text, enter=not no_enter)
@@ -226,7 +233,7 @@ def send(app: App, /, session: str, text: str, no_enter: bool) -> int:
     shell_complete=complete_key,
 )
 def keys(app: App, /, session: str, keys: tuple[str, ...]) -> int:
-    """Press keys in a session, named as in tmux."""
+    """Send keys, named as in tmux, to a session."""
     from frith_cli.commands import terminal
 
     return terminal.keys(app, session, keys)
@@ -239,7 +246,7 @@ def keys(app: App, /, session: str, keys: tuple[str, ...]) -> int:
     "-n", "--lines", type=click.IntRange(min=0), metavar="LINES", help="Only the last LINES lines."
 )
 def tail(app: App, /, session: str, follow: bool, lines: int | None) -> int:
-    """Print what a session has written, byte for byte."""
+    """Print the output of a session, byte for byte."""
     from frith_cli.commands import terminal
 
     return terminal.tail(app, session, lines=lines, follow=follow)
@@ -256,7 +263,7 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     terminal it refuses.
     """
     if force and not cleanup:
-        raise click.UsageError("--force needs --cleanup: nothing else destroys work.")
+        raise click.UsageError("--force needs --cleanup: without it no work is destroyed.")
     from frith_cli.commands import stop
 
     return stop.rm(app, session, cleanup=cleanup, force=force)
@@ -271,7 +278,7 @@ def rm(app: App, /, session: str, cleanup: bool, force: bool) -> int:
     multiple=True,
     default=["exit"],
     show_default=True,
-    help="What to wait for; repeated: any of them.",
+    help="The status or exit to wait for; may be repeated: any of them.",
 )
 @click.option(
     "--timeout",

@@ -1,6 +1,6 @@
-"""How the command prints: results to standard output, everything else to standard error.
+"""The output of the command: results to standard output, everything else to standard error.
 
-Text from outside (names, branches, paths, messages) is printed with control characters escaped
+Untrusted text (names, branches, paths, messages) is printed with control characters escaped
 and is never interpreted as markup.
 """
 

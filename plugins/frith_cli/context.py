@@ -1,4 +1,4 @@
-"""What every command is given, and what it returns or raises to end the program."""
+"""The argument of every command (:class:`App`), exit codes, and the end by a signal."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ async def _resolve(git: Git, workspace: str, names: Iterable[str]) -> list[str |
 
 
 class _UnclearError(Exception):
-    """Git's files do not answer without doubt."""
+    """Git's files give no definite answer."""
 
 
 def read_refs(repository: Repository, names: Sequence[str]) -> list[str | None] | None:

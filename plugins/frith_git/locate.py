@@ -1,4 +1,4 @@
-"""Where worktrees are, repairing those that were moved, and restoring those that are missing."""
+"""Locating worktrees, repairing those that were moved, and restoring those that are missing."""
 
 from __future__ import annotations
 

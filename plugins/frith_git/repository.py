@@ -1,4 +1,4 @@
-"""Where a repository and its worktrees are, read from git's files (gitrepository-layout(5)).
+"""Paths of a repository and its worktrees, read from git's files (gitrepository-layout(5)).
 
 Reading the files is faster than a git process, and never climbs to an enclosing repository. A file
 that cannot be read raises :class:`GitFileError`.

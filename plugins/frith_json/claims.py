@@ -3,15 +3,15 @@
 A probe takes a shared lock for a moment, in which a claim would be refused. A claim that is refused
 therefore probes itself: only another claim denies a shared lock. If that is granted, it goes on.
 
-The lock belongs to the file, not to its name. If somebody deletes the file of a claim in force,
-this process goes on refusing the session, and :meth:`Claims.renew` locks a new file. If another
+The lock belongs to the file, not to its name. If the file of a claim in force is deleted, this
+process continues to refuse the session, and :meth:`Claims.renew` locks a new file. If another
 process was faster, the claim is lost.
 
 The file of a removed session is removed by a process that can exclude that a claim is in force: its
 holder, or a prober to which a shared lock was granted. The session may come back, for example from
 its marker, and its fence must not start anew: the file ``.newest`` keeps the highest fence of all
-files that were removed. Its lock is held while one is removed, so that no two processes remove
-files at once, the second of them a new one.
+files that were removed. Its lock is held while one is removed: of two processes that
+remove the same file at once, the second could remove a file that was created in between.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Claims(Mapping[str, int]):
         for session_id in left:
             lock = FileLock(self._path(session_id), create=False)
             with suppress(OSError):
-                # Shared, as a probe: whoever claims the session meanwhile tries again.
+                # Shared, as a probe: a claim that is refused meanwhile is tried again.
                 if lock.try_acquire(shared=True):
                     self._remove(lock, read_number(lock.fd))
             _give_back(lock)

@@ -41,7 +41,7 @@ _OWN: dict[type[BaseModel], frozenset[str]] = {
 
 
 class UnstorableError(StoreError):
-    """A session or reservation holds something that JSON, or the agreed schema, cannot."""
+    """A session or reservation holds a value that JSON, or the agreed schema, cannot represent."""
 
     code = "STORE_UNSTORABLE"
 

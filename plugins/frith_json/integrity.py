@@ -1,4 +1,4 @@
-"""From bytes to a document: what is believed, what is noticed, what is refused.
+"""Parses a state file: verifies its seal, and refuses damaged and newer content.
 
 A file whose seal is right is cut into records by its layout. Any other file is parsed as a whole.
 Both keep the text of numbers that Python would write differently.

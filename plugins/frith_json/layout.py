@@ -1,8 +1,8 @@
-"""The text of the state file: how a state is laid out, sealed, and cut into records again.
+"""The text of the state file: joined from records, sealed, and split into records again.
 
 The seal is a SHA-256 over the digests of blocks. A block is a record or the details of a session
-(the first and the last with what stands before and after them), so that each entry keeps its own
-digest and a change hashes what it changes. docs/reference/state-file.md defines all of it.
+(the first and the last with the text before and after them), so that each entry keeps its own
+digest and a change hashes only its own entries. docs/reference/state-file.md defines all of it.
 """
 
 from __future__ import annotations
@@ -249,4 +249,4 @@ def _reservation_tree(reservation: Reservation, held: Any) -> Any:
 
 
 EMPTY = Document(Snapshot(MappingProxyType({}), MappingProxyType({}), 0, Integrity.MISSING))
-"""What is stored where there is no file."""
+"""The document of a missing file."""

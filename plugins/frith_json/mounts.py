@@ -45,7 +45,7 @@ class UnsharedLocksError(StoreError):
 
 
 def require_shared_locks(path: str) -> None:
-    """Check that locks on the file ``path``, which need not exist, reach all who use it.
+    """Check that locks on the file ``path``, which need not exist, reach all machines that use it.
 
     Raises:
         UnsharedLocksError: they do not.

@@ -1,4 +1,4 @@
-"""JSON whose numbers come back as they were written, formatted as JavaScript does.
+"""JSON that keeps the text of numbers, formatted as JavaScript does.
 
 Python reads ``1.0``, ``0.1000`` and ``1e400``, but would write them differently. Such a number is
 an :class:`Exact` in the tree that :func:`loads` returns; :func:`plain` replaces it by what a

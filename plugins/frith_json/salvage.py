@@ -1,4 +1,4 @@
-"""Damaged state files: what they still hold, and keeping them aside before they are replaced.
+"""Damaged state files: reading the sessions that are intact, and keeping the files aside.
 
 A file that may be the only copy of something is never removed.
 """

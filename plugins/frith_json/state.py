@@ -1,4 +1,4 @@
-"""The state file as the threads of a store see it: read, commit, replace. Everything blocks."""
+"""Reading, committing and replacing the state file, under its lock. All methods block."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from frith_os.locks import FileLock, is_unsupported
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was read or written last, and the file that it was; ``None`` if there was none."""
+    """Document read or written last, and the identity of its file, ``None`` if it is missing."""
 
     document: Document
     identity: Identity | None
@@ -60,7 +60,7 @@ class StateFile:
         self._places = places
         self._known: Known | None = None
         self._seal = ""
-        """That of what was written last."""
+        """The seal of the document written last."""
         self._guard = threading.Lock()
 
     def current(self) -> Known:
@@ -104,7 +104,7 @@ class StateFile:
                 raise UnsharedLocksError(where, "its file system has no locks") from error
             why = f"Cannot lock {self._places.lock!r}: {error}."
             if isinstance(error, PermissionError):
-                why += " Another user's frith made it: give it to the owner of the workspace."
+                why += " Another user created it: change its owner to that of the workspace."
             raise StoreError(why) from error
         try:
             yield
@@ -180,7 +180,7 @@ class StateFile:
         """Tell whether what cannot be read may be put aside as a damaged state file.
 
         A setting, or a link in a repository, may name any file: one that was never a state file
-        belongs to somebody else.
+        belongs to another program.
         """
         default = JsonOptions.model_fields["file"].default
         is_default = os.path.basename(self._places.file) == default
@@ -224,8 +224,8 @@ class StateFile:
             sealed, content = document.sealed()
         except RecursionError as error:
             raise StoreError(
-                f"What other programs keep in {self._places.file!r} is nested too deeply to be "
-                "written again; nothing was changed."
+                f"The data of other programs in {self._places.file!r} is nested too deeply to be "
+                "written; nothing was changed."
             ) from error
         if sum(map(len, content)) > MAX_SIZE:
             raise StoreError(

@@ -1,7 +1,7 @@
 """Blocking work for async callers, in a daemon thread.
 
-A thread that waits for a lock or a disk cannot be interrupted, so the deadline is the caller's:
-whoever comes first, the thread that begins a job or the caller that gives it up, decides for both.
+A thread that waits for a lock or a disk cannot be interrupted, so the caller has the
+deadline. A job is either begun by the thread or given up by the caller, whichever happens first.
 A job that has begun is waited for, shielded, because half of it may be on the disk.
 """
 

@@ -1,4 +1,4 @@
-"""The terminal of a process that has ended, and whose keeper has left."""
+"""The terminal of a process that has ended, and whose keeper has ended, too."""
 
 from __future__ import annotations
 

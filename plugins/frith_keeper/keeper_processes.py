@@ -1,4 +1,4 @@
-"""Keepers as processes: signalled, and found among all, whether or not they listen.
+"""The processes of keepers: signalling them, and finding them even if they do not listen.
 
 A keeper is known by process id *and* start time, because process ids are reused.
 """

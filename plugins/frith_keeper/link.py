@@ -191,7 +191,7 @@ class Link:
                     await self._until_writable()
 
     async def _send_latest_later(self) -> None:
-        # Cancelled with whatever is around it, it would leave the keeper holding up the process.
+        # If it were cancelled with the caller, the keeper would continue to delay the process.
         with CancelScope(shield=True):
             async with self._turn():
                 while not self._send_latest():

@@ -10,7 +10,7 @@ from frith_terminals.options import TerminalOptions
 
 
 class KeeperOptions(TerminalOptions):
-    """How terminals of the provider `keeper` work."""
+    """The options of the provider `keeper`."""
 
     directory: str | None = None
     """Directory of the keepers' sockets. By default ``frith/keepers`` in the git directory of

@@ -1,4 +1,4 @@
-"""The provider `keeper`: starts keepers, finds those that others have started."""
+"""The provider `keeper`: starts keepers, and finds those that other hosts have started."""
 
 from __future__ import annotations
 
@@ -131,11 +131,11 @@ class KeeperSpawner(TerminalSpawner):
         name = name_of(session.id, terminal_id)
         greeted = await self._find(name, ref)
         if greeted is not None:
-            who = greeted.fields
+            fields = greeted.fields
             if self._is_closed:
                 greeted.close()
                 raise KeeperError("The terminal provider was closed.")
-            if (who["session"], who["terminal"]) != (session.id, terminal_id):
+            if (fields["session"], fields["terminal"]) != (session.id, terminal_id):
                 greeted.close()
                 raise KeeperError(f"The keeper {name} has the process of another session.")
             return self._terminal(greeted, name)

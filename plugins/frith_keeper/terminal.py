@@ -191,7 +191,7 @@ class KeeperTerminal(ViewedTerminal):
         return status
 
     async def departed(self, seen: int = 0) -> int:
-        """Wait until other hosts have let go of the process; see ``Terminal.departed``."""
+        """Wait until other hosts have detached from the process; see ``Terminal.departed``."""
         await lowlevel.checkpoint()
         while self._departures <= seen:
             self.check_running()
@@ -230,7 +230,7 @@ class KeeperTerminal(ViewedTerminal):
         return self._bell < 0
 
     def detach(self) -> None:
-        """Disconnect from the keeper; the process runs on."""
+        """Disconnect from the keeper; the process continues."""
         if not self.is_detached:
             if self._returning is not None:
                 self._returning.cancel()

@@ -1,8 +1,8 @@
-"""Locks between processes: flock(2) on files that others may delete and frith never deletes.
+"""Locks between processes: flock(2) on files that other programs may delete, but not frith.
 
 A lock belongs to the open file description: the kernel releases it when its holder dies, and other
 descriptions in the same process are refused like another process. Once a file is locked it is
-compared with the one at its path, because somebody may have deleted it meanwhile.
+compared with the one at its path, because it may have been deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Waiting:
         self._shared = shared
         self._error: OSError | None = None
         self._decided = threading.Lock()
-        """Whoever acquires it first decides: the thread that has the lock, or who abandons it."""
+        """Acquired by the thread once it has the lock, or by the caller that gives up before."""
         threading.Thread(target=self._wait, name="frith-lock", daemon=True).start()
 
     def result(self) -> None:
@@ -208,7 +208,7 @@ def holders(path: str) -> tuple[int, ...]:
 
 
 def describe_holders(path: str) -> str:
-    """Return who holds the lock on the file at ``path``, to begin a sentence with."""
+    """Return the holders of the lock on the file at ``path``, as the beginning of a sentence."""
     named = [f"process {pid} ({_command(pid) or 'ended meanwhile'})" for pid in holders(path)]
     return " and ".join(named).capitalize() or "Another process"
 

@@ -1,9 +1,9 @@
-"""Files and directories for their owner alone, whatever the umask and whoever made them before.
+"""Files and directories that only their owner can access, whatever the umask and earlier modes.
 
 A lock needs no permission but to open its file (flock(2)): a user who may read a lock file can
 hold the lock.
 
-What root makes gets the owner of the directory that it is made in. A container often runs as root
+A file that root creates gets the owner of its directory. A container often runs as root
 on a repository that is mounted into it, and must not lock the repository's owner out.
 """
 
@@ -79,7 +79,7 @@ def restrict(fd: int, path: str, mode: int) -> None:
         OSError: its mode cannot be changed, though it is ours.
     """
     if stat.S_IMODE(os.fstat(fd).st_mode) & 0o777 != mode:
-        with suppress(PermissionError):  # another user's: what may be done with it is his
+        with suppress(PermissionError):  # another user's: only that user may change it
             os.fchmod(fd, mode)
     if is_root():
         give(fd, os.stat(os.path.dirname(path) or "."))

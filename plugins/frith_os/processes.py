@@ -1,4 +1,4 @@
-"""Processes as /proc shows them, and handles that no reused process id can mislead.
+"""Processes as /proc shows them, and handles that stay valid when a process id is reused.
 
 See proc_pid_stat(5), proc_pid_environ(5), pidfd_open(2).
 """
@@ -161,7 +161,7 @@ class Process:
                 signal.pidfd_send_signal(self.fd, number)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the handle."""
         os.close(self.fd)
 
 

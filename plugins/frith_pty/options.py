@@ -6,4 +6,4 @@ from frith_terminals.options import TerminalOptions
 
 
 class PtyOptions(TerminalOptions):
-    """How terminals of the provider `pty` work."""
+    """The options of the provider `pty`."""

@@ -30,7 +30,7 @@ class Stops:
     def __init__(self) -> None:
         self._bell = Bell()
         self._is_stirred = self._is_resting = False
-        # Whatever is cancelled around it, leaders are checked until they have ended.
+        # Shielded: leaders are checked until they have ended.
         self._watching = CancelScope(shield=True)
 
     def stir(self) -> None:

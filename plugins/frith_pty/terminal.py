@@ -37,7 +37,7 @@ _UNBOUNDED = 1 << 62
 
 @dataclass(slots=True)
 class Shared:
-    """What the terminals of one spawner share."""
+    """The state that the terminals of one spawner share."""
 
     tasks: TaskGroup
     readiness: Readiness
@@ -278,7 +278,7 @@ class PtyTerminal(ViewedTerminal):
         self._shared.tasks.start_soon(self._finish)
 
     async def _finish(self) -> None:
-        # This ends whatever is cancelled around it; it is bounded by itself.
+        # Shielded: it has time limits of its own.
         with CancelScope(shield=True):
             await self._drain()
             await self._close()

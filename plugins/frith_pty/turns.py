@@ -63,7 +63,7 @@ class Turns:
             self._readiness.hand_over(lambda: self._tasks.start_soon(self._serve))
 
     async def _serve(self) -> None:
-        # Whatever is cancelled around it, a terminal is read until it has been closed.
+        # Shielded: a terminal is read until it has been closed.
         with CancelScope(shield=True):
             while self._queue:
                 await sleep(_GAP)

@@ -17,7 +17,7 @@ _ANSWERED_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is known of a process at one moment."""
+    """The observations of a process at one moment."""
 
     now: float
     """On the clock of the event loop."""

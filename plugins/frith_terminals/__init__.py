@@ -1,1 +1,1 @@
-"""What the terminal providers share on the host's side. Not a plugin: it offers no provider."""
+"""Code that the terminal providers share in the host. Not a plugin: it offers no provider."""

@@ -1,4 +1,4 @@
-"""The environment of a session's process: the host's, without that of its own surroundings."""
+"""The environment of a session's process: the host's, without its repository and terminal."""
 
 from __future__ import annotations
 

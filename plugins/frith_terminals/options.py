@@ -20,7 +20,7 @@ class SizePolicy(StrEnum):
 
 
 class TerminalOptions(EnvironmentOptions):
-    """How terminals work."""
+    """The options that both terminal providers share."""
 
     scrollback: Annotated[int, Field(ge=4096)] = 1024 * 1024
     """Bytes of output kept for each terminal; memory is taken as output arrives."""

@@ -6,7 +6,7 @@ bare future in place of an ``anyio.Event`` makes it a tenth faster once more.
 
 A callback of an asyncio loop runs outside of any task. Under ``asyncio.run`` or uvicorn anyio
 raises there ("not currently running on any asynchronous event loop"), and from 4.14 on its task
-groups refuse to start tasks under any runner. So a callback only reads and rings bells; it hands
+groups refuse to start tasks under any runner. So a callback only reads and sets events; it hands
 everything else over to a task, see :meth:`Readiness.hand_over`.
 """
 
@@ -100,7 +100,7 @@ class Readiness:
         self._scopes: dict[int, CancelScope] = {}
         self._handed_over: deque[Callable[[], object]] = deque()
         self._bell = Bell()
-        # Whatever is cancelled around it, events of a terminal are handled until it is closed.
+        # Shielded: events of a terminal are handled until it is closed.
         self._serving = CancelScope(shield=True)
         tasks.start_soon(self._serve)
 
@@ -128,7 +128,7 @@ class Readiness:
         if self._loop is not None:
             self._loop.add_reader(fd, callback)
             return
-        # Whatever is cancelled around it, a terminal is watched until it has been closed.
+        # Shielded: a terminal is watched until it has been closed.
         scope = self._scopes[fd] = CancelScope(shield=True)
         self._tasks.start_soon(self._follow, fd, callback, scope)
 

@@ -72,14 +72,14 @@ class Viewers:
         return min((viewer.cursor for viewer in self._lossless), default=None)
 
     def add(self, viewer: Viewer) -> None:
-        """Let ``viewer`` follow; from now on it holds up the process if it is lossless."""
+        """Let ``viewer`` follow; from now on it delays the process if it is lossless."""
         self._number += 1
         if viewer.is_lossless:
             self._lossless.append(viewer)
             self._tell()
 
     def remove(self, viewer: Viewer) -> None:
-        """Forget ``viewer``, which holds up the process no longer."""
+        """Forget ``viewer``, which no longer delays the process."""
         self._number -= 1
         self._latest = None
         if viewer.is_lossless:

@@ -1,4 +1,4 @@
-"""Writes the state of an emulator as bytes that bring a terminal into it."""
+"""Writes the state of an emulator as bytes that reproduce it on a terminal."""
 
 from __future__ import annotations
 

@@ -126,8 +126,8 @@ def row(heading: str, **words: str) -> dict[str, str]:
 
 
 def test_the_documented_tables_cover_exactly_the_tested_combinations() -> None:
-    assert [row["state file"] for row in table("| state file | what")] == list(STATES)
-    assert {row["marker"] for row in table("| marker | what")} == set(MARKERS)
+    assert [row["state file"] for row in table("| state file | description")] == list(STATES)
+    assert {row["marker"] for row in table("| marker | description")} == set(MARKERS)
 
 
 # What must come of a session ----------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Disk:
 
     @property
     def documented(self) -> dict[str, str]:
-        return row("| state file | what", state_file=self.state) | row(
+        return row("| state file | description", state_file=self.state) | row(
             "| state file | record", state_file=self.state
         )
 
@@ -335,7 +335,7 @@ async def test_every_combination_has_the_documented_result(disk: Disk) -> None:
             known = session if expected.metadata else session.evolve(metadata=None)
             assert essence(known) == essence(expected), case
     told = {type(event).__name__ for event in events} - {"SessionsRestored"}
-    assert told == set(disk.documented["told as"].split(", ")) - {"nothing"}
+    assert told == set(disk.documented["reported as"].split(", ")) - {"nothing"}
     (restored,) = (event for event in events if isinstance(event, SessionsRestored))
     missing = {c.id for c in CASES if wanted[c] and c.worktree == "vanished"}
     assert set(restored.missing) == missing

@@ -1,1 +1,1 @@
-"""What runs while a manager is open."""
+"""The parts of an open manager: ledger, claims, markers, processes, hooks, providers, tasks."""

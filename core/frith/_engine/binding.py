@@ -1,4 +1,4 @@
-"""A workspace has one store: two would each restore its sessions, and then disagree."""
+"""The binding of a workspace to one store: two would each restore its sessions and diverge."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The sessions in memory, and the only writer of the store.
 
-A change is a pure function of the newest stored state, never an overwrite. While one commit is
-under way the next changes gather, and are committed together. A change costs what it changes, not
-what is stored: snapshots share what they have in common.
+A change is a pure function of the newest stored state, never an overwrite. Changes that arrive
+during a commit are gathered and committed together. The cost of a change depends on its own size,
+not on the number of sessions: snapshots share the sessions that have not changed.
 """
 
 from __future__ import annotations
@@ -308,7 +308,7 @@ class Ledger:
     async def _transact_again(
         self, store: SessionStore, batch: Batch, unknown: CommitOutcomeUnknownError
     ) -> Snapshot:
-        """Learn what became of a commit, and make it durable or make it at all.
+        """Find out the outcome of a commit; make it durable, or repeat it.
 
         Raises:
             CommitOutcomeUnknownError: no attempt could learn it.

@@ -1,4 +1,4 @@
-"""Writes the markers of sessions, so that recovery knows what the ledger knows.
+"""Writes the markers of sessions, from which a lost store is rebuilt.
 
 Identity is written at once and durably; activity, status and metadata at most once a second.
 """

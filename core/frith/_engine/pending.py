@@ -1,4 +1,4 @@
-"""Changes that wait for the next commit, and their commit as one transaction."""
+"""Changes that wait for the next commit, and the transaction that applies all of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pending:
 
 
 class Batch:
-    """Several changes as one transaction; each sees what those before it did."""
+    """Several changes as one transaction; each sees the results of those before it."""
 
     def __init__(self, pending: Iterable[Pending], commit: Commit) -> None:
         self._pending = tuple(pending)

@@ -146,7 +146,7 @@ class RunningProcess:
             self.lose()
 
     def lose(self) -> None:
-        """Let go of the process, which another host may run by now.
+        """Stop managing the process, which another host may run by now.
 
         Nothing is ended, recorded or collected.
         """
@@ -160,7 +160,7 @@ class RunningProcess:
 
     @property
     def outlives_its_host(self) -> bool:
-        """Whether the process runs on when this manager is closed."""
+        """Whether the process continues when this manager is closed."""
         return self._engine.providers.can(Role.TERMINAL, self._provider, Capability.ADOPT)
 
     def tell(self, conclusion: Conclusion) -> None:

@@ -1,4 +1,4 @@
-"""What a manager does when one of its engines finds something out; the flows implement it."""
+"""The interface to which the engines report their findings; the flows implement it."""
 
 from __future__ import annotations
 

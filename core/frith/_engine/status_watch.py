@@ -33,7 +33,7 @@ async def check_detector(engine: Engine) -> None:
 
 
 class StatusRecorder:
-    """Records and announces what one process is doing."""
+    """Records and announces the status of one process."""
 
     def __init__(self, engine: Engine, claim: HeldClaim, terminal: Terminal) -> None:
         self._engine = engine

@@ -1,1 +1,1 @@
-"""What a manager does, one verb a module."""
+"""The operations of a manager, one module each. The core's engines import none of them."""

@@ -65,10 +65,10 @@ class Undo:
     def __init__(self) -> None:
         self._steps: list[tuple[str, Callable[[], Awaitable[object]]]] = []
         self.left_behind: list[str] = []
-        """What could not be undone, for a person."""
+        """The steps that could not be undone, for the user."""
 
     def push(self, name: str, step: Callable[[], Awaitable[object]]) -> None:
-        """Add a step; ``name`` is for :meth:`forget` and for a person."""
+        """Add a step; ``name`` is for :meth:`forget` and for the user."""
         self._steps.append((name, step))
 
     def forget(self, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""What a manager does about changes of other processes, lost claims and a damaged store."""
+"""Reactions of a manager to changes of other processes, lost claims and a damaged store."""
 
 from __future__ import annotations
 

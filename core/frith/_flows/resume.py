@@ -99,7 +99,7 @@ async def _start(
 
 
 async def _lives(engine: Engine, session: Session) -> bool:
-    """Tell whether a process runs on whose host has gone, for the next one to adopt."""
+    """Adopt a process that has outlived its host; return whether there is one that still runs."""
     terminal = await adopt(engine, session)
     return terminal is not None and not await has_ended(terminal)
 

@@ -19,7 +19,7 @@ from frith.model import Changes, Session, SessionId, SessionStatus, Snapshot
 from frith.ports import Holder
 
 PATIENCE = 5.0
-"""Seconds, beyond the grace of its process, that an owner may take to let go."""
+"""Seconds, beyond the grace of its process, that an owner may take to release it."""
 
 _ATTEMPTS, _RETRY = 20, 0.05
 """How often, and how many seconds apart, a claim is tried whose holder may be dying."""
@@ -27,7 +27,7 @@ _ATTEMPTS, _RETRY = 20, 0.05
 
 @dataclass(slots=True)
 class Report:
-    """What bringing records in line with the world found and did."""
+    """The result of reconciling records: processes that were swept or adopted, and notes."""
 
     swept: list[int] = field(default_factory=list)
     adopted: list[SessionId] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Report:
 
 
 def label(engine: Engine, session_id: SessionId) -> str:
-    """Return how a note for a person names a session."""
+    """Return how a note for the user names a session."""
     session = engine.ledger.get(session_id)
     return f"session {session.name} ({session_id})" if session else f"session {session_id}"
 
@@ -47,7 +47,7 @@ async def take_over(engine: Engine, session: Session) -> tuple[Session, HeldClai
     is adopted and ended, so that its exit status is known, or swept where it cannot be adopted.
 
     Raises:
-        SessionOwnedError: the owner does not let go in time, or its owner is unknown.
+        SessionOwnedError: the owner does not release it in time, or its owner is unknown.
         SessionNotFoundError: it was destroyed meanwhile.
     """
     process = engine.processes.owned(session.id)
@@ -133,7 +133,7 @@ async def _adopt_process(
 async def claimed_if_free(
     engine: Engine, session_id: SessionId
 ) -> AsyncIterator[tuple[Holder, HeldClaim | None]]:
-    """Claim a session in the block if no process holds it; yield who held it, and the claim.
+    """Claim a session in the block if no process holds it; yield its holder and the claim.
 
     The claim is kept after the block if this manager runs the session's process then.
     """

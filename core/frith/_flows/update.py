@@ -1,4 +1,4 @@
-"""Changing the record of a session on request, which needs no claim, and its marker."""
+"""Changing the record of a session and its marker on request. This needs no claim."""
 
 from __future__ import annotations
 

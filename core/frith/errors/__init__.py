@@ -1,7 +1,7 @@
 """Every error that frith raises: one root, each with a stable ``code`` and typed attributes.
 
-A message tells a person what happened, to what, and what to do next; a program reads ``code``
-and the attributes. Plugins raise these, or subclasses of these with a code of their own.
+A message is for the user: it names the failure, its object and the remedy. A program reads
+``code`` and the attributes. Plugins raise these, or subclasses of these with a code of their own.
 """
 
 from frith.errors._plugins import (

@@ -30,7 +30,7 @@ class FrithError(Exception):
 
 
 class SessionError(FrithError):
-    """Base of errors about one session, whose message names that.
+    """Base of errors about one session. The message names the session.
 
     Attributes:
         session_id: the session.

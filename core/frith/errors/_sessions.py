@@ -47,7 +47,7 @@ class SessionOwnedError(SessionError):
 
     Attributes:
         certain: whether another process owns it for certain.
-        holder: description of that process, for a person; empty if nothing is known.
+        holder: description of that process, for the user; empty if nothing is known.
     """
 
     code = "SESSION_OWNED"
@@ -116,7 +116,7 @@ class SessionVetoed(FrithError):  # noqa: N818 - raised by plugins as a verdict,
 
 
 class VetoHookFailedError(FrithError):
-    """A plugin that may veto failed or took too long, so it is unknown whether it would."""
+    """A plugin that may veto failed or took too long, so its decision is unknown."""
 
     code = "VETO_HOOK_FAILED"
 

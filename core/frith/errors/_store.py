@@ -35,7 +35,7 @@ class StoreBusyError(StoreError):
 class CommitOutcomeUnknownError(StoreError):
     """A commit failed at a point where it may be durable or not.
 
-    Load again to learn which, before undoing anything.
+    Load the sessions again to find out, before undoing anything.
     """
 
     code = "COMMIT_OUTCOME_UNKNOWN"
@@ -63,7 +63,7 @@ class StoreMismatchError(StoreError):
         workspace: path of the workspace.
         bound: identity of the store that it is bound to, see ``SessionStore.identity``.
         configured: identity of the store that this manager is configured for.
-        stamp: where the binding is stored, for a person (a path).
+        stamp: the place of the binding, for the user (a path).
     """
 
     code = "STORE_MISMATCH"
@@ -84,8 +84,8 @@ class CorruptStoreError(StoreError):
     """The stored data is damaged. Nothing was deleted or overwritten.
 
     Attributes:
-        where: what is corrupt, for a person (a path).
-        reason: what is wrong with it.
+        where: the corrupt data, for the user (a path).
+        reason: the kind of damage.
         token: identifies the content found corrupt, for ``SessionStore.replace_corrupt``; empty
             for a store that does not declare ``Capability.REPAIR``.
         salvage: the sessions that could still be read from it.

@@ -132,7 +132,7 @@ class WorktreeRedirectedError(WorkspaceError):
 
     Attributes:
         path: the worktree.
-        reason: where, and how to fix that.
+        reason: the place of these files, and the remedy.
     """
 
     code = "WORKTREE_REDIRECTED"

@@ -1,4 +1,4 @@
-"""The status port: what the process of a session is doing, and the evidence for it."""
+"""The status port: the activity of a session's process, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frith.ports.terminal import Terminal
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """A status, and what it was concluded from."""
+    """A status and its source."""
 
     status: SessionStatus
     """``active``, ``waiting``, ``idle`` or ``error``."""
@@ -21,7 +21,7 @@ class Conclusion:
     confidence: float = 1.0
     """From 0 to 1."""
     message: str | None = None
-    """What the user is asked or told. A program may have written it: do not trust it."""
+    """The question or message for the user. A program may have written it: do not trust it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class StatusWatch(ABC):
 
 
 class StatusDetector(ABC):
-    """Detects what processes in terminals are doing, without polling silent ones."""
+    """Detects the activity of processes in terminals, without polling silent ones."""
 
     @abstractmethod
     def watch(

@@ -126,7 +126,7 @@ class SessionStore(ABC):
         """Tell whether the claim on ``session_id`` is held, by this or any other process."""
 
     async def holder_info(self, session_id: SessionId) -> str:
-        """Describe the holder of the claim on ``session_id``, for a person.
+        """Describe the holder of the claim on ``session_id``, for the user.
 
         Such as ``process 4242 on host build-1``; empty if nothing is known. It may be out of date.
         """
@@ -157,7 +157,7 @@ class SessionStore(ABC):
 
 
 class WrappedStore(SessionStore):
-    """Passes everything on to the store that it wraps; override what shall differ.
+    """Delegates every method to the wrapped store; override the methods to change.
 
     Its provider declares the capabilities that the wrapped store has.
     """

@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class SpawnRequest:
-    """What to run, and where."""
+    """The process to start, and the terminal for it."""
 
     session_id: SessionId
     command: tuple[str, ...]
@@ -47,7 +47,7 @@ class SpawnRequest:
 
 
 class AttachMode(StrEnum):
-    """How a viewer that is slower than the output is treated."""
+    """The treatment of a viewer that is slower than the output."""
 
     LOSSLESS = "lossless"
     """It gets every byte; the process may be paused for it."""
@@ -129,7 +129,7 @@ class SweepReport:
     ended: tuple[int, ...] = ()
     """Ids of those that have ended."""
     unknown: tuple[str, ...] = ()
-    """What remains unknown, for a person."""
+    """Open questions, for the user."""
 
 
 class Reading(StrEnum):
@@ -175,7 +175,7 @@ class Terminal(ABC):
     @property
     @abstractmethod
     def ref(self) -> dict[str, JsonValue]:
-        """How this provider finds the process again; opaque to everything else."""
+        """The reference by which this provider finds the process again; opaque to other code."""
 
     @property
     def was_shut_down(self) -> bool:
@@ -269,7 +269,7 @@ class Terminal(ABC):
         return
 
     def detach(self) -> None:
-        """Release the resources of this host for the process, which runs on; end its viewers.
+        """Release the resources of this host for the process, which continues; end its viewers.
 
         Called when another host may run the process by now. Does nothing if the process ends with
         its host.

@@ -17,14 +17,14 @@ class WorktreeRequest:
     session_id: SessionId
     branch: str
     base: str | None = None
-    """Where a new branch starts: a branch, tag or commit; ``None`` for the workspace's HEAD."""
+    """The start of a new branch: a branch, tag or commit; ``None`` for the workspace's HEAD."""
     existing: bool = False
     """Whether ``branch`` must exist already, instead of being created."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorktreePlan:
-    """What :meth:`WorkspaceProvider.create` will do. It suffices to undo that after a crash."""
+    """The plan for :meth:`WorkspaceProvider.create`. It suffices to undo that after a crash."""
 
     session_id: SessionId
     path: str
@@ -51,13 +51,13 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the worktree of a session is."""
+    """The place of a session's worktree."""
 
     presence: Presence
     path: str
     """Absolute path: where it is, or was last."""
     reason: str = ""
-    """Why it is redirected and how to fix that, for a person."""
+    """The cause of the redirection and its remedy, for the user."""
 
 
 class WorkspaceProvider(ABC):

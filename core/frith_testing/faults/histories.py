@@ -1,6 +1,6 @@
 """Several writing and reading processes, killed at random, and their history.
 
-Everything that they began, saw and were told must fit one order of commits.
+The begun commits, loaded states and reported results must fit one order of commits.
 ``python -m frith_testing.faults.histories --provider store:json --seconds 600``
 """
 

@@ -1,1 +1,1 @@
-"""What the suites share: the base classes, the report, and means to observe a provider."""
+"""Shared by the suites: the base classes, the report, and means to observe a provider."""

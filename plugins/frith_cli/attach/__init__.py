@@ -1,1 +1,1 @@
-"""This terminal attached to the terminal of a session."""
+"""Attaching this terminal to the terminal of a session."""

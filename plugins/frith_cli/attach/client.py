@@ -15,8 +15,8 @@ from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedErro
 from frith.logs import printable
 from frith.ports import Chunk
 from frith_cli.attach.keys import DetachKey, Press, key_name
-from frith_cli.attach.loops import Mark, without_marks
 from frith_cli.attach.modes import Modes
+from frith_cli.attach.shown_in_itself import Mark, without_marks
 from frith_cli.attach.tty import Tty, raw_tty
 
 if TYPE_CHECKING:

@@ -100,14 +100,14 @@ def _text(key: str, held: set[int]) -> str | None:
 
 
 def key_name(key: bytes) -> str:
-    """Return the name of ``key`` for a person: ``Ctrl-]`` for byte 29."""
+    """Return the name of ``key`` for the user: ``Ctrl-]`` for byte 29."""
     if len(key) == 1 and key < b" ":
         return f"Ctrl-{chr(key[0] | 0x40)}"
     return printable(key.decode("utf-8", "replace"))
 
 
 class Press(Enum):
-    """What to do when the detach key is pressed."""
+    """The effect of pressing the detach key."""
 
     ASK = auto()
     DETACH = auto()

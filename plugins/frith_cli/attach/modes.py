@@ -1,4 +1,4 @@
-"""What a program has changed in a terminal, and the sequences that restore it.
+"""The modes that a program has changed in a terminal, and the sequences that restore them.
 
 Sources: ECMA-48, the XTerm Control Sequences document, the kitty keyboard protocol,
 console_codes(4) for Linux, ConEmu's documentation for the progress bar.

@@ -1,1 +1,1 @@
-"""What the commands do, by subject. Each function returns the exit code."""
+"""The implementations of the commands, by subject. Each function returns the exit code."""

@@ -50,7 +50,7 @@ def doctor(app: App, *, fix: bool) -> int:
             ],
         )
     else:
-        note("All is well.")
+        note("No findings.")
     return 0 if all(finding.repaired for finding in findings) else REFUSED
 
 

@@ -17,7 +17,7 @@ from frith.naming import LONGEST, check_name
 from frith_cli.attach import client
 from frith_cli.attach.client import AttachOutcome
 from frith_cli.attach.keys import key_name
-from frith_cli.attach.loops import ShownInItselfError
+from frith_cli.attach.shown_in_itself import ShownInItselfError
 from frith_cli.attach.tty import NotATerminalError, window_size
 from frith_cli.config import settings_of
 from frith_cli.console import note, progress, write, write_json
@@ -95,7 +95,7 @@ def resume(
         return _attached(app, start, fresh=True)
     _check_outlives(app)
     label, name = with_manager(app, leave)
-    note(f"{label} runs. `frith attach {name}` shows it.")
+    note(f"{label} is running. `frith attach {name}` shows it.")
     return 0
 
 
@@ -115,7 +115,7 @@ def resume_all(app: App) -> int:
             try:
                 with progress(f"Starting {session.name}"):
                     await manager.resume_session(session.id, size=_size())
-                note(f"{session.name} runs.")
+                note(f"{session.name} is running.")
             except FrithError as error:
                 note(f"{session.name}: {error} [{error.code}]")
                 code = REFUSED

@@ -15,8 +15,8 @@ import anyio
 from frith import Session, SessionManager
 from frith.ports import Chunk, Terminal
 from frith_cli.attach.keys import sent_for
-from frith_cli.attach.loops import Mark, without_marks
 from frith_cli.attach.modes import Modes
+from frith_cli.attach.shown_in_itself import Mark, without_marks
 from frith_cli.attach.tty import CANCEL, window_size
 from frith_cli.console import note, reader_may_go
 from frith_cli.context import App, Interrupted

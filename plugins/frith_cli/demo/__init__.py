@@ -1,1 +1,1 @@
-"""``frith demo``: the life of a session in seconds, with every claim checked."""
+"""``frith demo``: sessions from creation to removal in seconds, with a check of each step."""

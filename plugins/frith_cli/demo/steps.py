@@ -1,4 +1,4 @@
-"""The steps of the demo. Each does something and checks what it claims."""
+"""The steps of the demo. Each performs an operation and checks the result."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class _Steps:
     def _see_what_is_left(self, code: int) -> None:
         self.before = self._records()
         self.checks.same("It could not clean up", code, -SIGKILL)
-        self.checks.check("A process that ignores hang-ups runs on", runs(self.pids["stubborn"]))
+        self.checks.check("A process that ignores SIGHUP continues", runs(self.pids["stubborn"]))
         self.checks.check("The state file is readable", len(self.before) == 3, self.before)
 
     async def _restore(self) -> None:

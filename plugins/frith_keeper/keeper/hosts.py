@@ -1,4 +1,4 @@
-"""The hosts that are connected to a keeper."""
+"""The connection of one host to a keeper: packets, pending input, events that are not sent yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a keeper with its command, to the last byte."""
+"""The main loop of a keeper, until the end of its command has been recorded."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Keeper:
         self._loop.forget(self._command.child.fd)
         self._on_signal()  # a shutdown signals all at once, and the command is often the quickest
         self._exit, self._was_shut_down = status, self._is_hurried
-        # Before the answers to those who write.
+        # Before the replies to the hosts that write.
         self._server.exited(status, was_shut_down=self._is_hurried)
         self._command.input.close()
         self._command.output.process_ended()

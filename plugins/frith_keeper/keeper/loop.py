@@ -1,4 +1,4 @@
-"""Waiting for descriptors, signals and moments; nothing else wakes a keeper."""
+"""The event loop of a keeper: waits for descriptors, signals and points in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hosts of a keeper: accepted, greeted, answered, sent events."""
+"""The server of a keeper: accepts hosts, answers their requests, sends them events."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Server:
         self._home = home
         self._command = command
         self._loop = loop
-        # Nobody can write through this descriptor of the ring.
+        # This descriptor of the ring is read-only, also for the hosts that receive it.
         ring = f"/proc/self/fd/{command.output.ring.fd}"
         self._readable_ring = os.open(ring, os.O_RDONLY | os.O_CLOEXEC)
         self._windows = Windows(request["sizePolicy"])

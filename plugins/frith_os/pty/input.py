@@ -1,4 +1,4 @@
-"""What is written to a terminal: in order, bounded in time, no line cut silently."""
+"""The input of a terminal: in order, within a time limit, too long lines refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process writes: read from the master end into the ring, as far as viewers allow.
+"""The output of a process: read from the master end into the ring, as far as viewers allow.
 
 *Exited* and *drained* are two events: output may come after the exit.
 """

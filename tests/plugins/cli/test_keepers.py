@@ -169,7 +169,7 @@ def test_a_terminal_that_only_its_host_can_show_is_refused(
 
 @pytest.mark.usefixtures("left")
 def test_doctor_accepts_a_process_without_a_host(frith: Frith) -> None:
-    assert frith("doctor") == Outcome(0, "", "frith: All is well.\n")
+    assert frith("doctor") == Outcome(0, "", "frith: No findings.\n")
 
 
 def test_a_session_whose_keeper_was_killed_is_shown_as_idle_and_can_be_resumed(

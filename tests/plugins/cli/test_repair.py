@@ -71,7 +71,7 @@ def test_an_old_copy_of_the_state_file_loses_nothing(
 def test_doctor_finds_nothing_in_a_sound_workspace(
     frith: Frith, created: dict[str, object]
 ) -> None:
-    assert frith("doctor") == Outcome(0, "", "frith: All is well.\n")
+    assert frith("doctor") == Outcome(0, "", "frith: No findings.\n")
     assert frith("doctor", "--json").json == []
 
 
@@ -105,7 +105,7 @@ def test_doctor_repairs_a_workspace_that_was_moved(
     assert frith("doctor").code == 1
     repaired = frith("doctor", "--fix")
     assert repaired.code == 0
-    assert frith("doctor").err == "frith: All is well.\n"
+    assert frith("doctor").err == "frith: No findings.\n"
     worktree = frith("show", "one", "--json").json["worktreePath"]
     assert Path(worktree) == moved / ".worktrees" / str(created["id"])
     assert git(Path(worktree), "status", "--short") == ""

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.expensive("starts the command as a process")
 def test_restart_gives_a_session_a_new_process(frith: Frith, left: int) -> None:
     restarted = frith("restart", "one", "--detach")
     assert restarted.code == 0
-    assert "one runs." in restarted.err
+    assert "one is running." in restarted.err
     assert not alive(left)
     assert alive(pid_of(frith))
 
@@ -48,7 +48,7 @@ def test_resume_all_starts_only_idle_sessions(frith: Frith, left: int) -> None:
         frith("new", name, "--no-attach", *WORK)
     frith("stop", "three")
     resumed = frith("resume", "--all")
-    assert (resumed.code, resumed.err) == (0, "frith: two runs.\n")
+    assert (resumed.code, resumed.err) == (0, "frith: two is running.\n")
     assert pid_of(frith) == left
     assert {each["name"] for each in frith("ls", "--json").json if "ptyPid" in each} == {
         "one",
@@ -64,7 +64,7 @@ def test_resume_all_starts_sessions_whose_process_was_killed(
     os.kill(pid_of(frith), number)
     frith("wait", "one", "--timeout", "60")
     resumed = frith("resume", "--all")
-    assert (resumed.code, resumed.err) == (0, "frith: one runs.\n")
+    assert (resumed.code, resumed.err) == (0, "frith: one is running.\n")
 
 
 def test_resume_all_starts_sessions_that_a_shutdown_ended(
@@ -78,7 +78,7 @@ def test_resume_all_starts_sessions_that_a_shutdown_ended(
     os.kill(keeper, signal.SIGTERM)
     wait_until(lambda: not alive(keeper))
     assert frith("show", "one", "--json").json["status"] == "idle"
-    assert frith("resume", "--all").err == "frith: one runs.\n"
+    assert frith("resume", "--all").err == "frith: one is running.\n"
 
 
 @pytest.mark.parametrize("end", ["exit 1", "exit 0", "kill -INT $$", "kill -QUIT $$"])
@@ -100,7 +100,7 @@ def test_resume_all_continues_after_a_failed_start(frith: Frith) -> None:
     resumed = frith("resume", "--all")
     assert resumed.code == 1
     assert "[COMMAND_NOT_FOUND]" in resumed.err
-    assert resumed.err.endswith("frith: two runs.\n")
+    assert resumed.err.endswith("frith: two is running.\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("one", "--all"), ("--all", "--", "sh")])

@@ -136,7 +136,7 @@ def test_an_interrupted_creation_leaves_nothing(
     terminal.send_signal(signal.SIGTERM)
     assert terminal.end() == 143
     assert frith("ls", "--json").json == []
-    assert frith("doctor").err == "frith: All is well.\n"
+    assert frith("doctor").err == "frith: No findings.\n"
     assert not any((repository / ".worktrees").glob("*"))
     assert not git(repository, "branch", "--list", "feature/one")
 

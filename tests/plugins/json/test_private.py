@@ -85,5 +85,5 @@ async def test_the_error_for_a_lock_file_of_another_user_says_so(
 
     monkeypatch.setattr(FileLock, "_opened", refuse)
     async with open_store() as store:
-        with pytest.raises(StoreError, match="Another user's frith made it: give it to the owner"):
+        with pytest.raises(StoreError, match="Another user created it: change its owner to that"):
             await store.transact(lambda _: Changes(put=(make(),)))

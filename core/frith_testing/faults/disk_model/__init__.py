@@ -1,1 +1,1 @@
-"""What a disk may hold after a crash."""
+"""The possible states of a disk after a crash."""

@@ -1,1 +1,1 @@
-"""What several processes did to a store, and whether it fits one order."""
+"""The operations of several processes on a store, and the check that they fit one order."""

@@ -1,4 +1,4 @@
-"""Notes of a process that may be killed: what it began, saw and was told.
+"""The log of a process that may be killed: begun commits, loaded states, reported results.
 
 One system call writes a whole line at once, so SIGKILL loses no earlier line.
 """

@@ -118,7 +118,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
     return result;
 }
 
-/* Copies within the kernel cannot be shown byte by byte: whoever asks must copy by itself. */
+/* Copies within the kernel cannot be shown byte by byte: the caller must copy by itself. */
 ssize_t sendfile64(int out, int in, off64_t *offset, size_t size)
 {
     if (OF(out) != NULL) return errno = ENOSYS, -1;

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from frith.model import Session, SessionStatus, now
-from frith_cli.attach import loops
-from frith_cli.attach.loops import Mark, ShownInItselfError, without_marks
+from frith_cli.attach import shown_in_itself
+from frith_cli.attach.shown_in_itself import Mark, ShownInItselfError, without_marks
 from waiting import wait_until
 
 from .conftest import Frith, OnTerminal
@@ -57,7 +57,7 @@ async def test_a_mark_that_comes_back_later_is_not_a_loop(
     mark: Mark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sequence, later = mark.sequence, anyio.current_time() + 60
-    monkeypatch.setattr(loops, "current_time", lambda: later)
+    monkeypatch.setattr(shown_in_itself, "current_time", lambda: later)
     assert mark.sequence == b""
     assert mark.look(sequence) == sequence
 

@@ -1,4 +1,4 @@
-"""Starting: every record is brought in line with the world, unless a living owner has it."""
+"""The start of a manager: every record is reconciled, unless its session has a living owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a manager: load the sessions, and bring every record in line with the world."""
+"""The start of a manager: load the sessions, and reconcile records, owners and worktrees."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def start(engine: Engine, *, restore: bool) -> None:
 
 
 async def reload(engine: Engine) -> tuple[Session, ...]:
-    """Load what is stored, and bring it in line with the world; return the sessions."""
+    """Load the stored sessions, reconcile and return them."""
     await engine.ledger.refresh()
     await reconcile(engine, Report())
     return engine.ledger.all()
@@ -96,7 +96,7 @@ async def _restore(engine: Engine) -> None:
 
 
 async def reconcile(engine: Engine, report: Report) -> None:
-    """Bring every record in line with the world, where no living process owns the session."""
+    """Reconcile every record whose session no living process owns with processes and worktrees."""
     report.notes.extend(await settle_reservations(engine))
     async with create_task_group() as tasks:
         for session in engine.ledger.all():
