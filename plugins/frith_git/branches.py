@@ -90,7 +90,7 @@ async def colliding_branch(git: Git, repository: Repository, branch: str) -> str
     output = await git.read(
         repository.workspace, "for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns
     )
-    names = output.decode(errors="surrogateescape").splitlines()
+    names = output.decode(errors="surrogateescape").split("\n")
     collides = (n for n in names if n in prefixes or n == branch or n.startswith(f"{branch}/"))
     return next(collides, None)
 
