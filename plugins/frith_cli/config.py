@@ -31,13 +31,15 @@ KEYS = (*(name for name in ManagerConfig.model_fields if name != "workspace"), "
 
 _PREFIX = "FRITH_"
 VARIABLES = {
-    _PREFIX + ("DISABLE_PLUGINS" if key == "blocked_plugins" else key.upper()): key
-    for key in KEYS
-    if key != "options"
+    _PREFIX + ("DISABLE_PLUGINS" if key == "blocked_plugins" else key.upper()): key for key in KEYS
 }
 """The environment variables, and the key that each sets."""
 
 _OTHER_VARIABLES = ("FRITH_WORKSPACE", "FRITH_SESSION_ID")
+
+PATHS = frozenset({"file", "directory", "locks"})
+"""Names of options that hold a path where frith writes. A file of the repository may set them only
+to paths in the workspace, because the repository may be a clone of somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,9 @@ def read_settings(
     Raises:
         ConfigurationError: a file cannot be read, a key is unknown or a value is wrong.
     """
+    files = tuple(_of_files(workspace))
     layers = (
-        *_of_files(workspace),
+        *files,
         *_of_environment(environ),
         *(Layer(written, _nested(key, _parsed(value))) for written, key, value in flags),
     )
@@ -113,6 +116,8 @@ def read_settings(
     for layer in layers:
         try:
             shaped = {key: _shaped(key, value) for key, value in layer.values.items()}
+            if layer in files:
+                _check_paths(workspace, "options", shaped.get("options"))
         except ConfigurationError as error:
             raise _blamed(error, (layer,)) from error
         values = _merged(values, shaped)
@@ -139,6 +144,21 @@ def _of_files(workspace: Path) -> Iterable[Layer]:
     return found
 
 
+def _check_paths(workspace: Path, key: str, value: Any) -> None:
+    """Refuse a path outside ``workspace``, also one that leads out of it by a symbolic link."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_paths(workspace, f"{key}.{name}", inner)
+    elif key.rpartition(".")[2] in PATHS and isinstance(value, str) and "\0" not in value:
+        real = os.path.realpath(workspace)
+        if not Path(os.path.realpath(os.path.join(real, value))).is_relative_to(real):
+            raise ConfigurationError(
+                key,
+                f"a file of the repository must not name a path outside it, {value!r}; "
+                "use --set or FRITH_OPTIONS",
+            )
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():  # opening a FIFO would block
         raise ConfigurationError(str(path), "is not a regular file")
@@ -152,7 +172,9 @@ def _of_environment(environ: Mapping[str, str]) -> Iterable[Layer]:
     for variable, value in environ.items():
         if variable in VARIABLES:
             if value:
-                yield Layer(f"environment variable {variable}", {VARIABLES[variable]: value})
+                key = VARIABLES[variable]
+                values = {key: _parsed(value) if key == "options" else value}
+                yield Layer(f"environment variable {variable}", values)
         elif variable.startswith(_PREFIX) and variable not in _OTHER_VARIABLES:
             # Plugins may use this prefix too: refuse only what is probably a misspelling.
             known = [name.removeprefix(_PREFIX) for name in VARIABLES]

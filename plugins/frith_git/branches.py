@@ -67,11 +67,7 @@ async def taken(git: Git, repository: Repository, branches: Collection[str]) -> 
     blocking: set[str] = set()
 
     async def find_longer() -> None:
-        patterns = [HEADS + branch for branch in valid]
-        output = await git.read(
-            repository.workspace, "for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns
-        )
-        for name in output.decode(errors="surrogateescape").split("\n"):
+        for name in await _at_or_below(git, repository, valid):
             found.update((name, *_prefixes(name)))
 
     async def find_prefixes() -> None:
@@ -86,13 +82,18 @@ async def taken(git: Git, repository: Repository, branches: Collection[str]) -> 
 async def colliding_branch(git: Git, repository: Repository, branch: str) -> str | None:
     """Return ``branch`` if it exists, or an existing branch that it collides with."""
     prefixes = _prefixes(branch)
-    patterns = [HEADS + name for name in (*prefixes, branch)]
+    names = await _at_or_below(git, repository, (*prefixes, branch))
+    collides = (n for n in names if n in prefixes or n == branch or n.startswith(f"{branch}/"))
+    return next(collides, None)
+
+
+async def _at_or_below(git: Git, repository: Repository, names: Iterable[str]) -> list[str]:
+    """Return the branches called as one of ``names``, or as one and ``/…``. One git process."""
+    patterns = [HEADS + name for name in names]
     output = await git.read(
         repository.workspace, "for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns
     )
-    names = output.decode(errors="surrogateescape").splitlines()
-    collides = (n for n in names if n in prefixes or n == branch or n.startswith(f"{branch}/"))
-    return next(collides, None)
+    return output.decode(errors="surrogateescape").split("\n")
 
 
 def _prefixes(branch: str) -> list[str]:

@@ -142,12 +142,16 @@ def _rewrite(
     known = read_marker_file(admin)
     if known.trust is Trust.NEWER:
         raise NewerMarkerError(path)
-    # Without its directory, the worktree and its marker were removed meanwhile.
-    with accessing(path), suppress(FileNotFoundError):
-        if known.trust is Trust.BROKEN:
-            _keep_aside(path)
-        content = markers.encode(change(known.sessions))
-        atomic.replace(path, [content], keep_access=False, sync_name=durable)
+    with accessing(path):
+        try:
+            if known.trust is Trust.BROKEN:
+                _keep_aside(path)
+            content = markers.encode(change(known.sessions))
+            atomic.replace(path, [content], keep_access=False, sync_name=durable)
+        except (FileNotFoundError, atomic.UnknownOutcomeError):
+            # Without its directory, the worktree and its marker were removed meanwhile.
+            if os.path.isdir(admin):
+                raise
 
 
 def _keep_aside(path: str) -> None:

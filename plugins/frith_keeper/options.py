@@ -13,8 +13,8 @@ class KeeperOptions(TerminalOptions):
     """The options of the provider `keeper`."""
 
     directory: str | None = None
-    """Directory of the keepers' sockets. By default ``frith/keepers`` in the git directory of
-    the workspace, and without one ``.frith/keepers`` in the workspace."""
+    """Directory of the keepers' sockets, relative to the workspace. By default ``frith/keepers`` in
+    its git directory, and without one ``.frith/keepers`` in the workspace."""
     answer_timeout: Annotated[float, Field(gt=0)] = 5.0
     """Seconds within which a keeper must answer."""
     linger: Annotated[float, Field(ge=0)] = 86400.0

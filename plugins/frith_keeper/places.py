@@ -22,7 +22,7 @@ class KeeperFiles:
         home = _home(workspace)
         self.base = str(home.parent)
         """The directory without which no host finds the keepers; it may be moved."""
-        self.directory = directory or str(home / "keepers")
+        self.directory = str(workspace / directory if directory else home / "keepers")
         self._outputs = home / "outputs"
 
     def connect(self, name: str) -> socket.socket:

@@ -68,8 +68,9 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
             await show_bytes(kept if lines is None else _last(kept, lines))
             if not follow:
                 return
+            has_ended = False
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_watch_reader)
+                tasks.start_soon(_cancel_if_unread, tasks.cancel_scope)
                 async for piece in view:
                     if isinstance(piece, Chunk):
                         if mark:
@@ -77,7 +78,10 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
                         await show_bytes(piece.data)
                     else:
                         note(f"{piece.missed} bytes were skipped: the output came too fast.")
+                has_ended = True
                 tasks.cancel_scope.cancel()
+            if not has_ended:
+                raise Interrupted(signal.SIGPIPE)
 
     return _with_terminal(app, given, show, ended=True)
 
@@ -113,16 +117,15 @@ async def _write(data: bytes) -> None:
             rest = rest[os.write(out, rest[:PIPE_BUF]) :]
 
 
-async def _watch_reader() -> None:
-    """Wait until standard output, if it is a pipe, is no longer read.
+async def _cancel_if_unread(scope: anyio.CancelScope) -> None:
+    """Cancel ``scope`` once standard output, if it is a pipe, is no longer read.
 
-    Raises:
-        Interrupted: that has happened; the exit code is that of a process that SIGPIPE killed.
+    Raises nothing, because writing may fail at the same moment.
     """
     out = sys.stdout.fileno()
     if stat.S_ISFIFO(os.fstat(out).st_mode):
         await anyio.wait_readable(out)  # the write end is readable once the read end is closed
-        raise Interrupted(signal.SIGPIPE)
+        scope.cancel()
 
 
 def _last(output: bytes, lines: int) -> bytes:

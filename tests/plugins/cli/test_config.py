@@ -64,8 +64,8 @@ def test_a_flag_overrides_the_environment(tmp_path: Path) -> None:
     assert _config(tmp_path, {"FRITH_MAX_SESSIONS": "7"}, max_sessions="5").max_sessions == 5
 
 
-def test_every_key_but_the_options_has_a_variable() -> None:
-    assert sorted(VARIABLES.values()) == sorted(set(KEYS) - {"options"})
+def test_every_key_has_a_variable() -> None:
+    assert sorted(VARIABLES.values()) == sorted(KEYS)
 
 
 def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
@@ -98,6 +98,55 @@ def test_options_are_merged_key_by_key(tmp_path: Path) -> None:
         "store": {"json": {"a": 1, "b": 3}}
     }
     assert _config(tmp_path).options == {"store": {"json": {"a": 1, "b": 2}}}
+
+
+_OUTSIDE = [
+    "options.plugin.log.file",
+    "options.store.json.file",
+    "options.store.json.locks",
+    "options.terminal.keeper.directory",
+]
+
+
+def _write_file(workspace: Path, dotted: str, value: str) -> None:
+    table, _, key = dotted.rpartition(".")
+    (workspace / ".frith.toml").write_text(f"[{table}]\n{key} = '{value}'\n")
+
+
+@pytest.mark.parametrize("dotted", _OUTSIDE)
+@pytest.mark.parametrize("value", ["/tmp/x", "../x", "link/x"])
+def test_a_file_of_the_repository_names_no_path_outside_it(
+    tmp_path: Path, dotted: str, value: str
+) -> None:
+    workspace = tmp_path / "clone"
+    workspace.mkdir()
+    (workspace / "link").symlink_to("..")
+    _write_file(workspace, dotted, value)
+    with pytest.raises(ConfigurationError, match="outside it") as caught:
+        _config(workspace)
+    assert caught.value.key == dotted
+    assert str(caught.value).startswith(str(workspace / ".frith.toml"))
+
+
+@pytest.mark.parametrize("value", ["x", ".git/frith.log", "{workspace}/x"])
+def test_a_file_of_the_repository_may_name_a_path_in_it(tmp_path: Path, value: str) -> None:
+    path = value.format(workspace=tmp_path)
+    _write_file(tmp_path, "options.plugin.log.file", path)
+    assert _config(tmp_path).options["plugin"]["log"]["file"] == path
+
+
+def test_the_user_may_name_a_path_outside_the_repository(tmp_path: Path) -> None:
+    path = str(tmp_path.parent / "frith.log")
+    environ = {"FRITH_OPTIONS": f"{{plugin = {{log = {{file = '{path}'}}}}}}"}
+    assert _config(tmp_path, environ).options["plugin"]["log"]["file"] == path
+    flag = ("--set …", "options.plugin.log.file", path)
+    assert read_settings(tmp_path, {}, [flag]).config.options["plugin"]["log"]["file"] == path
+
+
+def test_options_from_the_environment_are_merged_with_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".frith.toml").write_text("[options.store.json]\na = 1\n")
+    config = _config(tmp_path, {"FRITH_OPTIONS": "{store = {json = {b = 2}}}"})
+    assert config.options == {"store": {"json": {"a": 1, "b": 2}}}
 
 
 @pytest.mark.parametrize(

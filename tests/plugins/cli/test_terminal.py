@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -136,6 +137,23 @@ def test_tail_ends_when_its_output_is_closed(repository: Path) -> None:
         tail.stdout.close()
         assert tail.stderr.read() == b""
         assert tail.wait(PATIENCE) == 128 + signal.SIGPIPE
+
+
+def test_tail_ends_when_its_full_output_is_closed(frith: Frith, repository: Path) -> None:
+    more_than_a_pipe_holds = "read line; head -c 300000 /dev/zero | tr '\\0' x; read line"
+    command = ["sh", "-c", f"echo ready; {more_than_a_pipe_holds}"]
+    frith("new", "one", "--detach", "--", *command)
+    reader, writer = os.pipe()
+    tail = [sys.executable, "-m", "frith_cli", "tail", "-f", "one"]
+    with subprocess.Popen(tail, cwd=repository, stdout=writer, stderr=-1) as process:
+        assert process.stderr is not None
+        assert os.read(reader, 5) == b"ready"
+        frith("send", "one", "")
+        wait_until(lambda: not select.select([], [writer], [], 0)[1])
+        os.close(reader)
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 128 + signal.SIGPIPE
+    os.close(writer)
 
 
 def test_a_signal_ends_a_tail_whose_output_is_not_read(frith: Frith, repository: Path) -> None:

@@ -21,6 +21,7 @@ from frith.ports import Marker, MarkerState
 from frith_git.marker import MarkerFile, Trust, decode, encode
 from frith_git.recovery import GitRecovery, NewerMarkerError
 from frith_git.repository import GitFileError
+from frith_os import atomic
 
 from .conftest import Repo
 
@@ -61,6 +62,20 @@ async def test_a_session_whose_worktree_is_removed_during_the_write_is_not_remem
         return MarkerFile(Trust.ABSENT)
 
     monkeypatch.setattr("frith_git.recovery.read_marker_file", removed)
+    await repo.recovery.remember(session, MarkerState.LIVE)
+    assert not repo.admin(session).exists()
+
+
+async def test_a_worktree_removed_right_after_the_write_is_not_an_error(
+    repo: Repo, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync_directory = atomic.sync_directory
+
+    def removed(path: str, directory: int | None = None) -> None:
+        shutil.rmtree(path)
+        sync_directory(path, directory)
+
+    monkeypatch.setattr(atomic, "sync_directory", removed)
     await repo.recovery.remember(session, MarkerState.LIVE)
     assert not repo.admin(session).exists()
 

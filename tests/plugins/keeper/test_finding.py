@@ -21,7 +21,7 @@ from frith.errors import SpawnError
 from frith.model import ExitStatus, Session
 from frith.ports import Size
 from frith_keeper.errors import KeeperError
-from frith_keeper.places import name_of
+from frith_keeper.places import KeeperFiles, name_of
 from frith_os.processes import boot_id, pid_namespace
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
@@ -31,6 +31,11 @@ NOBODY = 65534
 
 def path_of(places: Path, terminal: Any) -> Any:
     return places / name_of(terminal.session_id, terminal.ref["terminal"])
+
+
+def test_a_relative_directory_is_in_the_workspace(tmp_path: Path) -> None:
+    assert KeeperFiles(tmp_path, "sockets").directory == str(tmp_path / "sockets")
+    assert KeeperFiles(tmp_path, "/run/sockets").directory == "/run/sockets"
 
 
 @contextmanager
