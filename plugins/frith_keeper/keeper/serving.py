@@ -33,14 +33,13 @@ _TURN = 64 * 1024
 class Command:
     """A process on its terminal, with its input and output."""
 
-    def __init__(self, request: dict[str, Any], child: Child, master: int, tty: str) -> None:
+    def __init__(self, request: dict[str, Any], child: Child, output: Output, tty: str) -> None:
         self.child = child
-        self.master = master
+        self.output = output
+        self.master = output.master
         self.tty = tty
         self.start_time = start_time(child.pid)
-        size = int(request["rows"]), int(request["columns"])
-        self.output = Output(master, tty, int(request["scrollback"]), size, is_shared=True)
-        self.input = Input(master, float(request["writeWithin"]), self.output.ring)
+        self.input = Input(output.master, float(request["writeWithin"]), output.ring)
 
     def read(self) -> None:
         """Read some output: hosts are told and served in between."""
