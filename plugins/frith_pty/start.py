@@ -17,10 +17,10 @@ from frith_os.processes import start_time
 from frith_os.pty.child import Child, open_pty, spawn
 from frith_os.pty.output import Output
 from frith_pty.cgroup import Group
-from frith_pty.options import PtyOptions
 from frith_pty.posix_spawn import PosixSpawn
 from frith_terminals.commands import check, directory, find, is_script, refusals
 from frith_terminals.environment import environment
+from frith_terminals.options import TerminalOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Started:
 
 
 def start(
-    spawner: PosixSpawn, request: SpawnRequest, options: PtyOptions, terminal_id: str
+    spawner: PosixSpawn, request: SpawnRequest, options: TerminalOptions, terminal_id: str
 ) -> Started:
     """Open a terminal and start the process of ``request`` in it; blocks until it runs.
 

@@ -20,12 +20,12 @@ from frith_os.processes import Process, here, stat_of
 from frith_os.pty.input import LINE_LIMIT, Input, Write
 from frith_os.pty.output import Stopped
 from frith_os.pty.windows import Windows
-from frith_pty.options import PtyOptions
 from frith_pty.start import Started
 from frith_pty.stops import Stops
 from frith_pty.turns import Turns
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
+from frith_terminals.options import TerminalOptions
 from frith_terminals.readiness import Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
@@ -72,7 +72,7 @@ class PtyTerminal(ViewedTerminal):
         "_writing",
     )
 
-    def __init__(self, shared: Shared, started: Started, options: PtyOptions) -> None:
+    def __init__(self, shared: Shared, started: Started, options: TerminalOptions) -> None:
         """Take charge of the process that was started."""
         self._shared = shared
         self._child = started.child

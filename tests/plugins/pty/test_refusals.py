@@ -23,7 +23,7 @@ from frith.errors import (
 )
 from frith.ports import Size, SpawnRequest, TerminalSpawner
 from frith_pty import posix_spawn
-from frith_pty.options import PtyOptions
+from frith_terminals.options import TerminalOptions
 
 
 @pytest.fixture
@@ -267,4 +267,4 @@ def test_an_old_c_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_wrong_options_are_refused(options: Any) -> None:
     with pytest.raises(ConfigurationError):
-        validated(PtyOptions, options)
+        validated(TerminalOptions, options)
