@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
@@ -15,7 +14,6 @@ from frith_keeper.keeper.hosts import is_ours
 from frith_os import keeperwire as wire
 from frith_os.pty.ring import MappedRing
 
-_PID = struct.Struct("i")
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "session": str,
     "terminal": str,
@@ -149,9 +147,3 @@ def _check(answer: wire.Message) -> None:
             raise TypeError(f"{name} is {answer[name]!r}")
     if not answer["sizes"] or any(len(size) != 3 for size in answer["sizes"]):
         raise ValueError(f"sizes is {answer['sizes']!r}")
-
-
-def peer_of(connection: socket.socket) -> int:
-    """Return the process id at the other end, 0 if it is in another pid namespace."""
-    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * _PID.size)
-    return int(_PID.unpack_from(peer)[0])

@@ -32,7 +32,8 @@ from frith.model import ExitStatus, Session, SessionId
 from frith.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
 from frith_keeper.ended import EndedTerminal, KeptOutput, parse
 from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import Greeted, RefusedError, peer_of, receive_greeting, send_hello
+from frith_keeper.greeting import Greeted, RefusedError, receive_greeting, send_hello
+from frith_keeper.keeper.sockets import peer
 from frith_keeper.keeper_processes import end, find_keepers, send_signal
 from frith_keeper.options import KeeperOptions
 from frith_keeper.places import KeeperFiles, name_of, session_of
@@ -283,7 +284,7 @@ class KeeperSpawner(TerminalSpawner):
     def _listens(self, name: str, ref: dict[str, Any]) -> bool:
         """Return whether the keeper that ``ref`` names is the one that listens as ``name``."""
         with suppress(OSError), closing(self._files.connect(name)) as connection:
-            return peer_of(connection) == ref.get("keeper")
+            return peer(connection)[0] == ref.get("keeper")
         return False
 
     async def _greet(self, name: str) -> Greeted:
@@ -293,7 +294,7 @@ class KeeperSpawner(TerminalSpawner):
                 return await self._try_to_greet(name)
             except TimeoutError:  # it may have been stopped
                 with closing(self._files.connect(name)) as connection:
-                    keeper = peer_of(connection)
+                    keeper, _ = peer(connection)
                 if keeper:  # otherwise it is in another pid namespace
                     with suppress(OSError):
                         os.kill(keeper, signal.SIGCONT)
@@ -338,6 +339,6 @@ def _collect(keeper: Greeted, within: float) -> None:
             pass
         # As process 1 of a container this host is the parent of orphans.
         with suppress(ChildProcessError):
-            os.waitpid(peer_of(keeper.connection), 0)
+            os.waitpid(peer(keeper.connection)[0], 0)
     except (OSError, wire.InvalidMessageError):
         pass

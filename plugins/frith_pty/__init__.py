@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager
 from frith.hookspecs import hookimpl
 from frith.ports import TerminalSpawner
 from frith.providers import ProviderContext, ProviderSpec, Role
-from frith_pty.options import PtyOptions
+from frith_terminals.options import TerminalOptions
 
 
 def _open(
-    options: PtyOptions, context: ProviderContext
+    options: TerminalOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[TerminalSpawner]:
     from frith_pty.spawner import open_spawner
 
@@ -22,4 +22,4 @@ def _open(
 @hookimpl
 def frith_providers() -> Iterable[ProviderSpec]:
     """Offer the terminal provider `pty`."""
-    return [ProviderSpec(Role.TERMINAL, "pty", _open, PtyOptions)]
+    return [ProviderSpec(Role.TERMINAL, "pty", _open, TerminalOptions)]

@@ -15,19 +15,19 @@ from frith.errors import SpawnError, UnsupportedPlatformError
 from frith.model import Session
 from frith.ports import SpawnRequest, SweepReport, TerminalSpawner
 from frith_os.processes import stat_of
-from frith_pty.options import PtyOptions
 from frith_pty.posix_spawn import PosixSpawn
 from frith_pty.start import Started, start
 from frith_pty.stops import Stops
 from frith_pty.terminal import PtyTerminal, Shared
 from frith_pty.turns import Turns
+from frith_terminals.options import TerminalOptions
 from frith_terminals.readiness import Readiness
 from frith_terminals.sweeping import sweep
 from frith_terminals.threads import start_in_thread
 
 
 @asynccontextmanager
-async def open_spawner(options: PtyOptions, workspace: str) -> AsyncIterator[PtySpawner]:
+async def open_spawner(options: TerminalOptions, workspace: str) -> AsyncIterator[PtySpawner]:
     """Open the provider; when it closes, every process of its terminals has ended.
 
     Raises:
@@ -63,7 +63,7 @@ def _check_platform() -> None:
 class PtySpawner(TerminalSpawner):
     """Starts processes in pseudo-terminals of this host. They end when it closes."""
 
-    def __init__(self, options: PtyOptions, workspace: str, shared: Shared) -> None:
+    def __init__(self, options: TerminalOptions, workspace: str, shared: Shared) -> None:
         """Serve ``workspace``."""
         self._options = options
         self._workspace = workspace

@@ -15,27 +15,29 @@ from frith.errors import SpawnError
 from frith.ports import SpawnRequest
 from frith_os.processes import start_time
 from frith_os.pty.child import Child, open_pty, spawn
+from frith_os.pty.output import Output
 from frith_pty.cgroup import Group
 from frith_pty.posix_spawn import PosixSpawn
 from frith_terminals.commands import check, directory, find, is_script, refusals
-from frith_terminals.environment import EnvironmentOptions, environment
+from frith_terminals.environment import environment
+from frith_terminals.options import TerminalOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process that runs in a terminal; its holder owns the descriptors."""
+    """A process that runs in a terminal; its holder owns the output and the child."""
 
     terminal_id: str
     request: SpawnRequest
     child: Child
-    master: int
+    output: Output
     tty: str
     start_time: str | None
     group: Group | None
 
 
 def start(
-    spawner: PosixSpawn, request: SpawnRequest, options: EnvironmentOptions, terminal_id: str
+    spawner: PosixSpawn, request: SpawnRequest, options: TerminalOptions, terminal_id: str
 ) -> Started:
     """Open a terminal and start the process of ``request`` in it; blocks until it runs.
 
@@ -51,6 +53,7 @@ def start(
         reason = f"there is no free terminal ({error.strerror}); close some sessions"
         raise SpawnError(request.command, reason) from error
     try:
+        output = _output(request, master, tty, options.scrollback)
         pid = _launch(spawner, request, env, tty)
         try:
             child = Child(pid)
@@ -60,12 +63,21 @@ def start(
         with suppress(OSError):
             started = start_time(pid)
         group = Group.with_process(pid, terminal_id)
-        return Started(terminal_id, request, child, master, tty, started, group)
+        return Started(terminal_id, request, child, output, tty, started, group)
     except BaseException:
         os.close(master)
         raise
     finally:
         os.close(slave)
+
+
+def _output(request: SpawnRequest, master: int, tty: str, scrollback: int) -> Output:
+    size = request.size.rows, request.size.columns
+    try:
+        return Output(master, tty, scrollback, size, is_shared=False)
+    except (OSError, OverflowError) as error:
+        reason = f"there is no memory for a scrollback of {scrollback} bytes ({error})"
+        raise SpawnError(request.command, reason) from error
 
 
 def _launch(spawner: PosixSpawn, request: SpawnRequest, env: dict[str, str], tty: str) -> int:

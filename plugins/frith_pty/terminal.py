@@ -18,14 +18,14 @@ from frith.model import ExitStatus
 from frith.ports import Foreground, Size
 from frith_os.processes import Process, here, stat_of
 from frith_os.pty.input import LINE_LIMIT, Input, Write
-from frith_os.pty.output import Output, Stopped
+from frith_os.pty.output import Stopped
 from frith_os.pty.windows import Windows
-from frith_pty.options import PtyOptions
 from frith_pty.start import Started
 from frith_pty.stops import Stops
 from frith_pty.turns import Turns
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
+from frith_terminals.options import TerminalOptions
 from frith_terminals.readiness import Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
@@ -72,20 +72,18 @@ class PtyTerminal(ViewedTerminal):
         "_writing",
     )
 
-    def __init__(self, shared: Shared, started: Started, options: PtyOptions) -> None:
+    def __init__(self, shared: Shared, started: Started, options: TerminalOptions) -> None:
         """Take charge of the process that was started."""
         self._shared = shared
         self._child = started.child
         self._group = started.group
         self._tty = started.tty
         self._ref = {"pid": started.child.pid, "startTime": started.start_time, **here()}
-        size = started.request.size.rows, started.request.size.columns
-        master, scrollback = started.master, options.scrollback
-        self._output = output = Output(master, started.tty, scrollback, size, is_shared=False)
+        self._output = output = started.output
         viewers = Viewers(output.ring, output.sizes, self._hold)
-        output.due, output.keep_up = scrollback // 2, viewers.picture.keep_up
+        output.due, output.keep_up = options.scrollback // 2, viewers.picture.keep_up
         super().__init__(started.request.session_id, started.terminal_id, viewers)
-        self._input = Input(master, options.write_timeout, output.ring)
+        self._input = Input(output.master, options.write_timeout, output.ring)
         self._windows = Windows(options.size)
         self._is_read = True
         """Whether the event loop reads; after the exit a task does."""

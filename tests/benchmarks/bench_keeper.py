@@ -28,8 +28,8 @@ from frith.model import Details, Session, SessionStatus, now
 from frith.ports import SpawnRequest, Terminal, TerminalSpawner
 from frith_keeper.options import KeeperOptions
 from frith_keeper.spawner import open_spawner as open_keeper
-from frith_pty.options import PtyOptions
 from frith_pty.spawner import open_spawner as open_pty
+from frith_terminals.options import TerminalOptions
 
 MANY = 20
 RUNS = 11
@@ -58,7 +58,7 @@ async def spawn(spawner: TerminalSpawner, *command: str) -> Terminal:
 
 async def throughput(workspace: Path) -> list[Row]:
     rows = []
-    async with keepers(workspace) as ours, open_pty(PtyOptions(), "/") as direct_ones:
+    async with keepers(workspace) as ours, open_pty(TerminalOptions(), "/") as direct_ones:
         for mode, bar in (("cooked", "≥ 0.95"), ("raw", "≥ 0.85")):
             pairs = []
             for _ in range(RUNS):
@@ -88,7 +88,7 @@ async def echoes(terminal: Terminal, bare: BareEcho, times: int) -> float:
 
 async def echo(workspace: Path) -> list[Row]:
     bare = BareEcho()
-    async with keepers(workspace) as ours, open_pty(PtyOptions(), "/") as direct_ones:
+    async with keepers(workspace) as ours, open_pty(TerminalOptions(), "/") as direct_ones:
         direct = await echoes(await spawn(direct_ones, *ECHO), bare, RUNS * 50)
         kept = await echoes(await spawn(ours, *ECHO), bare, RUNS * 50)
     rows = [("echo of one byte, p50", kept / direct, f"x pty (≤ 2.5); {kept:.2f} x write and read")]
@@ -98,7 +98,7 @@ async def echo(workspace: Path) -> list[Row]:
 
 async def starts(workspace: Path) -> list[Row]:
     took: dict[str, list[float]] = {"pty": [], "keeper": []}
-    async with keepers(workspace) as ours, open_pty(PtyOptions(), "/") as direct_ones:
+    async with keepers(workspace) as ours, open_pty(TerminalOptions(), "/") as direct_ones:
         for _ in range(RUNS * 2):
             for name, spawner in (("pty", direct_ones), ("keeper", ours)):
                 started = time.perf_counter()

@@ -32,8 +32,8 @@ from terminal_programs import (
 )
 
 from frith.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from frith_pty.options import PtyOptions
 from frith_pty.spawner import open_spawner
+from frith_terminals.options import TerminalOptions
 
 Row = tuple[str, float, str]
 
@@ -245,12 +245,12 @@ async def measured(runs: int, backend: str) -> list[Row]:
     cores = os.sched_getaffinity(0)
     apart(bare.pid)
     os.sched_setaffinity(0, sorted(cores)[:1])
-    async with open_spawner(PtyOptions(), "/") as spawner:
+    async with open_spawner(TerminalOptions(), "/") as spawner:
         rows = await echo(spawner, bare, runs)
     if backend == "asyncio":
         rows += await plain_echo(bare, runs)
     os.sched_setaffinity(0, cores)
-    async with open_spawner(PtyOptions(), "/") as spawner:
+    async with open_spawner(TerminalOptions(), "/") as spawner:
         rows += await throughput(spawner, runs)
         if backend == "asyncio":
             rows += await plain_throughput(runs)

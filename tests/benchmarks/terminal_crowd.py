@@ -19,8 +19,8 @@ import anyio
 from terminal_programs import COUNT, ECHO, python
 
 from frith.ports import AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from frith_pty.options import PtyOptions
 from frith_pty.spawner import open_spawner
+from frith_terminals.options import TerminalOptions
 
 Row = tuple[str, float, str]
 
@@ -35,10 +35,10 @@ import anyio
 from uuid import uuid4
 from frith.ports import SpawnRequest
 from frith_pty.spawner import open_spawner
-from frith_pty.options import PtyOptions
+from frith_terminals.options import TerminalOptions
 
 async def main():
-    async with open_spawner(PtyOptions(), "/") as spawner:
+    async with open_spawner(TerminalOptions(), "/") as spawner:
         for _ in range(50):
             await spawner.spawn(SpawnRequest(str(uuid4()), ("cat",), "/", "/"))
         print("ready", flush=True)
@@ -65,7 +65,7 @@ async def follow(terminal: Terminal) -> None:
 async def lag() -> list[Row]:
     """How late the loop is while twenty terminals flood, each with a viewer."""
     late = []
-    async with open_spawner(PtyOptions(), "/") as spawner, anyio.create_task_group() as tasks:
+    async with open_spawner(TerminalOptions(), "/") as spawner, anyio.create_task_group() as tasks:
         for _ in range(FLOODS):
             tasks.start_soon(follow, await spawn(spawner, *python(COUNT)))
         await anyio.sleep(1)
@@ -103,7 +103,7 @@ async def crowd() -> list[Row]:
     """100 terminals: 20 flood, 5 of them read slowly and losslessly; how are the other 80?"""
     echoes: list[float] = []
     wrong = [0]
-    options = PtyOptions(scrollback=SCROLLBACK)
+    options = TerminalOptions(scrollback=SCROLLBACK)
     async with open_spawner(options, "/") as spawner, anyio.create_task_group() as tasks:
         quiet = [await spawn(spawner, *ECHO) for _ in range(QUIET)]
         await anyio.sleep(2)
@@ -143,7 +143,7 @@ async def tails() -> list[Row]:
     count = int(os.environ.get("FRITH_CHILDREN", "500"))
     lost = wrong = 0
     descriptors = len(os.listdir("/proc/self/fd"))
-    async with open_spawner(PtyOptions(), "/") as spawner:
+    async with open_spawner(TerminalOptions(), "/") as spawner:
         gc.collect()
         limiter = anyio.CapacityLimiter(8)
 

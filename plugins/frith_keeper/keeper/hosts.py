@@ -9,7 +9,7 @@ from contextlib import suppress
 from frith_os import keeperwire as wire
 
 from .loop import READ, WRITE
-from .sockets import Socket, peer_uid, send_fds
+from .sockets import Socket, peer, send_fds
 
 _MOST_UNSENT = 1000
 """Packets that wait for a host that does not read; beyond that it is disconnected."""
@@ -19,7 +19,7 @@ _buffer = memoryview(bytearray(wire.LARGEST))
 
 def is_ours(connection: Socket) -> bool:
     """Return whether the same user is at the other end."""
-    return peer_uid(connection) == os.geteuid()
+    return peer(connection)[1] == os.geteuid()
 
 
 class Host:

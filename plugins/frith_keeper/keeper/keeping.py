@@ -31,8 +31,7 @@ class Keeper:
         self._loop = Loop()
         self._look_at = monotonic() + float(request["look"])
         self._drained_at: float | None = None
-        self._exit: dict[str, int] | None = None
-        self._is_hurried = self._is_orphaned = self._was_shut_down = False
+        self._is_hurried = self._is_orphaned = False
         self._is_exit_noted = self._is_output_kept = False
         self._signals, self._wake = readable_signals()
         self._loop.watch(self._signals.fileno(), READ, self._on_signal)
@@ -127,8 +126,7 @@ class Keeper:
             return
         self._loop.forget(self._command.child.fd)
         self._on_signal()  # a shutdown signals all at once, and the command is often the quickest
-        self._exit, self._was_shut_down = status, self._is_hurried
-        # Before the replies to the hosts that write.
+        # Before the answers to those who write.
         self._server.exited(status, was_shut_down=self._is_hurried)
         self._command.input.close()
         self._command.output.process_ended()
@@ -148,7 +146,7 @@ class Keeper:
     def _note_exit(self) -> None:
         """Write how the command ended; if that fails, once more before we leave."""
         with suppress(OSError):
-            ended = {"exit": self._exit, "shutDown": self._was_shut_down}
+            ended = {"exit": self._server.exit, "shutDown": self._server.was_shut_down}
             self._home.note_exit({**ended, "end": self._command.output.ring.end})
             self._is_exit_noted = True
 
@@ -159,7 +157,7 @@ class Keeper:
         about = {
             "terminal": self._request["terminal"],
             "pid": self._command.child.pid,
-            "exit": self._exit,
+            "exit": self._server.exit,
             "offset": end - sum(map(len, pieces)),
             "sizes": self._command.output.sizes,
         }

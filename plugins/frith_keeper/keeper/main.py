@@ -12,6 +12,7 @@ from functools import partial
 from frith_os import keeperwire as wire
 from frith_os.cgroups import leave_group_of_a_terminal
 from frith_os.pty.child import Child, open_pty, spawn
+from frith_os.pty.output import Output
 
 from .home import Home, UnsafeDirectoryError
 from .keeping import Keeper
@@ -55,7 +56,7 @@ def main() -> None:
         home.leave(collected=True)
         _refuse(connection, error="command", errno=error.number, inDirectory=error.in_directory)
         return
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         home.leave(collected=True)
         _refuse(connection, error="terminal", message=str(error))
         return
@@ -80,10 +81,12 @@ def _start(request: dict[str, Any]) -> Command:
 
     Raises:
         NotStartedError: it cannot be executed.
-        OSError: there is no terminal, no process.
+        OSError, OverflowError: there is no terminal, no memory, no process.
     """
-    master, slave, tty = open_pty(int(request["rows"]), int(request["columns"]))
+    size = int(request["rows"]), int(request["columns"])
+    master, slave, tty = open_pty(*size)
     try:
+        output = Output(master, tty, int(request["scrollback"]), size, is_shared=True)
         argv = [os.fsencode(each) for each in request["argv"]]
         env = dict(os.fsencode(each).split(b"=", 1) for each in request["env"])
         _enter(request["cwd"])
@@ -97,7 +100,7 @@ def _start(request: dict[str, Any]) -> Command:
             os.chdir("/")
     finally:
         os.close(slave)
-    return Command(request, Child(pid), master, tty)
+    return Command(request, Child(pid), output, tty)
 
 
 def _enter(directory: str) -> None:

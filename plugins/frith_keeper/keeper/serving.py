@@ -33,14 +33,13 @@ _TURN = 64 * 1024
 class Command:
     """A process on its terminal, with its input and output."""
 
-    def __init__(self, request: dict[str, Any], child: Child, master: int, tty: str) -> None:
+    def __init__(self, request: dict[str, Any], child: Child, output: Output, tty: str) -> None:
         self.child = child
-        self.master = master
+        self.output = output
+        self.master = output.master
         self.tty = tty
         self.start_time = start_time(child.pid)
-        size = int(request["rows"]), int(request["columns"])
-        self.output = Output(master, tty, int(request["scrollback"]), size, is_shared=True)
-        self.input = Input(master, float(request["writeWithin"]), self.output.ring)
+        self.input = Input(output.master, float(request["writeWithin"]), output.ring)
 
     def read(self) -> None:
         """Read some output: hosts are told and served in between."""
@@ -66,8 +65,11 @@ class Server:
         """Answers to writes, not sent yet."""
         self._rung = 0
         """The end of the output that hosts know of."""
-        self._exit: dict[str, int] | None = None
-        self._was_shut_down = self._is_drained = False
+        self.exit: dict[str, int] | None = None
+        """Exit code or signal of the command, once it has ended."""
+        self.was_shut_down = False
+        """Whether the keeper was told to end before that."""
+        self._is_drained = False
         self.is_collected = False
         """Whether a host has recorded how the command ended."""
         self.is_abandoned = False
@@ -103,7 +105,7 @@ class Server:
 
     def exited(self, status: dict[str, int], *, was_shut_down: bool) -> None:
         """Tell hosts how the command ended."""
-        self._exit, self._was_shut_down = status, was_shut_down
+        self.exit, self.was_shut_down = status, was_shut_down
         self._tell_all(event="exited", exit=status, shutDown=was_shut_down)
 
     def drained(self) -> None:
@@ -209,8 +211,8 @@ class Server:
                 tty=self._command.tty,
                 capacity=self._command.output.ring.capacity,
                 sizes=self._command.output.sizes,
-                exit=self._exit,
-                shutDown=self._was_shut_down,
+                exit=self.exit,
+                shutDown=self.was_shut_down,
                 drained=self._is_drained,
             ),
             self._readable_ring,
@@ -228,7 +230,7 @@ class Server:
             host.viewers.discard(message["viewer"])
             self._fit(self._windows.remove((host, message["viewer"])))
         elif request == "signal":
-            if self._exit is not None:
+            if self.exit is not None:
                 return {"error": "closed"}
             self._command.child.signal_group(int(message["number"]))
         elif request == "release":
@@ -249,8 +251,8 @@ class Server:
         seq, data = message["seq"], host.gather(message)
         if data is None:
             return
-        if self._exit is not None or len(data) > wire.MOST_INPUT:
-            host.send(wire.message(seq=seq, error="large" if self._exit is None else "closed"))
+        if self.exit is not None or len(data) > wire.MOST_INPUT:
+            host.send(wire.message(seq=seq, error="large" if self.exit is None else "closed"))
             return
         cost = len(data) + _WRITE_COST
 
@@ -274,13 +276,13 @@ class Server:
 
     def _fit(self, size: tuple[int, int] | None) -> None:
         """Give the terminal the size that its viewers' windows ask for."""
-        if size is not None and self._exit is None:
+        if size is not None and self.exit is None:
             termios.tcsetwinsize(self._command.master, size)
             if (changed := self._command.output.resized(*size)) is not None:
                 self._tell_all(event="resized", size=changed)
 
     def _foreground(self) -> wire.Message:
-        if self._exit is not None:
+        if self.exit is not None:
             return {"error": "closed"}
         master, sent = self._command.master, self._command.input
         try:

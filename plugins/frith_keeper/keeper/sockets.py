@@ -14,10 +14,9 @@ from _socket import (
 )
 from _socket import socket as Socket  # noqa: N812 - as a type it is a name like any other
 
-__all__ = ["Socket", "accept", "listening", "peer_uid", "send_fds", "socketpair"]
+__all__ = ["Socket", "accept", "listening", "peer", "send_fds", "socketpair"]
 
 _CREDENTIALS = struct.Struct("3i")
-"""Process, user and group id: SO_PEERCRED, unix(7)."""
 
 
 def listening(path: str, backlog: int) -> Socket:
@@ -46,11 +45,14 @@ def accept(listener: Socket) -> Socket:
     return Socket(fileno=fd)
 
 
-def peer_uid(connection: Socket) -> int:
-    """Return the id of the user at the other end."""
-    said = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(said)
-    return int(uid)
+def peer(connection: Socket) -> tuple[int, int]:
+    """Return process and user id of the other end: SO_PEERCRED, unix(7).
+
+    The process id is 0 if it is in another pid namespace.
+    """
+    found = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(found)
+    return pid, uid
 
 
 def send_fds(connection: Socket, packet: bytes, *fds: int) -> None:

@@ -51,7 +51,6 @@ class Output:
 
     __slots__ = (
         "_held",
-        "_is_paused",
         "_is_released",
         "_last",
         "_other_end",
@@ -90,14 +89,14 @@ class Output:
         self._scrollback = scrollback
         self._other_end: int | None = None
         self._held: int | None = None
-        self._is_released = self._is_paused = False
+        self._is_released = False
         self._times_hung_up = 0
         self._last = 0
 
     @property
     def is_readable(self) -> bool:
         """Whether there is a reason to wait for output."""
-        return not (self._is_paused or self.is_hung_up or self.is_drained or self.master < 0)
+        return self._room() > 0 and not (self.is_hung_up or self.is_drained or self.master < 0)
 
     def read(self, most: int, turn: Callable[[], float] | None = None) -> Stopped:
         """Read what is there, at least once; as long as there is much, until the turn is over.
@@ -111,12 +110,8 @@ class Output:
         """
         ring, stop, until = self.ring, self.ring.end + most, 0.0
         while self.is_readable:
-            room = min(self._room(), _READ)
-            if room <= 0:
-                self._is_paused = True
-                break
             try:
-                came = ring.fill(self.master, room)
+                came = ring.fill(self.master, min(self._room(), _READ))
             except BlockingIOError:
                 self._times_hung_up = 0
                 return Stopped.EMPTY
@@ -170,15 +165,12 @@ class Output:
     def hold(self, offset: int | None) -> None:
         """Overwrite nothing from ``offset`` on while the process lives, until released."""
         self._held = offset
-        if self._is_paused and self._room() > 0:
-            self._is_paused = False
 
     def release(self) -> None:
         """Wait for no viewer any more."""
         if self._held is not None and not self._is_released:
             self.ring.extend()  # for what the kernel still holds
         self._is_released = True
-        self.hold(self._held)
 
     def resized(self, rows: int, columns: int) -> tuple[int, int, int] | None:
         """Record a new size; return it with its offset, ``None`` if it is the old one."""

@@ -139,6 +139,13 @@ def waits_for_no_viewer(_: Part) -> Part:
     return lambda self: 64 * 1024
 
 
+def waits_for_viewers_to_the_end(_: Part) -> Part:
+    def careless(self: Any) -> int:
+        return 64 * 1024 if self._held is None else self._held + self._scrollback - self.ring.end
+
+    return careless
+
+
 def waits_for_every_viewer(add: Part) -> Part:
     def careless(self: Any, viewer: Any) -> None:
         viewer.is_lossless = True

@@ -143,7 +143,7 @@ SPAWNERS = (
         "waits-for-a-viewer-when-ending",
         "A lossless viewer that does not read keeps a process from being ended.",
         "terminating waits for no viewer",
-        replaces={"frith_os.pty.output:Output.release": careless.does_nothing_at_once},
+        replaces={"frith_os.pty.output:Output._room": careless.waits_for_viewers_to_the_end},
     ),
     _mutant(
         "speaks-like-a-shell",

@@ -204,6 +204,15 @@ FAILS = pytest.mark.parametrize(
 )
 
 
+async def test_without_memory_for_the_scrollback_no_process_is_started(
+    opened: Any, request_for: Callable[..., SpawnRequest], keepers: Any
+) -> None:
+    async with opened(scrollback=1 << 62) as host:
+        with pytest.raises(SpawnError, match="its keeper cannot serve"):
+            await host.spawn(request_for("sh", "-c", "trap '' HUP; sleep 1000"))
+    assert keepers.left() == set()
+
+
 @FAILS
 async def test_a_start_that_fails_at_the_greeting_leaves_nothing(
     opened: Any,

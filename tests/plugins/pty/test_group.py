@@ -22,13 +22,13 @@ from pathlib import Path
 import anyio
 from frith.ports import SpawnRequest
 from frith_pty.spawner import open_spawner
-from frith_pty.options import PtyOptions
+from frith_terminals.options import TerminalOptions
 
 backend, group, file, script = sys.argv[1:]
 (Path(group) / "cgroup.procs").write_text("0")
 
 async def main():
-    async with open_spawner(PtyOptions(), "/") as spawner:
+    async with open_spawner(TerminalOptions(), "/") as spawner:
         terminal = await spawner.spawn(SpawnRequest("session", ("sh", "-c", script), "/", "/"))
         pid = (await anyio.open_file(file)).wrapped.readline().strip()
         print(pid, Path(f"/proc/{pid}/cgroup").read_text().split("0::")[1].strip(), flush=True)

@@ -23,7 +23,7 @@ from frith.errors import (
 )
 from frith.ports import Size, SpawnRequest, TerminalSpawner
 from frith_pty import posix_spawn
-from frith_pty.options import PtyOptions
+from frith_terminals.options import TerminalOptions
 
 
 @pytest.fixture
@@ -164,6 +164,15 @@ async def test_without_descriptors_nothing_is_started_and_nothing_leaks(
 
 
 @pytest.mark.requirement("R7.5")
+async def test_without_memory_for_the_scrollback_no_process_is_started(
+    spawner: TerminalSpawner, opened: Any, request_for: Callable[..., SpawnRequest]
+) -> None:
+    async with opened(scrollback=1 << 62) as immense:
+        with pytest.raises(SpawnError, match="no memory for a scrollback"):
+            await immense.spawn(request_for("sleep", "100"))
+
+
+@pytest.mark.requirement("R7.5")
 async def test_a_process_that_cannot_be_held_is_not_left_running(
     spawner: TerminalSpawner,
     request_for: Callable[..., SpawnRequest],
@@ -258,4 +267,4 @@ def test_an_old_c_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_wrong_options_are_refused(options: Any) -> None:
     with pytest.raises(ConfigurationError):
-        validated(PtyOptions, options)
+        validated(TerminalOptions, options)

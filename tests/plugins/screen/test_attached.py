@@ -19,8 +19,8 @@ from anyio.to_thread import run_sync
 from frith.model import Details, Session, SessionStatus, now
 from frith.ports import Size, SpawnRequest, Terminal
 from frith_cli.attach.client import attach
-from frith_pty.options import PtyOptions
 from frith_pty.spawner import open_spawner
+from frith_terminals.options import TerminalOptions
 from frith_vt.pen import PLAIN
 
 from .panes import Pane, Panes, Shown
@@ -125,7 +125,7 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed")
-    async with open_spawner(PtyOptions(**options), str(workspace)) as spawner:
+    async with open_spawner(TerminalOptions(**options), str(workspace)) as spawner:
         request = SpawnRequest(SESSION.id, command, str(workspace), str(workspace), ENV, SIZE)
         terminal = await spawner.spawn(request)
         yield Stage(panes, terminal, workspace)
