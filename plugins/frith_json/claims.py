@@ -171,6 +171,7 @@ class Claims(Mapping[str, int]):
 
     def _renew(self, claim: HeldClaim) -> None:
         path = claim.lock.path
+        lock: FileLock | None = None
         try:
             if is_at(claim.lock.fd, path):
                 return
@@ -184,10 +185,12 @@ class Claims(Mapping[str, int]):
                 _give_back(claim.lock)
                 claim.lost()
                 return
+            write_number(lock.fd, claim.fence)
             claim.lock, old = lock, claim.lock
             _give_back(old)
-            write_number(lock.fd, claim.fence)
         except OSError as error:
+            if lock is not None:
+                _give_back(lock)  # otherwise the next attempt would meet it as another claim
             log.warning("claim_not_renewed", session_id=claim.session_id, reason=str(error))
 
     def _next_fence(self, lock: FileLock) -> int:

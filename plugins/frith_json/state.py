@@ -160,11 +160,14 @@ class StateFile:
                 if not self._may_be_ours(content.data):
                     raise unreadable(self._places.file, "it is not a state file") from error
                 raise self._corrupt(content, str(error)) from error
-            if document.snapshot.integrity is not Integrity.VERIFIED:
-                document = self._numbered(document)
-                self._report(document.snapshot)
-            elif document.snapshot.revision < noted:
-                why = f"an earlier copy: revision {document.snapshot.revision} of {noted}"
+            document = self._numbered(document)
+            found = document.snapshot
+            if found.integrity is Integrity.MISMATCH:
+                log.warning("state_file_mismatch", path=self._places.file)
+            elif found.integrity is Integrity.FOREIGN and found.revision:
+                log.warning("state_file_foreign", path=self._places.file)
+            elif found.revision < noted:
+                why = f"an earlier copy: revision {found.revision} of {noted}"
                 raise self._corrupt(content, why, document)
             return document, content.identity
         raise restless(self._places.file)
@@ -191,15 +194,8 @@ class StateFile:
             or not data.strip(b"\0 \r\n\t")
         )
 
-    def _report(self, found: Snapshot) -> None:
-        """Log that the file is not as frith left it."""
-        if found.integrity is Integrity.MISMATCH:
-            log.warning("state_file_mismatch", path=self._places.file)
-        elif found.revision:
-            log.warning("state_file_foreign", path=self._places.file)
-
     def _numbered(self, document: Document) -> Document:
-        """Return ``document`` with a revision no lower than any ever written."""
+        """Return ``document``, unless verified, with a revision no lower than any ever written."""
         found = document.snapshot
         if found.integrity is Integrity.VERIFIED:
             return document

@@ -22,6 +22,7 @@ from frith.errors import ClaimHeldError, ClaimLostError, StoreError
 from frith.model import Changes, Session, Snapshot
 from frith.ports import Holder
 from frith_json import claims as claims_module
+from frith_json.content import number_at
 from frith_json.store import JsonStore
 from frith_os.locks import FileLock
 from state_files import MakeSession, OpenStore, StartActor
@@ -315,6 +316,30 @@ async def test_a_claim_that_gets_no_new_file_is_logged(
         (claims / sid).mkdir()
         await store.transact(lambda _: Changes(put=(make(),)))
     assert "claim_not_renewed" in caplog.text
+
+
+@pytest.mark.parametrize("operation", ["number_at", "write_number"])
+async def test_a_claim_whose_new_file_cannot_be_used_gets_one_later(
+    open_store: OpenStore,
+    claims: Path,
+    make: MakeSession,
+    sid: str,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+) -> None:
+    def broken(*_: Any) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async with open_store() as store, store.claim(sid) as claim:
+        (claims / sid).unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr(claims_module, operation, broken)
+            await store.transact(lambda _: Changes(put=(make(),)))
+        await store.transact(lambda _: Changes(put=(make(),)))
+        assert number_at(str(claims / sid)) == claim.fence
+        other = FileLock(str(claims / sid))
+        assert not other.try_acquire()
+        other.close()
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
