@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,10 +159,3 @@ def test_trio_as_a_guest_of_asyncio_can_spawn(
         return whole
 
     assert asyncio.run(outer()) == b"guest\r\n"
-
-
-@pytest.mark.requirement("R6.1")
-def test_the_plugin_loads_its_machinery_only_when_it_is_opened() -> None:
-    program = "import sys, frith_pty; print([m for m in sys.modules if m.startswith('frith_pty.')])"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert found.stdout == b"['frith_pty.options']\n"

@@ -37,11 +37,10 @@ class Watched:
     async def again(self) -> AsyncIterator[Watched]:
         """Watch the process again, as the next host that adopts it does."""
         session = a_session(self.terminal.session_id)
-        async with (
-            self.detector.watch(session, self.terminal) as watch,
-            aclosing(aiter(watch)) as findings,
-        ):
-            yield Watched(self.detector, self.terminal, watch, findings)
+        async with self.detector.watch(session, self.terminal) as watch:
+            findings: Any = aiter(watch)  # a generator, which its type does not say
+            async with aclosing(findings):
+                yield Watched(self.detector, self.terminal, watch, findings)
 
     async def until(self, status: str) -> Conclusion:
         while True:
