@@ -20,6 +20,7 @@ from frith.ports import (
     Chunk,
     Conclusion,
     Foreground,
+    Reading,
     StatusWatch,
     Stuck,
     Terminal,
@@ -32,6 +33,7 @@ from frith_status.rules import Rules
 
 _SOON = 1.0
 """Seconds of output after which a process that was not active is checked even without silence."""
+_SECOND_LOOK = 0.05
 _BELL_SETTLE = 0.1
 _BELL_NOISE = 512
 """Bytes that may follow a bell within that time. After more, the bell was not a call."""
@@ -155,7 +157,7 @@ class Watch(StatusWatch):
         return min(moments)
 
     async def _check(self) -> Conclusion:
-        foreground = await self._terminal.foreground()
+        foreground = await self._foreground()
         self._checked = current_time()
         settled = self._checked >= self._last_output + self._options.settle
         self._fresh = None if settled else self._checked
@@ -167,6 +169,16 @@ class Watch(StatusWatch):
         if self._report is not None and self._report.is_outdated_by(seen):
             self._report = None
         return conclude(seen, self._report, self._rules, self._options)
+
+    async def _foreground(self) -> Foreground | None:
+        foreground = await self._terminal.foreground()
+        silent = current_time() - self._last_output >= self._options.quiet
+        if silent and foreground is not None and foreground.reading is Reading.NOT:
+            # A program that waits with a timeout runs for a moment after each, and on a busy
+            # machine for longer. No other look may follow for minutes.
+            await sleep(_SECOND_LOOK)
+            foreground = await self._terminal.foreground()
+        return foreground
 
     def _report_of(self, mark: Mark, foreground: Foreground | None) -> Report | None:
         """Return the report of a mark, dated before input that came after the mark."""

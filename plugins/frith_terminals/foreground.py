@@ -105,16 +105,18 @@ def _names(pid: int) -> Iterator[str]:
 def _reading(pid: int, tty: str) -> Reading | None:
     if not _NAMES:
         return None
+    found = set()
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-        found = {_waiting(pid, thread, tty) for thread in threads}
-    except FileNotFoundError:  # it has ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+                found.add(_waiting(pid, thread, tty))
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return Reading.NOT
     except (OSError, struct.error):
         return None
     if found == {Reading.ONLY}:
         return Reading.ONLY
-    return Reading.NOT if found == {Reading.NOT} else Reading.ALSO
+    return Reading.NOT if found <= {Reading.NOT} else Reading.ALSO  # without threads, it is ending
 
 
 def _waiting(pid: int, thread: str, tty: str) -> Reading:

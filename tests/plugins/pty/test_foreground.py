@@ -44,6 +44,13 @@ async def test_a_process_that_sleeps_does_not_read(shell: Shell) -> None:
     assert found.secret is False
 
 
+async def test_a_process_that_ends_while_it_is_looked_at_does_not_read(shell: Shell) -> None:
+    terminal = await shell("while :; do sleep 0.001; done")
+    await seen(terminal, lambda found: "sleep" in found.programs)
+    readings = {found.reading for _ in range(1000) if (found := await terminal.foreground())}
+    assert readings == {Reading.NOT}
+
+
 SELECT = "import select, sys; select.select([0], [], [])"
 POLL = "import select; p = select.poll(); p.register(0, select.POLLIN); p.poll()"
 TIMED = "import select\nwhile 1: select.select([0], [], [], 9)"

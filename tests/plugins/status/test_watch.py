@@ -11,7 +11,7 @@ from anyio import fail_after, move_on_after
 from pydantic import ValidationError
 
 from frith.model import SessionStatus, Source
-from frith.ports import Conclusion, Stuck
+from frith.ports import Conclusion, Foreground, Reading, Stuck
 from frith_status.options import StatusOptions
 from frith_status.watch import Watch
 from waiting import PATIENCE
@@ -135,6 +135,20 @@ async def test_silence_makes_a_process_idle_and_output_makes_it_active(
         (tmp_path / "made").touch()
         await process.until("active")
         await process.until("idle")
+
+
+async def test_a_silent_program_that_is_seen_running_once_is_found_waiting(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {**SLOW, "quiet": 0.05}
+    async with watching("sh", "-c", "echo on; exec sleep 100", **options) as process:
+        looks = iter([Reading.NOT])
+
+        async def foreground(_: object) -> Foreground:
+            return Foreground(frozenset(), next(looks, Reading.ALSO), secret=False)
+
+        monkeypatch.setattr(type(process.terminal), "foreground", foreground)
+        assert (await process.until("waiting")).source is Source.PROCESS
 
 
 async def test_a_process_that_stays_silent_is_reported_stuck_repeatedly(
