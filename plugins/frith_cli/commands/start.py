@@ -162,7 +162,8 @@ def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = 
 
     async def stay(manager: SessionManager) -> tuple[Session, Session | None, str, AttachOutcome]:
         session = await find(manager)
-        terminal = await terminal_of(manager, session)
+        # A short process may have ended since: its output is shown, and how it ended.
+        terminal = await terminal_of(manager, session, ended=fresh)
         note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
         outcome = await client.attach(
             terminal, session, detach_key=key, fresh=fresh, read_only=read_only

@@ -65,15 +65,37 @@ def test_detaching_from_the_terminal_pty_warns_and_leaves_the_session_idle(
     assert _status(frith, "one") == "idle"
 
 
+WAITS_FOR_THE_END = """
+import anyio, frith
+
+ended = anyio.Event()
+
+@frith.hookimpl
+async def frith_session_created(event):
+    await ended.wait()
+
+@frith.hookimpl
+async def frith_process_exited(event):
+    ended.set()
+"""
+
+
 @pytest.mark.requirement("R7.4")
+@pytest.mark.parametrize("terminal", ["keeper", "pty"])
 def test_the_output_of_a_process_that_ends_before_attaching_is_shown(
-    on_terminal: OnTerminal,
+    on_terminal: OnTerminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, terminal: str
 ) -> None:
-    for _ in range(3):
-        terminal = on_terminal("new", "--", "sh", "-c", "echo quick; exit 7")
-        terminal.expect(b"quick")
-        terminal.expect(b"exit code 7: error.")
-        assert terminal.end() == 3
+    info = tmp_path / "waits-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: waits\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[frith.plugins]\nwaits = waits\n")
+    (tmp_path / "waits.py").write_text(WAITS_FOR_THE_END)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("FRITH_TERMINAL", terminal)
+    shown = on_terminal("new", "--", "sh", "-c", "echo quick; exit 7")
+    shown.expect(b"quick")
+    shown.expect(b"exit code 7: error.")
+    assert shown.end() == 3
 
 
 @pytest.mark.requirement("R2.10")
