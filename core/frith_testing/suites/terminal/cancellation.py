@@ -30,7 +30,9 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about cancelled waits."""
 
     @promise(since="1.1")
-    async def test_a_cancelled_wait_for_the_end_disturbs_no_other_wait(self, spawn: Spawn) -> None:
+    async def test_a_cancelled_wait_for_the_end_does_not_affect_other_waits(
+        self, spawn: Spawn
+    ) -> None:
         terminal = await spawn("read -r _; exit 3")
         answers: list[ExitStatus] = []
 
@@ -47,7 +49,9 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         assert answers == [ExitStatus(code=3)] * 2
 
     @promise(since="1.1")
-    async def test_a_cancelled_write_holds_up_no_other(self, spawn: Spawn, workspace: Path) -> None:
+    async def test_a_cancelled_write_does_not_block_other_writes(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
         go_on = workspace / "go-on"
         wait = f"while ! [ -e {go_on} ]; do sleep 0.01; done"
         terminal = await spawn(f"stty raw -echo; echo ready; {wait}; cat >kept")
@@ -61,7 +65,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
                 await anyio.sleep(0.01)
 
     @promise(since="1.1")
-    async def test_terminating_that_was_cancelled_can_be_done_again(
+    async def test_a_cancelled_termination_can_be_repeated(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         session = a_session()
@@ -74,7 +78,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         assert processes.of(session.id) == set()
 
     @promise(since="1.1")
-    async def test_viewers_that_left_leave_no_descriptor(
+    async def test_closed_viewers_leave_no_descriptor(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         terminal = await spawn("echo ready; read -r _")
@@ -90,7 +94,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         assert len(processes.descriptors(os.getpid())) < before + VIEWERS // 2
 
     @promise(since="1.1")
-    async def test_a_job_that_keeps_the_terminal_open_keeps_nobody_waiting(
+    async def test_a_background_job_does_not_delay_exit_and_drain(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         end = workspace / "end"

@@ -24,7 +24,7 @@ class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
     """
 
     @promise(since="1.1")
-    async def test_the_end_of_a_process_is_noticed_in_a_program_that_asyncio_run_starts(
+    async def test_the_end_of_a_process_is_noticed_under_asyncio_run(
         self, opening: Opening
     ) -> None:
         async with (
