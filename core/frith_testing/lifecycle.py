@@ -17,7 +17,7 @@ from frith.plugins import Plugins
 from frith_testing.harness.resources import resources_now
 from frith_testing.suites.lifecycle.configured import configured as configured_plugin
 from frith_testing.suites.lifecycle.hook_call import Call
-from frith_testing.suites.lifecycle.host_process import HostConformance
+from frith_testing.suites.lifecycle.host_process import HostProcessConformance
 from frith_testing.suites.lifecycle.process_state import (
     Cancelled,
     logging_now,
@@ -25,9 +25,13 @@ from frith_testing.suites.lifecycle.process_state import (
     tasks_now,
     watched_loop,
 )
-from frith_testing.suites.lifecycle.raised_errors import IsolatingConformance
-from frith_testing.suites.lifecycle.repeated_calls import LONGEST_PAUSE, TRIES, RepeatingConformance
-from frith_testing.suites.lifecycle.sample_events import sample_events, told_of
+from frith_testing.suites.lifecycle.raised_errors import RaisedErrorsConformance
+from frith_testing.suites.lifecycle.repeated_calls import (
+    LONGEST_PAUSE,
+    TRIES,
+    RepeatedCallsConformance,
+)
+from frith_testing.suites.lifecycle.sample_events import content_of, sample_events
 
 LIFECYCLE_HOOKS = tuple(
     name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)
@@ -35,9 +39,9 @@ LIFECYCLE_HOOKS = tuple(
 
 
 class LifecyclePluginConformance(
-    HostConformance,
-    RepeatingConformance,
-    IsolatingConformance,
+    HostProcessConformance,
+    RepeatedCallsConformance,
+    RaisedErrorsConformance,
     suite="lifecycle",
     subject="plugin",
 ):
@@ -143,9 +147,9 @@ class LifecyclePluginConformance(
 
     async def test_hooks_do_not_change_their_events(self, calls: list[Call]) -> None:
         for call in calls:
-            before = told_of(call.event)
+            before = content_of(call.event)
             await call.answer()
-            assert told_of(call.event) == before, f"{call.hook} changes its event"
+            assert content_of(call.event) == before, f"{call.hook} changes its event"
 
     async def test_hooks_do_not_block_the_event_loop(self, calls: list[Call]) -> None:
         for call in calls:

@@ -21,10 +21,10 @@ from frith_testing.harness.process import elsewhere
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_full_session, a_session
 from frith_testing.suites.recovery.marker_faults import RecoveryFaultConformance
-from frith_testing.suites.recovery.marker_isolation import KeepingConformance
+from frith_testing.suites.recovery.marker_isolation import MarkerIsolationConformance
 
 
-class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="recovery"):
+class RecoveryConformance(MarkerIsolationConformance, RecoveryFaultConformance, suite="recovery"):
     """Tests of a recovery provider. Define the fixture ``provider``.
 
     Override ``add_worktree`` if the worktrees are not git's.

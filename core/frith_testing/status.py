@@ -8,13 +8,13 @@ from frith.model import SessionStatus
 from frith.ports import AttachMode, Conclusion, StatusDetector, Stuck
 from frith_testing.harness.base import PATIENCE
 from frith_testing.suites.status.open_detector import ASKED, concluded, watched
-from frith_testing.suites.status.robustness import WithstandingConformance
+from frith_testing.suites.status.robustness import RobustnessConformance
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
 
 
-class StatusConformance(WithstandingConformance, suite="status"):
+class StatusConformance(RobustnessConformance, suite="status"):
     """Tests of a status provider. Define the fixture ``provider``.
 
     The processes are POSIX shells in the default terminal of a manager.

@@ -18,21 +18,21 @@ from frith_testing.harness.files import changed, copied, files_of
 from frith_testing.harness.process import elsewhere
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_full_session, a_reservation, a_session
-from frith_testing.suites.store.changes import ChangingConformance
-from frith_testing.suites.store.claim_safety import HoldingConformance
+from frith_testing.suites.store.changes import ChangesConformance
+from frith_testing.suites.store.claim_safety import ClaimSafetyConformance
 from frith_testing.suites.store.claims import ClaimConformance
 from frith_testing.suites.store.corruption import CorruptionConformance
 from frith_testing.suites.store.open_store import DETAILS_ARE_LOST
-from frith_testing.suites.store.other_processes import SeeingConformance
+from frith_testing.suites.store.other_processes import OtherProcessesConformance
 from frith_testing.suites.store.store_faults import StoreFaultConformance
 from frith_testing.suites.store.waiting import WaitingConformance
 
 
 class StoreConformance(
-    ChangingConformance,
+    ChangesConformance,
     ClaimConformance,
-    HoldingConformance,
-    SeeingConformance,
+    ClaimSafetyConformance,
+    OtherProcessesConformance,
     CorruptionConformance,
     WaitingConformance,
     StoreFaultConformance,

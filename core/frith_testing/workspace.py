@@ -19,25 +19,25 @@ from frith.ports import WorkspaceProvider, WorktreePlan
 from frith_testing.harness.base import Opening
 from frith_testing.harness.files import changed, files_of
 from frith_testing.harness.promises import promise
-from frith_testing.suites.workspace.foreign_files import NeighboursConformance
+from frith_testing.suites.workspace.foreign_files import ForeignFilesConformance
 from frith_testing.suites.workspace.git_view import GitView
 from frith_testing.suites.workspace.hidden_work import HiddenWorkConformance
-from frith_testing.suites.workspace.locate import LocatingConformance
+from frith_testing.suites.workspace.locate import LocateConformance
 from frith_testing.suites.workspace.open_workspace import created, request
-from frith_testing.suites.workspace.redirected_git import RedirectingConformance
-from frith_testing.suites.workspace.store_binding import BindingConformance
-from frith_testing.suites.workspace.undo import UndoingConformance
-from frith_testing.suites.workspace.work_at_stake import WorkConformance
+from frith_testing.suites.workspace.redirected_git import RedirectedGitConformance
+from frith_testing.suites.workspace.store_binding import StoreBindingConformance
+from frith_testing.suites.workspace.undo import UndoConformance
+from frith_testing.suites.workspace.work_at_stake import WorkAtStakeConformance
 
 
 class WorkspaceConformance(
-    UndoingConformance,
-    WorkConformance,
+    UndoConformance,
+    WorkAtStakeConformance,
     HiddenWorkConformance,
-    NeighboursConformance,
-    LocatingConformance,
-    RedirectingConformance,
-    BindingConformance,
+    ForeignFilesConformance,
+    LocateConformance,
+    RedirectedGitConformance,
+    StoreBindingConformance,
     suite="workspace",
 ):
     """Tests of a workspace provider. Define the fixture ``provider``.

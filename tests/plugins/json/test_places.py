@@ -11,7 +11,7 @@ import pytest
 
 from frith.config import ManagerConfig
 from frith.errors import ConfigurationError, StoreError
-from frith.model import Changes, Integrity
+from frith.model import Changes
 from frith.providers import Capability, Role
 from frith_json import content, frith_providers
 from frith_json import store as store_module
@@ -128,13 +128,6 @@ async def test_a_missing_directory_is_not_a_missing_file(
     async with open_store() as store:
         with pytest.raises(StoreError, match="not a directory"):
             await store.load()
-
-
-async def test_a_missing_file_is_an_empty_store(open_store: OpenStore) -> None:
-    async with open_store() as store:
-        snapshot = await store.load()
-    assert (dict(snapshot.sessions), snapshot.revision) == ({}, 0)
-    assert snapshot.integrity is Integrity.MISSING
 
 
 async def test_a_directory_that_may_not_be_written_is_an_error(

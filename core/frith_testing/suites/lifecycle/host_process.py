@@ -20,7 +20,7 @@ PACKAGES = frozenset({"frith", "anyio", "asyncio", "os", "pluggy", "signal", "su
 _TASKS = Path("/proc/self/task")
 
 
-class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
+class HostProcessConformance(Conformance, suite="lifecycle", subject="plugin"):
     """Promises about the program that a plugin runs in."""
 
     @promise(since="1.1")

@@ -24,7 +24,7 @@ CALLS, ENOUGH = 100, 1.0
 """How often a hook is called, and the seconds after which fewer calls suffice."""
 
 
-class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
+class RepeatedCallsConformance(Conformance, suite="lifecycle", subject="plugin"):
     """Promises about many calls.
 
     The first test must run before all others of the suite, because it finds vetoes that hold only

@@ -18,7 +18,7 @@ from frith_testing.harness.samples import a_session
 from frith_testing.suites.workspace.git_view import GitView
 
 
-class KeepingConformance(ProviderConformance, suite="recovery"):
+class MarkerIsolationConformance(ProviderConformance, suite="recovery"):
     """Promises about sessions, the user's worktrees and broken markers."""
 
     role = Role.RECOVERY

@@ -25,7 +25,7 @@ ODD_OUTPUT = bytes(range(256)) + b"\xf0\x9f\x1b[31" + b"x" * 100_000 + b"\x1b]2;
 """Every byte, half a character, half an escape sequence, a very long line."""
 
 
-class WithstandingConformance(OpenStatusConformance, suite="status"):
+class RobustnessConformance(OpenStatusConformance, suite="status"):
     """Promises about odd output, gaps and several watches."""
 
     @promise(since="1.1")

@@ -18,7 +18,7 @@ WATCHED = 0.02
 """Seconds for which a store is watched before it is closed."""
 
 
-class ChangingConformance(OpenStoreConformance, suite="store"):
+class ChangesConformance(OpenStoreConformance, suite="store"):
     """Promises about stored changes."""
 
     @promise(since="1.1")

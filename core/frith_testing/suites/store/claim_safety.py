@@ -26,7 +26,7 @@ FIRST, GROWTH = 0.0005, 1.2
 """Seconds until the first cancellation after the checkpoints, and the factor to each next one."""
 
 
-class HoldingConformance(OpenStoreConformance, suite="store"):
+class ClaimSafetyConformance(OpenStoreConformance, suite="store"):
     """Promises about holding claims and releasing them."""
 
     @promise(since="1.1")

@@ -18,7 +18,7 @@ from frith_testing.harness.samples import a_reservation, a_session
 from frith_testing.suites.store.open_store import OpenStoreConformance
 
 
-class SeeingConformance(OpenStoreConformance, suite="store"):
+class OtherProcessesConformance(OpenStoreConformance, suite="store"):
     """Promises about the changes of other processes."""
 
     @promise(since="1.1", needs=Capability.MULTI_PROCESS)

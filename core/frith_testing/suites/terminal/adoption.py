@@ -28,7 +28,7 @@ COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
 """Writes numbered lines, fewer than any provider may drop."""
 
 
-class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
+class AdoptionConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about processes that outlive their host."""
 
     @promise(needs=Capability.ADOPT)

@@ -26,7 +26,7 @@ A_MOMENT = 0.05
 """Seconds after which waits are cancelled."""
 
 
-class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
+class CancellationConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about cancelled waits."""
 
     @promise(since="1.1")
@@ -43,7 +43,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
-                await _give_up(terminal.exited, terminal.drained)
+                await _cancel_all(terminal.exited, terminal.drained)
                 await terminal.write(b"\n")
             await wait()
         assert answers == [ExitStatus(code=3)] * 2
@@ -56,7 +56,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         wait = f"while ! [ -e {go_on} ]; do sleep 0.01; done"
         terminal = await spawn(f"stty raw -echo; echo ready; {wait}; cat >kept")
         await shown(terminal, b"ready")
-        await _give_up(lambda: terminal.write(b"x" * MANY))
+        await _cancel_all(lambda: terminal.write(b"x" * MANY))
         go_on.touch()
         await terminal.write(b"later")
         with anyio.fail_after(PATIENCE):
@@ -71,7 +71,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         session = a_session()
         terminal = await spawn(f"trap '' TERM HUP; echo ready; {WAIT}", session=session)
         await shown(terminal, b"ready")
-        await _give_up(lambda: terminal.terminate(PATIENCE))
+        await _cancel_all(lambda: terminal.terminate(PATIENCE))
         assert processes.runs(terminal.pid), "the process was killed before its grace was over"
         with anyio.fail_after(PATIENCE):
             await terminal.terminate(0)
@@ -90,7 +90,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
                     pass
 
         before = len(processes.descriptors(os.getpid()))
-        await _give_up(*[view] * VIEWERS)
+        await _cancel_all(*[view] * VIEWERS)
         assert len(processes.descriptors(os.getpid())) < before + VIEWERS // 2
 
     @promise(since="1.1")
@@ -109,7 +109,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         assert not given_up.is_set(), "a background job delayed exited() or drained()"
 
 
-async def _give_up(*waits: Callable[[], Coroutine[Any, Any, object]]) -> None:
+async def _cancel_all(*waits: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Start all of ``waits`` and cancel them a moment later."""
     with anyio.move_on_after(A_MOMENT) as scope:
         async with anyio.create_task_group() as tasks:

@@ -16,7 +16,7 @@ from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 
-class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
+class EventLoopConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about programs that anyio does not start.
 
     The tests run in another process, which ends as soon as a callback raises, because code that

@@ -21,7 +21,7 @@ COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
 WRITTEN = b"".join(b"line %d\r\n" % number for number in range(LINES))
 
 
-class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
+class RecallConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about output that outlives its process."""
 
     @promise(needs=Capability.RECALL)

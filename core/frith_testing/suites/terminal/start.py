@@ -26,7 +26,7 @@ OF_THE_C_LIBRARY = {32, 33}
 """Real-time signals that the C library reserves."""
 
 
-class StartingConformance(OpenSpawnerConformance, suite="terminal"):
+class StartConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about the start of a process."""
 
     async def test_the_command_runs_as_given_in_its_directory_with_its_environment(

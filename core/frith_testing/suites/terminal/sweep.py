@@ -22,7 +22,7 @@ from frith_testing.suites.terminal.shells import Spawn, shown
 from frith_testing.suites.terminal.termination import WAIT, WHEREABOUTS, job, job_in
 
 
-class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
+class SweepConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about the processes of killed hosts."""
 
     async def test_sweeping_a_session_without_processes_finds_nothing(self, spawn: Spawn) -> None:

@@ -28,7 +28,7 @@ WHEREABOUTS = {
 """Scripts that start a background job, by the process group or session of the job."""
 
 
-class EndingConformance(OpenSpawnerConformance, suite="terminal"):
+class TerminationConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about the end of a process."""
 
     @pytest.mark.parametrize("code", [0, 3, 127, 255])

@@ -21,7 +21,7 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 
-class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
+class ForeignFilesConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about files, worktrees and tags of others."""
 
     @promise(since="1.1")

@@ -19,7 +19,7 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 
-class LocatingConformance(OpenWorkspaceConformance, suite="workspace"):
+class LocateConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about missing and moved worktrees."""
 
     async def test_locating_covers_every_session(

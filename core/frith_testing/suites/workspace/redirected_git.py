@@ -18,7 +18,7 @@ from frith_testing.suites.workspace.git_view import GitView
 from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConformance, request
 
 
-class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
+class RedirectedGitConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about a configuration that redirects git."""
 
     @promise(since="1.1")

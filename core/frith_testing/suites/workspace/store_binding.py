@@ -14,7 +14,7 @@ from frith_testing.harness.files import changed, files_of
 from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConformance
 
 
-class BindingConformance(OpenWorkspaceConformance, suite="workspace"):
+class StoreBindingConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about the binding of a workspace to a store."""
 
     async def test_a_workspace_is_bound_to_the_first_store_for_every_host(

@@ -23,7 +23,7 @@ FIRST, GROWTH, MOMENTS = 0.002, 1.4, 30
 time until it completes first: at so many moments at most."""
 
 
-class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
+class UndoConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about creations that are undone."""
 
     @promise(seconds=1)

@@ -23,7 +23,7 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 
-class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
+class WorkAtStakeConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about the work in a worktree."""
 
     async def test_a_new_worktree_has_nothing_at_stake(
