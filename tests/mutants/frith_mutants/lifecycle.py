@@ -43,7 +43,7 @@ class Hangs(Plugin):
 
 class Answers(Plugin):
     name = "answers"
-    broken = "A hook returns something, which nobody asked for."
+    broken = "A hook returns a value, although its result is not used."
     promise = "hooks return nothing"
 
     @hookimpl

@@ -67,20 +67,20 @@ class RemembersInMemory(Wrapped):
 
     def __init__(self, inner: SessionRecovery, context: ProviderContext) -> None:
         super().__init__(inner, context)
-        self.owed: list[tuple[Session, MarkerState]] = []
+        self.pending: list[tuple[Session, MarkerState]] = []
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
-        self.owed.append((session, state))
+        self.pending.append((session, state))
 
     async def rebuild(self) -> Sequence[Marker]:
-        for session, state in self.owed:
+        for session, state in self.pending:
             await self.inner.remember(session, state)
-        self.owed.clear()
+        self.pending.clear()
         return await self.inner.rebuild()
 
 
 class UpdatesInMemory(RemembersInMemory):
-    """Does the same for updates alone."""
+    """Does the same, for updates only."""
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         if durable:
@@ -178,13 +178,13 @@ RECOVERIES = (
     ),
     _mutant(
         "remembers-in-memory",
-        "A marker is written only when somebody asks for it.",
+        "A marker is written only when markers are read.",
         "a marker survives the death of the process that wrote it",
         wraps=RemembersInMemory,
     ),
     _mutant(
         "updates-in-memory",
-        "An update is written only when somebody asks for it.",
+        "An update is written only when markers are read.",
         "a marker survives the death of the process that wrote it",
         wraps=UpdatesInMemory,
     ),

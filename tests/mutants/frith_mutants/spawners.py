@@ -135,7 +135,7 @@ SPAWNERS = (
     ),
     _mutant(
         "waits-for-every-viewer",
-        "A viewer that does not read holds up the process, though nobody asked for that.",
+        "A lossy viewer that does not read blocks the process.",
         "a viewer that never reads does not block others",
         replaces={"frith_terminals.viewing:Viewers.add": careless.waits_for_every_viewer},
     ),
@@ -201,7 +201,7 @@ SPAWNERS = (
     ),
     _mutant(
         "leaves-zombies",
-        "Nobody waits for processes that have ended.",
+        "Processes that have ended are not reaped.",
         "processes that ended leave no zombie",
         replaces={"frith_os.pty.child:Child.reap": careless.awaits_nobody},
         clears=careless.reap,
@@ -269,7 +269,7 @@ SPAWNERS = (
     ),
     _keeper(
         "lists-nothing",
-        "Processes that nobody has recorded are not listed.",
+        "Processes without a record are not listed.",
         "processes that can be adopted are listed even if unrecorded",
         wraps=wrapped.ListsNothing,
     ),
@@ -299,7 +299,7 @@ SPAWNERS = (
     ),
     _keeper(
         "tells-it-for-ever",
-        "How a process ended is told also after somebody has taken note.",
+        "The exit of a process is still reported after it was collected.",
         "an exit status without a host is kept until it is collected",
         replaces={f"{_KEPT}.collect": careless.does_nothing},
         case="exit",
@@ -324,7 +324,7 @@ SPAWNERS = (
     ),
     _keeper(
         "loses-the-output",
-        "The output of a process is gone when somebody has taken note of its end.",
+        "The output of a process is deleted when its end is collected.",
         "any host can recall the output of a collected process",
         replaces={"frith_keeper.places:KeeperFiles.output_of": careless.does_nothing_at_once},
     ),

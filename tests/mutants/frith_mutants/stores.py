@@ -64,7 +64,7 @@ STORES = (
     ),
     _mutant(
         "fixed-temporary-name",
-        "The temporary file of a dead writer is in the way for ever.",
+        "The temporary file of a dead writer blocks all later writes.",
         SURVIVES_KILLS,
         case="saving",
         replaces={f"{_ATOMIC}:_open_temporary": careless.insists_on_one_name},
@@ -165,7 +165,7 @@ STORES = (
     ),
     _mutant(
         "no-checksum",
-        "Whatever can be parsed is believed.",
+        "Everything that can be parsed is accepted.",
         NOTICES_DAMAGE,
         replaces={"frith_json.layout:_matches": careless.believes},
     ),
@@ -255,7 +255,7 @@ STORES = (
     ),
     _mutant(
         "sees-no-holder",
-        "Nobody seems to hold a claim.",
+        "Every claim is reported as free.",
         "a claim is held while its context is open",
         wraps=wrapped.SeesNoHolder,
     ),

@@ -146,13 +146,13 @@ WORKSPACES = (
     ),
     _mutant(
         "discards-work",
-        "Discarding deletes a worktree that somebody worked in.",
+        "Discarding deletes a worktree with work.",
         "discarding keeps a worktree with work",
         wraps=wrapped.DiscardsWork,
     ),
     _mutant(
         "discards-commits",
-        "Discarding deletes a branch that somebody committed to.",
+        "Discarding deletes a branch with new commits.",
         "discarding keeps a branch with new commits",
         wraps=wrapped.DiscardsCommits,
     ),
