@@ -162,6 +162,19 @@ def untouched_logging() -> Iterator[None]:
     restore()
 
 
+@pytest.fixture
+def clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove frith's settings and the configuration of git from the environment."""
+    for name in os.environ:
+        if name.startswith(("GIT_", "FRITH_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Tester")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "tester@example.invalid")
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one commit, to be copied."""

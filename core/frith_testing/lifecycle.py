@@ -17,7 +17,7 @@ from frith.plugins import Plugins
 from frith_testing.harness.resources import resources_now
 from frith_testing.suites.lifecycle.configured import configured as configured_plugin
 from frith_testing.suites.lifecycle.hook_call import Call
-from frith_testing.suites.lifecycle.host_process import HostConformance
+from frith_testing.suites.lifecycle.host_process import HostProcessConformance
 from frith_testing.suites.lifecycle.process_state import (
     Cancelled,
     logging_now,
@@ -25,9 +25,13 @@ from frith_testing.suites.lifecycle.process_state import (
     tasks_now,
     watched_loop,
 )
-from frith_testing.suites.lifecycle.raised_errors import IsolatingConformance
-from frith_testing.suites.lifecycle.repeated_calls import LONGEST_PAUSE, TRIES, RepeatingConformance
-from frith_testing.suites.lifecycle.sample_events import sample_events, told_of
+from frith_testing.suites.lifecycle.raised_errors import RaisedErrorsConformance
+from frith_testing.suites.lifecycle.repeated_calls import (
+    LONGEST_PAUSE,
+    TRIES,
+    RepeatedCallsConformance,
+)
+from frith_testing.suites.lifecycle.sample_events import content_of, sample_events
 
 LIFECYCLE_HOOKS = tuple(
     name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)
@@ -35,9 +39,9 @@ LIFECYCLE_HOOKS = tuple(
 
 
 class LifecyclePluginConformance(
-    HostConformance,
-    RepeatingConformance,
-    IsolatingConformance,
+    HostProcessConformance,
+    RepeatedCallsConformance,
+    RaisedErrorsConformance,
     suite="lifecycle",
     subject="plugin",
 ):
@@ -70,30 +74,32 @@ class LifecyclePluginConformance(
     def test_every_hook_is_implemented_as_specified(self, plugin: Any) -> None:
         Plugins().add("plugin", plugin)
 
-    def test_providers_are_offered_alike_each_time(self, configured: Plugins) -> None:
+    def test_every_call_offers_the_same_providers(self, configured: Plugins) -> None:
         for offer in configured.implementations("frith_providers"):
             assert list(offer.call()) == list(offer.call())
 
-    def test_being_loaded_and_configured_leaves_logging_to_the_host(
+    def test_loading_and_configuring_do_not_change_logging(
         self, plugin: Any, config: ManagerConfig
     ) -> None:
         before = logging_now()
         configured_plugin(plugin, config)
         assert logging_now() == before
 
-    async def test_hooks_leave_logging_to_the_host(self, calls: list[Call]) -> None:
+    async def test_hooks_do_not_change_logging(self, calls: list[Call]) -> None:
         for call in calls:
             before = logging_now()
             await call.answer()
             assert logging_now() == before, call.hook
 
-    async def test_hooks_leave_what_the_process_shares_as_it_was(self, calls: list[Call]) -> None:
+    async def test_hooks_do_not_change_the_shared_state_of_the_process(
+        self, calls: list[Call]
+    ) -> None:
         for call in calls:
             before = process_now()
             await call.answer()
             assert process_now() == before, call.hook
 
-    async def test_hooks_answer_in_time(self, calls: list[Call]) -> None:
+    async def test_hooks_return_in_time(self, calls: list[Call]) -> None:
         for call in calls:
             with anyio.move_on_after(call.timeout) as scope, suppress(Exception):
                 await Cancelled(call.function(call.event))
@@ -111,7 +117,7 @@ class LifecyclePluginConformance(
             if isinstance(answer, Exception) and not isinstance(answer, SessionVetoed):
                 pytest.fail(f"{call.hook} raised {answer!r} for {call.event!r:.500}")
 
-    async def test_only_hooks_that_may_veto_do(self, calls: list[Call]) -> None:
+    async def test_only_hooks_that_may_veto_raise_a_veto(self, calls: list[Call]) -> None:
         for call in calls:
             if isinstance(await call.answer(), SessionVetoed):
                 assert call.hook in hookspecs.VETO_HOOKS, f"{call.hook} must not veto"
@@ -122,12 +128,12 @@ class LifecyclePluginConformance(
             if isinstance(answer, SessionVetoed):
                 assert answer.reason.strip(), f"{call.hook} raises SessionVetoed without a reason"
 
-    async def test_a_hook_answers_alike_when_it_is_asked_again(self, calls: list[Call]) -> None:
+    async def test_a_repeated_call_of_a_hook_has_the_same_result(self, calls: list[Call]) -> None:
         for call in calls:
             vetoes = [isinstance(await call.answer(), SessionVetoed) for _ in range(2)]
             assert vetoes[0] == vetoes[1], f"{call.hook} vetoes one of two equal events"
 
-    async def test_hooks_may_be_called_at_once(self, calls: list[Call]) -> None:
+    async def test_hooks_can_be_called_concurrently(self, calls: list[Call]) -> None:
         alone = [type(await call.answer()) for call in calls]
         at_once: dict[int, type] = {}
 
@@ -139,13 +145,13 @@ class LifecyclePluginConformance(
                 tasks.start_soon(answer, number, call)
         assert [at_once[number] for number in range(len(calls))] == alone
 
-    async def test_events_stay_as_they_are_for_the_next_plugin(self, calls: list[Call]) -> None:
+    async def test_hooks_do_not_change_their_events(self, calls: list[Call]) -> None:
         for call in calls:
-            before = told_of(call.event)
+            before = content_of(call.event)
             await call.answer()
-            assert told_of(call.event) == before, f"{call.hook} changes its event"
+            assert content_of(call.event) == before, f"{call.hook} changes its event"
 
-    async def test_the_event_loop_goes_on_during_hooks(self, calls: list[Call]) -> None:
+    async def test_hooks_do_not_block_the_event_loop(self, calls: list[Call]) -> None:
         for call in calls:
             pause = LONGEST_PAUSE
             for _ in range(TRIES):
@@ -153,7 +159,7 @@ class LifecyclePluginConformance(
                     pause = await _longest_pause(call)
             assert pause < LONGEST_PAUSE, f"{call.hook} blocks the event loop for {pause:.1f} s"
 
-    async def test_a_cancelled_hook_ends_where_it_waits(self, calls: list[Call]) -> None:
+    async def test_a_cancelled_hook_ends(self, calls: list[Call]) -> None:
         for call in calls:
             cancelled = Cancelled(call.function(call.event))
             ended = True
@@ -169,7 +175,7 @@ class LifecyclePluginConformance(
             await call.answer()
             assert tasks_now() <= before, call.hook
 
-    async def test_hooks_use_up_no_threads_and_no_descriptors(self, calls: list[Call]) -> None:
+    async def test_hooks_leak_no_threads_and_no_descriptors(self, calls: list[Call]) -> None:
         for call in calls:
             # The first call may open something that later ones use.
             used = []

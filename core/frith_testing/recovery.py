@@ -21,10 +21,10 @@ from frith_testing.harness.process import elsewhere
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_full_session, a_session
 from frith_testing.suites.recovery.marker_faults import RecoveryFaultConformance
-from frith_testing.suites.recovery.marker_isolation import KeepingConformance
+from frith_testing.suites.recovery.marker_isolation import MarkerIsolationConformance
 
 
-class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="recovery"):
+class RecoveryConformance(MarkerIsolationConformance, RecoveryFaultConformance, suite="recovery"):
     """Tests of a recovery provider. Define the fixture ``provider``.
 
     Override ``add_worktree`` if the worktrees are not git's.
@@ -50,14 +50,14 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
 
         return add
 
-    async def test_nothing_is_rebuilt_from_a_fresh_workspace(
+    async def test_a_new_workspace_has_no_sessions_to_rebuild(
         self, recovery: SessionRecovery
     ) -> None:
         assert list(await recovery.rebuild()) == []
 
     @pytest.mark.parametrize("durable", [True, False])
     @pytest.mark.parametrize("make", [a_session, a_full_session])
-    async def test_a_remembered_session_comes_back_whole(
+    async def test_a_session_is_rebuilt_with_every_field(
         self,
         recovery: SessionRecovery,
         opening: Opening,
@@ -72,7 +72,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         assert marker == Marker(session, MarkerState.LIVE, complete=True)
 
     @pytest.mark.parametrize("state", MarkerState)
-    async def test_the_state_comes_back(
+    async def test_the_state_of_a_marker_is_rebuilt(
         self,
         recovery: SessionRecovery,
         add_worktree: Callable[[Session], Session],
@@ -83,7 +83,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         assert marker.state is state
 
     @pytest.mark.parametrize("state", [MarkerState.REMOVING, MarkerState.RELEASED])
-    async def test_an_update_does_not_revive_a_session_that_goes(
+    async def test_an_update_does_not_change_the_state_of_a_marker(
         self,
         recovery: SessionRecovery,
         add_worktree: Callable[[Session], Session],
@@ -98,7 +98,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         (marker,) = await recovery.rebuild()
         assert marker.state is MarkerState.LIVE
 
-    async def test_remembering_again_replaces(
+    async def test_remembering_a_session_again_replaces_its_marker(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
         session = add_worktree(a_full_session())
@@ -107,7 +107,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         await recovery.remember(renamed, MarkerState.LIVE)
         assert list(await recovery.rebuild()) == [Marker(renamed, MarkerState.LIVE)]
 
-    async def test_sessions_come_back_in_the_order_of_their_creation(
+    async def test_sessions_are_rebuilt_in_order_of_creation(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
         # The ids sort differently from the times of creation.
@@ -121,7 +121,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         rebuilt = [marker.session for marker in await recovery.rebuild()]
         assert rebuilt == sorted(sessions, key=lambda session: session.created_at)
 
-    async def test_sessions_that_share_a_worktree_all_come_back(
+    async def test_sessions_that_share_a_worktree_are_all_rebuilt(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
         first = add_worktree(a_session())
@@ -132,7 +132,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         await recovery.forget(first.id)
         assert {second.id} == await remembered(recovery)
 
-    async def test_what_is_remembered_at_once_is_all_kept(
+    async def test_markers_written_concurrently_are_all_kept(
         self,
         recovery: SessionRecovery,
         opening: Opening,
@@ -148,7 +148,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
                 tasks.start_soon(provider.remember, session, MarkerState.LIVE)
         assert await remembered(recovery) == {session.id for session in (first, *sharing)}
 
-    async def test_a_session_without_worktree_is_not_remembered_and_that_is_no_error(
+    async def test_remembering_a_session_without_a_worktree_does_nothing(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
         session = add_worktree(a_session())
@@ -158,7 +158,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         assert await remembered(recovery) <= {session.id}
 
     @promise(needs=Capability.FILE_BACKED)
-    async def test_what_is_remembered_is_in_the_files_of_the_workspace_until_it_is_forgotten(
+    async def test_markers_are_files_of_the_workspace_until_they_are_forgotten(
         self,
         recovery: SessionRecovery,
         workspace: Path,
@@ -183,12 +183,12 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
             await recovery.forget(forgotten.id)
             assert await remembered(recovery) == {kept.id}
 
-    async def test_forgetting_what_was_never_remembered_is_no_error(
+    async def test_forgetting_an_unknown_session_is_not_an_error(
         self, recovery: SessionRecovery
     ) -> None:
         await recovery.forget(a_session().id)
 
-    async def test_what_a_process_remembered_survives_its_death(
+    async def test_a_marker_survives_the_death_of_the_process_that_wrote_it(
         self,
         recovery: SessionRecovery,
         opening: Opening,
@@ -201,7 +201,7 @@ class RecoveryConformance(KeepingConformance, RecoveryFaultConformance, suite="r
         expected = [Marker(session, MarkerState.LIVE) for session in (durably, as_update)]
         assert list(await recovery.rebuild()) == expected
 
-    async def test_a_rebuilt_session_is_where_its_worktree_is_now(
+    async def test_a_rebuilt_session_has_the_current_path_of_its_worktree(
         self,
         recovery: SessionRecovery,
         opening: Opening,

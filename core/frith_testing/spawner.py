@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from frith_testing.suites.terminal.adoption import AdoptingConformance
-from frith_testing.suites.terminal.cancellation import GivingUpConformance
-from frith_testing.suites.terminal.event_loop import ProgramConformance
+from frith_testing.suites.terminal.adoption import AdoptionConformance
+from frith_testing.suites.terminal.cancellation import CancellationConformance
+from frith_testing.suites.terminal.event_loop import EventLoopConformance
 from frith_testing.suites.terminal.input import InputConformance
 from frith_testing.suites.terminal.leftovers import LeftoversConformance
 from frith_testing.suites.terminal.output import OutputConformance
-from frith_testing.suites.terminal.recall import RecallingConformance
-from frith_testing.suites.terminal.start import StartingConformance
-from frith_testing.suites.terminal.sweep import SweepingConformance
-from frith_testing.suites.terminal.termination import EndingConformance
+from frith_testing.suites.terminal.recall import RecallConformance
+from frith_testing.suites.terminal.start import StartConformance
+from frith_testing.suites.terminal.sweep import SweepConformance
+from frith_testing.suites.terminal.termination import TerminationConformance
 
 
 class SpawnerConformance(
-    StartingConformance,
+    StartConformance,
     InputConformance,
     OutputConformance,
-    EndingConformance,
-    GivingUpConformance,
-    SweepingConformance,
-    AdoptingConformance,
-    RecallingConformance,
+    TerminationConformance,
+    CancellationConformance,
+    SweepConformance,
+    AdoptionConformance,
+    RecallConformance,
     LeftoversConformance,
-    ProgramConformance,
+    EventLoopConformance,
     suite="terminal",
 ):
     """Tests of a terminal provider. Define the fixture ``provider``.

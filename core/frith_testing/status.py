@@ -8,19 +8,19 @@ from frith.model import SessionStatus
 from frith.ports import AttachMode, Conclusion, StatusDetector, Stuck
 from frith_testing.harness.base import PATIENCE
 from frith_testing.suites.status.open_detector import ASKED, concluded, watched
-from frith_testing.suites.status.robustness import WithstandingConformance
+from frith_testing.suites.status.robustness import RobustnessConformance
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 ALLOWED = frozenset(SessionStatus) - {SessionStatus.STOPPED}
 
 
-class StatusConformance(WithstandingConformance, suite="status"):
+class StatusConformance(RobustnessConformance, suite="status"):
     """Tests of a status provider. Define the fixture ``provider``.
 
     The processes are POSIX shells in the default terminal of a manager.
     """
 
-    async def test_what_is_told_is_concluded_with_its_message(
+    async def test_a_reported_status_is_concluded_with_its_message(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         terminal = await spawn("read -r _")
@@ -28,7 +28,7 @@ class StatusConformance(WithstandingConformance, suite="status"):
             watch.tell(ASKED)
             assert await concluded(findings, ASKED.status) == ASKED
 
-    async def test_what_is_told_of_one_process_is_not_concluded_of_another(
+    async def test_a_report_about_one_process_does_not_affect_another(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         one, other = await spawn("read -r _"), await spawn("read -r _")
@@ -55,7 +55,7 @@ class StatusConformance(WithstandingConformance, suite="status"):
         assert {conclusion.status for conclusion in conclusions} <= ALLOWED
         assert all(0 <= conclusion.confidence <= 1 for conclusion in conclusions)
 
-    async def test_the_watch_over_what_has_ended_ends_at_once(
+    async def test_the_watch_of_an_ended_process_ends_at_once(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         terminal = await spawn("exit 3")
@@ -64,7 +64,7 @@ class StatusConformance(WithstandingConformance, suite="status"):
             with anyio.fail_after(PATIENCE):
                 assert [finding async for finding in findings if isinstance(finding, Stuck)] == []
 
-    async def test_a_watch_that_is_not_read_blocks_no_viewer(
+    async def test_an_unread_watch_does_not_block_viewers(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         script = "read -r _; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"
@@ -77,7 +77,7 @@ class StatusConformance(WithstandingConformance, suite="status"):
                     seen += getattr(part, "data", b"")
         assert seen.endswith(b"line 19999\r\n")
 
-    async def test_a_watch_that_is_given_up_leaves_the_process_alone(
+    async def test_a_cancelled_watch_does_not_affect_the_process(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         terminal = await spawn("read -r line; echo got $line")

@@ -18,21 +18,21 @@ from frith_testing.harness.files import changed, copied, files_of
 from frith_testing.harness.process import elsewhere
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_full_session, a_reservation, a_session
-from frith_testing.suites.store.changes import ChangingConformance
-from frith_testing.suites.store.claim_safety import HoldingConformance
+from frith_testing.suites.store.changes import ChangesConformance
+from frith_testing.suites.store.claim_safety import ClaimSafetyConformance
 from frith_testing.suites.store.claims import ClaimConformance
 from frith_testing.suites.store.corruption import CorruptionConformance
 from frith_testing.suites.store.open_store import DETAILS_ARE_LOST
-from frith_testing.suites.store.other_processes import SeeingConformance
+from frith_testing.suites.store.other_processes import OtherProcessesConformance
 from frith_testing.suites.store.store_faults import StoreFaultConformance
 from frith_testing.suites.store.waiting import WaitingConformance
 
 
 class StoreConformance(
-    ChangingConformance,
+    ChangesConformance,
     ClaimConformance,
-    HoldingConformance,
-    SeeingConformance,
+    ClaimSafetyConformance,
+    OtherProcessesConformance,
     CorruptionConformance,
     WaitingConformance,
     StoreFaultConformance,
@@ -50,7 +50,7 @@ class StoreConformance(
     ) -> None:
         assert await store.load() == Snapshot(integrity=Integrity.MISSING)
 
-    async def test_a_store_is_the_same_one_for_every_host_that_opens_it(
+    async def test_every_host_sees_the_same_identity_of_the_store(
         self, store: SessionStore, opening: Opening
     ) -> None:
         assert store.identity
@@ -58,7 +58,7 @@ class StoreConformance(
             assert another.identity == store.identity
 
     @pytest.mark.parametrize("make", [a_session, a_full_session])
-    async def test_a_session_comes_back_with_every_field_and_detail(
+    async def test_a_session_is_loaded_with_every_field_and_detail(
         self, store: SessionStore, opening: Opening, make: Callable[[], Session]
     ) -> None:
         session = make()
@@ -71,7 +71,7 @@ class StoreConformance(
                 assert found.to_record() == session.to_record()
                 assert found.details.model_extra == session.details.model_extra
 
-    async def test_a_reservation_comes_back_with_every_field(
+    async def test_a_reservation_is_loaded_with_every_field(
         self, store: SessionStore, opening: Opening
     ) -> None:
         new, unborn = a_reservation(), a_reservation(creates_branch=False, base_oid=None)
@@ -79,7 +79,7 @@ class StoreConformance(
         async with opening.open() as another:
             assert (await another.load()).reservations == {new.id: new, unborn.id: unborn}
 
-    async def test_changes_are_applied_together(self, store: SessionStore) -> None:
+    async def test_all_changes_of_a_transaction_are_applied(self, store: SessionStore) -> None:
         kept, gone, replaced = a_full_session(), a_session(), a_session()
         held, released = a_reservation(), a_reservation()
         await store.transact(
@@ -95,7 +95,7 @@ class StoreConformance(
             assert snapshot.sessions == {kept.id: kept, replacement.id: replacement}
             assert snapshot.reservations == {held.id: held}
 
-    async def test_removing_what_is_not_there_is_no_error(self, store: SessionStore) -> None:
+    async def test_removing_an_unknown_session_is_not_an_error(self, store: SessionStore) -> None:
         session = a_session()
         await store.transact(lambda _: Changes(put=(session,)))
         unknown = frozenset({a_session().id})
@@ -139,14 +139,16 @@ class StoreConformance(
         assert after.revision == before.revision
         assert (await store.load()).sessions == before.snapshot.sessions
 
-    async def test_a_commit_tells_the_integrity_that_it_found(self, store: SessionStore) -> None:
+    async def test_a_commit_returns_the_integrity_of_the_state_it_read(
+        self, store: SessionStore
+    ) -> None:
         first = await store.transact(lambda _: Changes(put=(a_session(),)))
         second = await store.transact(lambda _: Changes(put=(a_session(),)))
         assert first.snapshot.integrity is Integrity.MISSING
         assert second.snapshot.integrity is Integrity.VERIFIED
         assert (await store.load()).integrity is Integrity.VERIFIED
 
-    async def test_what_a_transaction_raises_aborts_it_and_reaches_the_caller(
+    async def test_an_exception_aborts_its_transaction_and_reaches_the_caller(
         self, store: SessionStore
     ) -> None:
         before = await store.transact(lambda _: Changes(put=(a_session(),)))
@@ -162,7 +164,7 @@ class StoreConformance(
         assert (after.sessions, after.revision) == (before.snapshot.sessions, before.revision)
         await store.transact(lambda _: Changes(put=(a_session(),)))
 
-    async def test_a_transaction_sees_what_another_host_has_committed(
+    async def test_a_transaction_sees_the_commits_of_other_hosts(
         self, store: SessionStore, opening: Opening
     ) -> None:
         session = a_session()
@@ -173,7 +175,7 @@ class StoreConformance(
         await store.transact(lambda newest: seen.append(newest) or Changes())  # type: ignore[func-returns-value]
         assert seen[-1].sessions == {session.id: session}
 
-    async def test_other_hosts_see_a_transaction_wholly_or_not_at_all(
+    async def test_other_hosts_see_all_of_a_transaction_or_none_of_it(
         self, store: SessionStore, opening: Opening
     ) -> None:
         pair = (a_session(metadata={"count": 0}), a_session(metadata={"count": 0}))
@@ -192,7 +194,7 @@ class StoreConformance(
                 first, second = (await another.load()).sessions.values()
                 assert first.metadata == second.metadata
 
-    async def test_concurrent_transactions_lose_nothing(
+    async def test_concurrent_transactions_lose_no_update(
         self, store: SessionStore, opening: Opening
     ) -> None:
         session = a_session(metadata={"count": 0})
@@ -204,7 +206,7 @@ class StoreConformance(
         assert counted.metadata == {"count": 20}
 
     @promise(needs=Capability.MULTI_PROCESS, seconds=2)
-    async def test_concurrent_processes_lose_nothing(
+    async def test_concurrent_processes_lose_no_update(
         self, store: SessionStore, opening: Opening
     ) -> None:
         session = a_session(metadata={"count": 0})
@@ -224,7 +226,7 @@ class StoreConformance(
         assert counted.metadata == {"count": 75}
 
     @promise(needs=Capability.FILE_BACKED)
-    async def test_what_is_committed_is_in_the_files_of_the_workspace(
+    async def test_commits_are_stored_in_files_of_the_workspace(
         self, store: SessionStore, opening: Opening, workspace: Path
     ) -> None:
         sessions = (a_full_session(), a_session())
@@ -234,7 +236,7 @@ class StoreConformance(
             assert await other.step() == {one.id: one.to_record() for one in sessions}
 
     @promise(without=Capability.FILE_BACKED)
-    async def test_files_that_are_not_declared_are_not_used(
+    async def test_files_of_the_workspace_are_used_only_if_declared(
         self, store: SessionStore, workspace: Path
     ) -> None:
         before = files_of(workspace)
@@ -242,7 +244,7 @@ class StoreConformance(
         assert not changed(before, files_of(workspace)), "declare 'file-backed'"
 
     @promise(without=Capability.MULTI_PROCESS)
-    async def test_a_second_process_that_is_not_declared_is_refused(
+    async def test_a_second_process_is_refused_unless_declared(
         self, store: SessionStore, opening: Opening
     ) -> None:
         async with elsewhere(is_refused, opening) as other:
@@ -258,7 +260,7 @@ class StoreConformance(
         assert [*snapshot.sessions] == [committed]
         await store.transact(lambda _: Changes(put=(a_session(),)))
 
-    async def test_a_cancelled_transaction_happens_wholly_or_not_at_all(
+    async def test_a_cancelled_transaction_is_applied_completely_or_not_at_all(
         self, store: SessionStore
     ) -> None:
         both = (a_session(), a_session())
@@ -271,9 +273,7 @@ class StoreConformance(
         assert len((await store.load()).sessions) == 2
 
     @promise(needs=Capability.REPAIR)
-    async def test_a_token_of_what_is_no_longer_stored_replaces_nothing(
-        self, store: SessionStore
-    ) -> None:
+    async def test_an_outdated_token_replaces_nothing(self, store: SessionStore) -> None:
         session = a_session()
         before = await store.transact(lambda _: Changes(put=(session,)))
         recovered = a_session()
@@ -283,7 +283,7 @@ class StoreConformance(
             assert snapshot.sessions == {session.id: session}
 
     @promise(needs=Capability.WATCH)
-    async def test_watching_tells_of_what_another_process_changed(
+    async def test_watching_reports_the_changes_of_other_processes(
         self, store: SessionStore, opening: Opening
     ) -> None:
         news = anyio.Event()
@@ -306,7 +306,7 @@ class StoreConformance(
             tasks.cancel_scope.cancel()
 
     @promise(since="1.1", without=Capability.REPAIR)
-    async def test_replacing_what_is_corrupt_is_refused_if_it_is_not_declared(
+    async def test_replacing_corrupt_data_is_refused_unless_declared(
         self, store: SessionStore
     ) -> None:
         with pytest.raises(UnsupportedCapabilityError) as caught:
@@ -314,7 +314,7 @@ class StoreConformance(
         assert caught.value.capability == Capability.REPAIR
 
     @promise(without=Capability.WATCH)
-    async def test_watching_that_is_not_declared_is_refused(self, store: SessionStore) -> None:
+    async def test_watching_is_refused_unless_declared(self, store: SessionStore) -> None:
         with anyio.fail_after(PATIENCE / 3), pytest.raises(UnsupportedCapabilityError) as caught:
             await anext(store.watch())
         assert caught.value.capability == Capability.WATCH

@@ -19,25 +19,25 @@ from frith.ports import WorkspaceProvider, WorktreePlan
 from frith_testing.harness.base import Opening
 from frith_testing.harness.files import changed, files_of
 from frith_testing.harness.promises import promise
-from frith_testing.suites.workspace.foreign_files import NeighboursConformance
+from frith_testing.suites.workspace.foreign_files import ForeignFilesConformance
 from frith_testing.suites.workspace.git_view import GitView
 from frith_testing.suites.workspace.hidden_work import HiddenWorkConformance
-from frith_testing.suites.workspace.locate import LocatingConformance
+from frith_testing.suites.workspace.locate import LocateConformance
 from frith_testing.suites.workspace.open_workspace import created, request
-from frith_testing.suites.workspace.redirected_git import RedirectingConformance
-from frith_testing.suites.workspace.store_binding import BindingConformance
-from frith_testing.suites.workspace.undo import UndoingConformance
-from frith_testing.suites.workspace.work_at_stake import WorkConformance
+from frith_testing.suites.workspace.redirected_git import RedirectedGitConformance
+from frith_testing.suites.workspace.store_binding import StoreBindingConformance
+from frith_testing.suites.workspace.undo import UndoConformance
+from frith_testing.suites.workspace.work_at_stake import WorkAtStakeConformance
 
 
 class WorkspaceConformance(
-    UndoingConformance,
-    WorkConformance,
+    UndoConformance,
+    WorkAtStakeConformance,
     HiddenWorkConformance,
-    NeighboursConformance,
-    LocatingConformance,
-    RedirectingConformance,
-    BindingConformance,
+    ForeignFilesConformance,
+    LocateConformance,
+    RedirectedGitConformance,
+    StoreBindingConformance,
     suite="workspace",
 ):
     """Tests of a workspace provider. Define the fixture ``provider``.
@@ -46,7 +46,7 @@ class WorkspaceConformance(
     fixture ``workspace`` is a repository with one commit of the file ``tracked.txt``.
     """
 
-    async def test_no_branch_is_taken_that_does_not_exist(self, trees: WorkspaceProvider) -> None:
+    async def test_a_missing_branch_is_not_taken(self, trees: WorkspaceProvider) -> None:
         assert await trees.taken([]) == frozenset()
         assert await trees.taken(["one", "feature/two"]) == frozenset()
 
@@ -56,7 +56,7 @@ class WorkspaceConformance(
         view.git("branch", "feature/one")
         assert await trees.taken(["feature/one", "feature/two"]) == {"feature/one"}
 
-    async def test_a_branch_that_is_not_taken_can_be_created(
+    async def test_a_free_branch_name_can_be_created(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         view.git("branch", "one")
@@ -65,7 +65,7 @@ class WorkspaceConformance(
             await created(trees, request(branch))
         assert view.branches().keys() == {"main", "one", *free}
 
-    async def test_a_plan_tells_what_will_be_created(
+    async def test_a_plan_describes_what_will_be_created(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         asked = request("feature/one")
@@ -101,7 +101,7 @@ class WorkspaceConformance(
 
     @promise(since="1.1")
     @pytest.mark.parametrize(("exists", "wanted"), [("one", "one/below"), ("one/below", "one")])
-    async def test_a_branch_beside_which_a_new_one_cannot_exist_is_named(
+    async def test_a_conflicting_branch_is_named(
         self, trees: WorkspaceProvider, view: GitView, exists: str, wanted: str
     ) -> None:
         view.git("branch", exists)
@@ -129,7 +129,7 @@ class WorkspaceConformance(
             await trees.plan(request("feature/one", base=base))
         assert caught.value.base == base
 
-    async def test_a_created_worktree_holds_the_files_of_its_branch_and_no_work(
+    async def test_a_created_worktree_has_the_files_of_its_branch_and_no_work(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         plan = await created(trees, request("feature/one"))
@@ -138,7 +138,7 @@ class WorkspaceConformance(
         assert (Path(plan.path) / "tracked.txt").read_text() == "tracked\n"
         assert view.git("status", "--porcelain", "--ignored", at=plan.path) == ""
 
-    async def test_a_new_branch_can_start_at_another(
+    async def test_a_new_branch_can_start_at_another_branch(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         first = await created(trees, request("feature/one"))
@@ -147,7 +147,7 @@ class WorkspaceConformance(
         assert view.branches()["feature/two"] == commit
         assert Path(second.path, "work.txt").exists()
 
-    async def test_a_new_branch_tracks_no_other(
+    async def test_a_new_branch_has_no_upstream(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         view.git("config", "branch.autoSetupMerge", "always")
@@ -185,7 +185,7 @@ class WorkspaceConformance(
         assert not Path(plan.path).exists()
         assert (view.worktrees(), view.branches()) == ({}, before)
 
-    async def test_creating_leaves_the_main_worktree_as_it_was(
+    async def test_creating_does_not_change_the_main_worktree(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         (view.workspace / "staged.txt").write_text("staged")
@@ -198,7 +198,7 @@ class WorkspaceConformance(
         assert (view.workspace / "tracked.txt").read_text() == "changed"
         assert (Path(plan.path) / "tracked.txt").read_text() == "tracked\n"
 
-    async def test_creating_leaves_the_other_worktrees_as_they_were(
+    async def test_creating_does_not_change_other_worktrees(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         first = await created(trees, request("feature/one"))
@@ -222,7 +222,7 @@ class WorkspaceConformance(
         assert view.worktrees() == {plan.path: "feature/one"}
         assert files_of(other) == before
 
-    async def test_worktrees_are_created_at_once_by_several_hosts(
+    async def test_several_hosts_can_create_worktrees_concurrently(
         self, trees: WorkspaceProvider, opening: Opening, view: GitView
     ) -> None:
         asked = [request(f"feature/{number}") for number in range(4)]
@@ -231,7 +231,7 @@ class WorkspaceConformance(
                 tasks.start_soon(created, provider, each)
         assert sorted(filter(None, view.worktrees().values())) == [each.branch for each in asked]
 
-    async def test_of_two_that_create_one_branch_at_once_one_does(
+    async def test_one_of_two_concurrent_creations_of_a_branch_succeeds(
         self, trees: WorkspaceProvider, opening: Opening, view: GitView
     ) -> None:
         refused: list[WorktreePlan] = []

@@ -49,8 +49,8 @@ def test_a_subclass_cannot_override_or_remove_a_standard_test(
 
 
 def test_a_mixin_cannot_override_a_standard_test() -> None:
-    mixin = type("Mixin", (), {"test_changes_are_applied_together": lambda self: None})
-    with pytest.raises(TypeError, match="overrides test_changes_are_applied_together"):
+    mixin = type("Mixin", (), {"test_all_changes_of_a_transaction_are_applied": lambda self: None})
+    with pytest.raises(TypeError, match="overrides test_all_changes_of_a_transaction_are_applied"):
         type("TestMine", (mixin, StoreConformance), fixtures())
 
 

@@ -42,4 +42,4 @@ class Unprepared(Writing):
 
 
 def leaves_a_process(channel: Channel) -> None:
-    channel.tell(str(subprocess.Popen(["sleep", "3600"]).pid))
+    channel.report(str(subprocess.Popen(["sleep", "3600"]).pid))

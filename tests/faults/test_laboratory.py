@@ -56,7 +56,7 @@ def test_a_kill_ends_the_work_at_its_call(opening: Opening, fault: Fault, there:
         outcome = lab.work(3, fault)
         assert outcome.signal == signal.SIGKILL
         assert outcome.hit == f"rename {opening.workspace}/file"
-        assert outcome.told == ["written"]
+        assert outcome.reported == ["written"]
         assert (opening.workspace / there).read_bytes() == b"0123ab6789"
 
 
@@ -108,7 +108,7 @@ def test_processes_of_a_run_end_with_it() -> None:
     with fork_server() as server:
         outcome = server.run(leaves_a_process, timeout=30.0)
     try:
-        process = os.pidfd_open(int(outcome.told[0]))
+        process = os.pidfd_open(int(outcome.reported[0]))
     except ProcessLookupError:
         return
     ended, _, _ = select.select([process], [], [], 30.0)

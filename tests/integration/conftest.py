@@ -141,19 +141,6 @@ def left(workspace: Path) -> Iterator[Callable[[], set[int]]]:
 
 
 @pytest.fixture
-def clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the influence of this machine's configuration on git."""
-    for name in os.environ:
-        if name.startswith(("GIT_", "FRITH_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "somebody")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "somebody@example.invalid")
-
-
-@pytest.fixture
 def git(clean_git: None) -> Callable[..., str]:
     """Run git in a directory and return its output."""
 

@@ -31,7 +31,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 NAME = ".claude-container-sessions.json"
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 
-STATES = ("verified", "foreign", "edited", "earlier", "missing", "damaged", "hopeless", "newer")
+STATES = ("verified", "foreign", "edited", "earlier", "missing", "damaged", "unparsable", "newer")
 PLACES = ("in place", "moved")
 RECORDS = ("there", "none", "going")
 """The record of a session in the state file: present, none, or being removed."""
@@ -218,7 +218,7 @@ def write_state(path: Path, disk: Disk) -> None:
         data = data.replace(b'"from": "file"', b'"from":  "file"', 1)
     elif content == "damaged":
         data = data[:-3]
-    elif content == "hopeless":
+    elif content == "unparsable":
         data = b"\0" * len(data)
     elif content == "newer":
         data = data.replace(b'"version": "1.0"', b'"version": "2.0"', 1)

@@ -45,7 +45,7 @@ HIDDEN = {mutant.promise for mutant in PROVIDERS if mutant.hides}
 IN_THE_LABORATORY = {SURVIVES_CRASHES, SURVIVES_FAULTS, SURVIVES_KILLS, NOTICES_DAMAGE}
 BY_NAME = "test_installed"
 """The module of the test classes that are made by name."""
-BY_CLASS = {"a newer version is refused and not touched": "test_newer_version"}
+BY_CLASS = {"data of a newer version is refused and not changed": "test_newer_version"}
 """Promises that need a test class, and the module of that class."""
 HERE = Path(__file__).parent / "by_class"
 STUCK = 600

@@ -70,7 +70,7 @@ def at_every_crash_state(
                 for start in range(0, len(chosen), _BATCH):
                     batch = chosen[start : start + _BATCH]
                     tried[model] += len(batch)
-                    for state, broken in _judged(lab, batch):
+                    for state, broken in _violations(lab, batch):
                         violations.append(Violation(state.where, f"{model} crash{fault}", broken))
             left_out += states.left_out
             lab.reset()
@@ -92,14 +92,14 @@ def _traces(lab: Laboratory) -> Iterator[tuple[str, list[Call]]]:
                 yield f" after a failed {call}", calls
 
 
-def _judged(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashState, str]]:
+def _violations(lab: Laboratory, states: Sequence[CrashState]) -> list[tuple[CrashState, str]]:
     """Return the states that break a promise, and the violations."""
     broken: list[tuple[CrashState, str]] = []
     rest = list(states)
     while rest:
         outcome = lab.run(_check_each, [(state.tree, state.acknowledged) for state in rest])
-        done = len(outcome.told)
-        for state, said in zip(rest, outcome.told, strict=False):
+        done = len(outcome.reported)
+        for state, said in zip(rest, outcome.reported, strict=False):
             if said:
                 broken.append((state, said))
         if done < len(rest):  # this state ended the process
@@ -116,16 +116,16 @@ def _check_each(
     backend: Backend,
     states: Sequence[tuple[Tree, Sequence[str]]],
 ) -> None:
-    """Check one state after another; tell the violation of each, an empty string if none."""
+    """Check one state after another; send the violation of each, or an empty string."""
 
-    async def judge() -> None:
+    async def check_all() -> None:
         for tree, acknowledged in states:
             restore(opening.workspace, tree)
             try:
                 await scenario.check(opening, acknowledged)
             except Exception as error:
-                channel.tell(explained(error))
+                channel.report(explained(error))
             else:
-                channel.tell("")
+                channel.report("")
 
-    anyio.run(judge, backend=backend)
+    anyio.run(check_all, backend=backend)

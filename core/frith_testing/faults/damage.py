@@ -82,7 +82,7 @@ def with_every_damage(
     with laboratory(scenario, opening, backend, timeout, server) as lab:
         files = changed(lab.original, lab.prepared)
         inverted = [(path, bytes(255 - byte for byte in files[path])) for path in files]
-        outcomes = _judged(lab, inverted)
+        outcomes = _violations(lab, inverted)
         paths = [path for (path, _), said in zip(inverted, outcomes, strict=True) if not said]
         if not paths:
             raise ViolationError("no damage to any file is noticed")
@@ -92,7 +92,7 @@ def with_every_damage(
             left_out += len(every) - len(chosen)
             for start in range(0, len(chosen), _BATCH):
                 batch = chosen[start : start + _BATCH]
-                said = _judged(lab, [(path, damage.of(files[path])) for damage in batch])
+                said = _violations(lab, [(path, damage.of(files[path])) for damage in batch])
                 for damage, broken in zip(batch, said, strict=True):
                     tried[damage.kind] += 1
                     if broken:
@@ -101,15 +101,15 @@ def with_every_damage(
     return Report("damages", tried, tuple(violations), left_out)
 
 
-def _judged(lab: Laboratory, contents: Sequence[tuple[str, bytes]]) -> list[str]:
+def _violations(lab: Laboratory, contents: Sequence[tuple[str, bytes]]) -> list[str]:
     """Return the violation for each file and its content, an empty string if there is none."""
     said: list[str] = []
     while len(said) < len(contents):
         lab.reset()
         rest = contents[len(said) :]
         outcome = lab.run(_check_each, lab.prepared, rest)
-        said += outcome.told
-        if len(outcome.told) < len(rest):  # this one ended the process
+        said += outcome.reported
+        if len(outcome.reported) < len(rest):  # this one ended the process
             said.append(outcome.failure or "its process ended")
     return said
 
@@ -122,18 +122,18 @@ def _check_each(
     tree: Tree,
     contents: Sequence[tuple[str, bytes]],
 ) -> None:
-    """Check one damage after another; tell the violation of each, an empty string if none."""
+    """Check one damage after another; send the violation of each, or an empty string."""
 
-    async def judge() -> None:
+    async def check_all() -> None:
         for path, content in contents:
             file = opening.workspace / path
             file.write_bytes(content)
             try:
                 await scenario.check(opening, ())
             except Exception as error:
-                channel.tell(explained(error))
+                channel.report(explained(error))
             else:
-                channel.tell("")
+                channel.report("")
             file.write_bytes(tree[path].content)
 
-    anyio.run(judge, backend=backend)
+    anyio.run(check_all, backend=backend)

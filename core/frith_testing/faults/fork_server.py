@@ -37,7 +37,7 @@ _ENDING = 30.0
 class Outcome:
     """How a run in a child ended."""
 
-    told: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
     """The texts that the child sent, in order; complete even if it was killed."""
     hit: str | None = None
     """The system call that met the fault, if any."""
@@ -65,7 +65,7 @@ class Channel:
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Send ``text``, at once."""
         self.send(b"T", text.encode(errors="backslashreplace"))
 
@@ -232,7 +232,7 @@ def _understood(content: bytes, outcome: Outcome) -> list[str]:
         position += _FRAME.size + size
         match tag:
             case b"T":
-                outcome.told.append(payload.decode())
+                outcome.reported.append(payload.decode())
             case b"H":
                 outcome.hit = os.fsdecode(payload)
             case b"R":

@@ -136,7 +136,7 @@ def _work(
     """Do the work while the shim is armed."""
 
     def acknowledge(text: str) -> None:
-        channel.tell(text)
+        channel.report(text)
         shim.mark(text)
 
     async def work(trace_fd: int) -> None:

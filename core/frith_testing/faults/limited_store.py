@@ -1,4 +1,4 @@
-"""A store that meets a limit of the system, and what is stored after the limit is lifted."""
+"""A store that reaches a limit of the system, and what is stored after the limit is lifted."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from frith_testing.harness.opening import Opening
 from frith_testing.harness.samples import a_session
 
 _LARGE = 32 << 10
-"""Bytes that the write under the limit adds, so that several steps of the limit are met."""
+"""Bytes that the write under the limit adds, so that several steps of the limit are reached."""
 
 Sessions: TypeAlias = Mapping[SessionId, Session]
 
 
 @dataclass(slots=True)
-class Meeting:
-    """One store that met a limit once."""
+class LimitedRun:
+    """The behaviour of one store at one limit."""
 
     refused: bool = False
     """Whether the write under the limit was refused, or its outcome unknown."""
     violations: list[str] = field(default_factory=list)
 
-    def judge(self, when: str, found: Sessions, possible: Sequence[Sessions]) -> None:
+    def require(self, when: str, found: Sessions, possible: Sequence[Sessions]) -> None:
         """Record a violation if ``found`` is none of the possible states."""
         if found not in possible:
             counts = " or ".join(str(len(sessions)) for sessions in possible)
             self.violations.append(f"{when} {len(found)} other sessions are there, not {counts}")
 
     @contextmanager
-    def trying(self, what: str, *, limited: bool) -> Iterator[None]:
+    def attempt(self, what: str, *, limited: bool) -> Iterator[None]:
         """Record a violation if ``what`` fails, except for errors that a limit may cause."""
         try:
             yield
@@ -51,7 +51,9 @@ async def store_something(opening: Opening) -> None:
         await store.transact(lambda _: Changes(put=(a_session(),)))
 
 
-async def meet(opening: Opening, limiting: AbstractContextManager[None], warm: bool) -> Meeting:
+async def run_limited(
+    opening: Opening, limiting: AbstractContextManager[None], warm: bool
+) -> LimitedRun:
     """Write and read while ``limiting`` is entered, and again afterwards.
 
     Args:
@@ -59,41 +61,41 @@ async def meet(opening: Opening, limiting: AbstractContextManager[None], warm: b
         limiting: the limit.
         warm: whether the store has written before.
     """
-    meeting, new = Meeting(), a_session(metadata={"filler": "x" * _LARGE})
+    run, new = LimitedRun(), a_session(metadata={"filler": "x" * _LARGE})
     async with opening.open() as store:
         if warm:
             await store.transact(_putting_again)
         before = dict((await store.load()).sessions)
         with limiting:
-            possible = await _write(store, new, before, meeting)
+            possible = await _write(store, new, before, run)
             for what, load in (("loading", store.load), ("loading anew", _loading(opening))):
-                with meeting.trying(what, limited=True):
-                    meeting.judge("under the limit", (await load()).sessions, possible)
-        with meeting.trying("loading without the limit", limited=False):
-            meeting.judge("without the limit", (await store.load()).sessions, possible)
-        with meeting.trying("the next write", limited=False):
+                with run.attempt(what, limited=True):
+                    run.require("under the limit", (await load()).sessions, possible)
+        with run.attempt("loading without the limit", limited=False):
+            run.require("without the limit", (await store.load()).sessions, possible)
+        with run.attempt("the next write", limited=False):
             changes = Changes(put=(*before.values(),), delete=frozenset({new.id}))
             await store.transact(lambda _: changes)
-    with meeting.trying("loading in the end", limited=False):
-        meeting.judge("in the end", (await _loading(opening)()).sessions, [before])
-    return meeting
+    with run.attempt("loading in the end", limited=False):
+        run.require("in the end", (await _loading(opening)()).sessions, [before])
+    return run
 
 
 async def _write(
-    store: SessionStore, new: Session, before: Sessions, meeting: Meeting
+    store: SessionStore, new: Session, before: Sessions, run: LimitedRun
 ) -> list[Sessions]:
     """Try to store ``new``; return the states that are possible then."""
     after = {**before, new.id: new}
     possible: list[Sessions] = [before]
-    with meeting.trying("the write", limited=True):
+    with run.attempt("the write", limited=True):
         try:
             await store.transact(lambda _: Changes(put=(new,)))
             possible = [after]
         except CommitOutcomeUnknownError:
-            meeting.refused = True
+            run.refused = True
             possible = [before, after]
         except Exception:
-            meeting.refused = True
+            run.refused = True
             raise
     return possible
 

@@ -1,7 +1,7 @@
-"""A store that meets a limit of the system, such as a full disk, in the middle of its work.
+"""A store that reaches a limit of the system, such as a full disk, in the middle of its work.
 
-The limit rises step by step, from nothing at all to enough, so that every operation meets it once.
-Each time the store must succeed or raise a typed error, keep what was stored before, and be able to
+The limit rises step by step, from nothing to enough, so that every operation reaches it once. Each
+time the store must succeed or raise a typed error, keep what was stored before, and be able to
 write once the limit is lifted.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import anyio
 
-from frith_testing.faults.limited_store import meet, store_something
+from frith_testing.faults.limited_store import run_limited, store_something
 from frith_testing.faults.machine import mounts
 from frith_testing.faults.machine.fresh_process import forked, import_machinery, in_fresh_process
 from frith_testing.faults.machine.rlimits import descriptors_left, largest_file
@@ -66,7 +66,7 @@ def unavailable(limit: Limit) -> str | None:
 
 
 def run(opening: Opening, limit: Limit) -> LimitReport:
-    """Let the store meet ``limit`` at each step, at its first commit and at a later one.
+    """Let the store reach ``limit`` at each step, at its first commit and at a later one.
 
     Args:
         opening: opens the store. Limits of a file system are tried on a copy of its workspace.
@@ -86,11 +86,11 @@ def _swept(opening: Opening, limit: Limit) -> LimitReport:
     last = 1 if limit is Limit.WRITABILITY else _MOST_STEPS
     for step, warm in product(range(last), (False, True)):
         limiting = _limiting(limit, opening.workspace, step)
-        meeting = forked(partial(anyio.run, meet, opening, limiting, warm))
+        limited = forked(partial(anyio.run, run_limited, opening, limiting, warm))
         where = f"{limit}, step {step}, {'a later' if warm else 'the first'} commit"
-        violations += [f"{where}: {what}" for what in meeting.violations]
-        steps, met = steps + 1, met + meeting.refused
-        fitted = 0 if meeting.refused else fitted + 1
+        violations += [f"{where}: {what}" for what in limited.violations]
+        steps, met = steps + 1, met + limited.refused
+        fitted = 0 if limited.refused else fitted + 1
         if violations or fitted == 2:
             break
     return LimitReport(limit, steps, met, tuple(violations))

@@ -119,7 +119,7 @@ def cut_power(
                 clone.unlink()
                 if isinstance(found, State):
                     amid += found.own != begun
-                    found = _judged(start, found, acknowledged, begun)
+                    found = _violation(start, found, acknowledged, begun)
                 if found:
                     violations.append(f"cut {cut}: {found}")
     seconds, commits = time.monotonic() - began, sum(promises.acknowledged)
@@ -160,7 +160,7 @@ class _Promises:
         self._numbers[self._writers + writer] = number
 
     def wait_for_another(self) -> None:
-        """Wait until one more commit is acknowledged, but not for ever."""
+        """Wait until one more commit is acknowledged, within a time limit."""
         before, deadline = sum(self.acknowledged), time.monotonic() + _PATIENCE
         while sum(self.acknowledged) == before and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -199,7 +199,7 @@ async def _found(opening: Opening, start: State) -> State | str:
     return found if again == found.after("after the cut", 0) else f"not written again: {again}"
 
 
-def _judged(
+def _violation(
     start: State, found: State, acknowledged: tuple[int, ...], begun: tuple[int, ...]
 ) -> str:
     """Return what is wrong with ``found``; empty if nothing."""
@@ -240,7 +240,7 @@ def _signal(pids: Sequence[int], number: signal.Signals) -> None:
 
 
 def _alive(pids: Sequence[int], violations: list[str]) -> bool:
-    """Tell whether all writers still run; record a violation if not."""
+    """Return whether all writers still run; record a violation if not."""
     flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
     failed = [pid for pid in pids if os.waitid(os.P_PID, pid, flags)]
     if failed:

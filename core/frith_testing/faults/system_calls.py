@@ -50,7 +50,7 @@ def at_every_system_call(
     with laboratory(scenario, opening, backend, timeout, server) as lab:
         calls, undisturbed = lab.record()
         _require(undisturbed, "the work fails without a fault")
-        _require(lab.check(undisturbed.told), "the check fails without a fault")
+        _require(lab.check(undisturbed.reported), "the check fails without a fault")
         usual = lab.count_files()
         operations = [call.op for call in calls if call.op != "mark"]
         for kind in kinds:
@@ -63,25 +63,27 @@ def at_every_system_call(
                 if outcome.hit is not None:
                     tried[kind] += 1
                     where = f"call {number}, {outcome.hit}"
-                    if broken := _judged(lab, number, kind, outcome, usual):
+                    if broken := _violation(lab, number, kind, outcome, usual):
                         violations.append(Violation(where, kind, broken))
                 elif not known:
                     break
     return Report("points", tried, tuple(violations))
 
 
-def _judged(lab: Laboratory, number: int, kind: Fault, outcome: Outcome, usual: int) -> str | None:
+def _violation(
+    lab: Laboratory, number: int, kind: Fault, outcome: Outcome, usual: int
+) -> str | None:
     """Return the violation, ``None`` if there is none."""
     if not (kind.kills and not outcome.timed_out) and outcome.failure is not None:
         return f"during the work: {outcome.failure}"
-    left = lab.check(outcome.told)
+    left = lab.check(outcome.reported)
     if left.failure is not None:
         return f"afterwards: {left.failure}"
     counts = [usual, lab.count_files()]
     while counts[-2] < counts[-1]:  # one file may be left behind, but not one more each time
         if len(counts) > _ROUNDS:
             return f"files pile up: {counts} after the same fault several times"
-        lab.check(lab.work(number, kind).told)
+        lab.check(lab.work(number, kind).reported)
         counts.append(lab.count_files())
     return None
 

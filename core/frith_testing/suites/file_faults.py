@@ -60,7 +60,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED, seconds=6)
-    def test_a_kill_at_any_system_call_breaks_nothing(
+    def test_a_kill_at_any_system_call_breaks_no_promise(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         kinds = (Fault.KILL_BEFORE, Fault.KILL_AFTER)
@@ -69,14 +69,14 @@ class FaultConformance(ProviderConformance, suite="provider"):
     @pytest.mark.faults
     @pytest.mark.parametrize("kind", [Fault.EIO, Fault.ENOSPC, Fault.EMFILE])
     @promise(needs=Capability.FILE_BACKED, seconds=4)
-    def test_a_failure_of_any_system_call_is_reported_and_breaks_nothing(
+    def test_a_failure_of_any_system_call_is_reported_and_breaks_no_promise(
         self, scenario: Scenario, laboratory: LaboratoryArguments, kind: Fault
     ) -> None:
         require_sound(at_every_system_call(scenario, kinds=[kind], **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED, seconds=2)
-    def test_a_short_read_or_write_breaks_nothing(
+    def test_a_short_read_or_write_breaks_no_promise(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         kinds: Sequence[Fault] = [Fault.SHORT]
@@ -84,14 +84,14 @@ class FaultConformance(ProviderConformance, suite="provider"):
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED, seconds=3)
-    def test_every_state_that_a_power_cut_may_leave_is_what_was_promised(
+    def test_every_possible_state_after_a_power_cut_is_as_promised(
         self, scenario: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         require_sound(at_every_crash_state(scenario, limit=STATES, **laboratory))
 
     @pytest.mark.faults
     @promise(needs=Capability.CHECKSUMMED, seconds=15)
-    def test_every_cut_and_every_flipped_bit_is_noticed(
+    def test_every_truncation_and_every_flipped_bit_is_noticed(
         self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         # All damages on one backend are enough, because the backend does not affect what is read.
@@ -100,7 +100,7 @@ class FaultConformance(ProviderConformance, suite="provider"):
 
     @pytest.mark.faults
     @promise(needs=Capability.FILE_BACKED, without=Capability.CHECKSUMMED, seconds=4)
-    def test_damage_is_reported_by_a_typed_error_if_at_all(
+    def test_damage_raises_no_untyped_error(
         self, noticing: Scenario, laboratory: LaboratoryArguments
     ) -> None:
         require_sound(with_every_damage(noticing, sample=SAMPLE, **laboratory))

@@ -34,7 +34,7 @@ class Plugin:
 class Hangs(Plugin):
     name = "hangs"
     broken = "A hook never answers."
-    promise = "hooks answer in time"
+    promise = "hooks return in time"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -43,7 +43,7 @@ class Hangs(Plugin):
 
 class Answers(Plugin):
     name = "answers"
-    broken = "A hook returns something, which nobody asked for."
+    broken = "A hook returns a value, although its result is not used."
     promise = "hooks return nothing"
 
     @hookimpl
@@ -64,7 +64,7 @@ class Fails(Plugin):
 class VetoesTooLate(Plugin):
     name = "vetoes-too-late"
     broken = "A session that exists already is vetoed."
-    promise = "only hooks that may veto do"
+    promise = "only hooks that may veto raise a veto"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -84,7 +84,7 @@ class VetoesWithoutReason(Plugin):
 class Blocks(Plugin):
     name = "blocks"
     broken = "A hook blocks the event loop."
-    promise = "the event loop goes on during hooks"
+    promise = "hooks do not block the event loop"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -94,7 +94,7 @@ class Blocks(Plugin):
 class IgnoresCancellation(Plugin):
     name = "ignores-cancellation"
     broken = "A hook goes on when it is cancelled."
-    promise = "a cancelled hook ends where it waits"
+    promise = "a cancelled hook ends"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -105,7 +105,7 @@ class IgnoresCancellation(Plugin):
 class ConfiguresLogging(Plugin):
     name = "configures-logging"
     broken = "A hook sets the level of the host's logging."
-    promise = "hooks leave logging to the host"
+    promise = "hooks do not change logging"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -115,7 +115,7 @@ class ConfiguresLogging(Plugin):
 class ChangesTheEnvironment(Plugin):
     name = "changes-the-environment"
     broken = "A hook sets a variable in the environment of the host."
-    promise = "hooks leave what the process shares as it was"
+    promise = "hooks do not change the shared state of the process"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -125,7 +125,7 @@ class ChangesTheEnvironment(Plugin):
 class LeaksDescriptors(Plugin):
     name = "leaks-descriptors"
     broken = "Each call of a hook leaves a descriptor open."
-    promise = "hooks use up no threads and no descriptors"
+    promise = "hooks leak no threads and no descriptors"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -135,7 +135,7 @@ class LeaksDescriptors(Plugin):
 class VetoesOnce(Plugin):
     name = "vetoes-once"
     broken = "A veto holds only the first time."
-    promise = "a veto holds however often it is asked for"
+    promise = "a veto holds for repeated calls"
 
     @hookimpl
     async def frith_session_creating(self, event: SessionCreating) -> None:
@@ -147,7 +147,7 @@ class VetoesOnce(Plugin):
 class BlocksNowAndThen(Plugin):
     name = "blocks-now-and-then"
     broken = "A hook blocks the event loop at every fiftieth call."
-    promise = "the event loop goes on however often hooks are called"
+    promise = "repeated calls of hooks do not block the event loop"
     calls = count(1)
 
     @hookimpl
@@ -159,7 +159,7 @@ class BlocksNowAndThen(Plugin):
 class PatchesTheCore(Plugin):
     name = "patches-the-core"
     broken = "A hook replaces a method of one of the core's classes."
-    promise = "the code of the host stays as it is"
+    promise = "hooks do not replace code of the host"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -185,7 +185,7 @@ class Prints(Plugin):
 class LeavesProcesses(Plugin):
     name = "leaves-processes"
     broken = "A hook starts a process and does not wait for its end."
-    promise = "hooks use up no processes"
+    promise = "hooks leave no processes behind"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -195,7 +195,7 @@ class LeavesProcesses(Plugin):
 class SetsTheTimeout(Plugin):
     name = "sets-the-timeout"
     broken = "A hook sets the timeout of every socket of the host."
-    promise = "hooks leave what the process shares as it was"
+    promise = "hooks do not change the shared state of the process"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -205,7 +205,7 @@ class SetsTheTimeout(Plugin):
 class OpensWhenConfigured(Plugin):
     name = "opens-when-configured"
     broken = "A file is opened each time that a manager opens, and stays open."
-    promise = "being configured uses up no threads and no descriptors"
+    promise = "configuring leaks no threads and no descriptors"
 
     @hookimpl
     def frith_configure(self, config: ManagerConfig) -> None:
@@ -215,7 +215,7 @@ class OpensWhenConfigured(Plugin):
 class LeaksThreads(Plugin):
     name = "leaks-threads"
     broken = "Each call of a hook starts a thread, and does not wait for its end."
-    promise = "hooks use up no threads and no descriptors"
+    promise = "hooks leak no threads and no descriptors"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -262,7 +262,7 @@ class ExitsWhenConfigured(Plugin):
 class SwallowsCancellation(Plugin):
     name = "swallows-cancellation"
     broken = "A hook tries again whatever happens, a cancellation included."
-    promise = "a cancelled hook ends where it waits"
+    promise = "a cancelled hook ends"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:
@@ -274,7 +274,7 @@ class SwallowsCancellation(Plugin):
 class ChangesTheSession(Plugin):
     name = "changes-the-session"
     broken = "A hook changes details of the session behind its back."
-    promise = "events stay as they are for the next plugin"
+    promise = "hooks do not change their events"
 
     @hookimpl
     async def frith_session_created(self, event: SessionCreated) -> None:

@@ -67,20 +67,20 @@ class RemembersInMemory(Wrapped):
 
     def __init__(self, inner: SessionRecovery, context: ProviderContext) -> None:
         super().__init__(inner, context)
-        self.owed: list[tuple[Session, MarkerState]] = []
+        self.pending: list[tuple[Session, MarkerState]] = []
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
-        self.owed.append((session, state))
+        self.pending.append((session, state))
 
     async def rebuild(self) -> Sequence[Marker]:
-        for session, state in self.owed:
+        for session, state in self.pending:
             await self.inner.remember(session, state)
-        self.owed.clear()
+        self.pending.clear()
         return await self.inner.rebuild()
 
 
 class UpdatesInMemory(RemembersInMemory):
-    """Does the same for updates alone."""
+    """Does the same, for updates only."""
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         if durable:
@@ -149,19 +149,19 @@ RECOVERIES = (
     _mutant(
         "forgets-metadata",
         "Metadata is not remembered.",
-        "a remembered session comes back whole",
+        "a session is rebuilt with every field",
         wraps=ForgetsMetadata,
     ),
     _mutant(
         "takes-all-for-live",
         "Whatever is remembered seems alive.",
-        "the state comes back",
+        "the state of a marker is rebuilt",
         wraps=TakesAllForLive,
     ),
     _mutant(
         "revives-by-updates",
         "A late update revives a session that is being destroyed.",
-        "an update does not revive a session that goes",
+        "an update does not change the state of a marker",
         wraps=RevivesByUpdates,
     ),
     _mutant(
@@ -173,25 +173,25 @@ RECOVERIES = (
     _mutant(
         "rebuilds-in-any-order",
         "Sessions come back in the order of their ids.",
-        "sessions come back in the order of their creation",
+        "sessions are rebuilt in order of creation",
         wraps=RebuildsInAnyOrder,
     ),
     _mutant(
         "remembers-in-memory",
-        "A marker is written only when somebody asks for it.",
-        "what a process remembered survives its death",
+        "A marker is written only when markers are read.",
+        "a marker survives the death of the process that wrote it",
         wraps=RemembersInMemory,
     ),
     _mutant(
         "updates-in-memory",
-        "An update is written only when somebody asks for it.",
-        "what a process remembered survives its death",
+        "An update is written only when markers are read.",
+        "a marker survives the death of the process that wrote it",
         wraps=UpdatesInMemory,
     ),
     _mutant(
         "takes-every-worktree",
         "A worktree that the user made among those of the sessions passes for one of them.",
-        "a worktree of the user is no session",
+        "a worktree of the user is not a session",
         wraps=TakesEveryWorktree,
     ),
     _mutant(
@@ -203,7 +203,7 @@ RECOVERIES = (
     _mutant(
         "marks-in-the-worktree",
         "A marker lies among the files of its worktree.",
-        "what is remembered is no work and outlives a clean up",
+        "a marker is not work and survives git clean",
         wraps=MarksInTheWorktree,
     ),
     _mutant(
@@ -215,13 +215,13 @@ RECOVERIES = (
     _mutant(
         "leaves-out-the-broken",
         "A marker that cannot be read is left out.",
-        "a marker that cannot be read hides no other",
+        "an unreadable marker does not hide others",
         wraps=LeavesOutTheBroken,
     ),
     _mutant(
         "forgets-first",
         "A marker is removed before the next one is written.",
-        "a marker whose writing is cancelled is the old or the new one",
+        "a cancelled update leaves the old or the new marker",
         wraps=ForgetsFirst,
     ),
     _mutant(

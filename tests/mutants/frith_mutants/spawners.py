@@ -19,7 +19,7 @@ SPAWNERS = (
     _mutant(
         "leaks-descriptors",
         "The process inherits every inheritable descriptor of its host.",
-        "no descriptor of the host reaches the process",
+        "a process inherits no descriptor of the host",
         replaces={"frith_pty.posix_spawn:PosixSpawn._add": careless.closes_nothing},
     ),
     _mutant(
@@ -31,7 +31,7 @@ SPAWNERS = (
     _mutant(
         "inherits-signals",
         "Signals that the host ignores stay ignored in the process.",
-        "signals that the host ignores or blocks act in the process",
+        "a process does not inherit ignored or blocked signals",
         replaces={"frith_pty.posix_spawn:_RESET": lambda _: []},
     ),
     _mutant(
@@ -43,7 +43,7 @@ SPAWNERS = (
     _mutant(
         "inherits-the-repository",
         "The process inherits GIT_DIR and the like, so its git works on another worktree.",
-        "nothing ties a process to the repository or terminal of the host",
+        "a process does not inherit the repository or terminal of the host",
         replaces={"frith_terminals.environment:NOT_INHERITED": lambda names: names[:1]},
     ),
     _mutant(
@@ -55,7 +55,7 @@ SPAWNERS = (
     _mutant(
         "calls-anyio-in-a-callback",
         "A callback of the event loop asks anyio for the time, which works under its own runner.",
-        "the end of a process is noticed in a program that asyncio run starts",
+        "the end of a process is noticed under asyncio run",
         replaces={f"{_TERMINAL}._on_exit": careless.asks_anyio_for_the_time},
     ),
     _mutant(
@@ -67,7 +67,7 @@ SPAWNERS = (
     _mutant(
         "leaks-identity",
         "The identity of the session that the host itself runs in wins over that of the new one.",
-        "a process carries the identity of its own session alone",
+        "a process carries the identity of its own session only",
         replaces={"frith_pty.start:environment": careless.prefers_the_host},
     ),
     _mutant(
@@ -85,25 +85,25 @@ SPAWNERS = (
     _mutant(
         "forgets-the-size",
         "A new size is taken and goes nowhere.",
-        "the window has the size last given",
+        "the window has the latest size",
         replaces={f"{_TERMINAL}.resize": careless.does_nothing},
     ),
     _mutant(
         "blocks-on-input",
         "Writing blocks the event loop while the process does not read.",
-        "the event loop goes on while a process does not read",
+        "a process that does not read does not block the event loop",
         replaces={f"{_TERMINAL}.write": careless.writes_blocking},
     ),
     _mutant(
         "mixes-input",
         "What several write at once is written in pieces, in turn.",
-        "what several write at once is not mixed",
+        "concurrent writes are not interleaved",
         replaces={"frith_os.pty.input:Input.resume": careless.writes_pieces_in_turn},
     ),
     _mutant(
         "loses-the-tail",
         "Reading ends when the process has exited.",
-        "what many wrote before they exited at once arrives",
+        "the last output of many concurrent processes arrives",
         replaces={
             f"{_TERMINAL}._drain": careless.stops_at_the_exit,
             f"{_TERMINAL}._on_readable": careless.leaves_it_to_the_exit,
@@ -112,7 +112,7 @@ SPAWNERS = (
     _mutant(
         "takes-bytes-for-text",
         "Output is decoded and encoded again.",
-        "every byte comes as it was written",
+        "every byte of output is unchanged",
         replaces={"frith_os.pty.ring:Ring.read": careless.decodes},
     ),
     _mutant(
@@ -124,31 +124,31 @@ SPAWNERS = (
     _mutant(
         "keeps-everything",
         "The scrollback has no bound.",
-        "of endless output only the newest is kept",
+        "only the newest output is kept",
         replaces={"frith_os.pty.output:WrittenRing": careless.keeps_everything},
     ),
     _mutant(
         "loses-what-is-slow-to-be-read",
         "A lossless viewer that is slow falls off the scrollback like any other.",
-        "a lossless viewer that is slow misses nothing",
+        "a slow lossless viewer gets every byte",
         replaces={"frith_os.pty.output:Output._room": careless.waits_for_no_viewer},
     ),
     _mutant(
         "waits-for-every-viewer",
-        "A viewer that does not read holds up the process, though nobody asked for that.",
-        "a viewer that never reads holds up nobody",
+        "A lossy viewer that does not read blocks the process.",
+        "a viewer that never reads does not block others",
         replaces={"frith_terminals.viewing:Viewers.add": careless.waits_for_every_viewer},
     ),
     _mutant(
         "waits-for-a-viewer-when-ending",
         "A lossless viewer that does not read keeps a process from being ended.",
-        "terminating waits for no viewer",
+        "terminating does not wait for viewers",
         replaces={"frith_os.pty.output:Output._room": careless.waits_for_viewers_to_the_end},
     ),
     _mutant(
         "speaks-like-a-shell",
         "A process that a signal killed is said to have exited with 128 and the number.",
-        "the signal that killed a process is told",
+        "the exit status names the signal that killed a process",
         replaces={f"{_VIEWED}.exited": careless.adds_128},
     ),
     _mutant(
@@ -166,7 +166,7 @@ SPAWNERS = (
     _mutant(
         "kills-at-once",
         "Terminating gives no time.",
-        "terminating leaves time to end in order",
+        "terminating gives a process time to clean up",
         replaces={f"{_TERMINAL}.terminate": careless.gives_no_grace},
     ),
     _mutant(
@@ -184,24 +184,24 @@ SPAWNERS = (
     _mutant(
         "sweeps-by-pid",
         "A sweep kills whatever has the recorded process id.",
-        "sweeping touches no process that only has the recorded pid",
+        "sweeping leaves a process that only has the recorded pid",
         wraps=wrapped.SweepsByPid,
     ),
     _mutant(
         "sweeps-one-group",
         "A sweep ends the group of the recorded process and looks for no other.",
-        "sweeping finds whatever carries the session wherever it went",
+        "sweeping finds processes of the session in other groups and directories",
         wraps=wrapped.SweepsOneGroup,
     ),
     _mutant(
         "sweeps-copies",
         "A sweep ends the processes of the same session in a copy of the workspace.",
-        "sweeping touches no session of a copied workspace",
+        "sweeping leaves the sessions of a copied workspace",
         replaces={"frith_terminals.sweeping:_Carriers.belongs": careless.asks_for_no_workspace},
     ),
     _mutant(
         "leaves-zombies",
-        "Nobody waits for processes that have ended.",
+        "Processes that have ended are not reaped.",
         "processes that ended leave no zombie",
         replaces={"frith_os.pty.child:Child.reap": careless.awaits_nobody},
         clears=careless.reap,
@@ -233,7 +233,7 @@ SPAWNERS = (
     _mutant(
         "searches-like-the-host",
         "The command is looked up in the PATH of the host, whatever the request says.",
-        "the command is found where it will run",
+        "the command is looked up in its own directory and path",
         wraps=wrapped.SearchesLikeTheHost,
     ),
     _mutant(
@@ -245,38 +245,38 @@ SPAWNERS = (
     _mutant(
         "shares-the-wait",
         "A cancelled wait for the end of a process ends every other one, too.",
-        "a cancelled wait for the end disturbs no other wait",
+        "a cancelled wait for the end does not affect other waits",
         replaces={f"{_VIEWED}.exited": careless.shares_the_wait},
     ),
     _mutant(
         "closes-when-cancelled",
         "A write that is cancelled is the last one.",
-        "a cancelled write holds up no other",
+        "a cancelled write does not block other writes",
         replaces={f"{_TERMINAL}.write": careless.closes_when_cancelled},
     ),
     _mutant(
         "terminates-once",
         "Terminating that was cancelled passes for done.",
-        "terminating that was cancelled can be done again",
+        "a cancelled termination can be repeated",
         replaces={f"{_TERMINAL}.terminate": careless.terminates_once},
     ),
     _mutant(
         "leaks-viewers",
         "Each viewer leaves a descriptor open.",
-        "viewers that left leave no descriptor",
+        "closed viewers leave no descriptor",
         replaces={f"{_VIEWED}.attach": careless.keeps_a_descriptor_a_viewer},
         clears=careless.close_what_viewers_left,
     ),
     _keeper(
         "lists-nothing",
-        "Processes that nobody has recorded are not listed.",
-        "what can be adopted is listed whether or not it is recorded",
+        "Processes without a record are not listed.",
+        "processes that can be adopted are listed even if unrecorded",
         wraps=wrapped.ListsNothing,
     ),
     _keeper(
         "takes-them-along",
         "When the provider is closed its processes end.",
-        "closing the provider leaves its processes running",
+        "processes survive the closing of their provider",
         replaces={"frith_keeper.spawner:KeeperSpawner.close": careless.takes_them_along},
     ),
     _keeper(
@@ -288,44 +288,44 @@ SPAWNERS = (
     _keeper(
         "shows-all-from-the-start",
         "A viewer that has seen a part is shown it again.",
-        "the output of an adopted process goes on at the byte where it stopped",
+        "the output of an adopted process continues without a gap",
         replaces={f"{_KEPT}.attach": careless.shows_all_from_the_start},
     ),
     _keeper(
         "one-host-alone",
         "Where one host has a process no other can have it.",
-        "two hosts see and write at once",
+        "two hosts can view and write at once",
         wraps=wrapped.FindsNothing,
     ),
     _keeper(
         "tells-it-for-ever",
-        "How a process ended is told also after somebody has taken note.",
-        "how a process ended while no host was there is told until it is collected",
+        "The exit of a process is still reported after it was collected.",
+        "an exit status without a host is kept until it is collected",
         replaces={f"{_KEPT}.collect": careless.does_nothing},
         case="exit",
     ),
     _keeper(
         "sweeps-in-silence",
         "A sweep does not say what it has ended.",
-        "sweeping ends also what could be adopted",
+        "sweeping ends processes that could be adopted",
         wraps=wrapped.SweepsInSilence,
     ),
     _keeper(
         "remembers-for-ever",
         "The output of a session that was destroyed stays.",
-        "what was forgotten is not recalled",
+        "forgotten output is not recalled",
         wraps=wrapped.RemembersForEver,
     ),
     _keeper(
         "recalls-anything",
         "While a process runs, what the one before it wrote passes for its output.",
-        "of the processes of a session the last one is recalled",
+        "the last process of a session is recalled",
         wraps=wrapped.RecallsAnything,
     ),
     _keeper(
         "loses-the-output",
-        "The output of a process is gone when somebody has taken note of its end.",
-        "the output of a process whose end was collected is shown by any host",
+        "The output of a process is deleted when its end is collected.",
+        "any host can recall the output of a collected process",
         replaces={"frith_keeper.places:KeeperFiles.output_of": careless.does_nothing_at_once},
     ),
 )

@@ -157,13 +157,13 @@ STATUSES = (
     _mutant(
         "loses-messages",
         "What the user is asked is not taken along.",
-        "what is told is concluded with its message",
+        "a reported status is concluded with its message",
         wraps=_with(LosesMessages),
     ),
     _mutant(
         "tells-all",
         "What is told of one process is told of all.",
-        "what is told of one process is not concluded of another",
+        "a report about one process does not affect another",
         wraps=_with(TellsAll),
     ),
     _mutant(
@@ -175,19 +175,19 @@ STATUSES = (
     _mutant(
         "keeps-the-first-message",
         "What the user was asked first is what the user is asked ever after.",
-        "what is told later is concluded too",
+        "a later report is concluded",
         wraps=_with(KeepsTheFirstMessage),
     ),
     _mutant(
         "ends-what-it-watched",
         "The end of the watch is the end of the process.",
-        "a watch that is given up leaves the process alone",
+        "a cancelled watch does not affect the process",
         wraps=EndsWhatItWatched,
     ),
     _mutant(
         "asks-the-terminal",
         "The watch writes to the process.",
-        "a watch that is given up leaves the process alone",
+        "a cancelled watch does not affect the process",
         wraps=AsksTheTerminal,
     ),
     _mutant(
@@ -205,13 +205,13 @@ STATUSES = (
     _mutant(
         "watches-once",
         "A session that was watched is not watched again.",
-        "a process may be watched twice",
+        "a process can be watched twice",
         wraps=WatchesOnce,
     ),
     _mutant(
         "has-a-thread",
         "Each watch has a thread, which stays.",
-        "a watch that is over leaves no descriptor and no thread",
+        "an ended watch leaves no descriptor and no thread",
         wraps=HasAThread,
     ),
 )

@@ -15,10 +15,10 @@ _mutant = partial(Mutant, Role.STORE)
 _ATOMIC = "frith_os.atomic"
 _LOCK = "frith_os.locks:FileLock"
 
-SURVIVES_CRASHES = "every state that a power cut may leave is what was promised"
-SURVIVES_FAULTS = "a failure of any system call is reported and breaks nothing"
-SURVIVES_KILLS = "a kill at any system call breaks nothing"
-NOTICES_DAMAGE = "every cut and every flipped bit is noticed"
+SURVIVES_CRASHES = "every possible state after a power cut is as promised"
+SURVIVES_FAULTS = "a failure of any system call is reported and breaks no promise"
+SURVIVES_KILLS = "a kill at any system call breaks no promise"
+NOTICES_DAMAGE = "every truncation and every flipped bit is noticed"
 
 STORES = (
     _mutant(
@@ -64,7 +64,7 @@ STORES = (
     ),
     _mutant(
         "fixed-temporary-name",
-        "The temporary file of a dead writer is in the way for ever.",
+        "The temporary file of a dead writer blocks all later writes.",
         SURVIVES_KILLS,
         case="saving",
         replaces={f"{_ATOMIC}:_open_temporary": careless.insists_on_one_name},
@@ -88,7 +88,7 @@ STORES = (
     _mutant(
         "no-lock",
         "Writers take no lock.",
-        "concurrent processes lose nothing",
+        "concurrent processes lose no update",
         wraps=wrapped.Dawdles,
         replaces={
             f"{_LOCK}.acquire": careless.opens_only,
@@ -100,25 +100,25 @@ STORES = (
     _mutant(
         "no-re-read-under-the-lock",
         "A transaction works on what was stored before the lock was had.",
-        "concurrent transactions lose nothing",
+        "concurrent transactions lose no update",
         wraps=wrapped.ReadsBeforeTheLock,
     ),
     _mutant(
         "blind-overwrite",
         "A transaction writes what this host knows, whatever others have written meanwhile.",
-        "a transaction sees what another host has committed",
+        "a transaction sees the commits of other hosts",
         wraps=wrapped.OverwritesBlindly,
     ),
     _mutant(
         "not-atomic-across-sessions",
         "Changes of several sessions are written one after the other.",
-        "other hosts see a transaction wholly or not at all",
+        "other hosts see all of a transaction or none of it",
         wraps=wrapped.WritesOneByOne,
     ),
     _mutant(
         "wraps-errors",
         "What a transaction raises reaches the caller as something else.",
-        "what a transaction raises aborts it and reaches the caller",
+        "an exception aborts its transaction and reaches the caller",
         wraps=wrapped.WrapsErrors,
     ),
     _mutant(
@@ -142,37 +142,37 @@ STORES = (
     _mutant(
         "loses-unknown-fields",
         "Fields that this version does not know are dropped.",
-        "a session comes back with every field and detail",
+        "a session is loaded with every field and detail",
         wraps=wrapped.DropsUnknownFields,
     ),
     _mutant(
         "loses-details",
         "What only frith needs of a session is not stored.",
-        "a session comes back with every field and detail",
+        "a session is loaded with every field and detail",
         wraps=wrapped.DropsDetails,
     ),
     _mutant(
         "big-integers-become-floats",
         "An integer beyond 64 bits comes back as a float.",
-        "a session comes back with every field and detail",
+        "a session is loaded with every field and detail",
         wraps=wrapped.RoundsIntegers,
     ),
     _mutant(
         "loses-reservations",
         "Reservations are not stored.",
-        "a reservation comes back with every field",
+        "a reservation is loaded with every field",
         wraps=wrapped.DropsReservations,
     ),
     _mutant(
         "no-checksum",
-        "Whatever can be parsed is believed.",
+        "Everything that can be parsed is accepted.",
         NOTICES_DAMAGE,
         replaces={"frith_json.layout:_matches": careless.believes},
     ),
     _mutant(
         "deletes-what-it-cannot-read",
         "A corrupt file is removed.",
-        "what cannot be believed is kept",
+        "a repair keeps the corrupt data",
         wraps=wrapped.DeletesTheCorrupt,
     ),
     _mutant(
@@ -184,19 +184,19 @@ STORES = (
     _mutant(
         "accepts-a-newer-version",
         "A file of a newer version is read as one of ours.",
-        "a newer version is refused and not touched",
+        "data of a newer version is refused and not changed",
         replaces={"frith_json.integrity:check_version": careless.does_nothing},
     ),
     _mutant(
         "any-token-replaces",
         "What is stored is replaced, whatever was found corrupt.",
-        "a token of what is no longer stored replaces nothing",
+        "an outdated token replaces nothing",
         wraps=wrapped.ReplacesWhateverIsThere,
     ),
     _mutant(
         "repairs-put-aside",
         "Of two processes that repair, the later one replaces the repair of the other.",
-        "of processes that repair at once one does",
+        "one of several concurrent repairs takes effect",
         wraps=wrapped.ChecksTheTokenTooEarly,
     ),
     _mutant(
@@ -208,13 +208,13 @@ STORES = (
     _mutant(
         "blocks-the-loop",
         "The event loop waits for the lock.",
-        "the event loop goes on while a transaction waits",
+        "a waiting transaction does not block the event loop",
         replaces={"frith_json.worker:Worker.submit": careless.works_at_once},
     ),
     _mutant(
         "ignores-cancellation",
         "A transaction that waits goes on when it is cancelled.",
-        "a transaction that waits ends when it is cancelled and never happens",
+        "a waiting transaction that is cancelled ends and is never applied",
         wraps=wrapped.IgnoresCancellation,
     ),
     _mutant(
@@ -238,43 +238,43 @@ STORES = (
     _mutant(
         "claims-by-record-lock",
         "A claim ends when any host of its process closes the file that it locks.",
-        "a claim withstands hosts of its process that look at it and leave",
+        "a claim survives other hosts of its process that inspect it and close",
         wraps=claims.ClaimsByRecordLock,
     ),
     _mutant(
         "passes-claims-on",
         "A process inherits the claims of the one that started it.",
-        "what a host starts inherits no descriptor of its store",
+        "a child process inherits no descriptor of the store",
         replaces={f"{_LOCK}._opened": careless.passes_it_on},
     ),
     _mutant(
         "keeps-cancelled-claims",
         "A claim that is cancelled while a thread takes it stays.",
-        "a claim that is cancelled while it is taken is free",
+        "a claim cancelled while it is acquired is free",
         replaces={"frith_json.worker:Worker.run": careless.undoes_nothing},
     ),
     _mutant(
         "sees-no-holder",
-        "Nobody seems to hold a claim.",
+        "Every claim is reported as free.",
         "a claim is held while its context is open",
         wraps=wrapped.SeesNoHolder,
     ),
     _mutant(
         "is-another-each-time",
         "A store names itself anew each time that it is opened.",
-        "a store is the same one for every host that opens it",
+        "every host sees the same identity of the store",
         wraps=wrapped.IsAnotherEachTime,
     ),
     _mutant(
         "hides-fences",
         "A transaction does not learn that another process has claimed a session since.",
-        "a transaction is told the fence of the newest claim",
+        "a transaction sees the fence of the newest claim",
         wraps=wrapped.HidesFences,
     ),
     _mutant(
         "keeps-claims",
         "A claim that ends by an error stays.",
-        "a claim is freed by an error within",
+        "an error in its context frees a claim",
         wraps=wrapped.KeepsClaims,
     ),
     _mutant(
@@ -286,13 +286,13 @@ STORES = (
     _mutant(
         "hides-reservations",
         "A transaction does not see what other processes have reserved.",
-        "a transaction sees all that another process has stored",
+        "a transaction sees sessions and reservations of other processes",
         wraps=changes.HidesReservations,
     ),
     _mutant(
         "one-table",
         "To release a reservation deletes the session of the same id.",
-        "a session takes the place of its reservation in one change",
+        "a session replaces its reservation in one change",
         wraps=changes.KeepsOneTable,
     ),
     _mutant(
@@ -310,7 +310,7 @@ STORES = (
     _mutant(
         "hands-out-its-own-state",
         "What was loaded changes with what is stored.",
-        "a snapshot stays as it was when later changes are stored",
+        "later changes do not alter a snapshot",
         wraps=changes.HandsOutItsOwnState,
     ),
     _mutant(
@@ -322,31 +322,31 @@ STORES = (
     _mutant(
         "misses-the-first-change",
         "Watching passes over what has changed since the store was read.",
-        "watching begins with what has changed since the store was read",
+        "watching begins with the changes since the last load",
         wraps=changes.MissesTheFirstChange,
     ),
     _mutant(
         "misses-changes",
         "Watching tells of nothing.",
-        "watching tells of what another process changed",
+        "watching reports the changes of other processes",
         wraps=wrapped.WatchesNothing,
     ),
     _mutant(
         "hides-a-capability",
         "It can watch and does not say so.",
-        "watching that is not declared is refused",
+        "watching is refused unless declared",
         hides=frozenset({Capability.WATCH}),
     ),
     _mutant(
         "hides-that-it-repairs",
         "It can replace what is corrupt and does not declare that.",
-        "replacing what is corrupt is refused if it is not declared",
+        "replacing corrupt data is refused unless declared",
         hides=frozenset({Capability.REPAIR}),
     ),
     _mutant(
         "describes-at-length",
         "The description of a holder has several lines.",
-        "a holder is described in one line if at all",
+        "the description of a holder is one line or empty",
         wraps=changes.DescribesAtLength,
     ),
 )

@@ -21,7 +21,7 @@ WORKSPACES = (
     _mutant(
         "binds-by-asking",
         "To ask which store a workspace has binds it.",
-        "asking whether a workspace is bound changes nothing",
+        "checking the binding of a workspace changes nothing",
         wraps=wrapped.BindsByAsking,
     ),
     _mutant(
@@ -33,13 +33,13 @@ WORKSPACES = (
     _mutant(
         "names-no-blocking-branch",
         "A branch that cannot exist beside another one is said to exist itself.",
-        "a branch beside which a new one cannot exist is named",
+        "a conflicting branch is named",
         wraps=wrapped.NamesNoBlockingBranch,
     ),
     _mutant(
         "creates-an-empty-shell",
         "A directory with the files is made, which git knows nothing of.",
-        "a created worktree holds the files of its branch and no work",
+        "a created worktree has the files of its branch and no work",
         wraps=wrapped.CreatesAnEmptyShell,
     ),
     _mutant(
@@ -57,31 +57,31 @@ WORKSPACES = (
     _mutant(
         "creates-where-git-works-elsewhere",
         "Where git in a new worktree works on another is not looked at.",
-        "where git would work elsewhere no worktree is created",
+        "a worktree in which git would be redirected is not created",
         replaces={"frith_git.create:redirection": wrapped.is_content},
     ),
     _mutant(
         "starts-where-git-works-elsewhere",
         "A worktree in which git works on another passes for a good one.",
-        "a worktree in which git works elsewhere is located as redirected",
+        "a worktree in which git is redirected is located as redirected",
         replaces={"frith_git.workspace:redirection": wrapped.is_content},
     ),
     _mutant(
         "looks-elsewhere",
         "What is at stake is what git tells, even if it speaks of another worktree.",
-        "where git works elsewhere the work of the session is at stake",
+        "work in a redirected worktree is at stake",
         replaces={"frith_git.git:_work_tree": wrapped.follows_the_settings},
     ),
     _mutant(
         "tracks-the-base",
         "A new branch tracks its base.",
-        "a new branch tracks no other",
+        "a new branch has no upstream",
         wraps=wrapped.TracksTheBase,
     ),
     _mutant(
         "unstages",
         "Creating drops what is staged in the main worktree.",
-        "creating leaves the main worktree as it was",
+        "creating does not change the main worktree",
         wraps=wrapped.Unstages,
     ),
     _mutant(
@@ -117,7 +117,7 @@ WORKSPACES = (
     _mutant(
         "forces-past-worktrees",
         "Force deletes also a worktree that lies beneath.",
-        "a worktree beneath blocks even force",
+        "a worktree inside the worktree blocks even force",
         wraps=wrapped.ForcesPastWorktrees,
     ),
     _mutant(
@@ -129,7 +129,7 @@ WORKSPACES = (
     _mutant(
         "deletes-the-branch",
         "Removing a worktree deletes its branch, too.",
-        "removing a worktree keeps its branch where it is",
+        "removing a worktree does not move its branch",
         wraps=wrapped.DeletesTheBranch,
     ),
     _mutant(
@@ -141,25 +141,25 @@ WORKSPACES = (
     _mutant(
         "discards-blindly",
         "Discarding deletes whatever lies at the path of the plan.",
-        "discarding keeps what somebody else put at the path",
+        "discarding keeps foreign files at the path",
         wraps=wrapped.DiscardsBlindly,
     ),
     _mutant(
         "discards-work",
-        "Discarding deletes a worktree that somebody worked in.",
-        "discarding removes nothing that somebody worked in",
+        "Discarding deletes a worktree with work.",
+        "discarding keeps a worktree with work",
         wraps=wrapped.DiscardsWork,
     ),
     _mutant(
         "discards-commits",
-        "Discarding deletes a branch that somebody committed to.",
-        "discarding removes no branch that somebody committed to",
+        "Discarding deletes a branch with new commits.",
+        "discarding keeps a branch with new commits",
         wraps=wrapped.DiscardsCommits,
     ),
     _mutant(
         "discards-by-name",
         "Discarding deletes the branch, whoever made it.",
-        "discarding keeps a branch that somebody else created",
+        "discarding keeps a branch created after the plan",
         wraps=wrapped.DiscardsByName,
     ),
     _mutant(
@@ -177,7 +177,7 @@ WORKSPACES = (
     _mutant(
         "restores-over",
         "Restoring undoes the work in a worktree that is there.",
-        "restoring a worktree that is there changes nothing",
+        "restoring a present worktree changes nothing",
         wraps=wrapped.RestoresOver,
     ),
     _mutant(
@@ -189,19 +189,19 @@ WORKSPACES = (
     _mutant(
         "looks-one-level-deep",
         "Repositories inside are looked for directly in the worktree alone.",
-        "a worktree of another repository deep inside blocks even force",
+        "a worktree of another repository inside blocks even force",
         replaces={"frith_git.inspect:nested_repositories": hasty.looks_one_level_deep},
     ),
     _mutant(
         "forgets-who-lives-there",
         "Force removes a worktree in which another session lives.",
-        "another session that lives in it blocks even force",
+        "another session in the worktree blocks even force",
         replaces={"frith_git.inspect:Inspector._forbidden": hasty.forgets_who_lives_there},
     ),
     _mutant(
         "sees-what-the-settings-show",
         "Untracked files do not count as work where a setting of git hides them.",
-        "untracked files that git is told not to show are at stake",
+        "untracked files that git is configured not to show are at stake",
         replaces={"frith_git.status:_STATUS": hasty.leaves_it_to_the_settings},
     ),
     _mutant(
@@ -221,43 +221,43 @@ WORKSPACES = (
     _mutant(
         "looks-where-the-host-points",
         "Inspecting follows the variables that the host was started with.",
-        "variables of another repository hide no work",
+        "environment variables of another repository hide no work",
         wraps=hasty.LooksWhereTheHostPoints,
     ),
     _mutant(
         "clears-the-path",
         "Creating deletes what lies at the path of the plan.",
-        "creating keeps what somebody else put at the path",
+        "creating keeps foreign files at the path",
         wraps=hasty.ClearsThePath,
     ),
     _mutant(
         "sees-any-directory",
         "Whatever directory lies at the path passes for the worktree.",
-        "a directory that is no worktree is not located as present",
+        "a directory that is not a worktree is not located as present",
         wraps=hasty.SeesAnyDirectory,
     ),
     _mutant(
         "prunes",
         "Removing a worktree drops every other one that is not there at the moment.",
-        "worktrees that are out of sight for a while are kept",
+        "worktrees that are temporarily unavailable are kept",
         wraps=hasty.Prunes,
     ),
     _mutant(
         "empties-links",
         "Removing a worktree deletes what its symbolic links lead to.",
-        "removing a worktree keeps what its links lead to",
+        "removing a worktree keeps the targets of its symbolic links",
         wraps=hasty.EmptiesLinks,
     ),
     _mutant(
         "takes-tags-for-branches",
         "A tag passes for an existing branch.",
-        "a tag is no branch",
+        "a tag is not taken for a branch",
         wraps=hasty.TakesTagsForBranches,
     ),
     _mutant(
         "begins-where-the-base-is-now",
         "The base is looked up again after the plan was made.",
-        "a worktree begins at the commit of its plan",
+        "a worktree starts at the commit of its plan",
         wraps=hasty.BeginsWhereTheBaseIsNow,
     ),
     _mutant(

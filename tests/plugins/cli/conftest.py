@@ -30,16 +30,9 @@ _COMMAND = (sys.executable, "-m", "frith_cli")
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def environment(clean_git: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the environment and the git configuration of the user who runs the tests."""
-    for name in os.environ:
-        if name.startswith(("FRITH_", "GIT_")) or name == "WORKSPACE_ROOT":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "Nobody")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "nobody@example.org")
+    monkeypatch.delenv("WORKSPACE_ROOT", raising=False)
 
 
 @pytest.fixture

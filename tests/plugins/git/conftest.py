@@ -120,6 +120,16 @@ def repo(make_repo: MakeRepo) -> Repo:
 
 
 @pytest.fixture
+async def session(repo: Repo) -> Session:
+    return await repo.create()
+
+
+@pytest.fixture
+def tree(session: Session) -> Path:
+    return Path(session.worktree_path)
+
+
+@pytest.fixture
 def hook(repo: Repo) -> Hook:
     """Install a `post-checkout` hook with the given shell script."""
 

@@ -52,11 +52,6 @@ async def session(repo: Repo) -> Session:
     return session
 
 
-@pytest.fixture
-def tree(session: Session) -> Path:
-    return Path(session.worktree_path)
-
-
 def _interrupt(repo: Repo, session: Session) -> None:
     tree = Path(session.worktree_path)
     (repo.admin(session) / "index").unlink()

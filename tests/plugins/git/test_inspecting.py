@@ -17,16 +17,6 @@ from frith_git.workspace import GitWorkspace
 from .conftest import Repo
 
 
-@pytest.fixture
-async def session(repo: Repo) -> Session:
-    return await repo.create()
-
-
-@pytest.fixture
-def tree(session: Session) -> Path:
-    return Path(session.worktree_path)
-
-
 async def test_a_deleted_and_a_renamed_file_are_at_stake(
     repo: Repo, session: Session, tree: Path
 ) -> None:

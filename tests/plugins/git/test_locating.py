@@ -23,11 +23,6 @@ async def session(repo: Repo) -> Session:
     return session
 
 
-@pytest.fixture
-def tree(session: Session) -> Path:
-    return Path(session.worktree_path)
-
-
 async def presence_of(repo: Repo, session: Session) -> Presence:
     return (await repo.workspace.locate([session]))[session.id].presence
 

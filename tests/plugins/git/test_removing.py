@@ -23,16 +23,6 @@ from waiting import until
 from .conftest import Repo
 
 
-@pytest.fixture
-async def session(repo: Repo) -> Session:
-    return await repo.create()
-
-
-@pytest.fixture
-def tree(session: Session) -> Path:
-    return Path(session.worktree_path)
-
-
 async def test_disposable_files_are_removed_without_force(
     repo: Repo, session: Session, tree: Path
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,14 @@ import pytest
 
 from frith.config import ManagerConfig
 from frith.errors import ConfigurationError, StoreError
-from frith.model import Changes, Integrity
+from frith.model import Changes
 from frith.providers import Capability, Role
 from frith_json import content, frith_providers
 from frith_json import store as store_module
 from frith_json.options import CAN_WATCH, JsonOptions
 from frith_json.places import Places
 from frith_json.store import JsonStore
+from frith_testing.harness.opening import Context
 from state_files import MakeSession, OpenStore
 
 NAME = ".claude-container-sessions.json"
@@ -131,13 +130,6 @@ async def test_a_missing_directory_is_not_a_missing_file(
             await store.load()
 
 
-async def test_a_missing_file_is_an_empty_store(open_store: OpenStore) -> None:
-    async with open_store() as store:
-        snapshot = await store.load()
-    assert (dict(snapshot.sessions), snapshot.revision) == ({}, 0)
-    assert snapshot.integrity is Integrity.MISSING
-
-
 async def test_a_directory_that_may_not_be_written_is_an_error(
     open_store: OpenStore, workspace: Path, make: MakeSession
 ) -> None:
@@ -176,16 +168,6 @@ async def test_a_relative_git_file_of_any_bytes_is_followed(tmp_path: Path) -> N
     assert Places.of(workspace, NAME).lock == f"{home}/frith/{NAME}.lock"
 
 
-class Context:
-    """What a manager gives to a factory."""
-
-    def __init__(self, workspace: Path) -> None:
-        self.workspace = workspace
-
-    def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
-        raise AssertionError("the store wraps nothing")
-
-
 async def test_the_provider_opens_a_store(workspace: Path, make: MakeSession) -> None:
     (spec,) = frith_providers()
     assert (spec.role, spec.name, spec.config) == (Role.STORE, "json", JsonOptions)
@@ -193,11 +175,3 @@ async def test_the_provider_opens_a_store(workspace: Path, make: MakeSession) ->
     async with spec.factory(JsonOptions(), Context(workspace)) as store:
         assert isinstance(store, store_module.JsonStore)
         await store.transact(lambda _: Changes(put=(make(),)))
-
-
-def test_importing_the_plugin_loads_no_machinery() -> None:
-    script = "import sys, frith_json; print([m for m in sys.modules if 'frith_json.' in m])"
-    shown = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout
-    assert shown == "['frith_json.options']\n"

@@ -23,6 +23,7 @@ from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
 from frith_keeper import spawner as spawner_module
 from frith_keeper import start as start_module
+from frith_testing.harness.opening import Context
 from frith_testing.harness.samples import a_session
 from waiting import PATIENCE, wait_until
 
@@ -152,11 +153,8 @@ def opened(tmp_path: Path) -> Opener:
     """Opens the provider through its entry point, as a manager does; each time another host."""
     (spec,) = frith_keeper.frith_providers()
 
-    class Context:
-        workspace = tmp_path
-
     def open_with(**options: Any) -> AbstractAsyncContextManager[TerminalSpawner]:
-        return spec.factory(spec.config(**options), Context())  # type: ignore[arg-type]
+        return spec.factory(spec.config(**options), Context(tmp_path))
 
     return open_with
 

@@ -12,6 +12,7 @@ import pytest
 
 from frith.errors import TerminalBusyError, TerminalClosedError
 from frith.ports import AttachMode, Chunk, Gap
+from views import rest
 from waiting import unchanged
 
 LOSSLESS, LOSSY = AttachMode.LOSSLESS, AttachMode.LOSSY
@@ -52,16 +53,6 @@ async def small(other: Any) -> Any:
 async def begin(terminal: Any, tools: Any) -> Any:
     """Wait until it is ready; return how much it has written by then."""
     return len(await tools.see(terminal, b"ready\r\n"))
-
-
-async def rest(view: Any) -> bytes:
-    """What ``view`` still yields, checked to lie without gaps after its snapshot."""
-    seen = b""
-    async for item in view:
-        assert isinstance(item, Chunk), item
-        assert item.offset == view.offset + len(view.snapshot) + len(seen)
-        seen += item.data
-    return seen
 
 
 async def test_a_lossless_viewer_gets_every_byte_and_holds_the_process_up(

@@ -99,14 +99,6 @@ async def test_output_can_be_recalled_after_the_keeper_was_killed(
     assert await tools.everything(await spawner.recall(session)) == b"words\r\n"
 
 
-async def test_the_next_process_removes_the_output(
-    spawner: Any, session: Session, shell: Any, end: Any, tools: Any
-) -> None:
-    await end(await shell("echo words"))
-    await tools.see(await shell("echo started; read line"), b"started")
-    assert await spawner.recall(session) is None
-
-
 async def test_recalled_output_is_whole_where_the_ring_has_wrapped(
     spawner: Any, session: Session, other: Any, shell: Any, end: Any, tools: Any
 ) -> None:

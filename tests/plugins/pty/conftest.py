@@ -14,6 +14,7 @@ import pytest
 
 import frith_pty
 from frith.ports import Attachment, AttachMode, Chunk, SpawnRequest, Terminal, TerminalSpawner
+from frith_testing.harness.opening import Context
 
 
 class Opener(Protocol):
@@ -63,11 +64,8 @@ def opened(tmp_path: Path) -> Opener:
     """Opens the provider through its entry point, as a manager does."""
     (spec,) = frith_pty.frith_providers()
 
-    class Context:
-        workspace = tmp_path
-
     def open_with(**options: Any) -> AbstractAsyncContextManager[TerminalSpawner]:
-        return spec.factory(spec.config(**options), Context())  # type: ignore[arg-type]
+        return spec.factory(spec.config(**options), Context(tmp_path))
 
     return open_with
 

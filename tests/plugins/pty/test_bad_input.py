@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,6 @@ import pytest
 
 from frith.errors import TerminalClosedError
 from frith.ports import AttachMode, Chunk, Size, SpawnRequest, TerminalSpawner
-
-FLOOD = int(os.environ.get("FRITH_FLOOD", str(4 * 2**20)))
-"""Bytes of a line that does not end; a gigabyte by ``FRITH_FLOOD=1000000000``."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +37,6 @@ async def test_a_process_that_dies_at_once_is_drained(
         await terminal.write(b"x")
 
 
-async def test_a_process_that_closes_its_terminal_and_lives_on_can_be_terminated(
-    shell: Any,
-) -> None:
-    terminal = await shell("exec <&- >&- 2>&-; sleep 0.1; exit 5")
-    assert (await terminal.exited()).code == 5
-    await terminal.drained()
-
-
 async def test_a_process_that_forks_and_exits_is_drained(shell: Any, output_of: Any) -> None:
     terminal = await shell("setsid -f sleep 100; echo gone; exit 6")
     assert (await terminal.exited()).code == 6
@@ -67,22 +55,6 @@ async def test_a_process_that_ignores_every_signal_is_killed(python: Any, transc
         await transcript(view).until(b"ready")
     await terminal.signal(signal.SIGINT)
     assert (await terminal.terminate(0.1)).signal == signal.SIGKILL
-
-
-@pytest.mark.requirement("R7.4")
-async def test_endless_output_without_a_newline_is_bounded(shell: Any) -> None:
-    terminal = await shell(f"stty -opost; head -c {FLOOD} /dev/zero")
-    async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
-        size = len(view.snapshot)
-        async for part in view:
-            assert isinstance(part, Chunk)
-            size += len(part.data)
-    assert size == FLOOD
-
-
-async def test_output_that_is_not_text_is_kept(shell: Any, output_of: Any) -> None:
-    terminal = await shell(r"stty -opost; printf '\377\376\300\200\355\240\200\303'")
-    assert await output_of(terminal) == b"\xff\xfe\xc0\x80\xed\xa0\x80\xc3"
 
 
 async def test_an_invalid_answer_of_a_terminal_reaches_the_process(

@@ -51,14 +51,6 @@ async def test_no_descriptor_is_inherited_where_the_c_library_has_no_closefrom(
         assert (await output_of(terminal)).split() == [b"0", b"1", b"2"]
 
 
-@pytest.mark.requirement("R7.2")
-async def test_descriptors_0_to_2_of_a_process_are_its_terminal(shell: Any, output_of: Any) -> None:
-    terminal = await shell("tty; for n in 0 1 2; do readlink /proc/$$/fd/$n; done")
-    name, *targets = (await output_of(terminal)).split()
-    assert targets == [name] * 3
-    assert name.startswith(b"/dev/pts/")
-
-
 async def test_children_of_the_host_inherit_no_master_end(
     spawner: TerminalSpawner, request_for: Callable[..., SpawnRequest]
 ) -> None:

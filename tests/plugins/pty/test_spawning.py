@@ -10,18 +10,10 @@ from typing import Any
 
 import pytest
 
-from frith.ports import Size, SpawnRequest, TerminalSpawner
+from frith.ports import SpawnRequest, TerminalSpawner
 from frith_terminals.environment import EnvironmentOptions, environment
 
 HERE = os.getpid()
-
-
-@pytest.mark.requirement("R7.1")
-async def test_the_window_has_its_size_from_the_first_instruction_on(
-    shell: Any, output_of: Any
-) -> None:
-    terminal = await shell("stty size", size=Size(rows=33, columns=121))
-    assert await output_of(terminal) == b"33 121\r\n"
 
 
 @pytest.mark.requirement("R7.1")

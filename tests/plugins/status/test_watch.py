@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio import fail_after, move_on_after
+from anyio import move_on_after
 from pydantic import ValidationError
 
 from frith.model import SessionStatus, Source
 from frith.ports import Conclusion, Foreground, Reading, Stuck
 from frith_status.options import StatusOptions
 from frith_status.watch import Watch
-from waiting import PATIENCE
 
 from .conftest import Watching
 
@@ -170,14 +169,6 @@ async def test_no_timer_runs_while_a_process_waits_for_the_user(watching: Watchi
         with move_on_after(0.3):
             pytest.fail(f"{await process.next()} of a process that waits")
         assert process.watch._due() == inf
-
-
-async def test_the_watch_ends_with_its_terminal(watching: Watching) -> None:
-    async with watching("sh", "-c", "echo a; exit 3") as process:
-        with fail_after(PATIENCE):
-            async for _ in process.findings:
-                pass
-        assert (await process.terminal.exited()).code == 3
 
 
 @pytest.mark.parametrize(

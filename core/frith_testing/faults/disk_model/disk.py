@@ -65,17 +65,17 @@ class Renaming:
     entries: tuple[tuple[Name, Node | None], ...]
 
     def touches(self, directory: Node) -> bool:
-        """Tell whether an entry of ``directory`` is changed."""
+        """Return whether an entry of ``directory`` is changed."""
         return any(name[0] == directory for name, _ in self.entries)
 
     def follows(self, other: Renaming) -> bool:
-        """Tell whether both change the same entry."""
+        """Return whether both change the same entry."""
         mine = {name for name, _ in self.entries}
         return any(name in mine for name, _ in other.entries)
 
 
 @dataclass(slots=True)
-class _Thing:
+class _Inode:
     entry: Entry
     """The durable content."""
     changes: list[Change] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Disk:
         self.left_out = 0
         """The number of states that :meth:`after_crash` left out; a lower bound if it is large."""
         self._numbers = count()
-        self._things: dict[Node, _Thing] = {}
+        self._inodes: dict[Node, _Inode] = {}
         self._durable: dict[Name, Node] = {}
         self._pending: list[Renaming] = []
         self.root = self._new(Entry(Kind.DIRECTORY, mode=0o755))
@@ -129,7 +129,7 @@ class Disk:
 
     def change(self, node: Node, change: Change) -> None:
         """Change the content of a file."""
-        self._things[node].changes.append(change)
+        self._inodes[node].changes.append(change)
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         """Write to the file at ``path``."""
@@ -157,7 +157,7 @@ class Disk:
 
     def sync(self, node: Node) -> None:
         """fsync(2), fdatasync(2)."""
-        thing = self._things[node]
+        thing = self._inodes[node]
         if thing.entry.kind is Kind.FILE:
             thing.entry = Entry(Kind.FILE, thing.content, thing.entry.mode)
             thing.changes.clear()
@@ -179,14 +179,14 @@ class Disk:
     def _filled(self, entries: dict[Name, Node]) -> Iterator[Tree]:
         """Yield the trees with these names and all possible contents of the files."""
         paths = list(self._walk(entries))
-        open_ = [*dict.fromkeys(node for _, node in paths if self._things[node].changes)]
-        choices = [self._contents(self._things[node]) for node in open_]
+        open_ = [*dict.fromkeys(node for _, node in paths if self._inodes[node].changes)]
+        choices = [self._contents(self._inodes[node]) for node in open_]
         self.left_out += max(0, prod(map(len, choices)) - _COMBINATIONS)
         for chosen in islice(product(*choices), _COMBINATIONS):
             filled = dict(zip(open_, chosen, strict=True))
-            yield {path: filled.get(node) or self._things[node].entry for path, node in paths}
+            yield {path: filled.get(node) or self._inodes[node].entry for path, node in paths}
 
-    def _contents(self, thing: _Thing) -> list[Entry]:
+    def _contents(self, thing: _Inode) -> list[Entry]:
         if self.model is Model.ORDERED:
             contents = ordered_contents(thing.entry.content, thing.changes)
         else:
@@ -203,7 +203,7 @@ class Disk:
             above, directory = waiting.pop()
             for name, node in within.get(directory, ()):
                 yield above + name, node
-                if self._things[node].entry.kind is Kind.DIRECTORY:
+                if self._inodes[node].entry.kind is Kind.DIRECTORY:
                     waiting.append((f"{above}{name}/", node))
 
     def _prefixes(self) -> Iterator[list[Renaming]]:
@@ -245,7 +245,7 @@ class Disk:
 
     def _new(self, entry: Entry) -> Node:
         node = next(self._numbers)
-        self._things[node] = _Thing(entry)
+        self._inodes[node] = _Inode(entry)
         return node
 
     def _name(self, path: str) -> Name:

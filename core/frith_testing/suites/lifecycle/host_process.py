@@ -20,11 +20,11 @@ PACKAGES = frozenset({"frith", "anyio", "asyncio", "os", "pluggy", "signal", "su
 _TASKS = Path("/proc/self/task")
 
 
-class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
+class HostProcessConformance(Conformance, suite="lifecycle", subject="plugin"):
     """Promises about the program that a plugin runs in."""
 
     @promise(since="1.1")
-    async def test_the_code_of_the_host_stays_as_it_is(
+    async def test_hooks_do_not_replace_code_of_the_host(
         self, plugin: Any, calls: list[Call]
     ) -> None:
         before = dict(code_now())
@@ -48,7 +48,7 @@ class HostConformance(Conformance, suite="lifecycle", subject="plugin"):
             assert capfd.readouterr().out == "", call.hook
 
     @promise(since="1.1")
-    async def test_hooks_use_up_no_processes(self, calls: list[Call]) -> None:
+    async def test_hooks_leave_no_processes_behind(self, calls: list[Call]) -> None:
         if children_now() is None:
             pytest.skip("this system does not show processes under /proc")
         for call in calls:

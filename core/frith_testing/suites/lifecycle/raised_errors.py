@@ -16,7 +16,7 @@ from frith_testing.harness.promises import promise
 from frith_testing.suites.lifecycle.hook_call import Call
 
 
-class IsolatingConformance(Conformance, suite="lifecycle", subject="plugin"):
+class RaisedErrorsConformance(Conformance, suite="lifecycle", subject="plugin"):
     """Promises about the exceptions of a plugin."""
 
     @promise(since="1.1")

@@ -24,7 +24,7 @@ CALLS, ENOUGH = 100, 1.0
 """How often a hook is called, and the seconds after which fewer calls suffice."""
 
 
-class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
+class RepeatedCallsConformance(Conformance, suite="lifecycle", subject="plugin"):
     """Promises about many calls.
 
     The first test must run before all others of the suite, because it finds vetoes that hold only
@@ -32,14 +32,14 @@ class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
     """
 
     @promise(since="1.1")
-    async def test_a_veto_holds_however_often_it_is_asked_for(self, calls: list[Call]) -> None:
+    async def test_a_veto_holds_for_repeated_calls(self, calls: list[Call]) -> None:
         for call in calls:
             if call.hook in hookspecs.VETO_HOOKS:
                 vetoes = [isinstance(await call.answer(), SessionVetoed) for _ in range(3)]
                 assert len(set(vetoes)) == 1, f"{call.hook} vetoes only some of them: {vetoes}"
 
     @promise(since="1.1")
-    async def test_the_event_loop_goes_on_however_often_hooks_are_called(
+    async def test_repeated_calls_of_hooks_do_not_block_the_event_loop(
         self, calls: list[Call]
     ) -> None:
         by_hook: dict[str, list[Call]] = {}
@@ -53,7 +53,7 @@ class RepeatingConformance(Conformance, suite="lifecycle", subject="plugin"):
             assert pause < LONGEST_PAUSE, f"{hook} blocks the event loop for {pause:.1f} s"
 
     @promise(since="1.1")
-    def test_being_configured_uses_up_no_threads_and_no_descriptors(
+    def test_configuring_leaks_no_threads_and_no_descriptors(
         self, plugin: Any, config: ManagerConfig
     ) -> None:
         # A host may open many managers, and each configures the plugin.

@@ -116,7 +116,7 @@ def sample_events(hook: str, workspace: str) -> tuple[Event, ...]:
     return samples[hook]
 
 
-def told_of(event: Event) -> str:
+def content_of(event: Event) -> str:
     """Return the content of ``event``, the details of its sessions included."""
     values = [getattr(event, each.name) for each in fields(event)]
     held = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]

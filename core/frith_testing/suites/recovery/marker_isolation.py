@@ -18,13 +18,13 @@ from frith_testing.harness.samples import a_session
 from frith_testing.suites.workspace.git_view import GitView
 
 
-class KeepingConformance(ProviderConformance, suite="recovery"):
+class MarkerIsolationConformance(ProviderConformance, suite="recovery"):
     """Promises about sessions, the user's worktrees and broken markers."""
 
     role = Role.RECOVERY
 
     @promise(since="1.1")
-    async def test_a_worktree_of_the_user_is_no_session(
+    async def test_a_worktree_of_the_user_is_not_a_session(
         self,
         recovery: SessionRecovery,
         workspace: Path,
@@ -60,7 +60,7 @@ class KeepingConformance(ProviderConformance, suite="recovery"):
         assert [marker.session for marker in await recovery.rebuild()] == [here]
 
     @promise(since="1.1")
-    async def test_what_is_remembered_is_no_work_and_outlives_a_clean_up(
+    async def test_a_marker_is_not_work_and_survives_git_clean(
         self,
         recovery: SessionRecovery,
         workspace: Path,
@@ -89,7 +89,7 @@ class KeepingConformance(ProviderConformance, suite="recovery"):
         assert files_of(workspace) == before
 
     @promise(since="1.1", needs=Capability.FILE_BACKED)
-    async def test_a_marker_that_cannot_be_read_hides_no_other(
+    async def test_an_unreadable_marker_does_not_hide_others(
         self,
         recovery: SessionRecovery,
         workspace: Path,
@@ -110,7 +110,7 @@ class KeepingConformance(ProviderConformance, suite="recovery"):
             assert markers[sound.id] == Marker(sound, MarkerState.LIVE)
 
     @promise(since="1.1")
-    async def test_a_marker_whose_writing_is_cancelled_is_the_old_or_the_new_one(
+    async def test_a_cancelled_update_leaves_the_old_or_the_new_marker(
         self, recovery: SessionRecovery, add_worktree: Callable[[Session], Session]
     ) -> None:
         session = add_worktree(a_session())

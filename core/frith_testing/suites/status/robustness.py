@@ -25,11 +25,11 @@ ODD_OUTPUT = bytes(range(256)) + b"\xf0\x9f\x1b[31" + b"x" * 100_000 + b"\x1b]2;
 """Every byte, half a character, half an escape sequence, a very long line."""
 
 
-class WithstandingConformance(OpenStatusConformance, suite="status"):
+class RobustnessConformance(OpenStatusConformance, suite="status"):
     """Promises about odd output, gaps and several watches."""
 
     @promise(since="1.1")
-    async def test_what_is_told_later_is_concluded_too(
+    async def test_a_later_report_is_concluded(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         terminal = await spawn("read -r _")
@@ -70,7 +70,7 @@ class WithstandingConformance(OpenStatusConformance, suite="status"):
                     pass
 
     @promise(since="1.1")
-    async def test_a_process_may_be_watched_twice(
+    async def test_a_process_can_be_watched_twice(
         self, detector: StatusDetector, spawn: Spawn
     ) -> None:
         terminal = await spawn("read -r _")
@@ -83,7 +83,7 @@ class WithstandingConformance(OpenStatusConformance, suite="status"):
                 assert await concluded(its_own, ASKED.status) == ASKED
 
     @promise(since="1.1")
-    async def test_a_watch_that_is_over_leaves_no_descriptor_and_no_thread(
+    async def test_an_ended_watch_leaves_no_descriptor_and_no_thread(
         self, spawn: Spawn, opening: Opening
     ) -> None:
         terminal = await spawn("read -r _")

@@ -18,11 +18,11 @@ WATCHED = 0.02
 """Seconds for which a store is watched before it is closed."""
 
 
-class ChangingConformance(OpenStoreConformance, suite="store"):
+class ChangesConformance(OpenStoreConformance, suite="store"):
     """Promises about stored changes."""
 
     @promise(since="1.1")
-    async def test_a_session_takes_the_place_of_its_reservation_in_one_change(
+    async def test_a_session_replaces_its_reservation_in_one_change(
         self, store: SessionStore
     ) -> None:
         # Both have the same id, so one table for both would release the session.
@@ -57,9 +57,7 @@ class ChangingConformance(OpenStoreConformance, suite="store"):
         assert (await store.load()).sessions == {one.id: one, other.id: other}
 
     @promise(since="1.1")
-    async def test_a_snapshot_stays_as_it_was_when_later_changes_are_stored(
-        self, store: SessionStore
-    ) -> None:
+    async def test_later_changes_do_not_alter_a_snapshot(self, store: SessionStore) -> None:
         session, reservation = a_session(), a_reservation()
         committed = await store.transact(lambda _: Changes(put=(session,), reserve=(reservation,)))
         snapshots = [committed.snapshot, await store.load()]

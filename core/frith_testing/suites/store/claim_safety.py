@@ -26,7 +26,7 @@ FIRST, GROWTH = 0.0005, 1.2
 """Seconds until the first cancellation after the checkpoints, and the factor to each next one."""
 
 
-class HoldingConformance(OpenStoreConformance, suite="store"):
+class ClaimSafetyConformance(OpenStoreConformance, suite="store"):
     """Promises about holding claims and releasing them."""
 
     @promise(since="1.1")
@@ -46,7 +46,7 @@ class HoldingConformance(OpenStoreConformance, suite="store"):
             await _require_refused(store)
 
     @promise(since="1.1", needs=Capability.MULTI_PROCESS)
-    async def test_a_claim_withstands_hosts_of_its_process_that_look_at_it_and_leave(
+    async def test_a_claim_survives_other_hosts_of_its_process_that_inspect_it_and_close(
         self, store: SessionStore, opening: Opening
     ) -> None:
         # Closing any descriptor of a file ends all record locks of the process on it: fcntl(2).
@@ -59,7 +59,7 @@ class HoldingConformance(OpenStoreConformance, suite="store"):
                 assert await other.step() == [Holder.HELD, True]
 
     @promise(since="1.1")
-    async def test_a_claim_that_is_cancelled_while_it_is_taken_is_free(
+    async def test_a_claim_cancelled_while_it_is_acquired_is_free(
         self, store: SessionStore
     ) -> None:
         for moment in range(MOMENTS):
@@ -82,7 +82,7 @@ class HoldingConformance(OpenStoreConformance, suite="store"):
                 break
 
     @promise(since="1.1")
-    async def test_what_a_host_starts_inherits_no_descriptor_of_its_store(
+    async def test_a_child_process_inherits_no_descriptor_of_the_store(
         self, opening: Opening
     ) -> None:
         # A process that inherits the lock of a claim holds it after the host is dead.

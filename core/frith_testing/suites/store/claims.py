@@ -46,16 +46,14 @@ class ClaimConformance(OpenStoreConformance, suite="store"):
             assert await another.holder(ID) is Holder.HELD
 
     @promise(since="1.1")
-    async def test_a_holder_is_described_in_one_line_if_at_all(
+    async def test_the_description_of_a_holder_is_one_line_or_empty(
         self, store: SessionStore, opening: Opening
     ) -> None:
         async with opening.open() as another, store.claim(ID):
             for opened in (store, another):
                 assert len((await opened.holder_info(ID)).splitlines()) <= 1
 
-    async def test_claims_on_different_sessions_do_not_disturb_each_other(
-        self, store: SessionStore
-    ) -> None:
+    async def test_claims_on_different_sessions_are_independent(self, store: SessionStore) -> None:
         other = a_session().id
         async with store.claim(ID):
             assert await store.holder(other) is Holder.FREE
@@ -63,7 +61,7 @@ class ClaimConformance(OpenStoreConformance, suite="store"):
                 pass
             assert await store.holder(ID) is Holder.HELD
 
-    async def test_of_many_that_claim_at_once_one_gets_it(
+    async def test_one_of_several_concurrent_claims_succeeds(
         self, store: SessionStore, opening: Opening
     ) -> None:
         refusals = 0
@@ -101,7 +99,7 @@ class ClaimConformance(OpenStoreConformance, suite="store"):
         assert fences == sorted(set(fences))
 
     @promise(since="1.1")
-    async def test_a_transaction_is_told_the_fence_of_the_newest_claim(
+    async def test_a_transaction_sees_the_fence_of_the_newest_claim(
         self, store: SessionStore, opening: Opening
     ) -> None:
         async def told() -> int | None:
@@ -123,13 +121,13 @@ class ClaimConformance(OpenStoreConformance, suite="store"):
             fence = await other.step()
             assert await told() == fence
 
-    async def test_a_claim_is_freed_by_an_error_within(self, store: SessionStore) -> None:
+    async def test_an_error_in_its_context_frees_a_claim(self, store: SessionStore) -> None:
         with pytest.raises(LookupError):
             async with store.claim(ID):
                 raise LookupError
         assert await store.holder(ID) is Holder.FREE
 
-    async def test_a_claim_is_freed_by_cancellation_within(self, store: SessionStore) -> None:
+    async def test_cancellation_of_its_context_frees_a_claim(self, store: SessionStore) -> None:
         with anyio.CancelScope() as scope:
             async with store.claim(ID):
                 scope.cancel()
@@ -138,7 +136,7 @@ class ClaimConformance(OpenStoreConformance, suite="store"):
         async with store.claim(ID):
             pass
 
-    async def test_the_claim_of_another_process_is_seen_and_freed_by_its_death(
+    async def test_the_claim_of_another_process_is_held_until_its_death(
         self, store: SessionStore, opening: Opening
     ) -> None:
         async with elsewhere(claims, opening, ID) as other:

@@ -71,7 +71,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         assert (await store.load()).sessions == repaired.sessions
 
     @promise(needs=Capability.REPAIR)
-    async def test_a_repair_is_not_put_aside_by_another_that_found_the_same(
+    async def test_a_second_repair_of_the_same_damage_changes_nothing(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:
         recovered, later = a_full_session(), a_session()
@@ -86,7 +86,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         async with opening.open() as another:
             assert (await another.load()).sessions == {recovered.id: recovered, later.id: later}
 
-    async def test_of_processes_that_repair_at_once_one_does(
+    async def test_one_of_several_concurrent_repairs_takes_effect(
         self, store: SessionStore, opening: Opening, damage: Callable[[], None]
     ) -> None:
         await store.transact(lambda _: Changes(put=(a_session(),)))
@@ -112,7 +112,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         assert len(left & repaired) == 1
 
     @promise(needs=Capability.REPAIR)
-    async def test_what_cannot_be_believed_is_kept(
+    async def test_a_repair_keeps_the_corrupt_data(
         self,
         store: SessionStore,
         opening: Opening,
@@ -137,7 +137,7 @@ class CorruptionConformance(OpenStoreConformance, suite="store"):
         largest = max(damaged, key=len)
         assert largest in kept
 
-    async def test_a_newer_version_is_refused_and_not_touched(
+    async def test_data_of_a_newer_version_is_refused_and_not_changed(
         self,
         store: SessionStore,
         opening: Opening,

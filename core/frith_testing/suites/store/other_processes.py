@@ -18,11 +18,11 @@ from frith_testing.harness.samples import a_reservation, a_session
 from frith_testing.suites.store.open_store import OpenStoreConformance
 
 
-class SeeingConformance(OpenStoreConformance, suite="store"):
+class OtherProcessesConformance(OpenStoreConformance, suite="store"):
     """Promises about the changes of other processes."""
 
     @promise(since="1.1", needs=Capability.MULTI_PROCESS)
-    async def test_a_transaction_sees_all_that_another_process_has_stored(
+    async def test_a_transaction_sees_sessions_and_reservations_of_other_processes(
         self, store: SessionStore, opening: Opening
     ) -> None:
         # Reservations count for the limit of sessions and occupy their branches.
@@ -43,7 +43,7 @@ class SeeingConformance(OpenStoreConformance, suite="store"):
                 assert snapshot.revision == committed.revision
 
     @promise(since="1.1", needs=Capability.WATCH)
-    async def test_watching_begins_with_what_has_changed_since_the_store_was_read(
+    async def test_watching_begins_with_the_changes_since_the_last_load(
         self, store: SessionStore, opening: Opening
     ) -> None:
         # A host loads first and begins to watch later.

@@ -40,7 +40,7 @@ class StoreFaultConformance(OpenStoreConformance, FaultConformance, suite="store
     @pytest.mark.faults
     @pytest.mark.parametrize("limit", Limit)
     @promise(needs=Capability.FILE_BACKED, seconds=4)
-    def test_a_limit_of_the_system_is_reported_and_breaks_nothing(
+    def test_a_limit_of_the_system_is_reported_and_breaks_no_promise(
         self, opening: Opening, limit: Limit
     ) -> None:
         if reason := limits.unavailable(limit):

@@ -45,7 +45,7 @@ class WaitingConformance(OpenStoreConformance, suite="store"):
                 go_on.touch()
 
     @promise(needs=Capability.MULTI_PROCESS)
-    async def test_the_event_loop_goes_on_while_a_transaction_waits(
+    async def test_a_waiting_transaction_does_not_block_the_event_loop(
         self, store: SessionStore, held: Path
     ) -> None:
         ticks = 0
@@ -64,7 +64,7 @@ class WaitingConformance(OpenStoreConformance, suite="store"):
         assert ticks == 20
 
     @promise(needs=Capability.MULTI_PROCESS)
-    async def test_what_is_stored_can_be_loaded_while_a_transaction_waits(
+    async def test_a_waiting_transaction_does_not_block_loading(
         self, store: SessionStore, held: Path
     ) -> None:
         with anyio.fail_after(PATIENCE):
@@ -72,7 +72,7 @@ class WaitingConformance(OpenStoreConformance, suite="store"):
         assert not held.exists()
 
     @promise(needs=Capability.MULTI_PROCESS)
-    async def test_a_transaction_that_waits_ends_when_it_is_cancelled_and_never_happens(
+    async def test_a_waiting_transaction_that_is_cancelled_ends_and_is_never_applied(
         self, store: SessionStore, held: Path, opening: Opening
     ) -> None:
         late = a_session()

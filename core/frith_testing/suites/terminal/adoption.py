@@ -28,11 +28,11 @@ COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
 """Writes numbered lines, fewer than any provider may drop."""
 
 
-class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
+class AdoptionConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about processes that outlive their host."""
 
     @promise(needs=Capability.ADOPT)
-    async def test_closing_the_provider_leaves_its_processes_running(
+    async def test_processes_survive_the_closing_of_their_provider(
         self, opening: Opening, processes: Processes
     ) -> None:
         async with outliving(opening) as session:
@@ -59,7 +59,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
             await shown(terminal, b"got more")
 
     @promise(needs=Capability.ADOPT)
-    async def test_the_output_of_an_adopted_process_goes_on_at_the_byte_where_it_stopped(
+    async def test_the_output_of_an_adopted_process_continues_without_a_gap(
         self, spawn: Spawn, opening: Opening
     ) -> None:
         whole = b"".join(b"line %d\r\n" % number for number in range(LINES))
@@ -72,7 +72,9 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
                 assert seen.encode() + view.snapshot == whole
 
     @promise(needs=Capability.ADOPT)
-    async def test_two_hosts_see_and_write_at_once(self, spawn: Spawn, opening: Opening) -> None:
+    async def test_two_hosts_can_view_and_write_at_once(
+        self, spawn: Spawn, opening: Opening
+    ) -> None:
         session = a_session()
         here = await spawn(ECHO, session=session)
         await shown(here, b"ready")
@@ -89,7 +91,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
     @pytest.mark.parametrize(
         ("end", "status"), [("exit 5", ExitStatus(code=5)), ("kill -9 $$", ExitStatus(signal=9))]
     )
-    async def test_how_a_process_ended_while_no_host_was_there_is_told_until_it_is_collected(
+    async def test_an_exit_status_without_a_host_is_kept_until_it_is_collected(
         self, opening: Opening, processes: Processes, end: str, status: ExitStatus
     ) -> None:
         go_on = opening.workspace / "go-on"
@@ -111,7 +113,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
         assert processes.zombies() == set()
 
     @promise(needs=Capability.ADOPT)
-    async def test_a_host_sees_the_end_of_a_process_that_another_terminates(
+    async def test_a_host_sees_that_another_host_terminates_a_process(
         self, spawn: Spawn, opening: Opening
     ) -> None:
         session = a_session()
@@ -125,7 +127,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
                 assert await there.exited() == status == ExitStatus(code=6)
 
     @promise(needs=Capability.ADOPT)
-    async def test_sweeping_ends_also_what_could_be_adopted(
+    async def test_sweeping_ends_processes_that_could_be_adopted(
         self, spawn: Spawn, opening: Opening, processes: Processes
     ) -> None:
         async with outliving(opening) as session:
@@ -137,7 +139,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
             assert await spawn.spawner.adopt(session) is None
 
     @promise(needs=Capability.ADOPT)
-    async def test_of_a_session_that_has_no_process_nothing_is_adopted(self, spawn: Spawn) -> None:
+    async def test_a_session_without_a_process_is_not_adopted(self, spawn: Spawn) -> None:
         assert await spawn.spawner.adopt(a_session()) is None
         terminal = await spawn("exit 0", session=(session := a_session()))
         with anyio.fail_after(PATIENCE):
@@ -145,7 +147,7 @@ class AdoptingConformance(OpenSpawnerConformance, suite="terminal"):
         assert await spawn.spawner.adopt(recorded(session, terminal)) is None
 
     @promise(since="1.1", needs=Capability.ADOPT)
-    async def test_what_can_be_adopted_is_listed_whether_or_not_it_is_recorded(
+    async def test_processes_that_can_be_adopted_are_listed_even_if_unrecorded(
         self, spawn: Spawn, opening: Opening
     ) -> None:
         elsewhere = opening.workspace.with_name("elsewhere")

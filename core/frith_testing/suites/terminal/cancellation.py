@@ -26,11 +26,13 @@ A_MOMENT = 0.05
 """Seconds after which waits are cancelled."""
 
 
-class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
+class CancellationConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about cancelled waits."""
 
     @promise(since="1.1")
-    async def test_a_cancelled_wait_for_the_end_disturbs_no_other_wait(self, spawn: Spawn) -> None:
+    async def test_a_cancelled_wait_for_the_end_does_not_affect_other_waits(
+        self, spawn: Spawn
+    ) -> None:
         terminal = await spawn("read -r _; exit 3")
         answers: list[ExitStatus] = []
 
@@ -41,18 +43,20 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
-                await _give_up(terminal.exited, terminal.drained)
+                await _cancel_all(terminal.exited, terminal.drained)
                 await terminal.write(b"\n")
             await wait()
         assert answers == [ExitStatus(code=3)] * 2
 
     @promise(since="1.1")
-    async def test_a_cancelled_write_holds_up_no_other(self, spawn: Spawn, workspace: Path) -> None:
+    async def test_a_cancelled_write_does_not_block_other_writes(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
         go_on = workspace / "go-on"
         wait = f"while ! [ -e {go_on} ]; do sleep 0.01; done"
         terminal = await spawn(f"stty raw -echo; echo ready; {wait}; cat >kept")
         await shown(terminal, b"ready")
-        await _give_up(lambda: terminal.write(b"x" * MANY))
+        await _cancel_all(lambda: terminal.write(b"x" * MANY))
         go_on.touch()
         await terminal.write(b"later")
         with anyio.fail_after(PATIENCE):
@@ -61,20 +65,20 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
                 await anyio.sleep(0.01)
 
     @promise(since="1.1")
-    async def test_terminating_that_was_cancelled_can_be_done_again(
+    async def test_a_cancelled_termination_can_be_repeated(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         session = a_session()
         terminal = await spawn(f"trap '' TERM HUP; echo ready; {WAIT}", session=session)
         await shown(terminal, b"ready")
-        await _give_up(lambda: terminal.terminate(PATIENCE))
+        await _cancel_all(lambda: terminal.terminate(PATIENCE))
         assert processes.runs(terminal.pid), "the process was killed before its grace was over"
         with anyio.fail_after(PATIENCE):
             await terminal.terminate(0)
         assert processes.of(session.id) == set()
 
     @promise(since="1.1")
-    async def test_viewers_that_left_leave_no_descriptor(
+    async def test_closed_viewers_leave_no_descriptor(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         terminal = await spawn("echo ready; read -r _")
@@ -86,11 +90,11 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
                     pass
 
         before = len(processes.descriptors(os.getpid()))
-        await _give_up(*[view] * VIEWERS)
+        await _cancel_all(*[view] * VIEWERS)
         assert len(processes.descriptors(os.getpid())) < before + VIEWERS // 2
 
     @promise(since="1.1")
-    async def test_a_job_that_keeps_the_terminal_open_keeps_nobody_waiting(
+    async def test_a_background_job_does_not_delay_exit_and_drain(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         end = workspace / "end"
@@ -105,7 +109,7 @@ class GivingUpConformance(OpenSpawnerConformance, suite="terminal"):
         assert not given_up.is_set(), "a background job delayed exited() or drained()"
 
 
-async def _give_up(*waits: Callable[[], Coroutine[Any, Any, object]]) -> None:
+async def _cancel_all(*waits: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Start all of ``waits`` and cancel them a moment later."""
     with anyio.move_on_after(A_MOMENT) as scope:
         async with anyio.create_task_group() as tasks:

@@ -16,7 +16,7 @@ from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
 from frith_testing.suites.terminal.shells import Spawn, output_of, shown
 
 
-class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
+class EventLoopConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about programs that anyio does not start.
 
     The tests run in another process, which ends as soon as a callback raises, because code that
@@ -24,7 +24,7 @@ class ProgramConformance(OpenSpawnerConformance, suite="terminal"):
     """
 
     @promise(since="1.1")
-    async def test_the_end_of_a_process_is_noticed_in_a_program_that_asyncio_run_starts(
+    async def test_the_end_of_a_process_is_noticed_under_asyncio_run(
         self, opening: Opening
     ) -> None:
         async with (

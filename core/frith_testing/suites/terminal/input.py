@@ -26,7 +26,7 @@ TICKS = 20
 class InputConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about input."""
 
-    async def test_input_reaches_the_process_whole_and_in_order(
+    async def test_input_reaches_the_process_completely_and_in_order(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         terminal = await spawn(KEEP)
@@ -38,7 +38,7 @@ class InputConformance(OpenSpawnerConformance, suite="terminal"):
         await output_of(terminal)
         assert (workspace / "kept").read_bytes() == b"".join(lines)
 
-    async def test_what_several_write_at_once_is_not_mixed(
+    async def test_concurrent_writes_are_not_interleaved(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         terminal = await spawn(f"stty raw; {KEEP}")
@@ -52,7 +52,7 @@ class InputConformance(OpenSpawnerConformance, suite="terminal"):
             bytes([letter]) * MANY for letter in b"abcd"
         ]
 
-    async def test_the_event_loop_goes_on_while_a_process_does_not_read(
+    async def test_a_process_that_does_not_read_does_not_block_the_event_loop(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         go_on = workspace / "go-on"
@@ -72,12 +72,12 @@ class InputConformance(OpenSpawnerConformance, suite="terminal"):
         assert not given_up.is_set(), "the event loop was blocked until the process read"
         await self._kept(workspace, MANY)
 
-    async def test_a_line_that_the_terminal_would_cut_is_refused(self, spawn: Spawn) -> None:
+    async def test_a_line_that_the_terminal_would_truncate_is_refused(self, spawn: Spawn) -> None:
         terminal = await spawn("read -r _")
         with pytest.raises(LineTooLongError):
             await terminal.write(b"x" * 100_000 + b"\n")
 
-    async def test_what_needs_a_process_is_refused_after_its_end(self, spawn: Spawn) -> None:
+    async def test_operations_on_a_process_are_refused_after_its_end(self, spawn: Spawn) -> None:
         terminal = await spawn("exit 0")
         await output_of(terminal)
         with pytest.raises(TerminalClosedError):

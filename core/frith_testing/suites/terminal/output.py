@@ -33,13 +33,13 @@ def flooded() -> bytes:
 class OutputConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about output and viewers."""
 
-    async def test_every_byte_comes_as_it_was_written(self, spawn: Spawn, workspace: Path) -> None:
+    async def test_every_byte_of_output_is_unchanged(self, spawn: Spawn, workspace: Path) -> None:
         data = bytes(range(256)) * 2
         (workspace / "bytes").write_bytes(data)
         assert await output_of(await spawn("stty -opost; cat bytes")) == data
 
     @pytest.mark.parametrize("size", [1, 3000, 20_000, 65_536])
-    async def test_what_many_wrote_before_they_exited_at_once_arrives(
+    async def test_the_last_output_of_many_concurrent_processes_arrives(
         self, spawn: Spawn, workspace: Path, size: int
     ) -> None:
         lengths: list[int] = []
@@ -82,13 +82,13 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
         async with terminal.attach(from_offset=screen.offset) as view:
             assert (view.offset, view.snapshot) == (screen.offset, b"more")
 
-    async def test_a_viewer_that_leaves_need_not_have_told_its_size(self, spawn: Spawn) -> None:
+    async def test_a_viewer_without_a_size_can_leave(self, spawn: Spawn) -> None:
         terminal = await spawn("read -r _")
         await terminal.leave("nobody")
         await terminal.resize("somebody", Size(rows=2, columns=10))
         await terminal.leave("somebody")
 
-    async def test_of_endless_output_only_the_newest_is_kept(self, spawn: Spawn) -> None:
+    async def test_only_the_newest_output_is_kept(self, spawn: Spawn) -> None:
         terminal = await spawn(f"stty -opost; head -c {MOST_KEPT} /dev/zero; printf newest")
         await output_of(terminal)
         for asked in (None, 0):
@@ -97,7 +97,7 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
                 assert view.offset + len(view.snapshot) == MOST_KEPT + len(b"newest")
                 assert view.snapshot.endswith(b"\0newest")
 
-    async def test_a_viewer_that_never_reads_holds_up_nobody(self, spawn: Spawn) -> None:
+    async def test_a_viewer_that_never_reads_does_not_block_others(self, spawn: Spawn) -> None:
         terminal = await spawn(f"read -r _; {FLOOD}; echo end")
         async with terminal.attach(), terminal.attach() as view:
             await terminal.write(b"\n")
@@ -107,7 +107,7 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
                     part = await anext(aiter(view))
                     seen = seen[-8:] + part.data if isinstance(part, Chunk) else b""
 
-    async def test_a_viewer_that_falls_behind_is_told_what_it_missed(self, spawn: Spawn) -> None:
+    async def test_a_viewer_that_falls_behind_gets_the_size_of_the_gap(self, spawn: Spawn) -> None:
         terminal = await spawn(f"stty -echo; echo ready; read -r _; {FLOOD}")
         await shown(terminal, b"ready")
         async with terminal.attach() as view:
@@ -127,10 +127,12 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
     async def test_a_lossless_viewer_gets_every_byte_in_order(self, spawn: Spawn) -> None:
         assert await self._seen_losslessly(spawn, 0) == flooded()
 
-    async def test_a_lossless_viewer_that_is_slow_misses_nothing(self, spawn: Spawn) -> None:
+    async def test_a_slow_lossless_viewer_gets_every_byte(self, spawn: Spawn) -> None:
         assert await self._seen_losslessly(spawn, SLOW) == flooded()
 
-    async def test_a_lossless_viewer_that_leaves_holds_up_nobody(self, spawn: Spawn) -> None:
+    async def test_a_lossless_viewer_that_closes_does_not_block_the_process(
+        self, spawn: Spawn
+    ) -> None:
         terminal = await spawn(f"stty -echo; echo ready; read -r _; {FLOOD}; echo end")
         await shown(terminal, b"ready")
         async with terminal.attach(mode=AttachMode.LOSSLESS) as view:
@@ -139,7 +141,7 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
                 await anext(aiter(view))
         assert (await output_of(terminal)).endswith(b"\nend\n")
 
-    async def test_terminating_waits_for_no_viewer(self, spawn: Spawn) -> None:
+    async def test_terminating_does_not_wait_for_viewers(self, spawn: Spawn) -> None:
         terminal = await spawn(f"stty -echo; echo ready; read -r _; {FLOOD}")
         await shown(terminal, b"ready")
         async with terminal.attach(mode=AttachMode.LOSSLESS), terminal.attach() as other:

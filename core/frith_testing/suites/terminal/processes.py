@@ -36,7 +36,7 @@ class Processes:
 
     @staticmethod
     def are_shown() -> bool:
-        """Tell whether this system has ``/proc``."""
+        """Return whether this system has ``/proc``."""
         return (_PROC / "self" / "stat").exists()
 
     def of(self, session_id: SessionId) -> set[int]:
@@ -57,7 +57,7 @@ class Processes:
         return Stat(fields[0], *map(int, fields[1:5])) if fields else None
 
     def runs(self, pid: int) -> bool:
-        """Tell whether ``pid`` exists and has not ended."""
+        """Return whether ``pid`` exists and has not ended."""
         stat = self.stat(pid)
         return stat is not None and stat.state not in _ENDED
 

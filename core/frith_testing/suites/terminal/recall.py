@@ -21,11 +21,11 @@ COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
 WRITTEN = b"".join(b"line %d\r\n" % number for number in range(LINES))
 
 
-class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
+class RecallConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about output that outlives its process."""
 
     @promise(needs=Capability.RECALL)
-    async def test_the_output_of_a_process_whose_end_was_collected_is_shown_by_any_host(
+    async def test_any_host_can_recall_the_output_of_a_collected_process(
         self, spawn: Spawn, opening: Opening
     ) -> None:
         session = a_session()
@@ -39,9 +39,7 @@ class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
                 assert await terminal.exited() == ExitStatus(code=5)
 
     @promise(needs=Capability.RECALL)
-    async def test_of_the_processes_of_a_session_the_last_one_is_recalled(
-        self, spawn: Spawn
-    ) -> None:
+    async def test_the_last_process_of_a_session_is_recalled(self, spawn: Spawn) -> None:
         session = a_session()
         await collected(await spawn("echo first", session=session))
         terminal = await spawn("echo second; read -r line", session=session)
@@ -66,7 +64,7 @@ class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
             await terminal.signal(15)
 
     @promise(needs=Capability.RECALL)
-    async def test_what_was_forgotten_is_not_recalled(self, spawn: Spawn, opening: Opening) -> None:
+    async def test_forgotten_output_is_not_recalled(self, spawn: Spawn, opening: Opening) -> None:
         session = a_session()
         await collected(await spawn("echo done", session=session))
         for _ in range(2):
@@ -76,7 +74,7 @@ class RecallingConformance(OpenSpawnerConformance, suite="terminal"):
             assert await other.recall(session) is None
 
     @promise(without=Capability.RECALL)
-    async def test_recalling_that_is_not_declared_is_refused(self, spawn: Spawn) -> None:
+    async def test_recalling_is_refused_unless_declared(self, spawn: Spawn) -> None:
         session = a_session()
         with pytest.raises(UnsupportedCapabilityError) as caught:
             await spawn.spawner.recall(session)

@@ -26,7 +26,7 @@ OF_THE_C_LIBRARY = {32, 33}
 """Real-time signals that the C library reserves."""
 
 
-class StartingConformance(OpenSpawnerConformance, suite="terminal"):
+class StartConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about the start of a process."""
 
     async def test_the_command_runs_as_given_in_its_directory_with_its_environment(
@@ -60,7 +60,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         assert (workspace / "told").read_text() == "inherited by request\n"
 
     @promise(since="1.1")
-    async def test_nothing_ties_a_process_to_the_repository_or_terminal_of_the_host(
+    async def test_a_process_does_not_inherit_the_repository_or_terminal_of_the_host(
         self, spawn: Spawn, workspace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # as in a git alias or hook, in a terminal multiplexer and in an agent
@@ -81,7 +81,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         await output_of(terminal)
         assert (workspace / "told").read_text() == "1 a.b c\n"
 
-    async def test_a_process_carries_the_identity_of_its_own_session_alone(
+    async def test_a_process_carries_the_identity_of_its_own_session_only(
         self,
         spawn: Spawn,
         workspace: Path,
@@ -122,13 +122,11 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
             terminals.append(stat.terminal)
         assert len(set(terminals)) == 2
 
-    async def test_what_a_process_writes_to_its_controlling_terminal_is_output(
-        self, spawn: Spawn
-    ) -> None:
+    async def test_writes_to_the_controlling_terminal_are_output(self, spawn: Spawn) -> None:
         terminal = await spawn("[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo via tty >/dev/tty")
         assert await output_of(terminal) == b"via tty\r\n"
 
-    async def test_no_descriptor_of_the_host_reaches_the_process(
+    async def test_a_process_inherits_no_descriptor_of_the_host(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         with inheritable_descriptors():
@@ -139,7 +137,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         assert found.keys() == {0, 1, 2}
         assert len(set(found.values())) == 1, f"these are not the same terminal: {found}"
 
-    async def test_signals_that_the_host_ignores_or_blocks_act_in_the_process(
+    async def test_a_process_does_not_inherit_ignored_or_blocked_signals(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         session = a_session()
@@ -149,7 +147,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         assert processes.signals(pid, "SigIgn") <= OF_THE_C_LIBRARY
         assert processes.signals(pid, "SigBlk") == set()
 
-    async def test_the_window_has_the_size_last_given(self, spawn: Spawn, workspace: Path) -> None:
+    async def test_the_window_has_the_latest_size(self, spawn: Spawn, workspace: Path) -> None:
         script = "stty size >before; echo ready; read -r _; stty size >after"
         terminal = await spawn(script, size=Size(40, 100))
         await shown(terminal, b"ready")
@@ -159,7 +157,9 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
         assert (workspace / "before").read_text() == "40 100\n"
         assert (workspace / "after").read_text() == "50 120\n"
 
-    async def test_the_process_is_told_of_a_new_size(self, spawn: Spawn, workspace: Path) -> None:
+    async def test_a_new_size_is_signalled_to_the_process(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
         script = "trap 'stty size >told; exit' WINCH; echo ready; while :; do sleep 0.05; done"
         terminal = await spawn(script)
         await shown(terminal, b"ready")
@@ -195,7 +195,7 @@ class StartingConformance(OpenSpawnerConformance, suite="terminal"):
             await spawn.command(*command)
 
     @promise(since="1.1")
-    async def test_the_command_is_found_where_it_will_run(
+    async def test_the_command_is_looked_up_in_its_own_directory_and_path(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         # It is looked up in the PATH and the directory of the request, as a shell there would.

@@ -22,14 +22,14 @@ from frith_testing.suites.terminal.shells import Spawn, shown
 from frith_testing.suites.terminal.termination import WAIT, WHEREABOUTS, job, job_in
 
 
-class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
+class SweepConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about the processes of killed hosts."""
 
-    async def test_sweeping_what_nobody_left_behind_finds_nothing(self, spawn: Spawn) -> None:
+    async def test_sweeping_a_session_without_processes_finds_nothing(self, spawn: Spawn) -> None:
         await spawn("read -r _")
         assert await spawn.spawner.sweep(a_session(), 0) == SweepReport()
 
-    async def test_sweeping_touches_no_process_that_only_has_the_recorded_pid(
+    async def test_sweeping_leaves_a_process_that_only_has_the_recorded_pid(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         stranger = await spawn(f"echo ready; {WAIT}")
@@ -50,7 +50,7 @@ class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
         assert await spawn.spawner.sweep(session, 0.1) == SweepReport()
 
     @pytest.mark.parametrize("where", WHEREABOUTS)
-    async def test_sweeping_finds_whatever_carries_the_session_wherever_it_went(
+    async def test_sweeping_finds_processes_of_the_session_in_other_groups_and_directories(
         self, spawn: Spawn, opening: Opening, processes: Processes, where: str
     ) -> None:
         session = await left_behind(opening, a_session(), job(where))
@@ -61,7 +61,7 @@ class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
         assert processes.of(session.id) == set()
         assert running in report.found
 
-    async def test_sweeping_touches_no_other_session(
+    async def test_sweeping_leaves_other_sessions(
         self, spawn: Spawn, opening: Opening, processes: Processes
     ) -> None:
         swept = await left_behind(opening, a_session())
@@ -70,7 +70,7 @@ class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
         assert other.pty_pid in processes.of(other.id)
         await spawn.spawner.sweep(other, 0)
 
-    async def test_sweeping_touches_no_session_of_a_copied_workspace(
+    async def test_sweeping_leaves_the_sessions_of_a_copied_workspace(
         self, spawn: Spawn, opening: Opening, processes: Processes
     ) -> None:
         copy = opening.at(opening.workspace.with_name("copy"))
@@ -83,7 +83,7 @@ class SweepingConformance(OpenSpawnerConformance, suite="terminal"):
         assert processes.of(session.id) == set()
 
     @promise(without=Capability.ADOPT)
-    async def test_adopting_that_is_not_declared_is_refused(self, spawn: Spawn) -> None:
+    async def test_adopting_is_refused_unless_declared(self, spawn: Spawn) -> None:
         with pytest.raises(UnsupportedCapabilityError) as caught:
             await spawn.spawner.adopt(a_session())
         assert caught.value.capability == Capability.ADOPT

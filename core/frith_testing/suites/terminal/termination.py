@@ -28,13 +28,11 @@ WHEREABOUTS = {
 """Scripts that start a background job, by the process group or session of the job."""
 
 
-class EndingConformance(OpenSpawnerConformance, suite="terminal"):
+class TerminationConformance(OpenSpawnerConformance, suite="terminal"):
     """Promises about the end of a process."""
 
     @pytest.mark.parametrize("code", [0, 3, 127, 255])
-    async def test_the_exit_code_is_told_to_everyone_who_asks(
-        self, spawn: Spawn, code: int
-    ) -> None:
+    async def test_every_caller_gets_the_exit_code(self, spawn: Spawn, code: int) -> None:
         terminal = await spawn(f"exit {code}")
         answers: list[ExitStatus] = []
 
@@ -49,14 +47,16 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
         assert answers == [ExitStatus(code=code)] * 4
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-    async def test_the_signal_that_killed_a_process_is_told(
+    async def test_the_exit_status_names_the_signal_that_killed_a_process(
         self, spawn: Spawn, number: signal.Signals
     ) -> None:
         terminal = await spawn(f"kill -{int(number)} $$; {WAIT}")
         with anyio.fail_after(PATIENCE):
             assert await terminal.exited() == ExitStatus(signal=number)
 
-    async def test_a_crash_leaves_others_alone(self, spawn: Spawn, workspace: Path) -> None:
+    async def test_a_crash_does_not_affect_other_processes(
+        self, spawn: Spawn, workspace: Path
+    ) -> None:
         survivor = await spawn("read -r line; echo $line >got")
         crash = await spawn("kill -SEGV $$")
         with anyio.fail_after(PATIENCE):
@@ -90,7 +90,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
             for terminal in (at_once, when_typed_into):
                 assert await terminal.exited() == ExitStatus(code=3)
 
-    async def test_a_process_that_is_said_to_have_exited_runs_no_more(
+    async def test_a_process_that_is_reported_as_exited_has_ended(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         session = a_session()
@@ -111,7 +111,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
             assert await terminal.exited() == ExitStatus(code=5)
         assert (workspace / "child").exists()
 
-    async def test_terminating_leaves_time_to_end_in_order(
+    async def test_terminating_gives_a_process_time_to_clean_up(
         self, spawn: Spawn, workspace: Path
     ) -> None:
         terminal = await spawn(f"trap 'touch tidied; exit 3' TERM; echo ready; {WAIT}")
@@ -145,7 +145,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
             await terminal.terminate(0.1)
         assert processes.of(session.id) == set()
 
-    async def test_terminating_after_the_exit_ends_what_it_left_running(
+    async def test_terminating_after_the_exit_ends_remaining_processes(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         session = a_session()
@@ -155,7 +155,7 @@ class EndingConformance(OpenSpawnerConformance, suite="terminal"):
             await terminal.terminate(0.1)
         assert processes.of(session.id) == set()
 
-    async def test_terminating_touches_no_other_session(
+    async def test_terminating_leaves_other_sessions(
         self, spawn: Spawn, processes: Processes
     ) -> None:
         ended, other = a_session(), a_session()

@@ -21,11 +21,11 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 
-class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
+class ForeignFilesConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about files, worktrees and tags of others."""
 
     @promise(since="1.1")
-    async def test_creating_keeps_what_somebody_else_put_at_the_path(
+    async def test_creating_keeps_foreign_files_at_the_path(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         before = view.branches()
@@ -39,7 +39,7 @@ class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
         assert (view.worktrees(), view.branches()) == ({}, before)
 
     @promise(since="1.1")
-    async def test_a_directory_that_is_no_worktree_is_not_located_as_present(
+    async def test_a_directory_that_is_not_a_worktree_is_not_located_as_present(
         self, trees: WorkspaceProvider
     ) -> None:
         # git in that directory would work on the repository around it
@@ -53,7 +53,7 @@ class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
         assert theirs.read_text() == "precious"
 
     @promise(since="1.1")
-    async def test_worktrees_that_are_out_of_sight_for_a_while_are_kept(
+    async def test_worktrees_that_are_temporarily_unavailable_are_kept(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         # Their disk may be unmounted: `git worktree prune` would drop them.
@@ -72,7 +72,7 @@ class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.worktrees() == {other.path: "feature/two", theirs: "theirs"}
 
     @promise(since="1.1")
-    async def test_removing_a_worktree_keeps_what_its_links_lead_to(
+    async def test_removing_a_worktree_keeps_the_targets_of_its_symbolic_links(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         theirs = view.workspace.with_name("theirs")
@@ -84,14 +84,16 @@ class NeighboursConformance(OpenWorkspaceConformance, suite="workspace"):
         assert (theirs / "file").read_text() == "precious"
 
     @promise(since="1.1")
-    async def test_a_tag_is_no_branch(self, trees: WorkspaceProvider, view: GitView) -> None:
+    async def test_a_tag_is_not_taken_for_a_branch(
+        self, trees: WorkspaceProvider, view: GitView
+    ) -> None:
         view.git("tag", "feature/one")
         assert await trees.taken(["feature/one"]) == frozenset()
         with pytest.raises(BranchNotFoundError):
             await trees.plan(request("feature/one", existing=True))
 
     @promise(since="1.1")
-    async def test_a_worktree_begins_at_the_commit_of_its_plan(
+    async def test_a_worktree_starts_at_the_commit_of_its_plan(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         # An undone creation compares the branch with that commit to see whether it has new work.

@@ -40,7 +40,7 @@ class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
             yield recovery
 
     @promise(since="1.1")
-    async def test_another_session_that_lives_in_it_blocks_even_force(
+    async def test_another_session_in_the_worktree_blocks_even_force(
         self, trees: WorkspaceProvider, session: Session, recovery: SessionRecovery
     ) -> None:
         other = a_session(branch=session.branch, worktree_path=session.worktree_path)
@@ -75,7 +75,7 @@ class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.git("rev-parse", "HEAD", at=module) == commit
 
     @promise(since="1.1")
-    async def test_a_worktree_of_another_repository_deep_inside_blocks_even_force(
+    async def test_a_worktree_of_another_repository_inside_blocks_even_force(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         other = view.workspace.with_name("other")
@@ -90,7 +90,7 @@ class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert (inner / "new.txt").read_text() == "precious"
 
     @promise(since="1.1")
-    async def test_untracked_files_that_git_is_told_not_to_show_are_at_stake(
+    async def test_untracked_files_that_git_is_configured_not_to_show_are_at_stake(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         view.git("config", "status.showUntrackedFiles", "no")
@@ -129,7 +129,7 @@ class HiddenWorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert Path(session.worktree_path).exists()
 
     @promise(since="1.1")
-    async def test_variables_of_another_repository_hide_no_work(
+    async def test_environment_variables_of_another_repository_hide_no_work(
         self,
         trees: WorkspaceProvider,
         session: Session,

@@ -19,10 +19,10 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 
-class LocatingConformance(OpenWorkspaceConformance, suite="workspace"):
+class LocateConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about missing and moved worktrees."""
 
-    async def test_locating_answers_for_each_session(
+    async def test_locating_covers_every_session(
         self, trees: WorkspaceProvider, session: Session
     ) -> None:
         gone = session_of(await trees.plan(request("feature/two")))
@@ -58,7 +58,7 @@ class LocatingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.git("status", "--porcelain", at=session.worktree_path) == ""
         assert (await trees.locate([session]))[session.id].presence is Presence.PRESENT
 
-    async def test_restoring_a_worktree_that_is_there_changes_nothing(
+    async def test_restoring_a_present_worktree_changes_nothing(
         self, trees: WorkspaceProvider, session: Session
     ) -> None:
         work = Path(session.worktree_path, "tracked.txt")
@@ -86,7 +86,7 @@ class LocatingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert caught.value.path == elsewhere
         assert not Path(session.worktree_path).exists()
 
-    async def test_a_sound_workspace_needs_no_repair(
+    async def test_an_intact_workspace_needs_no_repair(
         self, trees: WorkspaceProvider, session: Session
     ) -> None:
         assert await trees.repair() == ()

@@ -18,11 +18,11 @@ from frith_testing.suites.workspace.git_view import GitView
 from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConformance, request
 
 
-class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
+class RedirectedGitConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about a configuration that redirects git."""
 
     @promise(since="1.1")
-    async def test_where_git_would_work_elsewhere_no_worktree_is_created(
+    async def test_a_worktree_in_which_git_would_be_redirected_is_not_created(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         redirect(view)
@@ -36,7 +36,7 @@ class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert not Path(plan.path).exists()
 
     @promise(since="1.1")
-    async def test_a_worktree_in_which_git_works_elsewhere_is_located_as_redirected(
+    async def test_a_worktree_in_which_git_is_redirected_is_located_as_redirected(
         self, trees: WorkspaceProvider, view: GitView, session: Session
     ) -> None:
         redirect(view)
@@ -45,7 +45,7 @@ class RedirectingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert "core.worktree" in found.reason
 
     @promise(since="1.1")
-    async def test_where_git_works_elsewhere_the_work_of_the_session_is_at_stake(
+    async def test_work_in_a_redirected_worktree_is_at_stake(
         self, trees: WorkspaceProvider, view: GitView, session: Session
     ) -> None:
         work = Path(session.worktree_path, "work.txt")

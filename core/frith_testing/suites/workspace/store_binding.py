@@ -14,7 +14,7 @@ from frith_testing.harness.files import changed, files_of
 from frith_testing.suites.workspace.open_workspace import OpenWorkspaceConformance
 
 
-class BindingConformance(OpenWorkspaceConformance, suite="workspace"):
+class StoreBindingConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about the binding of a workspace to a store."""
 
     async def test_a_workspace_is_bound_to_the_first_store_for_every_host(
@@ -31,7 +31,7 @@ class BindingConformance(OpenWorkspaceConformance, suite="workspace"):
                     assert caught.value.workspace == str(workspace)
             await another.bind_store("one", write=False)
 
-    async def test_asking_whether_a_workspace_is_bound_changes_nothing(
+    async def test_checking_the_binding_of_a_workspace_changes_nothing(
         self, trees: WorkspaceProvider, workspace: Path
     ) -> None:
         before = files_of(workspace)
@@ -39,7 +39,7 @@ class BindingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert not changed(before, files_of(workspace))
         await trees.bind_store("two", write=True)
 
-    async def test_of_two_hosts_that_bind_a_workspace_at_once_one_does(
+    async def test_one_of_two_concurrent_bindings_of_a_workspace_succeeds(
         self, trees: WorkspaceProvider, opening: Opening
     ) -> None:
         refused: list[str] = []

@@ -23,7 +23,7 @@ FIRST, GROWTH, MOMENTS = 0.002, 1.4, 30
 time until it completes first: at so many moments at most."""
 
 
-class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
+class UndoConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about creations that are undone."""
 
     @promise(seconds=1)
@@ -51,13 +51,13 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
             assert not Path(plan.path).exists()
             assert (view.worktrees(), view.branches()) == ({}, before)
 
-    async def test_discarding_what_never_happened_is_no_error(
+    async def test_discarding_a_plan_that_was_not_carried_out_is_not_an_error(
         self, trees: WorkspaceProvider
     ) -> None:
         assert await trees.discard(await trees.plan(request("feature/one"))) == AtStake()
 
     @pytest.mark.parametrize("name", ["tracked.txt", "new.txt"])
-    async def test_discarding_removes_nothing_that_somebody_worked_in(
+    async def test_discarding_keeps_a_worktree_with_work(
         self, trees: WorkspaceProvider, view: GitView, name: str
     ) -> None:
         plan = await created(trees, request("feature/one"))
@@ -68,7 +68,7 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert work.read_text() == "precious"
         assert view.worktrees() == {plan.path: "feature/one"}
 
-    async def test_discarding_removes_no_branch_that_somebody_committed_to(
+    async def test_discarding_keeps_a_branch_with_new_commits(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         plan = await created(trees, request("feature/one"))
@@ -77,7 +77,7 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.branches()["feature/one"] == commit
         assert Path(plan.path, "work.txt").exists()
 
-    async def test_discarding_keeps_a_branch_that_was_there_before(
+    async def test_discarding_keeps_a_branch_that_existed_before(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         view.git("branch", "feature/one")
@@ -86,7 +86,7 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert not Path(plan.path).exists()
         assert "feature/one" in view.branches()
 
-    async def test_discarding_keeps_a_branch_that_somebody_else_created(
+    async def test_discarding_keeps_a_branch_created_after_the_plan(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         plan = await trees.plan(request("feature/one"))
@@ -94,7 +94,7 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         await trees.discard(plan)
         assert "feature/one" in view.branches()
 
-    async def test_discarding_keeps_what_somebody_else_put_at_the_path(
+    async def test_discarding_keeps_foreign_files_at_the_path(
         self, trees: WorkspaceProvider
     ) -> None:
         plan = await trees.plan(request("feature/one"))
@@ -103,7 +103,7 @@ class UndoingConformance(OpenWorkspaceConformance, suite="workspace"):
         assert await trees.discard(plan), "it says that nothing is at stake"
         assert Path(plan.path, "file").read_text() == "precious"
 
-    async def test_discarding_keeps_a_worktree_that_somebody_else_made(
+    async def test_discarding_keeps_a_foreign_worktree_at_the_path(
         self, trees: WorkspaceProvider, view: GitView
     ) -> None:
         plan = await trees.plan(request("feature/one"))

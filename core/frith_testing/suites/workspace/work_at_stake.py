@@ -23,7 +23,7 @@ from frith_testing.suites.workspace.open_workspace import (
 )
 
 
-class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
+class WorkAtStakeConformance(OpenWorkspaceConformance, suite="workspace"):
     """Promises about the work in a worktree."""
 
     async def test_a_new_worktree_has_nothing_at_stake(
@@ -92,7 +92,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
             await trees.remove(session)
         assert view.git("rev-parse", "MERGE_HEAD", at=session.worktree_path)
 
-    async def test_a_repository_inside_is_at_stake(
+    async def test_a_repository_inside_the_worktree_is_at_stake(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         inner = Path(session.worktree_path, "inner")
@@ -122,7 +122,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert not Path(session.worktree_path).exists()
         assert view.worktrees() == {}
 
-    async def test_removing_a_worktree_keeps_its_branch_where_it_is(
+    async def test_removing_a_worktree_does_not_move_its_branch(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         before = view.branches()
@@ -131,7 +131,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.worktrees() == {}
         assert view.branches() == before
 
-    async def test_removing_a_worktree_leaves_the_others(
+    async def test_removing_a_worktree_keeps_other_worktrees(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         other = await created(trees, request("feature/two"))
@@ -140,7 +140,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert view.worktrees() == {other.path: "feature/two"}
         assert Path(other.path, "new.txt").read_text() == "precious"
 
-    async def test_removing_a_missing_worktree_is_no_error(
+    async def test_removing_a_missing_worktree_is_not_an_error(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         for _ in range(2):
@@ -148,7 +148,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
             assert await trees.inspect(session) == AtStake()
         assert view.worktrees() == {}
 
-    async def test_a_worktree_beneath_blocks_even_force(
+    async def test_a_worktree_inside_the_worktree_blocks_even_force(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         inner = Path(session.worktree_path, "inner")
@@ -191,7 +191,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
         assert await trees.inspect(session) == AtStake()
         assert _times_of(view.workspace) == before
 
-    async def test_an_agent_commits_while_its_worktree_is_inspected(
+    async def test_inspecting_a_worktree_does_not_disturb_commits_in_it(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         async def keep_inspecting() -> None:
@@ -208,7 +208,7 @@ class WorkConformance(OpenWorkspaceConformance, suite="workspace"):
                 tasks.cancel_scope.cancel()
         assert view.branches()["feature/one"] == commit
 
-    async def test_a_cancelled_removal_removes_the_worktree_wholly_or_not_at_all(
+    async def test_a_cancelled_removal_removes_the_whole_worktree_or_nothing(
         self, trees: WorkspaceProvider, session: Session, view: GitView
     ) -> None:
         before = files_of(Path(session.worktree_path))

@@ -53,12 +53,12 @@ class SqliteStore(SessionStore):
         return await run_sync(self._load)
 
     async def transact(self, fn: Transaction) -> Committed:
-        given_up = Event()
+        cancelled = Event()
         try:
             # The thread cannot be interrupted while it waits for the lock: it is abandoned.
-            return await run_sync(self._transact, fn, given_up, abandon_on_cancel=True)
+            return await run_sync(self._transact, fn, cancelled, abandon_on_cancel=True)
         finally:
-            given_up.set()
+            cancelled.set()
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
         return await run_sync(self._replace_corrupt, token, snapshot)
@@ -78,12 +78,12 @@ class SqliteStore(SessionStore):
             with self._transaction(self._path, "BEGIN") as database:
                 return _read(database)
 
-    def _transact(self, fn: Transaction, given_up: Event) -> Committed:
+    def _transact(self, fn: Transaction, cancelled: Event) -> Committed:
         with (
             locked(self._repair_lock, shared=True),
             self._transaction(self._path, "BEGIN IMMEDIATE") as database,
         ):
-            if given_up.is_set():
+            if cancelled.is_set():
                 raise StoreError("The caller of this transaction was cancelled.")
             found = _read(database)
             changes = fn(replace(found, fences=self._claims.fences()))
