@@ -5,8 +5,9 @@ Needs git 2.33 or later (``git worktree add --lock --reason``).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -40,6 +41,11 @@ class GitWorkspaceOptions(Options):
     checkout_workers: Annotated[int, Field(ge=0)] = 0
     """Number of processes that fill one large worktree; 0 for one per processor."""
 
+    @property
+    def workers(self) -> int:
+        """Number of processes that fill one large worktree."""
+        return self.checkout_workers or os.cpu_count() or 1
+
 
 _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capability.MULTI_PROCESS})
 
@@ -47,9 +53,9 @@ _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capabil
 def _open_workspace(
     options: GitWorkspaceOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[WorkspaceProvider]:
-    from frith_git.workspace import open_workspace
+    from frith_git.workspace import GitWorkspace
 
-    return open_workspace(options, context.workspace)
+    return nullcontext(GitWorkspace(options, context.workspace))
 
 
 def _open_recovery(

@@ -90,6 +90,11 @@ def names_in(path: str) -> list[str]:
         return sorted(os.listdir(path))
 
 
+def real_place(path: str) -> str:
+    """Return ``path`` with a real directory; its last part may be a symbolic link."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
 def link_target(directory: str) -> str | None:
     """Return the git directory that the file ``.git`` in ``directory`` names, ``None`` if none."""
     try:
@@ -209,9 +214,16 @@ class Repository:
         """Return the path of the session worktree in the directory ``name``."""
         return str(Path(self.workspace, WORKTREES, name))
 
+    def admin_of(self, path: str) -> str:
+        """Return the administrative directory, if any, with the name of the last part of ``path``.
+
+        Git names it after the worktree, and the link in a worktree that was moved names it still.
+        """
+        return f"{self.common}/worktrees/{os.path.basename(path)}"
+
     def is_own(self, path: str) -> bool:
         """Return whether ``path`` is an entry of the directory of session worktrees."""
-        return os.path.realpath(os.path.dirname(path)) == os.path.realpath(self.home)
+        return os.path.dirname(real_place(path)) == os.path.realpath(self.home)
 
     def worktrees(self) -> Iterator[Worktree]:
         """Yield every registered linked worktree."""
@@ -227,8 +239,8 @@ class Repository:
 
     def worktree_at(self, path: str) -> Worktree | None:
         """Return the linked worktree registered at ``path``, or begun there, if any."""
-        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        likely = read_worktree(f"{self.common}/worktrees/{os.path.basename(path)}")
+        real = real_place(path)
+        likely = read_worktree(self.admin_of(path))
         if likely and likely.path in (real, None):
             return likely
         return next((found for found in self.worktrees() if found.path == real), None)
