@@ -87,12 +87,10 @@ def _collision(branch: str, existing: Iterable[str]) -> str | None:
 async def starting_point(repository: Repository, request: WorktreeRequest) -> str:
     """Return the commit at which the worktree of ``request`` will start.
 
-    Runs a git process only if a base is given or git's files do not answer; then one.
+    Runs one git process if a base is given or git's files do not answer, otherwise none.
 
     Raises:
-        InvalidBranchError, BranchTakenError, BranchBlockedError, BranchNotFoundError,
-        BaseNotFoundError, InvalidWorkspaceError: see
-            :meth:`~frith.ports.WorkspaceProvider.plan`.
+        WorkspaceError: see :meth:`~frith.ports.WorkspaceProvider.plan`.
     """
     check_branch(request.branch)
     base = "HEAD" if request.base is None else request.base
@@ -163,8 +161,8 @@ def _read_ref(common: str, name: str) -> str | None:
 
 
 def _read_branch(common: str, ref: bytes) -> str | None:
-    path = os.path.join(common, os.fsdecode(ref))
-    if not os.path.isdir(path) and (loose := read_bytes(path)) is not None:
+    loose = read_bytes(os.path.join(common, os.fsdecode(ref)))
+    if loose is not None:
         return _commit(loose)
     # After the loose ref: git writes packed-refs before it deletes the loose ref.
     packed = read_bytes(f"{common}/packed-refs") or b""
@@ -178,38 +176,36 @@ def _commit(content: bytes) -> str:
     raise ValueError(content)
 
 
+def checked_out(git_dir: str) -> list[str]:
+    """Return the branches that git reserves for the worktree of ``git_dir``.
+
+    That of HEAD, or during a rebase, when HEAD is detached, the one that is rebased.
+    """
+    files = ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name")
+    contents = (read_bytes(f"{git_dir}/{name}") or b"" for name in files)
+    refs = [os.fsdecode(found.removeprefix(b"ref: ").rstrip(b"\n")) for found in contents]
+    return [ref.removeprefix(HEADS) for ref in refs if ref.startswith(HEADS)]
+
+
 def check_free(repository: Repository, branch: str, path: str) -> None:
     """Refuse a branch that is checked out in a worktree other than the one at ``path``.
 
     Raises:
         BranchInUseError: the branch is checked out elsewhere.
-        GitFileError: a file of git cannot be read.
     """
     places = [(found.admin, found.path) for found in repository.worktrees()]
     if repository.main:
         places.append((repository.common, repository.main))
     for git_dir, place in places:
-        if place and place != path and _has_checked_out(git_dir, branch):
+        if place and place != path and branch in checked_out(git_dir):
             raise BranchInUseError(branch, place)
-
-
-def _has_checked_out(git_dir: str, branch: str) -> bool:
-    ref = (HEADS + branch).encode()
-    return (
-        read_bytes(f"{git_dir}/HEAD") == b"ref: " + ref + b"\n"
-        # During a rebase HEAD is detached, and git reserves the branch.
-        or read_bytes(f"{git_dir}/rebase-merge/head-name") == ref + b"\n"
-        or read_bytes(f"{git_dir}/rebase-apply/head-name") == ref + b"\n"
-    )
 
 
 async def create_branch(repository: Repository, plan: WorktreePlan) -> None:
     """Create the branch of ``plan``, with a reflog entry that names the session.
 
     Raises:
-        BranchTakenError, BranchBlockedError: see
-            :meth:`~frith.ports.WorkspaceProvider.create`.
-        GitError: the branch cannot be created.
+        BranchTakenError, BranchBlockedError, GitError: it cannot be created.
     """
     # With an empty old value git refuses if the branch exists by now.
     ref = (HEADS + plan.branch, plan.base_oid or "", "")

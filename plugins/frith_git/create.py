@@ -60,7 +60,6 @@ async def create(
         checkouts: limits how many worktrees are filled at the same time.
 
     Raises:
-        BranchTakenError, BranchBlockedError, BranchInUseError, WorktreeRedirectedError,
         WorkspaceError: see :meth:`~frith.ports.WorkspaceProvider.create`.
     """
     if plan.base_oid is None:
@@ -183,9 +182,8 @@ def _has_many_files(repository: Repository) -> bool:
 
 
 async def _find_post_checkout(path: str) -> str | None:
-    output = await git.read(path, "rev-parse", "--git-path", "hooks")
-    directory = os.fsdecode(output.removesuffix(b"\n"))
-    hook = os.path.join(path, directory, "post-checkout")
+    output = await git.read(path, "rev-parse", "--git-path", "hooks/post-checkout")
+    hook = os.path.join(path, os.fsdecode(output.removesuffix(b"\n")))
     return hook if os.path.isfile(hook) and os.access(hook, os.X_OK) else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import anyio
 
@@ -217,10 +218,9 @@ def _is_disposable(path: bytes, patterns: Iterable[str]) -> bool:
     whole = os.fsdecode(path).rstrip("/")
     parts = whole.split("/")
     return any(
-        fnmatchcase(whole, pattern)
-        if "/" in pattern
-        else any(fnmatchcase(part, pattern) for part in parts)
+        fnmatchcase(part, pattern)
         for pattern in patterns
+        for part in ([whole] if "/" in pattern else parts)
     )
 
 
@@ -289,12 +289,12 @@ def without_unchanged_since(stamp: str, findings: Findings) -> AtStake:
         moment = os.stat(stamp).st_ctime_ns
     except FileNotFoundError:
         return at_stake
-    root = os.fsencode(findings.worktree.path)
+    root = Path(findings.worktree.path)
 
     def is_old(name: bytes) -> bool:
-        path = os.path.join(root, name.rstrip(b"/"))
+        path = root / os.fsdecode(name)
         try:
-            return all(os.lstat(found).st_ctime_ns <= moment for found in _everything(path))
+            return all(each.lstat().st_ctime_ns <= moment for each in (path, *path.rglob("*")))
         except (FileNotFoundError, NotADirectoryError):
             # Deleted at an unknown time.
             return False
@@ -311,9 +311,3 @@ def without_unchanged_since(stamp: str, findings: Findings) -> AtStake:
         untracked=new(at_stake.untracked),
         ignored=new(at_stake.ignored),
     )
-
-
-def _everything(path: bytes) -> Iterator[bytes]:
-    yield path
-    for directory, names, files in os.walk(path):
-        yield from (os.path.join(directory, name) for name in (*names, *files))

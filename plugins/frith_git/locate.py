@@ -10,7 +10,7 @@ from frith.errors import WorkspaceError, WorktreeMissingError
 from frith.model import Session
 from frith.ports import Location, MarkerState, Presence
 from frith_git import git
-from frith_git.branches import HEADS, check_free
+from frith_git.branches import HEADS, check_free, checked_out
 from frith_git.create import add_worktree, check_out, no_longer_filling
 from frith_git.recovery import read_marker_file
 from frith_git.remove import take_away
@@ -53,10 +53,8 @@ def _presence(repository: Repository, path: str, *, unfilled_counts: bool) -> Pr
         _raise_if_unreadable(path)
         return Presence.MISSING
     worktree = read_worktree(os.path.realpath(target))
-    is_here = (
-        worktree and worktree.path and os.path.realpath(worktree.path) == os.path.realpath(path)
-    )
-    if worktree and is_here and worktree.is_linked():
+    place = os.path.realpath(worktree.path) if worktree and worktree.path else None
+    if worktree and place == os.path.realpath(path):
         filled = unfilled_counts or worktree.is_filled()
         return Presence.PRESENT if filled else Presence.MISSING
     # The link of a worktree that was moved with its workspace names its old repository.
@@ -78,7 +76,8 @@ async def repair(repository: Repository) -> tuple[str, ...]:
     The caller holds the repository's lock. `git worktree repair` is not used because in a copy
     of a workspace it takes over worktrees that belong to the original.
     """
-    lines = [line for path in _directories(repository) for line in _relink(repository, path)]
+    home = os.path.realpath(repository.home)
+    lines = [line for name in names_in(home) for line in _relink(repository, f"{home}/{name}")]
     for worktree in list(repository.worktrees()):
         if worktree.lock is None and worktree.path and repository.is_own(worktree.path):
             for found in read_marker_file(worktree.admin).sessions:
@@ -94,17 +93,12 @@ async def _lock(repository: Repository, path: str, session_id: str) -> None:
     await git.run(repository.workspace, "worktree", "lock", "--reason", reason, "--", path)
 
 
-def _directories(repository: Repository) -> list[str]:
-    home = os.path.realpath(repository.home)
-    names = names_in(home) if os.path.lexists(home) else []
-    return [path for name in names if os.path.isdir(path := f"{home}/{name}")]
-
-
 def _relink(repository: Repository, path: str) -> Iterator[str]:
     target = link_target(path)
     if target is None:
         worktree = repository.worktree_at(path)
-        if worktree and worktree.path and not os.path.lexists(f"{path}/.git") and names_in(path):
+        has_files = os.path.isdir(path) and names_in(path)
+        if worktree and worktree.path and has_files and not os.path.lexists(f"{path}/.git"):
             _write_link(path, worktree.admin)
             yield f"linked {path!r} to its repository again"
         return
@@ -142,9 +136,7 @@ async def restore(repository: Repository, session: Session, workers: int) -> Non
     Raises:
         WorktreeMissingError: its branch is gone, something else is at its path, or a git that
             outlived its host still writes its files.
-        BranchInUseError: its branch is checked out elsewhere.
-        GitError: git failed.
-        GitFileError: a file cannot be accessed.
+        BranchInUseError, GitError, GitFileError: it cannot be checked out.
     """
     path = repository.path_of(os.path.basename(session.worktree_path))
     if not repository.is_own(session.worktree_path):
@@ -161,7 +153,7 @@ async def restore(repository: Repository, session: Session, workers: int) -> Non
             if not ended:
                 raise WorktreeMissingError(path, "git still writes its files. Try again later.")
             await _complete(repository, worktree, session, path, workers)
-    elif not (worktree and worktree.is_linked() and worktree.head().startswith(b"ref: ")):
+    elif not (worktree and worktree.is_linked() and checked_out(worktree.admin)):
         # Otherwise its branch has no commits, and thus no files to write.
         await _create_again(repository, worktree, session, path, workers)
 
@@ -190,15 +182,10 @@ def _registered_before_a_move(repository: Repository, path: str) -> Worktree | N
 
 
 async def _complete(
-    repository: Repository,
-    worktree: Worktree,
-    session: Session,
-    path: str,
-    workers: int,
+    repository: Repository, worktree: Worktree, session: Session, path: str, workers: int
 ) -> None:
-    head = os.fsdecode(worktree.head()).removeprefix("ref: ")
-    if head.startswith(HEADS):
-        check_free(repository, head.removeprefix(HEADS).rstrip("\n"), path)
+    for branch in checked_out(worktree.admin):
+        check_free(repository, branch, path)
     with accessing(path):
         os.makedirs(path, exist_ok=True)
         was_empty = not set(os.listdir(path)) - {".git"}
@@ -230,17 +217,13 @@ def _remove_stale(path: str) -> None:
 
 
 async def _create_again(
-    repository: Repository,
-    worktree: Worktree | None,
-    session: Session,
-    path: str,
-    workers: int,
+    repository: Repository, worktree: Worktree | None, session: Session, path: str, workers: int
 ) -> None:
     if not await git.resolve(repository.workspace, HEADS + session.branch):
         raise WorktreeMissingError(path, f"its branch {session.branch!r} is gone, too")
     check_free(repository, session.branch, path)
     if worktree:
-        if os.path.isdir(path) and names_in(path) == [".git"]:
+        if names_in(path) == [".git"]:
             # Git refuses to remove a worktree whose link is there while its HEAD names nothing.
             _remove_stale(f"{path}/.git")
         await take_away(repository, worktree, path, force=False)

@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from pydantic import ValidationError
 
 from frith.errors import InvalidNameError, WorkspaceError
 from frith.model import Session, SessionId, SessionStatus
 from frith.naming import branch_of, check_name
 from frith.ports import Marker, MarkerState, SessionRecovery
-from frith_git.branches import HEADS, is_valid_branch
+from frith_git.branches import checked_out, is_valid_branch
 from frith_git.lock import locked
 from frith_git.repository import Repository, Worktree, accessing, link_target, read_bytes
 from frith_os import atomic, private
@@ -103,7 +102,7 @@ def decode(content: bytes) -> MarkerFile:
         if document["format"] > FORMAT:
             return MarkerFile(Trust.NEWER)
         return MarkerFile(Trust.WHOLE, tuple(map(_decoded, document["sessions"])))
-    except (ValueError, KeyError, TypeError, ValidationError):
+    except (ValueError, KeyError, TypeError):
         return MarkerFile(Trust.BROKEN)
 
 
@@ -300,33 +299,19 @@ def _at(path: str, session: Session) -> Session:
 
 def _session_from_files(session_id: SessionId, path: str, admin: str) -> Session:
     name = f"recovered-{session_id[:8]}"
-    branch = _branch_in(admin)
-    if branch is None:
-        branch = branch_of(name)
-    else:
-        with suppress(InvalidNameError):
-            name = check_name(branch.removeprefix("feature/"))
+    branch = next(filter(is_valid_branch, checked_out(admin)), None)
+    with suppress(InvalidNameError):
+        name = check_name(branch.removeprefix("feature/")) if branch else name
     created = _modified(admin, "commondir")
     return Session(
         id=session_id,
         name=name,
         status=SessionStatus.IDLE,
-        branch=branch,
+        branch=branch or branch_of(name),
         worktree_path=path,
         created_at=created,
         last_activity=max(created, _modified(admin, "index"), _modified(admin, "logs/HEAD")),
     )
-
-
-def _branch_in(admin: str) -> str | None:
-    """Return the branch of HEAD or of a rebase in progress, ``None`` if HEAD is detached."""
-    head = (read_bytes(f"{admin}/HEAD") or b"").removeprefix(b"ref: ")
-    rebased = read_bytes(f"{admin}/rebase-merge/head-name") or b""
-    for ref in map(os.fsdecode, (head, rebased)):
-        branch = ref.removeprefix(HEADS).rstrip("\n")
-        if ref.startswith(HEADS) and is_valid_branch(branch):
-            return branch
-    return None
 
 
 def _modified(admin: str, name: str) -> datetime:
