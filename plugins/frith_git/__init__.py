@@ -5,7 +5,6 @@ Needs git 2.33 or later (``git worktree add --lock --reason``).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
@@ -40,11 +39,6 @@ class GitWorkspaceOptions(Options):
     """Number of worktrees that are filled with files at the same time."""
     checkout_workers: Annotated[int, Field(ge=0)] = 0
     """Number of processes that fill one large worktree; 0 for one per processor."""
-
-    @property
-    def workers(self) -> int:
-        """Number of processes that fill one large worktree."""
-        return self.checkout_workers or os.cpu_count() or 1
 
 
 _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capability.MULTI_PROCESS})

@@ -82,7 +82,7 @@ async def create(
                 _exclude(repository, options.excluded)
                 await add_worktree(repository, plan.session_id, plan.path, plan.branch)
         async with checkouts:
-            await _fill(repository, plan, plan.base_oid, options.workers)
+            await _fill(repository, plan, plan.base_oid, options.checkout_workers)
     except BaseException:
         await _undo(repository, plan)
         raise
@@ -164,8 +164,10 @@ async def no_longer_filling(worktree: Worktree) -> AsyncIterator[bool]:
 async def check_out(repository: Repository, path: str, workers: int) -> None:
     """Write the files of HEAD into the worktree at ``path``, which has none yet.
 
-    Like `git worktree add`: sparse if the worktree is, and without submodules.
+    Like `git worktree add`: sparse if the worktree is, and without submodules. With several
+    ``workers``, 0 for one per processor, as many processes write a large worktree.
     """
+    workers = workers or os.cpu_count() or 1
     parallel: list[str] = []
     if workers > 1 and _has_many_files(repository):
         parallel = ["-c", f"checkout.workers={workers}"]

@@ -76,7 +76,7 @@ class GitWorkspace(WorkspaceProvider):
     async def restore(self, session: Session) -> None:
         """Re-create the worktree, keeping what its administrative directory still has."""
         async with self._changing() as repository:
-            await locate.restore(repository, session, self._options.workers)
+            await locate.restore(repository, session, self._options.checkout_workers)
             await _give_to_owner(repository, session.worktree_path, session.branch)
 
     async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
