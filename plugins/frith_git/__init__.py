@@ -6,7 +6,7 @@ Needs git 2.33 or later (``git worktree add --lock --reason``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -47,9 +47,9 @@ _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capabil
 def _open_workspace(
     options: GitWorkspaceOptions, context: ProviderContext
 ) -> AbstractAsyncContextManager[WorkspaceProvider]:
-    from frith_git.workspace import open_workspace
+    from frith_git.workspace import GitWorkspace
 
-    return open_workspace(options, context.workspace)
+    return nullcontext(GitWorkspace(options, context.workspace))
 
 
 def _open_recovery(

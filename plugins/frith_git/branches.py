@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate
 
 from frith.errors import (
     BaseNotFoundError,
@@ -16,7 +17,7 @@ from frith.errors import (
     InvalidWorkspaceError,
 )
 from frith.ports import WorktreePlan, WorktreeRequest
-from frith_git.git import Git, together
+from frith_git import git
 from frith_git.repository import GitFileError, Repository, read_bytes
 
 HEADS = "refs/heads/"
@@ -56,69 +57,48 @@ def is_valid_branch(branch: str) -> bool:
     return True
 
 
-async def taken(git: Git, repository: Repository, branches: Collection[str]) -> frozenset[str]:
+async def taken(repository: Repository, branches: Collection[str]) -> frozenset[str]:
     """Return those of ``branches`` that exist, or collide with an existing one: ``a`` with ``a/b``.
 
     As in git, names that differ only in case are different.
     """
     valid = [branch for branch in branches if is_valid_branch(branch)]
-    prefixes = sorted({name for branch in valid for name in _prefixes(branch)})
-    found: set[str] = set()
-    blocking: set[str] = set()
-
-    async def find_longer() -> None:
-        for name in await _at_or_below(git, repository, valid):
-            found.update((name, *_prefixes(name)))
-
-    async def find_prefixes() -> None:
-        commits = await _resolve(git, repository.workspace, [HEADS + name for name in prefixes])
-        blocking.update(name for name, oid in zip(prefixes, commits, strict=True) if oid)
-
-    if valid:
-        await together(find_longer, *([find_prefixes] if prefixes else []))
-    return frozenset(b for b in valid if b in found or not blocking.isdisjoint(_prefixes(b)))
+    existing = await _existing_near(repository, valid)
+    return frozenset(branch for branch in valid if _collision(branch, existing))
 
 
-async def colliding_branch(git: Git, repository: Repository, branch: str) -> str | None:
-    """Return ``branch`` if it exists, or an existing branch that it collides with."""
-    prefixes = _prefixes(branch)
-    names = await _at_or_below(git, repository, (*prefixes, branch))
-    collides = (n for n in names if n in prefixes or n == branch or n.startswith(f"{branch}/"))
-    return next(collides, None)
-
-
-async def _at_or_below(git: Git, repository: Repository, names: Iterable[str]) -> list[str]:
-    """Return the branches called as one of ``names``, or as one and ``/…``. One git process."""
-    patterns = [HEADS + name for name in names]
-    output = await git.read(
-        repository.workspace, "for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns
-    )
+async def _existing_near(repository: Repository, branches: Iterable[str]) -> list[str]:
+    """Return the existing branches with the first part of one of ``branches``. One git process."""
+    patterns = {HEADS + branch.partition("/")[0] for branch in branches}
+    if not patterns:
+        return []
+    listing = ("for-each-ref", "--format=%(refname:lstrip=2)", "--", *patterns)
+    output = await git.read(repository.workspace, *listing)
     return output.decode(errors="surrogateescape").split("\n")
 
 
-def _prefixes(branch: str) -> list[str]:
-    """Return the names that cannot exist beside ``branch``: ``a`` and ``a/b`` for ``a/b/c``."""
-    parts = branch.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+def _collision(branch: str, existing: Iterable[str]) -> str | None:
+    for name in existing:
+        if name == branch or name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            return name
+    return None
 
 
-async def starting_point(git: Git, repository: Repository, request: WorktreeRequest) -> str:
+async def starting_point(repository: Repository, request: WorktreeRequest) -> str:
     """Return the commit at which the worktree of ``request`` will start.
 
-    Runs a git process only if a base is given or git's files do not answer; then one.
+    Runs one git process if a base is given or git's files do not answer, otherwise none.
 
     Raises:
-        InvalidBranchError, BranchTakenError, BranchBlockedError, BranchNotFoundError,
-        BaseNotFoundError, InvalidWorkspaceError: see
-            :meth:`~frith.ports.WorkspaceProvider.plan`.
+        WorkspaceError: see :meth:`~frith.ports.WorkspaceProvider.plan`.
     """
     check_branch(request.branch)
     base = "HEAD" if request.base is None else request.base
     if not base or not base.isprintable():
         raise BaseNotFoundError(base.encode(errors="backslashreplace").decode())
-    prefixes = _prefixes(request.branch)
+    prefixes = list(accumulate(request.branch.split("/")[:-1], "{}/{}".format))
     names = [base, HEADS + request.branch, *(HEADS + name for name in prefixes)]
-    commits = read_refs(repository, names) or await _resolve(git, repository.workspace, names)
+    commits = read_refs(repository, names) or await _resolve(repository.workspace, names)
     start, branch, *blocking = commits
     if request.existing:
         if not branch:
@@ -137,19 +117,12 @@ async def starting_point(git: Git, repository: Repository, request: WorktreeRequ
     raise InvalidWorkspaceError(repository.workspace, reason)
 
 
-async def _resolve(git: Git, workspace: str, names: Iterable[str]) -> list[str | None]:
+async def _resolve(workspace: str, names: Iterable[str]) -> list[str | None]:
     """Return the commit of each of ``names``, ``None`` if it has none. One git process."""
-    output = await git.read(
-        workspace,
-        *("cat-file", "--batch-check=%(objectname)"),
-        stdin="".join(f"{name}^{{commit}}\n" for name in names).encode(),
-    )
+    stdin = "".join(f"{name}^{{commit}}\n" for name in names).encode()
+    output = await git.read(workspace, "cat-file", "--batch-check=%(objectname)", stdin=stdin)
     answers = output.decode(errors="replace").removesuffix("\n").split("\n")
     return [answer if " " not in answer else None for answer in answers]
-
-
-class _UnclearError(Exception):
-    """Git's files give no definite answer."""
 
 
 def read_refs(repository: Repository, names: Sequence[str]) -> list[str | None] | None:
@@ -169,7 +142,7 @@ def read_refs(repository: Repository, names: Sequence[str]) -> list[str | None] 
         if os.stat(repository.common).st_uid != os.geteuid():
             return None
         return [_read_ref(repository.common, name) for name in names]
-    except (_UnclearError, GitFileError, OSError):
+    except (ValueError, GitFileError, OSError):
         return None
 
 
@@ -177,19 +150,19 @@ def _read_ref(common: str, name: str) -> str | None:
     if name.startswith(HEADS):
         return _read_branch(common, os.fsencode(name))
     if name != "HEAD":
-        raise _UnclearError
+        raise ValueError(name)
     head = read_bytes(f"{common}/HEAD") or b""
     # In the reftable format, HEAD names a branch that never exists.
     target = _BRANCH.fullmatch(head)
     commit = _read_branch(common, target[1]) if target else _commit(head)
     if commit is None:
-        raise _UnclearError
+        raise ValueError(head)
     return commit
 
 
 def _read_branch(common: str, ref: bytes) -> str | None:
-    path = os.path.join(common, os.fsdecode(ref))
-    if not os.path.isdir(path) and (loose := read_bytes(path)) is not None:
+    loose = read_bytes(os.path.join(common, os.fsdecode(ref)))
+    if loose is not None:
         return _commit(loose)
     # After the loose ref: git writes packed-refs before it deletes the loose ref.
     packed = read_bytes(f"{common}/packed-refs") or b""
@@ -200,7 +173,18 @@ def _read_branch(common: str, ref: bytes) -> str | None:
 def _commit(content: bytes) -> str:
     if found := _COMMIT.fullmatch(content):
         return found[1].decode()
-    raise _UnclearError
+    raise ValueError(content)
+
+
+def checked_out(git_dir: str) -> list[str]:
+    """Return the branches that git reserves for the worktree of ``git_dir``.
+
+    That of HEAD, or during a rebase, when HEAD is detached, the one that is rebased.
+    """
+    files = ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name")
+    contents = (read_bytes(f"{git_dir}/{name}") or b"" for name in files)
+    refs = [os.fsdecode(found.removeprefix(b"ref: ").rstrip(b"\n")) for found in contents]
+    return [ref.removeprefix(HEADS) for ref in refs if ref.startswith(HEADS)]
 
 
 def check_free(repository: Repository, branch: str, path: str) -> None:
@@ -208,38 +192,37 @@ def check_free(repository: Repository, branch: str, path: str) -> None:
 
     Raises:
         BranchInUseError: the branch is checked out elsewhere.
-        GitFileError: a file of git cannot be read.
     """
     places = [(found.admin, found.path) for found in repository.worktrees()]
     if repository.main:
         places.append((repository.common, repository.main))
     for git_dir, place in places:
-        if place and place != path and _has_checked_out(git_dir, branch):
+        if place and place != path and branch in checked_out(git_dir):
             raise BranchInUseError(branch, place)
 
 
-def _has_checked_out(git_dir: str, branch: str) -> bool:
-    ref = (HEADS + branch).encode()
-    return (
-        read_bytes(f"{git_dir}/HEAD") == b"ref: " + ref + b"\n"
-        # During a rebase HEAD is detached, and git reserves the branch.
-        or read_bytes(f"{git_dir}/rebase-merge/head-name") == ref + b"\n"
-        or read_bytes(f"{git_dir}/rebase-apply/head-name") == ref + b"\n"
-    )
-
-
-async def create_branch(git: Git, repository: Repository, plan: WorktreePlan) -> None:
+async def create_branch(repository: Repository, plan: WorktreePlan) -> None:
     """Create the branch of ``plan``, with a reflog entry that names the session.
 
     Raises:
-        GitError: the branch exists or cannot be created.
+        BranchTakenError, BranchBlockedError, GitError: it cannot be created.
     """
     # With an empty old value git refuses if the branch exists by now.
     ref = (HEADS + plan.branch, plan.base_oid or "", "")
-    await git.run(repository.workspace, "update-ref", "--create-reflog", "-m", _note(plan), *ref)
+    try:
+        await git.run(
+            repository.workspace, "update-ref", "--create-reflog", "-m", _note(plan), *ref
+        )
+    except git.GitError:
+        name = _collision(plan.branch, await _existing_near(repository, [plan.branch]))
+        if name is None:
+            raise
+        if name == plan.branch:
+            raise BranchTakenError(plan.branch) from None
+        raise BranchBlockedError(plan.branch, name) from None
 
 
-async def delete_branch(git: Git, repository: Repository, plan: WorktreePlan) -> str | None:
+async def delete_branch(repository: Repository, plan: WorktreePlan) -> tuple[str, ...]:
     """Delete the branch that was created for ``plan``, recognized by its reflog, if unchanged.
 
     Returns:
@@ -248,23 +231,19 @@ async def delete_branch(git: Git, repository: Repository, plan: WorktreePlan) ->
     Raises:
         GitError: the branch moved at this moment.
     """
-    if not plan.creates_branch or plan.base_oid is None:
-        return None
     ref = HEADS + plan.branch
-    commit = await git.resolve(repository.workspace, ref)
+    commit = await git.resolve(repository.workspace, ref) if plan.creates_branch else None
     if commit is None:
-        return None
-    notes = await git.read(
-        repository.workspace,
-        *("log", "--walk-reflogs", "--no-show-signature", "--format=%gs", ref, "--"),
-    )
+        return ()
+    reflog = ("log", "--walk-reflogs", "--no-show-signature", "--format=%gs", ref, "--")
+    notes = await git.read(repository.workspace, *reflog)
     history = notes.decode(errors="replace").splitlines()
     if history[-1:] != [_note(plan)]:
-        return None
+        return ()
     if len(history) > 1:
-        return commit
-    await git.run(repository.workspace, "update-ref", "-d", ref, plan.base_oid)
-    return None
+        return (commit,)
+    await git.run(repository.workspace, "update-ref", "-d", ref, plan.base_oid or "")
+    return ()
 
 
 def _note(plan: WorktreePlan) -> str:

@@ -9,41 +9,23 @@ import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import IO, Any, TypedDict, TypeVar, Unpack
+from typing import IO, Any, TypeVar
 
 import anyio
 
 from frith.errors import InvalidWorkspaceError, WorkspaceError
 from frith_git.lock import held
-from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
+from frith_terminals.environment import GIT_VARIABLES, SESSION_ID, TERMINAL_ID, WORKSPACE
 
 _T = TypeVar("_T")
 
-LOCAL_VARIABLES = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_CONFIG",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_GRAFT_FILE",
-        "GIT_INDEX_FILE",
-        "GIT_NO_REPLACE_OBJECTS",
-        "GIT_REPLACE_REF_BASE",
-        "GIT_PREFIX",
-        "GIT_INTERNAL_SUPER_PREFIX",
-        "GIT_SHALLOW_FILE",
-        "GIT_COMMON_DIR",
-    }
-)
-"""Variables that tie git to one repository: the output of `git rev-parse --local-env-vars`.
+LOCAL_VARIABLES = frozenset(GIT_VARIABLES) - {"GIT_CONFIG_PARAMETERS"}
+"""Variables that tie git to one repository.
 
-`GIT_CONFIG_COUNT` and `GIT_CONFIG_PARAMETERS` are left out: containers and CI use them to trust a
-repository (`safe.directory`).
+`GIT_CONFIG_COUNT` and `GIT_CONFIG_PARAMETERS` are not removed: containers and CI use them to trust
+a repository (`safe.directory`).
 """
-
-_ALSO_REMOVED = frozenset({"GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
+_ALSO_REMOVED = frozenset({"GIT_CEILING_DIRECTORIES", "GIT_LITERAL_PATHSPECS"})
 _OF_SESSIONS = frozenset({SESSION_ID, WORKSPACE, TERMINAL_ID})
 """Processes with these variables are killed when their session ends. If frith runs in a session,
 its git processes must not inherit them, because they work for other sessions."""
@@ -99,87 +81,72 @@ class GitNotStartedError(WorkspaceError):
         )
 
 
-class RunOptions(TypedDict, total=False):
-    """Options of :meth:`Git.run`."""
+async def run(
+    directory: str,
+    *args: str,
+    stdin: bytes = b"",
+    ok: Collection[int] = (0,),
+    env: Mapping[str, str] | None = None,
+    in_tree: bool = False,
+    reads: bool = False,
+) -> bytes:
+    """Run ``git -C directory args`` and return its standard output.
 
-    stdin: bytes
-    """Input of the command."""
-    ok: Collection[int]
-    """Exit codes that are not a failure; only 0 by default."""
-    env: Mapping[str, str]
-    """Additional environment variables."""
-    in_tree: bool
-    """Whether the command works on the files in ``directory``, whatever ``core.worktree`` and
-    ``core.bare`` say. Never by ``--git-dir``, which would disable git's ownership check."""
+    Git looks for the repository in ``directory`` itself, never above it. If cancelled, the process
+    is terminated and waited for.
+
+    Args:
+        stdin: its input.
+        ok: exit codes that are not a failure.
+        env: additional environment variables.
+        in_tree: whether the command works on the files in ``directory``, whatever
+            ``core.worktree`` and ``core.bare`` say. Never by ``--git-dir``, which would disable
+            git's ownership check.
+        reads: whether the command changes nothing. It then takes no optional lock, and does not
+            inherit the locks that the task holds.
+
+    Raises:
+        GitError: the exit code is not one of ``ok``.
+        GitNotFoundError: git is not installed.
+        GitNotStartedError: the system lacks descriptors, processes or memory.
+        InvalidWorkspaceError: git does not trust the owner of ``directory``.
+    """
+    # A stale fsmonitor hides changes; a new one would keep the inherited locks.
+    tree = _work_tree(directory) if in_tree else ()
+    argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *tree, *args)
+    environment = {
+        **clean_environment(),
+        "LC_ALL": "C",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
+        **({"GIT_OPTIONAL_LOCKS": "0"} if reads else {}),
+        **(env or {}),
+    }
+    inherited = () if reads else held.get()
+    try:
+        code, output, errors = await run_process(
+            argv, cwd="/", env=environment, stdin=stdin, inherited=inherited
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise GitNotFoundError from error
+    except OSError as error:
+        raise GitNotStartedError(error) from error
+    if code in ok:
+        return output
+    stderr = errors.decode(errors="backslashreplace")
+    if _DUBIOUS in stderr:
+        raise InvalidWorkspaceError(directory, stderr.strip())
+    raise GitError(argv, code, stderr)
 
 
-class Git:
-    """Runs git commands, and counts them."""
+read = partial(run, reads=True)
+"""Run a command that changes nothing."""
 
-    def __init__(self) -> None:
-        self.runs = 0
-        """Number of git processes started."""
 
-    async def read(self, directory: str, *args: str, **options: Unpack[RunOptions]) -> bytes:
-        """Run a command that changes nothing and takes no optional lock. See :meth:`run`."""
-        options["env"] = {"GIT_OPTIONAL_LOCKS": "0", **options.get("env", {})}
-        return await self._run(directory, args, (), **options)
-
-    async def resolve(self, directory: str, name: str) -> str | None:
-        """Return the object id that ``name`` resolves to, if any (gitrevisions(7))."""
-        output = await self.read(directory, "rev-parse", "--quiet", "--verify", name, ok=(0, 1))
-        return output.decode().strip() or None
-
-    async def run(self, directory: str, *args: str, **options: Unpack[RunOptions]) -> bytes:
-        """Run ``git -C directory args`` and return its standard output.
-
-        Git looks for the repository in ``directory`` itself, never above it. The process inherits
-        the locks that the task holds. If cancelled, it is terminated and waited for.
-
-        Raises:
-            GitError: the exit code is not one of ``ok``.
-            GitNotFoundError: git is not installed.
-            GitNotStartedError: the system lacks descriptors, processes or memory.
-            InvalidWorkspaceError: git does not trust the owner of ``directory``.
-        """
-        return await self._run(directory, args, held.get(), **options)
-
-    async def _run(
-        self,
-        directory: str,
-        args: tuple[str, ...],
-        inherited: tuple[int, ...],
-        *,
-        stdin: bytes = b"",
-        ok: Collection[int] = (0,),
-        env: Mapping[str, str] | None = None,
-        in_tree: bool = False,
-    ) -> bytes:
-        # A stale fsmonitor hides changes; a new one would keep the inherited locks.
-        tree = _work_tree(directory) if in_tree else ()
-        argv = ("git", "-C", directory, "-c", "core.fsmonitor=false", *tree, *args)
-        environment = {
-            **clean_environment(),
-            "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
-            **(env or {}),
-        }
-        self.runs += 1
-        try:
-            code, output, errors = await run_process(
-                argv, cwd="/", env=environment, stdin=stdin, inherited=inherited
-            )
-        except (FileNotFoundError, PermissionError) as error:
-            raise GitNotFoundError from error
-        except OSError as error:
-            raise GitNotStartedError(error) from error
-        if code in ok:
-            return output
-        stderr = errors.decode(errors="backslashreplace")
-        if _DUBIOUS in stderr:
-            raise InvalidWorkspaceError(directory, stderr.strip())
-        raise GitError(argv, code, stderr)
+async def resolve(directory: str, name: str) -> str | None:
+    """Return the object id that ``name`` resolves to, if any (gitrevisions(7))."""
+    output = await read(directory, "rev-parse", "--quiet", "--verify", name, ok=(0, 1))
+    return output.decode().strip() or None
 
 
 def _work_tree(directory: str) -> tuple[str, ...]:
@@ -199,21 +166,19 @@ async def together(*jobs: Callable[[], Awaitable[_T]]) -> list[_T]:
         Exception: the first failure, not in a group; the other jobs are cancelled.
     """
     results: dict[int, _T] = {}
-    failures: list[Exception] = []
 
-    async def run(index: int, job: Callable[[], Awaitable[_T]]) -> None:
-        try:
-            results[index] = await job()
-        except Exception as error:
-            failures.append(error)
-            tasks.cancel_scope.cancel()
+    async def run_one(index: int, job: Callable[[], Awaitable[_T]]) -> None:
+        results[index] = await job()
 
-    async with anyio.create_task_group() as tasks:
-        for index, job in enumerate(jobs):
-            tasks.start_soon(run, index, job)
-    if failures:
-        raise failures[0]
-    return [results[index] for index in range(len(jobs))]
+    try:
+        async with anyio.create_task_group() as tasks:
+            for index, job in enumerate(jobs):
+                tasks.start_soon(run_one, index, job)
+    except BaseExceptionGroup as group:
+        failure = group.exceptions[0]
+    else:
+        return [results[index] for index in range(len(jobs))]
+    raise failure
 
 
 async def run_process(

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import anyio
 
 from frith.logs import printable
 from frith.model import AtStake, SessionId
 from frith.ports import MarkerState
-from frith_git.git import Git, GitError
-from frith_git.marker import read_marker_file
+from frith_git.git import GitError
+from frith_git.recovery import read_marker_file
 from frith_git.repository import (
     Repository,
     Worktree,
@@ -22,6 +23,7 @@ from frith_git.repository import (
     link_target,
     lock_reason,
     names_in,
+    real_place,
 )
 from frith_git.status import (
     TreeStatus,
@@ -54,8 +56,7 @@ def _blocked(reason: str) -> AtStake:
 class Inspector:
     """Inspects worktrees without changing anything."""
 
-    def __init__(self, git: Git, repository: Repository, disposable: Iterable[str]) -> None:
-        self._git = git
+    def __init__(self, repository: Repository, disposable: Iterable[str]) -> None:
         self._repository = repository
         self._disposable = tuple(disposable)
 
@@ -66,7 +67,6 @@ class Inspector:
             GitError, GitFileError: the worktree cannot be read.
         """
         repository = self._repository
-        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         if os.path.realpath(path) in (repository.main, os.path.realpath(repository.workspace)):
             return Findings(_blocked("it is the main worktree"))
         if not repository.is_own(path):
@@ -74,19 +74,18 @@ class Inspector:
         worktree = repository.worktree_at(path)
         if not os.path.lexists(path):
             return await self._inspect_missing(session_id, worktree)
-        if os.path.realpath(path) != real:
+        if os.path.realpath(path) != real_place(path):
             return Findings(_blocked("it is a symbolic link"), worktree)
         if not os.path.isdir(path):
             return Findings(_blocked("it is not a directory"), worktree)
         if worktree is None:
             return Findings(_blocked("it is not a worktree of this repository"))
+        names = names_in(path)
         # Before git runs there: without its link it would be another repository, or none.
-        if not worktree.is_linked():
-            if not names_in(path):
-                return await self._inspect_missing(session_id, worktree)
+        if names and not worktree.is_linked():
             reason = "its .git file does not name this repository; repair it"
             return Findings(_blocked(reason), worktree)
-        if names_in(path) == [".git"] and not os.path.exists(f"{worktree.admin}/index"):
+        if not names or (names == [".git"] and not worktree.is_filled()):
             return await self._inspect_missing(session_id, worktree)
         return await self._inspect_present(session_id, path, worktree)
 
@@ -95,12 +94,12 @@ class Inspector:
         if worktree is None or worktree.path is None:
             return Findings(AtStake(), worktree)
         admin = worktree.admin
-        head = await head_commit(self._git, self._repository, admin)
+        head = await head_commit(self._repository, admin)
         at_stake = AtStake(
-            staged=_shown(await staged_in(self._git, admin, head)),
-            commits=await unreachable_commits(self._git, self._repository, admin, head),
+            staged=_shown(await staged_in(admin, head)),
+            commits=await unreachable_commits(self._repository, admin, head),
             operation=operation_in(admin),
-            submodules=tuple(await self._modules(admin)),
+            submodules=tuple(await _unpushed_in_modules(admin)),
             blocked=tuple(self._forbidden(session_id, worktree)),
         )
         return Findings(at_stake, worktree)
@@ -109,14 +108,14 @@ class Inspector:
         self, session_id: SessionId, path: str, worktree: Worktree
     ) -> Findings:
         admin = worktree.admin
-        status = await tree_status(self._git, path, admin)
+        status = await tree_status(path, admin)
         nested = await anyio.to_thread.run_sync(
             lambda: list(nested_repositories(path, self._disposable))
         )
         blocked = self._forbidden(session_id, worktree)
         # Before the submodules are read, so that a later clone is not removed by force.
         has_modules = os.path.isdir(f"{admin}/modules")
-        modules = await self._modules(admin)
+        modules = await _unpushed_in_modules(admin)
         untracked = list(status.untracked)
         for found in nested:
             kept = os.path.realpath(found.git_dir).startswith(f"{admin}/")
@@ -124,7 +123,8 @@ class Inspector:
                 blocked.append(f"a registered worktree is inside it at {_shown_path(found.name)!r}")
             elif kept or found.name in status.submodules:
                 has_modules = True
-                modules += await self._submodule(found, kept=kept)
+                modules += await self._submodule(found)
+                modules += [] if kept else await _unpushed(found.name, found.git_dir)
             elif not _is_listed(found.name, (*status.untracked, *status.ignored)):
                 untracked.append(found.name + b"/.git/")
         at_stake = AtStake(
@@ -132,7 +132,7 @@ class Inspector:
             changed=_shown(status.changed),
             untracked=_shown(untracked),
             ignored=_shown(self._not_disposable(status.ignored)),
-            commits=await unreachable_commits(self._git, self._repository, admin, status.commit),
+            commits=await unreachable_commits(self._repository, admin, status.commit),
             operation=operation_in(admin),
             submodules=tuple(modules),
             blocked=tuple(dict.fromkeys(blocked)),
@@ -168,9 +168,8 @@ class Inspector:
     def _not_disposable(self, ignored: Iterable[bytes]) -> list[bytes]:
         return [name for name in ignored if not _is_disposable(name, self._disposable)]
 
-    async def _submodule(self, module: Nested, *, kept: bool) -> list[str]:
-        """Inspect the files of a submodule, and its commits unless our git directory keeps them."""
-        status = await tree_status(self._git, module.path, module.git_dir)
+    async def _submodule(self, module: Nested) -> list[str]:
+        status = await tree_status(module.path, module.git_dir)
         parts = {
             "staged": status.staged,
             "changed": status.changed,
@@ -184,23 +183,21 @@ class Inspector:
         ]
         if operation := operation_in(module.git_dir):
             found.append(f"{operation} in progress")
-        name = _shown_path(module.name)
-        lines = [f"{name}: {', '.join(found)}"] if found else []
-        return lines if kept else lines + await self._unpushed(name, module.git_dir)
+        return [f"{_shown_path(module.name)}: {', '.join(found)}"] if found else []
 
-    async def _modules(self, admin: str) -> list[str]:
-        directories = await anyio.to_thread.run_sync(lambda: list(_module_directories(admin)))
-        lines = []
-        for name, git_dir in directories:
-            lines += await self._unpushed(_shown_path(os.fsencode(name)), git_dir)
-        return lines
 
-    async def _unpushed(self, name: str, git_dir: str) -> list[str]:
-        try:
-            commits = await unpushed_commits(self._git, git_dir)
-        except GitError as error:
-            return [f"{name}: cannot be read: {error.stderr.strip()}"]
-        return [f"{name}: {len(commits)} commits not pushed ({commits[0]})"] if commits else []
+async def _unpushed_in_modules(admin: str) -> list[str]:
+    directories = await anyio.to_thread.run_sync(lambda: list(_module_directories(admin)))
+    return [line for name, git_dir in directories for line in await _unpushed(name, git_dir)]
+
+
+async def _unpushed(module: bytes, git_dir: str) -> list[str]:
+    name = _shown_path(module)
+    try:
+        commits = await unpushed_commits(git_dir)
+    except GitError as error:
+        return [f"{name}: cannot be read: {error.stderr.strip()}"]
+    return [f"{name}: {len(commits)} commits not pushed ({commits[0]})"] if commits else []
 
 
 def _shown_path(path: bytes) -> str:
@@ -221,10 +218,9 @@ def _is_disposable(path: bytes, patterns: Iterable[str]) -> bool:
     whole = os.fsdecode(path).rstrip("/")
     parts = whole.split("/")
     return any(
-        fnmatchcase(whole, pattern)
-        if "/" in pattern
-        else any(fnmatchcase(part, pattern) for part in parts)
+        fnmatchcase(part, pattern)
         for pattern in patterns
+        for part in ([whole] if "/" in pattern else parts)
     )
 
 
@@ -262,7 +258,7 @@ def nested_repositories(root: str, disposable: tuple[str, ...]) -> Iterator[Nest
                     waiting.append(entry.path)
 
 
-def _module_directories(admin: str) -> Iterator[tuple[str, str]]:
+def _module_directories(admin: str) -> Iterator[tuple[bytes, str]]:
     """Yield the name and git directory of every submodule in an administrative directory.
 
     They are removed with the worktree, whether checked out or not (gitsubmodules(7)).
@@ -271,7 +267,7 @@ def _module_directories(admin: str) -> Iterator[tuple[str, str]]:
     while waiting:
         name, directory = waiting.pop()
         if os.path.exists(f"{directory}/HEAD"):
-            yield name, directory
+            yield os.fsencode(name), directory
             waiting.append((name, f"{directory}/modules"))
             continue
         found: list[str] = []
@@ -293,18 +289,18 @@ def without_unchanged_since(stamp: str, findings: Findings) -> AtStake:
         moment = os.stat(stamp).st_ctime_ns
     except FileNotFoundError:
         return at_stake
-    root = os.fsencode(findings.worktree.path)
+    root = Path(findings.worktree.path)
 
     def is_old(name: bytes) -> bool:
-        path = os.path.join(root, name.rstrip(b"/"))
+        path = root / os.fsdecode(name)
         try:
-            return all(os.lstat(found).st_ctime_ns <= moment for found in _everything(path))
+            return all(each.lstat().st_ctime_ns <= moment for each in (path, *path.rglob("*")))
         except (FileNotFoundError, NotADirectoryError):
             # Deleted at an unknown time.
             return False
 
-    names = (*status.changed, *status.untracked, *status.ignored)
-    old = {_shown_path(name) for name in names if is_old(name)}
+    files = (*status.changed, *status.untracked, *status.ignored)
+    old = {_shown_path(name) for name in files if is_old(name)}
 
     def new(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in old)
@@ -315,9 +311,3 @@ def without_unchanged_since(stamp: str, findings: Findings) -> AtStake:
         untracked=new(at_stake.untracked),
         ignored=new(at_stake.ignored),
     )
-
-
-def _everything(path: bytes) -> Iterator[bytes]:
-    yield path
-    for directory, names, files in os.walk(path):
-        yield from (os.path.join(directory, name) for name in (*names, *files))

@@ -9,10 +9,10 @@ from contextlib import suppress
 from frith.errors import WorkspaceError, WorktreeMissingError
 from frith.model import Session
 from frith.ports import Location, MarkerState, Presence
-from frith_git.branches import HEADS, check_free
-from frith_git.checkout import add_worktree, check_out, no_longer_filling
-from frith_git.git import Git
-from frith_git.marker import read_marker_file
+from frith_git import git
+from frith_git.branches import HEADS, check_free, checked_out
+from frith_git.create import add_worktree, check_out, no_longer_filling
+from frith_git.recovery import read_marker_file
 from frith_git.remove import take_away
 from frith_git.repository import (
     GitFileError,
@@ -53,10 +53,13 @@ def _presence(repository: Repository, path: str, *, unfilled_counts: bool) -> Pr
         _raise_if_unreadable(path)
         return Presence.MISSING
     worktree = read_worktree(os.path.realpath(target))
-    if worktree and worktree.is_linked() and _is_same_place(worktree.path, path):
+    place = os.path.realpath(worktree.path) if worktree and worktree.path else None
+    if worktree and place == os.path.realpath(path):
         filled = unfilled_counts or worktree.is_filled()
         return Presence.PRESENT if filled else Presence.MISSING
-    return Presence.MOVED if _own_admin(repository, target) else Presence.MISSING
+    # The link of a worktree that was moved with its workspace names its old repository.
+    moved = os.path.isdir(repository.admin_of(target))
+    return Presence.MOVED if moved else Presence.MISSING
 
 
 def _raise_if_unreadable(path: str) -> None:
@@ -67,59 +70,43 @@ def _raise_if_unreadable(path: str) -> None:
         os.listdir(os.path.dirname(os.path.dirname(path)))
 
 
-def _is_same_place(one: str | None, other: str) -> bool:
-    return one is not None and os.path.realpath(one) == os.path.realpath(other)
-
-
-def _own_admin(repository: Repository, target: str) -> str | None:
-    """Return the administrative directory in ``repository`` with the name of a broken link."""
-    admin = f"{repository.common}/worktrees/{os.path.basename(target)}"
-    return admin if os.path.isdir(admin) else None
-
-
-async def repair(git: Git, repository: Repository) -> tuple[str, ...]:
+async def repair(repository: Repository) -> tuple[str, ...]:
     """Repair links and locks of the sessions' worktrees; return a line for each.
 
     The caller holds the repository's lock. `git worktree repair` is not used because in a copy
     of a workspace it takes over worktrees that belong to the original.
     """
-    lines = [line for path in _directories(repository) for line in _relink(repository, path)]
+    home = os.path.realpath(repository.home)
+    lines = [line for name in names_in(home) for line in _relink(repository, f"{home}/{name}")]
     for worktree in list(repository.worktrees()):
         if worktree.lock is None and worktree.path and repository.is_own(worktree.path):
             for found in read_marker_file(worktree.admin).sessions:
                 if found.state in (MarkerState.LIVE, MarkerState.CREATING):
-                    await _lock(git, repository, worktree.path, found.session.id)
+                    await _lock(repository, worktree.path, found.session.id)
                     lines.append(f"locked the worktree {worktree.path!r} again")
                     break
     return tuple(lines)
 
 
-async def _lock(git: Git, repository: Repository, path: str, session_id: str) -> None:
+async def _lock(repository: Repository, path: str, session_id: str) -> None:
     reason = lock_reason(session_id)
     await git.run(repository.workspace, "worktree", "lock", "--reason", reason, "--", path)
-
-
-def _directories(repository: Repository) -> list[str]:
-    home = os.path.realpath(repository.home)
-    names = names_in(home) if os.path.lexists(home) else []
-    return [path for name in names if os.path.isdir(path := f"{home}/{name}")]
 
 
 def _relink(repository: Repository, path: str) -> Iterator[str]:
     target = link_target(path)
     if target is None:
         worktree = repository.worktree_at(path)
-        if worktree and worktree.path and not os.path.lexists(f"{path}/.git") and names_in(path):
+        has_files = os.path.isdir(path) and names_in(path)
+        if worktree and worktree.path and has_files and not os.path.lexists(f"{path}/.git"):
             _write_link(path, worktree.admin)
             yield f"linked {path!r} to its repository again"
         return
-    admin = _own_admin(repository, target)
-    worktree = read_worktree(admin) if admin else None
-    if admin is None or worktree is None or worktree.path is None:
+    admin = repository.admin_of(target)
+    worktree = read_worktree(admin)
+    if worktree is None or worktree.path is None or worktree.is_linked():
         return
-    if os.path.realpath(target) == admin and worktree.path == path:
-        return
-    if worktree.is_linked() or os.path.basename(worktree.path) != os.path.basename(path):
+    if os.path.basename(worktree.path) != os.path.basename(path):
         return
     _register(admin, path)
     _write_link(path, admin)
@@ -139,7 +126,7 @@ def _write(path: str, content: bytes) -> None:
         atomic.replace(path, [content], mode=0o666)
 
 
-async def restore(git: Git, repository: Repository, session: Session, workers: int) -> None:
+async def restore(repository: Repository, session: Session, workers: int) -> None:
     """Re-create or complete the missing worktree of ``session``.
 
     The caller holds the repository's lock. What the administrative directory still has is kept:
@@ -149,9 +136,7 @@ async def restore(git: Git, repository: Repository, session: Session, workers: i
     Raises:
         WorktreeMissingError: its branch is gone, something else is at its path, or a git that
             outlived its host still writes its files.
-        BranchInUseError: its branch is checked out elsewhere.
-        GitError: git failed.
-        GitFileError: a file cannot be accessed.
+        BranchInUseError, GitError, GitFileError: it cannot be checked out.
     """
     path = repository.path_of(os.path.basename(session.worktree_path))
     if not repository.is_own(session.worktree_path):
@@ -163,14 +148,14 @@ async def restore(git: Git, repository: Repository, session: Session, workers: i
         return
     _refuse_other_content(path)
     worktree = worktree or _registered_before_a_move(repository, path)
-    if worktree and worktree.path and await head_commit(git, repository, worktree.admin):
+    if worktree and worktree.path and await head_commit(repository, worktree.admin):
         async with no_longer_filling(worktree) as ended:
             if not ended:
                 raise WorktreeMissingError(path, "git still writes its files. Try again later.")
-            await _complete(git, repository, worktree, session, path, workers)
-    elif not (worktree and worktree.is_linked() and worktree.head().startswith(b"ref: ")):
+            await _complete(repository, worktree, session, path, workers)
+    elif not (worktree and worktree.is_linked() and checked_out(worktree.admin)):
         # Otherwise its branch has no commits, and thus no files to write.
-        await _create_again(git, repository, worktree, session, path, workers)
+        await _create_again(repository, worktree, session, path, workers)
 
 
 def _refuse_other_content(path: str) -> None:
@@ -187,27 +172,20 @@ def _refuse_other_content(path: str) -> None:
 
 def _registered_before_a_move(repository: Repository, path: str) -> Worktree | None:
     """Register at ``path`` a worktree that was missing already when its workspace was moved."""
-    admin = f"{repository.common}/worktrees/{os.path.basename(path)}"
-    worktree = read_worktree(admin)
+    worktree = read_worktree(repository.admin_of(path))
     if worktree is None or worktree.path is None or os.path.lexists(worktree.path):
         return None
     if os.path.basename(worktree.path) != os.path.basename(path):
         return None
-    _register(admin, os.path.realpath(path))
-    return read_worktree(admin)
+    _register(worktree.admin, os.path.realpath(path))
+    return read_worktree(worktree.admin)
 
 
 async def _complete(
-    git: Git,
-    repository: Repository,
-    worktree: Worktree,
-    session: Session,
-    path: str,
-    workers: int,
+    repository: Repository, worktree: Worktree, session: Session, path: str, workers: int
 ) -> None:
-    head = os.fsdecode(worktree.head()).removeprefix("ref: ")
-    if head.startswith(HEADS):
-        check_free(repository, head.removeprefix(HEADS).rstrip("\n"), path)
+    for branch in checked_out(worktree.admin):
+        check_free(repository, branch, path)
     with accessing(path):
         os.makedirs(path, exist_ok=True)
         was_empty = not set(os.listdir(path)) - {".git"}
@@ -217,7 +195,7 @@ async def _complete(
     try:
         if was_empty and not worktree.is_filled():
             _write_link(path, worktree.admin)
-            await check_out(git, repository, path, workers)
+            await check_out(repository, path, workers)
         else:
             # The link is written last, because with an index it marks a complete checkout.
             _remove_stale(f"{path}/.git")
@@ -229,7 +207,7 @@ async def _complete(
             _write_link(path, worktree.admin)
     finally:
         if worktree.lock is None:
-            await _lock(git, repository, path, session.id)
+            await _lock(repository, path, session.id)
 
 
 def _remove_stale(path: str) -> None:
@@ -239,27 +217,22 @@ def _remove_stale(path: str) -> None:
 
 
 async def _create_again(
-    git: Git,
-    repository: Repository,
-    worktree: Worktree | None,
-    session: Session,
-    path: str,
-    workers: int,
+    repository: Repository, worktree: Worktree | None, session: Session, path: str, workers: int
 ) -> None:
     if not await git.resolve(repository.workspace, HEADS + session.branch):
         raise WorktreeMissingError(path, f"its branch {session.branch!r} is gone, too")
     check_free(repository, session.branch, path)
     if worktree:
-        if os.path.isdir(path) and names_in(path) == [".git"]:
+        if names_in(path) == [".git"]:
             # Git refuses to remove a worktree whose link is there while its HEAD names nothing.
             _remove_stale(f"{path}/.git")
-        await take_away(git, repository, worktree, path, force=False)
-    await add_worktree(git, repository, session.id, path, session.branch)
+        await take_away(repository, worktree, path, force=False)
+    await add_worktree(repository, session.id, path, session.branch)
     try:
-        await check_out(git, repository, path, workers)
+        await check_out(repository, path, workers)
     except BaseException:
         # If this fails too, the worktree counts as missing, and the next attempt completes it.
         with suppress(WorkspaceError, OSError):
             if made := repository.worktree_at(path):
-                await take_away(git, repository, made, path, force=True)
+                await take_away(repository, made, path, force=True)
         raise

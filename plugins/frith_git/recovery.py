@@ -1,14 +1,26 @@
-"""The recovery provider `git`: sessions are recorded in their worktrees, and rebuilt from them."""
+"""The recovery provider `git`: sessions are recorded in their worktrees, and rebuilt from them.
+
+The marker of a worktree is the file ``frith.json`` in its administrative directory: one JSON object
+with line breaks, whose first line is the SHA-256 of everything after that line::
+
+    {"checksum": "…",
+      "format": 1,
+      "sessions": [{"state": "live", "session": {…}, "details": {…}}]}
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -16,15 +28,91 @@ from frith.errors import InvalidNameError, WorkspaceError
 from frith.model import Session, SessionId, SessionStatus
 from frith.naming import branch_of, check_name
 from frith.ports import Marker, MarkerState, SessionRecovery
-from frith_git import marker as markers
-from frith_git.branches import HEADS, is_valid_branch
+from frith_git.branches import checked_out, is_valid_branch
 from frith_git.lock import locked
-from frith_git.marker import Trust, read_marker_file
 from frith_git.repository import Repository, Worktree, accessing, link_target, read_bytes
 from frith_os import atomic, private
 
+NAME = "frith.json"
+FORMAT = 1
+
+_FIRST = b'{"checksum": "'
+_FIRST_END = b'",\n'
 _ENDING = (MarkerState.REMOVING, MarkerState.RELEASED)
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+class Trust(StrEnum):
+    """Whether a marker can be used."""
+
+    WHOLE = "whole"
+    ABSENT = "absent"
+    BROKEN = "broken"
+    NEWER = "newer"
+    """Written by a later version; must not be changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerFile:
+    """The content of a marker."""
+
+    trust: Trust
+    sessions: tuple[Marker, ...] = ()
+
+
+def read_marker_file(admin: str) -> MarkerFile:
+    """Return the marker in the administrative directory ``admin``.
+
+    A marker of another user counts as broken, because the command in it would be run.
+    """
+
+    def is_trusted(found: os.stat_result) -> bool:
+        return found.st_uid in (0, os.geteuid(), os.stat(admin).st_uid)
+
+    content = read_bytes(f"{admin}/{NAME}", is_trusted=is_trusted)
+    return MarkerFile(Trust.ABSENT) if content is None else decode(content)
+
+
+def encode(sessions: Iterable[Marker]) -> bytes:
+    """Return the content of a marker with ``sessions``."""
+    document = {
+        "format": FORMAT,
+        "sessions": [
+            {
+                "state": found.state.value,
+                "session": found.session.to_record(),
+                "details": found.session.details.model_dump(
+                    mode="json", by_alias=True, exclude_none=True
+                ),
+            }
+            for found in sessions
+        ],
+    }
+    rest = json.dumps(document, indent=2).removeprefix("{\n").encode() + b"\n"
+    return _FIRST + _checksum(rest) + _FIRST_END + rest
+
+
+def decode(content: bytes) -> MarkerFile:
+    """Return the marker with ``content``; without sessions unless it is whole."""
+    first, end, rest = content.partition(_FIRST_END)
+    if not end or first != _FIRST + _checksum(rest):
+        return MarkerFile(Trust.BROKEN)
+    try:
+        document = json.loads(content)
+        if document["format"] > FORMAT:
+            return MarkerFile(Trust.NEWER)
+        return MarkerFile(Trust.WHOLE, tuple(map(_decoded, document["sessions"])))
+    except (ValueError, KeyError, TypeError):
+        return MarkerFile(Trust.BROKEN)
+
+
+def _decoded(entry: dict[str, Any]) -> Marker:
+    session = Session.model_validate({**entry["session"], "details": entry["details"]})
+    return Marker(session, MarkerState(entry["state"]))
+
+
+def _checksum(rest: bytes) -> bytes:
+    return sha256(rest).hexdigest().encode()
 
 
 class NewerMarkerError(WorkspaceError):
@@ -51,35 +139,21 @@ class GitRecovery(SessionRecovery):
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         """Write the session into the marker of its worktree, beside others that share it."""
-        repository = Repository.find(self._workspace)
 
-        def change(sessions: tuple[Marker, ...]) -> Iterable[Marker]:
-            mine = [found for found in sessions if found.session.id == session.id]
-            if not durable and any(found.state in _ENDING for found in mine):
-                return sessions
-            others = [found for found in sessions if found.session.id != session.id]
-            return [*others, Marker(session, state)]
-
-        def write() -> None:
+        def write(repository: Repository) -> None:
             if admin := _admin_of(repository, session):
-                _rewrite(admin, change, durable=durable)
+                _rewrite(admin, session.id, Marker(session, state), durable=durable)
 
-        await _change(repository, write)
+        await self._change(write)
 
     async def forget(self, session_id: SessionId) -> None:
         """Remove the session from every marker that contains it."""
-        repository = Repository.find(self._workspace)
 
-        def change(sessions: tuple[Marker, ...]) -> Iterable[Marker]:
-            return [found for found in sessions if found.session.id != session_id]
-
-        def write() -> None:
+        def write(repository: Repository) -> None:
             for worktree in repository.worktrees():
-                known = read_marker_file(worktree.admin).sessions
-                if any(found.session.id == session_id for found in known):
-                    _rewrite(worktree.admin, change, durable=True)
+                _rewrite(worktree.admin, session_id, None, durable=True)
 
-        await _change(repository, write)
+        await self._change(write)
 
     async def rebuild(self) -> Sequence[Marker]:
         """Return a marker for every session of the workspace, in the order of creation.
@@ -95,6 +169,12 @@ class GitRecovery(SessionRecovery):
         """
         return await anyio.to_thread.run_sync(lambda: _rebuild(Repository.find(self._workspace)))
 
+    async def _change(self, write: Callable[[Repository], None]) -> None:
+        repository = Repository.find(self._workspace)
+        async with locked(repository.markers_lock):
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(write, repository)
+
 
 @asynccontextmanager
 async def open_recovery(workspace: Path) -> AsyncIterator[GitRecovery]:
@@ -104,49 +184,41 @@ async def open_recovery(workspace: Path) -> AsyncIterator[GitRecovery]:
 
 
 def _restrict_markers(workspace: Path) -> None:
-    """Deny other users the markers of older versions, whose mode was set by the umask."""
-    with suppress(WorkspaceError, OSError):
-        root = f"{Repository.find(workspace).common}/worktrees"
-        for name in os.listdir(root):
-            path = f"{root}/{name}/{markers.NAME}"
+    """Deny other users the markers, whatever mode they were given."""
+    with suppress(WorkspaceError):
+        for marker in Path(Repository.find(workspace).common, "worktrees").glob(f"*/{NAME}"):
             with suppress(OSError):
-                if os.stat(path).st_mode & 0o077:
-                    private.restrict_file(path)
-
-
-async def _change(repository: Repository, write: Callable[[], None]) -> None:
-    async with locked(repository.markers_lock):
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(write)
+                private.restrict_file(str(marker))
 
 
 def _admin_of(repository: Repository, session: Session) -> str | None:
     """Return the administrative directory of the session's worktree, even if moved or missing."""
     path = session.worktree_path
     local = repository.path_of(os.path.basename(path))
-    if target := link_target(local) or link_target(path):
-        admin = f"{repository.common}/worktrees/{os.path.basename(target)}"
-        if os.path.isdir(admin):
-            return admin
+    target = link_target(local) or link_target(path)
+    if target and os.path.isdir(admin := repository.admin_of(target)):
+        return admin
     worktree = repository.worktree_at(local)
     return worktree.admin if worktree else None
 
 
-def _rewrite(
-    admin: str,
-    change: Callable[[tuple[Marker, ...]], Iterable[Marker]],
-    *,
-    durable: bool,
-) -> None:
-    path = f"{admin}/{markers.NAME}"
+def _rewrite(admin: str, session_id: SessionId, entry: Marker | None, *, durable: bool) -> None:
+    """Replace what the marker in ``admin`` says of a session by ``entry``, or remove it."""
+    path = f"{admin}/{NAME}"
     known = read_marker_file(admin)
+    mine = [found for found in known.sessions if found.session.id == session_id]
+    others = [found for found in known.sessions if found.session.id != session_id]
+    if entry is None and not mine:
+        return
+    if not durable and any(found.state in _ENDING for found in mine):
+        return
     if known.trust is Trust.NEWER:
         raise NewerMarkerError(path)
     with accessing(path):
         try:
             if known.trust is Trust.BROKEN:
                 _keep_aside(path)
-            content = markers.encode(change(known.sessions))
+            content = encode([*others, entry] if entry else others)
             atomic.replace(path, [content], keep_access=False, sync_name=durable)
         except (FileNotFoundError, atomic.UnknownOutcomeError):
             # Without its directory, the worktree and its marker were removed meanwhile.
@@ -181,18 +253,29 @@ def _is_of_another_workspace(home: str, worktree: Worktree) -> bool:
     return place != home and name == os.path.basename(home) and os.path.exists(f"{checkout}/.git")
 
 
-def _sessions_of(repository: Repository, home: str, worktree: Worktree) -> Iterable[Marker]:
+def _sessions_of(repository: Repository, home: str, worktree: Worktree) -> list[Marker]:
     known = read_marker_file(worktree.admin)
+    path = _current_path(repository, home, worktree)
     if known.trust is Trust.WHOLE:
-        path = _current_path(repository, home, worktree)
         return [Marker(_at(path, found.session), found.state) for found in known.sessions]
-    had_marker = known.trust is not Trust.ABSENT
-    session_id = _id_of(repository, home, worktree, had_marker=had_marker)
+    session_id = _named_by(repository, worktree, path)
+    if session_id is None and known.trust is not Trust.ABSENT:
+        session_id = _uuid4((worktree.lock or "").rpartition(" ")[2])
     if session_id is None:
         return []
-    path = _current_path(repository, home, worktree)
     session = _session_from_files(session_id, path, worktree.admin)
     return [Marker(session, MarkerState.LIVE, complete=False)]
+
+
+def _named_by(repository: Repository, worktree: Worktree, path: str) -> SessionId | None:
+    """Return the session id that names the directory of ``worktree``, which is at ``path`` now."""
+    name = os.path.basename(worktree.path or "")
+    is_own = os.path.dirname(path) == os.path.dirname(repository.path_of(name))
+    return _uuid4(name) if is_own else None
+
+
+def _uuid4(text: str) -> str | None:
+    return text if _UUID4.fullmatch(text) else None
 
 
 def _current_path(repository: Repository, home: str, worktree: Worktree) -> str:
@@ -214,48 +297,21 @@ def _at(path: str, session: Session) -> Session:
     return session.evolve(worktree_path=path)
 
 
-def _id_of(
-    repository: Repository, home: str, worktree: Worktree, *, had_marker: bool
-) -> SessionId | None:
-    """Return the session id in the worktree's name or, if its marker is broken, in its lock."""
-    name = os.path.basename(worktree.path or "")
-    if _UUID4.fullmatch(name):
-        path = _current_path(repository, home, worktree)
-        if os.path.dirname(path) == os.path.dirname(repository.path_of(name)):
-            return name
-    locked_for = (worktree.lock or "").rpartition(" ")[2]
-    return locked_for if had_marker and _UUID4.fullmatch(locked_for) else None
-
-
 def _session_from_files(session_id: SessionId, path: str, admin: str) -> Session:
     name = f"recovered-{session_id[:8]}"
-    branch = _branch_in(admin)
-    if branch is None:
-        branch = branch_of(name)
-    else:
-        with suppress(InvalidNameError):
-            name = check_name(branch.removeprefix("feature/"))
+    branch = next(filter(is_valid_branch, checked_out(admin)), None)
+    with suppress(InvalidNameError):
+        name = check_name(branch.removeprefix("feature/")) if branch else name
     created = _modified(admin, "commondir")
     return Session(
         id=session_id,
         name=name,
         status=SessionStatus.IDLE,
-        branch=branch,
+        branch=branch or branch_of(name),
         worktree_path=path,
         created_at=created,
         last_activity=max(created, _modified(admin, "index"), _modified(admin, "logs/HEAD")),
     )
-
-
-def _branch_in(admin: str) -> str | None:
-    """Return the branch of HEAD or of a rebase in progress, ``None`` if HEAD is detached."""
-    head = (read_bytes(f"{admin}/HEAD") or b"").removeprefix(b"ref: ")
-    rebased = read_bytes(f"{admin}/rebase-merge/head-name") or b""
-    for ref in map(os.fsdecode, (head, rebased)):
-        branch = ref.removeprefix(HEADS).rstrip("\n")
-        if ref.startswith(HEADS) and is_valid_branch(branch):
-            return branch
-    return None
 
 
 def _modified(admin: str, name: str) -> datetime:

@@ -10,14 +10,13 @@ from contextlib import suppress
 import anyio
 
 from frith.logs import log
-from frith_git.git import Git, GitError
+from frith_git import git
+from frith_git.git import GitError
 from frith_git.lock import locked
 from frith_git.repository import Repository, Worktree, accessing, exists, names_in
 
 
-async def take_away(
-    git: Git, repository: Repository, worktree: Worktree, path: str, *, force: bool
-) -> None:
+async def take_away(repository: Repository, worktree: Worktree, path: str, *, force: bool) -> None:
     """Remove ``worktree``, whose directory is ``path`` or missing. The caller has inspected it.
 
     The worktree is removed once git no longer lists it. Files that are left are logged.

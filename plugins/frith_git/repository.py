@@ -55,49 +55,48 @@ def accessing(path: str) -> Iterator[None]:
 def read_bytes(
     path: str, *, is_trusted: Callable[[os.stat_result], bool] | None = None
 ) -> bytes | None:
-    """Return the content of a small file: ``None`` if it is missing, empty if it is not trusted."""
+    """Return the content of a small file: ``None`` if there is none, empty if it is not trusted."""
     with accessing(path):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
+            try:
+                if is_trusted is not None and not is_trusted(os.fstat(descriptor)):
+                    return b""
+                content = block = os.read(descriptor, _BLOCK)
+                while len(block) == _BLOCK:
+                    block = os.read(descriptor, _BLOCK)
+                    content += block
+                return content
+            finally:
+                with suppress(OSError):  # reading has succeeded or failed already
+                    os.close(descriptor)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        try:
-            if is_trusted is not None and not is_trusted(os.fstat(descriptor)):
-                return b""
-            content = block = os.read(descriptor, _BLOCK)
-            while len(block) == _BLOCK:
-                block = os.read(descriptor, _BLOCK)
-                content += block
-            return content
-        finally:
-            with suppress(OSError):  # reading has succeeded or failed already
-                os.close(descriptor)
 
 
 def exists(path: str) -> bool:
     """Return whether there is a file, directory or link at ``path``."""
-    with accessing(path):
-        try:
-            os.lstat(path)
-        except FileNotFoundError:
-            return False
+    with accessing(path), suppress(FileNotFoundError):
+        os.lstat(path)
         return True
+    return False
 
 
 def names_in(path: str) -> list[str]:
-    """Return the sorted names of the entries of the directory ``path``."""
-    with accessing(path):
+    """Return the sorted names of the entries of the directory ``path``, none if it is missing."""
+    with accessing(path), suppress(FileNotFoundError):
         return sorted(os.listdir(path))
+    return []
+
+
+def real_place(path: str) -> str:
+    """Return ``path`` with a real directory; its last part may be a symbolic link."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def link_target(directory: str) -> str | None:
     """Return the git directory that the file ``.git`` in ``directory`` names, ``None`` if none."""
-    try:
-        content = read_bytes(f"{directory}/.git")
-    except GitFileError as error:
-        if isinstance(error.__cause__, IsADirectoryError):
-            return None
-        raise
+    content = read_bytes(f"{directory}/.git")
     if content is None or not content.startswith(_GITFILE):
         return None
     target = os.fsdecode(content.removeprefix(_GITFILE).rstrip(b"\r\n"))
@@ -128,10 +127,6 @@ class Worktree:
     def is_filled(self) -> bool:
         """Return whether the checkout is complete: git writes the index after the last file."""
         return exists(f"{self.admin}/index")
-
-    def head(self) -> bytes:
-        """Return the content of the file ``HEAD``; empty if it is missing."""
-        return read_bytes(f"{self.admin}/HEAD") or b""
 
 
 def read_worktree(admin: str) -> Worktree | None:
@@ -209,26 +204,28 @@ class Repository:
         """Return the path of the session worktree in the directory ``name``."""
         return str(Path(self.workspace, WORKTREES, name))
 
+    def admin_of(self, path: str) -> str:
+        """Return the administrative directory, if any, with the name of the last part of ``path``.
+
+        Git names it after the worktree, and the link in a worktree that was moved names it still.
+        """
+        return f"{self.common}/worktrees/{os.path.basename(path)}"
+
     def is_own(self, path: str) -> bool:
         """Return whether ``path`` is an entry of the directory of session worktrees."""
-        return os.path.realpath(os.path.dirname(path)) == os.path.realpath(self.home)
+        return os.path.dirname(real_place(path)) == os.path.realpath(self.home)
 
     def worktrees(self) -> Iterator[Worktree]:
         """Yield every registered linked worktree."""
         root = f"{self.common}/worktrees"
-        with accessing(root):
-            try:
-                names = sorted(os.listdir(root))
-            except FileNotFoundError:
-                return
-        for name in names:
+        for name in names_in(root):
             if found := read_worktree(f"{root}/{name}"):
                 yield found
 
     def worktree_at(self, path: str) -> Worktree | None:
         """Return the linked worktree registered at ``path``, or begun there, if any."""
-        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        likely = read_worktree(f"{self.common}/worktrees/{os.path.basename(path)}")
+        real = real_place(path)
+        likely = read_worktree(self.admin_of(path))
         if likely and likely.path in (real, None):
             return likely
         return next((found for found in self.worktrees() if found.path == real), None)

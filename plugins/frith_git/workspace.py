@@ -7,41 +7,44 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import anyio
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from frith.errors import RemovalBlockedError, WorkAtStakeError
+from frith.errors import RemovalBlockedError, StoreMismatchError, WorkAtStakeError
 from frith.model import AtStake, Session, SessionId
 from frith.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
-from frith_git import GitWorkspaceOptions, locate, stamp
+from frith_git import GitWorkspaceOptions, locate
 from frith_git.branches import starting_point, taken
-from frith_git.create import create, discard
-from frith_git.git import Git, together
+from frith_git.create import create, discard, redirection
+from frith_git.git import together
 from frith_git.inspect import Inspector
 from frith_git.lock import locked
 from frith_git.remove import take_away
-from frith_git.repository import WORKTREES, Repository
-from frith_git.status import redirection
-from frith_os import private
+from frith_git.repository import WORKTREES, Repository, accessing, read_bytes
+from frith_os import atomic, private
 
 
 class GitWorkspace(WorkspaceProvider):
     """Worktrees in ``{workspace}/.worktrees/{session id}``, locked while sessions use them."""
 
     def __init__(self, options: GitWorkspaceOptions, workspace: Path) -> None:
-        self.git = Git()
         self._options = options
         self._workspace = workspace
         self._checkouts = anyio.CapacityLimiter(options.concurrency)
-        self._workers = options.checkout_workers or os.cpu_count() or 1
 
     async def bind_store(self, identity: str, *, write: bool) -> None:
         """Compare ``identity`` with the stamp in the git directory. No git process."""
-        await stamp.bind(self._repository(), identity, write=write)
+        repository = self._repository()
+        if not _is_bound(repository, identity) and write:
+            async with locked(repository.markers_lock):
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(_bind, repository, identity)
 
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
-        """At most two git processes."""
-        return await taken(self.git, self._repository(), branches)
+        """At most one git process."""
+        return await taken(self._repository(), branches)
 
     async def plan(self, request: WorktreeRequest) -> WorktreePlan:
         """At most one git process, usually none. A repository without commits is refused."""
@@ -51,21 +54,14 @@ class GitWorkspace(WorkspaceProvider):
             path=repository.path_of(request.session_id),
             branch=request.branch,
             creates_branch=not request.existing,
-            base_oid=await starting_point(self.git, repository, request),
+            base_oid=await starting_point(repository, request),
         )
 
     async def create(self, plan: WorktreePlan) -> None:
         """Four git processes for a new branch, three for an existing one, and the hook."""
         repository = self._repository()
         try:
-            await create(
-                self.git,
-                repository,
-                plan,
-                excluded=self._options.excluded,
-                checkouts=self._checkouts,
-                workers=self._workers,
-            )
+            await create(repository, plan, self._options, self._checkouts)
         finally:
             with anyio.CancelScope(shield=True):
                 await _give_to_owner(repository, plan.path, plan.branch)
@@ -73,14 +69,14 @@ class GitWorkspace(WorkspaceProvider):
     async def discard(self, plan: WorktreePlan) -> AtStake:
         """Wait for a checkout that is still running, then inspect and remove."""
         async with self._changing() as repository:
-            at_stake = await discard(self.git, repository, self._inspector(repository), plan)
+            at_stake = await discard(repository, self._inspector(repository), plan)
             await _give_to_owner(repository, plan.path, plan.branch)
             return at_stake
 
     async def restore(self, session: Session) -> None:
         """Re-create the worktree, keeping what its administrative directory still has."""
         async with self._changing() as repository:
-            await locate.restore(self.git, repository, session, self._workers)
+            await locate.restore(repository, session, self._options.checkout_workers)
             await _give_to_owner(repository, session.worktree_path, session.branch)
 
     async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
@@ -91,7 +87,7 @@ class GitWorkspace(WorkspaceProvider):
         )
 
         async def check(session_id: SessionId, path: str) -> None:
-            if reason := await redirection(self.git, repository, path):
+            if reason := await redirection(repository, path):
                 found[session_id] = Location(Presence.REDIRECTED, path, reason)
 
         present = [each for each in found.items() if each[1].presence is Presence.PRESENT]
@@ -114,19 +110,19 @@ class GitWorkspace(WorkspaceProvider):
                 raise WorkAtStakeError(path, findings.at_stake)
             if findings.worktree:
                 force = force or findings.has_modules
-                await take_away(self.git, repository, findings.worktree, path, force=force)
+                await take_away(repository, findings.worktree, path, force=force)
 
     async def repair(self) -> tuple[str, ...]:
         """Repair the links and locks of worktrees, but never take over those of a copy."""
         async with self._changing() as repository:
-            return await locate.repair(self.git, repository)
+            return await locate.repair(repository)
 
     def _repository(self) -> Repository:
         """Return the repository, found anew each time because the workspace may be moved."""
         return Repository.find(self._workspace)
 
     def _inspector(self, repository: Repository) -> Inspector:
-        return Inspector(self.git, repository, self._options.disposable)
+        return Inspector(repository, self._options.disposable)
 
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[Repository]:
@@ -137,12 +133,72 @@ class GitWorkspace(WorkspaceProvider):
                 yield repository
 
 
-@asynccontextmanager
-async def open_workspace(
-    options: GitWorkspaceOptions, workspace: Path
-) -> AsyncIterator[GitWorkspace]:
-    """Open the workspace provider `git` on ``workspace``."""
-    yield GitWorkspace(options, workspace)
+class _Stamp(BaseModel):
+    """A file in the workspace's git directory that names the store of its sessions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    workspace: str
+    """A random id, kept when the workspace is moved. A copy of the workspace gets a new one."""
+    path: str
+    """Path of the workspace when the stamp was written."""
+    inode: int
+    store: str
+    """``SessionStore.identity``."""
+
+    def is_of_a_copy(self, inode: int) -> bool:
+        """Return whether the workspace, not the one with ``inode``, still exists elsewhere.
+
+        A workspace that was moved to another file system has a new inode too, but its old path is
+        gone.
+        """
+        if self.inode == inode:
+            return False
+        try:
+            return os.stat(self.path).st_ino == self.inode
+        except OSError:
+            return False
+
+
+def _read_stamp(repository: Repository) -> _Stamp | None:
+    """Return the stamp, ``None`` if it is missing or invalid."""
+    content = read_bytes(repository.stamp)
+    try:
+        return None if content is None else _Stamp.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _is_bound(repository: Repository, store: str) -> bool:
+    """Return whether the stamp names ``store`` and the workspace as it is now.
+
+    Raises:
+        StoreMismatchError: the stamp names another store.
+    """
+    stamp = _read_stamp(repository)
+    if stamp is None:
+        return False
+    if stamp.store != store:
+        raise StoreMismatchError(repository.workspace, stamp.store, store, repository.stamp)
+    return (stamp.path, stamp.inode) == _place(repository)
+
+
+def _bind(repository: Repository, store: str) -> None:
+    if _is_bound(repository, store):
+        return
+    old = _read_stamp(repository)
+    path, inode = _place(repository)
+    workspace = str(uuid4()) if old is None or old.is_of_a_copy(inode) else old.workspace
+    stamp = _Stamp(workspace=workspace, path=path, inode=inode, store=store)
+    with accessing(repository.stamp):
+        private.make_directory(os.path.dirname(repository.stamp))
+        content = stamp.model_dump_json().encode() + b"\n"
+        atomic.replace(repository.stamp, [content], keep_access=False)
+
+
+def _place(repository: Repository) -> tuple[str, int]:
+    with accessing(repository.workspace):
+        return os.path.realpath(repository.workspace), os.stat(repository.workspace).st_ino
 
 
 async def _give_to_owner(repository: Repository, path: str, branch: str) -> None:

@@ -24,7 +24,7 @@ SESSION_ID, WORKSPACE, TERMINAL_ID = (
 # `git rev-parse --local-env-vars` prints those that tie git to one repository. GIT_CONFIG_COUNT,
 # which it prints too, is inherited: containers and CI trust repositories by it (`safe.directory`).
 # GIT_CONFIG_PARAMETERS holds the `-c` of the git command that ran an alias.
-_GIT = (
+GIT_VARIABLES = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS"),
     *("GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
     *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS"),
@@ -45,7 +45,7 @@ _AGENTS = (
     *("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT", "GEMINI_CLI"),
     *("CURSOR_AGENT", "CURSOR_TRACE_ID", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED"),
 )
-NOT_INHERITED = ("OLDPWD", *_GIT, *_TERMINALS, *_AGENTS)
+NOT_INHERITED = ("OLDPWD", *GIT_VARIABLES, *_TERMINALS, *_AGENTS)
 """Variables that tie the host to a repository, terminal or agent other than the session's."""
 
 

@@ -52,11 +52,6 @@ class Emulator:
         return Cursor(self.row, self.column, self.pen, self.charsets, origin)
 
     @property
-    def unfinished(self) -> bytes:
-        """The beginning of a sequence or character whose end is still to come."""
-        return self.parser.unfinished
-
-    @property
     def blank(self) -> Cell:
         """An erased cell: it has only the background of the pen."""
         return (" ", Pen(background=self.pen.background)) if self.pen.background else BLANK
@@ -88,10 +83,6 @@ class Emulator:
         self.parser.reset()
         self.feed(plain.lasting(data))
 
-    @property
-    def _shifted(self) -> bool:
-        return self.charsets.graphics[self.charsets.shifted]
-
     def resize(self, rows: int, columns: int) -> None:
         """Change the size, as a terminal does before its program redraws."""
         if (rows, columns) == (self.rows, self.columns):
@@ -113,7 +104,7 @@ class Emulator:
 
     def text(self, text: str) -> None:
         """Write printable characters at the cursor."""
-        if self._shifted:
+        if self.charsets.graphics[self.charsets.shifted]:
             text = text.translate(GRAPHICS)
         self._last = text[-1]
         if text.isascii():
@@ -180,7 +171,7 @@ class Emulator:
                 self.charsets = replace(self.charsets, shifted=control == "\x0e")
 
     def escape(self, sequence: str) -> None:
-        """Handle an escape sequence."""
+        """Handle ``ESC``, intermediates and a final character."""
         self._last = ""
         match sequence:
             case "7":
@@ -210,7 +201,7 @@ class Emulator:
                 self.charsets = replace(self.charsets, graphics=(graphics[0], graphics[1]))
 
     def control(self, function: str, parameters: str) -> None:
-        """Handle a control sequence."""
+        """Handle ``CSI``: private marker, intermediates and final character; then parameters."""
         last, self._last = self._last, ""
         if function == "m":
             self.pen = select(self.pen, parameters)
@@ -231,7 +222,7 @@ class Emulator:
             action(self, numbers(parameters))
 
     def string(self, kind: str, body: str) -> None:
-        """Take the title of the window; other strings have no effect."""
+        """Take the title of the window (``]``); other strings have no effect."""
         code, _, text = body.partition(";")
         if kind == "]" and code in ("0", "2"):
             self.title = "".join(char for char in text if char.isprintable())[:_LONGEST_TITLE]
@@ -241,11 +232,10 @@ class Emulator:
     def _switch(self, mode: int, *, on: bool) -> None:
         if mode in (47, 1047, 1049):
             self._alternate(mode, on=on)
+        elif mode == 1048 and on:
+            self.save()
         elif mode == 1048:
-            if on:
-                self.save()
-            else:
-                self.restore()
+            self.restore()
         else:
             self.modes.switch(mode, on)
             if mode == ORIGIN:
@@ -299,14 +289,14 @@ class Emulator:
 
     def move_to_column(self, column: int) -> None:
         """Move within the row."""
-        self.column = min(max(0, column), self.columns - 1)
+        self.column = within(self.columns, column)
 
     def move_to_row(self, row: int) -> None:
         """Move within the column; counted from the margin in origin mode."""
         if ORIGIN in self.modes.on:
             self.row = min(max(self.top, self.top + row), self.bottom)
         else:
-            self.row = min(max(0, row), self.rows - 1)
+            self.row = within(self.rows, row)
 
     def move_to(self, row: int, column: int) -> None:
         """Move to a cell."""
@@ -315,12 +305,9 @@ class Emulator:
 
     def move_by(self, rows: int) -> None:
         """Move within the margins, or outside them to the edge of the screen."""
-        if rows < 0:
-            least = self.top if self.row >= self.top else 0
-            self.row = max(least, self.row + rows)
-        else:
-            most = self.bottom if self.row <= self.bottom else self.rows - 1
-            self.row = min(most, self.row + rows)
+        least = self.top if self.row >= self.top else 0
+        most = self.bottom if self.row <= self.bottom else self.rows - 1
+        self.row = min(max(least, self.row + rows), most)
         self.column = self.place
 
     def tab(self, count: int) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from enum import Enum, auto
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frith_vt.emulator import Emulator
 
 _LONGEST = 256
 """Characters of parameters; a longer sequence is ignored."""
@@ -24,25 +27,6 @@ _HARMLESS = {"]": "\x1b]999;"}
 """The begin of a string without effect, in place of one that is too long to be repeated."""
 
 
-class Handler(Protocol):
-    """Handles each piece."""
-
-    def text(self, text: str) -> None:
-        """Show printable characters."""
-
-    def execute(self, control: str) -> None:
-        """Handle one control character."""
-
-    def escape(self, sequence: str) -> None:
-        """Handle ``ESC``, intermediates and a final character."""
-
-    def control(self, function: str, parameters: str) -> None:
-        """Handle ``CSI``: private marker, intermediates and final character; then parameters."""
-
-    def string(self, kind: str, body: str) -> None:
-        """Handle a string, such as an operating system command (``]``)."""
-
-
 class _State(Enum):
     GROUND = auto()
     ESCAPE = auto()
@@ -53,9 +37,9 @@ class _State(Enum):
 class Parser:
     """The state between two pieces of output."""
 
-    def __init__(self, handler: Handler) -> None:
-        """Call ``handler`` with each piece."""
-        self._handler = handler
+    def __init__(self, emulator: Emulator) -> None:
+        """Call ``emulator`` with each piece."""
+        self._emulator = emulator
         self.reset()
 
     def reset(self) -> None:
@@ -107,9 +91,9 @@ class Parser:
     def _found(self, piece: re.Match[str]) -> None:
         match piece.lastgroup:
             case "text":
-                self._handler.text(piece["text"])
+                self._emulator.text(piece["text"])
             case "control":
-                self._handler.execute(piece["control"])
+                self._emulator.execute(piece["control"])
             case _:
                 self._control(piece["body"], piece["final"])
 
@@ -123,7 +107,7 @@ class Parser:
         elif char in _CANCEL:
             self._begin(_State.GROUND)
         elif char < " ":
-            self._handler.execute(char)
+            self._emulator.execute(char)
         elif char >= "\x7f":
             pass
         elif self._state is _State.CONTROL:
@@ -142,12 +126,12 @@ class Parser:
         else:
             sequence = self._body + char
             self._begin(_State.GROUND)
-            self._handler.escape(sequence)
+            self._emulator.escape(sequence)
 
     def _control(self, body: str, final: str) -> None:
         if len(body) <= _LONGEST and (parts := _BODY.fullmatch(body)):
             marker, parameters, intermediates = parts.groups()
-            self._handler.control(marker + intermediates + final, parameters)
+            self._emulator.control(marker + intermediates + final, parameters)
 
     def _end_string(self, char: str) -> None:
         kind, body = self._kind, self._body
@@ -156,4 +140,4 @@ class Parser:
             return
         self._begin(_State.ESCAPE if char == "\x1b" else _State.GROUND)
         if char not in _CANCEL and len(body) < _LONGEST_STRING:
-            self._handler.string(kind, body)
+            self._emulator.string(kind, body)

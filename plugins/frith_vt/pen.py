@@ -16,7 +16,8 @@ _OFF = {
     **{code: frozenset({str(code - 20)}) for code in (23, 24, 25, 27, 28, 29)},
     55: frozenset({"53"}),
 }
-_CHANNELS = 3
+_NUMBERS = {"5": 1, "2": 3}
+"""How many numbers describe a colour: an index of the palette, or its channels."""
 
 
 class Pen(NamedTuple):
@@ -83,15 +84,14 @@ def _with(pen: Pen, attribute: str, without: frozenset[str] | set[str]) -> Pen:
 
 def _details(others: Iterator[str]) -> list[str]:
     kind = next(others, "")
-    count = {"5": 1, "2": _CHANNELS}.get(kind, 0)
-    return [kind, *(next(others, "") for _ in range(count))]
+    return [kind, *(next(others, "") for _ in range(_NUMBERS.get(kind, 0)))]
 
 
 def _coloured(pen: Pen, code: int, details: list[str], *, spelled: bool) -> Pen:
     kind, *values = details
-    if spelled and kind == "2" and len(values) > _CHANNELS:
+    count = _NUMBERS.get(kind)
+    if spelled and kind == "2" and len(values) > _NUMBERS[kind]:
         del values[0]  # the colour space
-    count = {"5": 1, "2": _CHANNELS}.get(kind)
     if count is None or len(values) < count:
         return pen
     numbers = [int(value or 0) for value in values[:count]]

@@ -40,7 +40,7 @@ def render(emulator: Emulator, rows: int, columns: int) -> bytes:
     out.append(_cursor(emulator.cursor, emulator.grid, emulator.top, first))
     out += _modes(emulator.modes)
     out.append(f"\x1b]2;{emulator.title}\x07" if emulator.title else "")
-    return "".join(out).encode() + (emulator.unfinished if fits else b"")
+    return "".join(out).encode() + (emulator.parser.unfinished if fits else b"")
 
 
 def _tabs(emulator: Emulator) -> Iterator[str]:

@@ -14,12 +14,15 @@ import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
+from unittest.mock import patch
 
 import anyio
 
 from frith.model import Session, SessionStatus, now
 from frith.ports import MarkerState, WorktreeRequest
 from frith_git import GitWorkspaceOptions
+from frith_git.git import run_process
 from frith_git.recovery import GitRecovery
 from frith_git.workspace import GitWorkspace
 
@@ -153,10 +156,17 @@ class Bench:
         return [in_turns.row(what, "four in turn", 1.1), beside.row(what, failed, 1.1)]
 
     async def processes(self) -> Row:
-        before = self.provider.git.runs
-        await self.ours()
+        started = 0
+
+        async def counting(*args: Any, **options: Any) -> Any:
+            nonlocal started
+            started += 1
+            return await run_process(*args, **options)
+
+        with patch("frith_git.git.run_process", counting):
+            await self.ours()
         clear(self.workspace)
-        return "git processes of a creation", self.provider.git.runs - before, ""
+        return "git processes of a creation", started, ""
 
     async def rebuilds(self, worktrees: int) -> Row:
         recovery = GitRecovery(self.workspace)

@@ -24,7 +24,7 @@ from frith.errors import StoreVersionError
 from frith.events import Event, SessionsRestored
 from frith.model import Changes, Snapshot
 from frith.ports import Marker, MarkerState
-from frith_git import marker as markers
+from frith_git import recovery
 from frith_json.layout import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
@@ -228,7 +228,7 @@ def write_state(path: Path, disk: Disk) -> None:
 def marker(case: Case, workspace: Path) -> bytes:
     states: set[str] = {*MarkerState}
     state = MarkerState(case.marker) if case.marker in states else MarkerState.LIVE
-    content = markers.encode([Marker(case.marked(workspace), state)])
+    content = recovery.encode([Marker(case.marked(workspace), state)])
     if case.marker == "broken":
         return content[:-9]
     if case.marker == "newer":
@@ -253,7 +253,7 @@ def inhabit(workspace: Path, case: Case) -> None:
         if case.worktree == "there":
             (admin / "index").write_bytes(EMPTY_INDEX + sha1(EMPTY_INDEX).digest())
         if case.marker != "none":
-            (admin / markers.NAME).write_bytes(marker(case, workspace))
+            (admin / recovery.NAME).write_bytes(marker(case, workspace))
 
 
 @pytest.fixture
@@ -358,7 +358,7 @@ def nothing_is_gone(disk: Disk, before: dict[Path, bytes], after: dict[Path, byt
     assert (state in aside) is (disk.documented["kept aside"] == "yes")
     kept = {path.parent: data for path, data in after.items() if ".broken-" in path.name}
     for case in CASES:
-        marker = disk.workspace / ".git" / "worktrees" / case.id / markers.NAME
+        marker = disk.workspace / ".git" / "worktrees" / case.id / recovery.NAME
         if marker in before and marker not in after:  # a removal was finished
             assert (case.record, case.worktree, disk.expected(case)) == ("going", "vanished", None)
         elif case.marker == "newer":

@@ -13,7 +13,7 @@ import pytest
 
 from frith.model import AtStake, Session, SessionStatus, now
 from frith.ports import WorktreePlan, WorktreeRequest
-from frith_git import GitWorkspaceOptions
+from frith_git import GitWorkspaceOptions, git
 from frith_git.recovery import GitRecovery
 from frith_git.workspace import GitWorkspace
 
@@ -106,6 +106,20 @@ def git_environment(
     config.write_text(_GLOBAL_CONFIG)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+
+
+@pytest.fixture
+def git_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Record the command of every git process that the providers start."""
+    commands: list[tuple[str, ...]] = []
+    run_process = git.run_process
+
+    async def recording(argv: Any, **options: Any) -> Any:
+        commands.append(tuple(argv))
+        return await run_process(argv, **options)
+
+    monkeypatch.setattr(git, "run_process", recording)
+    return commands
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from frith.errors import StoreMismatchError
-from frith_git.repository import Repository
-from frith_git.stamp import bind
+from frith_git import GitWorkspaceOptions
+from frith_git.workspace import GitWorkspace
 
 from .conftest import Repo
 
@@ -23,7 +23,7 @@ def stamp_of(path: Path) -> Any:
 
 
 async def bound(path: Path, store: Any = "json:state", *, write: Any = True) -> Any:
-    await bind(Repository.find(path), store, write=write)
+    await GitWorkspace(GitWorkspaceOptions(), path).bind_store(store, write=write)
     return stamp_of(path)
 
 
@@ -87,10 +87,11 @@ async def test_a_worktree_that_is_a_workspace_has_a_store_of_its_own(repo: Repo)
     other = repo.path.with_name("other")
     repo.git("worktree", "add", "-q", str(other))
     await bound(repo.path)
-    await bind(Repository.find(other), "json:other", write=True)
+    linked = GitWorkspace(GitWorkspaceOptions(), other)
+    await linked.bind_store("json:other", write=True)
     assert stamp_of(repo.path)["store"] == "json:state"
     with pytest.raises(StoreMismatchError) as caught:
-        await bind(Repository.find(other), "json:state", write=True)
+        await linked.bind_store("json:state", write=True)
     assert caught.value.stamp == os.path.realpath(repo.path / ".git/worktrees/other/frith/store")
     repo.git("worktree", "remove", str(other))
     assert not other.exists()

@@ -17,8 +17,8 @@ import pytest
 from frith.errors import WorktreeMissingError
 from frith.model import Session
 from frith.ports import MarkerState, Presence
-from frith_git import checkout, locate
-from frith_git.git import Git, GitError, GitNotFoundError
+from frith_git import create, git, locate
+from frith_git.git import GitError, GitNotFoundError
 from frith_git.lock import locked
 from waiting import until
 
@@ -134,15 +134,15 @@ async def test_restoring_can_be_retried_after_a_failure(
     repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tree / "README").write_text("work")
-    run = Git.run
+    run = git.run
 
-    async def failing(self: Git, directory: Any, *args: Any, **options: Any) -> Any:
+    async def failing(directory: Any, *args: Any, **options: Any) -> Any:
         if "checkout-index" in args:
             raise GitNotFoundError
-        return await run(self, directory, *args, **options)
+        return await run(directory, *args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Git, "run", failing)
+        patched.setattr(git, "run", failing)
         with pytest.raises(GitNotFoundError):
             await repo.workspace.restore(session)
     assert await presence_of(repo, session) == Presence.MISSING
@@ -215,7 +215,7 @@ async def test_a_failed_re_creation_raises_its_error_even_if_undoing_fails(
 async def test_restoring_is_refused_while_a_creation_still_writes_files(
     repo: Repo, session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkout, "_PATIENCE", 0)
+    monkeypatch.setattr(create, "_PATIENCE", 0)
     async with locked(repo.admin(session) / "frith-filling.lock"):
         with pytest.raises(WorktreeMissingError, match="Try again later"):
             await repo.workspace.restore(session)

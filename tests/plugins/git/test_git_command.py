@@ -16,9 +16,9 @@ import pytest
 from frith.errors import WorkspaceError
 from frith.model import Session
 from frith.ports import WorktreePlan, WorktreeRequest
+from frith_git import git
 from frith_git.git import (
     LOCAL_VARIABLES,
-    Git,
     GitError,
     GitNotFoundError,
     GitNotStartedError,
@@ -50,7 +50,7 @@ async def test_configuration_in_the_environment_applies(
 ) -> None:
     for name, value in configuration.items():
         monkeypatch.setenv(name, value)
-    assert await Git().read(str(repo.path), "config", "a.b") == b"told\n"
+    assert await git.read(str(repo.path), "config", "a.b") == b"told\n"
 
 
 async def test_git_runs_in_the_c_locale_and_without_prompts(
@@ -58,7 +58,7 @@ async def test_git_runs_in_the_c_locale_and_without_prompts(
 ) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     monkeypatch.setenv("LANGUAGE", "de")
-    output = await Git().run(str(repo.path), "-c", "alias.e=!env", "e")
+    output = await git.run(str(repo.path), "-c", "alias.e=!env", "e")
     assert b"LC_ALL=C\n" in output
     assert b"GIT_TERMINAL_PROMPT=0\n" in output
 
@@ -68,23 +68,23 @@ async def test_git_does_not_inherit_the_variables_of_a_session(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "of another session")
-    output = await Git().run(str(repo.path), "-c", "alias.e=!env", "e")
+    output = await git.run(str(repo.path), "-c", "alias.e=!env", "e")
     assert f"\n{variable}=".encode() not in b"\n" + output
 
 
 async def test_reading_commands_take_no_optional_locks(repo: Repo) -> None:
-    output = await Git().read(str(repo.path), "-c", "alias.e=!env", "e")
+    output = await git.read(str(repo.path), "-c", "alias.e=!env", "e")
     assert b"GIT_OPTIONAL_LOCKS=0\n" in output
 
 
 async def test_git_runs_in_a_process_session_of_its_own(repo: Repo) -> None:
-    output = await Git().run(str(repo.path), "-c", "alias.p=!ps -o sid= -p $$", "p")
+    output = await git.run(str(repo.path), "-c", "alias.p=!ps -o sid= -p $$", "p")
     assert int(output) != os.getsid(0)
 
 
 async def test_git_does_not_look_for_a_repository_above_the_directory(repo: Repo) -> None:
     with pytest.raises(GitError, match="not a git repository"):
-        await Git().run(str(repo.path / "src"), "rev-parse", "HEAD")
+        await git.run(str(repo.path / "src"), "rev-parse", "HEAD")
 
 
 async def test_a_missing_git_is_an_error(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +96,11 @@ async def test_a_missing_git_is_an_error(repo: Repo, monkeypatch: pytest.MonkeyP
 
 async def test_the_error_of_an_unknown_option_names_the_required_version(repo: Repo) -> None:
     with pytest.raises(GitError, match=r"2\.33"):
-        await Git().run(str(repo.path), "update-ref", "--no-such-option")
+        await git.run(str(repo.path), "update-ref", "--no-such-option")
 
 
 async def test_a_command_that_does_not_read_its_input_succeeds(repo: Repo) -> None:
-    output = await Git().run(str(repo.path), "version", stdin=b"x" * 1_000_000)
+    output = await git.run(str(repo.path), "version", stdin=b"x" * 1_000_000)
     assert output.startswith(b"git version")
 
 
@@ -108,7 +108,7 @@ async def test_cancelling_ends_git_and_its_child_processes(repo: Repo, tmp_path:
     os.mkfifo(tmp_path / "held")
     script = f"!exec 3>{tmp_path}/held; echo started >&3; exec sleep 1000"
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Git().run, str(repo.path), "-c", f"alias.s={script}", "s")
+        tasks.start_soon(git.run, str(repo.path), "-c", f"alias.s={script}", "s")
         held = await anyio.open_file(tmp_path / "held")
         assert await held.readline() == "started\n"
         tasks.cancel_scope.cancel()
@@ -139,7 +139,7 @@ async def test_cancelling_ends_processes_even_if_all_threads_are_busy(tmp_path: 
 
 async def test_a_git_that_the_system_cannot_start_is_an_error_with_the_reason(repo: Repo) -> None:
     with descriptors_left(1), pytest.raises(GitNotStartedError, match="Too many open files") as no:
-        await Git().read(str(repo.path), "version")
+        await git.read(str(repo.path), "version")
     assert (no.value.code, no.value.reason) == ("GIT_NOT_STARTED", "Too many open files")
     assert "then try again" in str(no.value)
 

@@ -27,10 +27,11 @@ async def presence_of(repo: Repo, session: Session) -> Presence:
     return (await repo.workspace.locate([session]))[session.id].presence
 
 
-async def test_locating_runs_no_git(repo: Repo, session: Session) -> None:
-    runs = repo.workspace.git.runs
+async def test_locating_runs_no_git(
+    repo: Repo, session: Session, git_runs: list[tuple[str, ...]]
+) -> None:
     assert await presence_of(repo, session) == Presence.PRESENT
-    assert repo.workspace.git.runs == runs
+    assert git_runs == []
 
 
 async def test_a_worktree_that_git_no_longer_lists_is_missing(repo: Repo, session: Session) -> None:

@@ -82,11 +82,13 @@ async def test_a_worktree_with_settings_of_its_own_is_not_redirected(repo: Repo)
     assert located[session.id].presence is Presence.PRESENT
 
 
-async def test_locating_without_the_extension_runs_no_git(repo: Repo) -> None:
+async def test_locating_without_the_extension_runs_no_git(
+    repo: Repo, git_runs: list[tuple[str, ...]]
+) -> None:
     session = await repo.create()
-    before = repo.workspace.git.runs
+    git_runs.clear()
     await repo.workspace.locate([session])
-    assert repo.workspace.git.runs == before
+    assert git_runs == []
 
 
 @pytest.mark.parametrize("extension", [False, True])

@@ -18,8 +18,14 @@ from hypothesis import strategies as st
 from frith.errors import InvalidWorkspaceError
 from frith.model import ExitStatus, Session, SessionStatus
 from frith.ports import Marker, MarkerState
-from frith_git.marker import MarkerFile, Trust, decode, encode
-from frith_git.recovery import GitRecovery, NewerMarkerError
+from frith_git.recovery import (
+    GitRecovery,
+    MarkerFile,
+    NewerMarkerError,
+    Trust,
+    decode,
+    encode,
+)
 from frith_git.repository import GitFileError
 from frith_os import atomic
 

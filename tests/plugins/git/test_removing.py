@@ -16,7 +16,8 @@ import pytest
 from frith.errors import RemovalBlockedError
 from frith.model import Session
 from frith.ports import MarkerState
-from frith_git.git import Git, GitError
+from frith_git import git
+from frith_git.git import GitError
 from frith_git.repository import GitFileError
 from waiting import until
 
@@ -196,14 +197,14 @@ async def test_no_file_is_deleted_if_the_result_of_git_cannot_be_read(
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         return lstat(path, **options)
 
-    async def fail(self: Git, directory: Any, *args: Any, **options: Any) -> Any:
+    async def fail(directory: Any, *args: Any, **options: Any) -> Any:
         if args[:2] == ("worktree", "remove"):
             monkeypatch.setattr(os, "lstat", refuse)
             raise GitError(("git", *args), 128, "no")
-        return await run(self, directory, *args, **options)
+        return await run(directory, *args, **options)
 
-    lstat, run = os.lstat, Git.run
-    monkeypatch.setattr(Git, "run", fail)
+    lstat, run = os.lstat, git.run
+    monkeypatch.setattr(git, "run", fail)
     with pytest.raises(GitFileError):
         await repo.workspace.remove(session)
     monkeypatch.undo()

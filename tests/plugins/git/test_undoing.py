@@ -19,7 +19,7 @@ import pytest
 from frith.errors import BranchTakenError
 from frith.model import AtStake
 from frith.ports import WorktreePlan
-from frith_git.git import Git, GitError, run_process
+from frith_git.git import GitError, run_process
 from waiting import until
 
 from .conftest import Hook, Repo
@@ -69,16 +69,15 @@ async def test_a_creation_that_fails_at_any_step_is_undone(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     plan = await repo.plan()
-    run = Git._run
 
-    async def failing(self: Git, directory: Any, args: Any, inherited: Any, **options: Any) -> Any:
-        output = await run(self, directory, args, inherited, **options)
-        if args[: len(command)] == command and "-d" not in args:
-            raise GitError(("git", *args), 1, "broken for the test")
-        return output
+    async def failing(argv: Any, **options: Any) -> Any:
+        code, *output = await run_process(argv, **options)
+        if " ".join(command) in " ".join(argv) and "-d" not in argv:
+            return 1, b"", b"broken for the test"
+        return code, *output
 
     with monkeypatch.context() as patch:
-        patch.setattr(Git, "_run", failing)
+        patch.setattr("frith_git.git.run_process", failing)
         with pytest.raises((GitError, BranchTakenError)):
             await repo.workspace.create(plan)
     assert _is_clean(repo)
@@ -103,7 +102,7 @@ async def test_a_creation_cancelled_at_any_git_process_is_undone(repo: Repo, hoo
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("frith_git.git.run_process", counting)
-                patch.setattr("frith_git.checkout.run_process", counting)
+                patch.setattr("frith_git.create.run_process", counting)
                 await repo.workspace.create(plan)
         if not Path(plan.path).exists():
             assert _is_clean(repo), step
