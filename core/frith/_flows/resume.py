@@ -10,8 +10,16 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import RunningProcess, has_process
-from frith._flows.spawn import command_for, spawn, with_process
-from frith._flows.terminals import adopt, forget_output, has_ended, sweep
+from frith._flows.terminals import (
+    adopt,
+    command_for,
+    end_spawned,
+    forget_output,
+    has_ended,
+    spawn,
+    sweep,
+    with_process,
+)
 from frith.errors import (
     CommitOutcomeUnknownError,
     SessionOwnedError,
@@ -42,8 +50,7 @@ async def resume(
             before, session = await _start(engine, claim, argv, env, size)
         except BaseException:
             if not engine.processes.owned(session_id):
-                with CancelScope(shield=True):
-                    await engine.claims.give_back(claim)
+                await engine.claims.give_back(claim)
             raise
     await engine.announce_status(before, session)
     return session
@@ -77,21 +84,16 @@ async def _start(
         with CancelScope(shield=True):
             session = await engine.ledger.amend(session_id, started, claim=claim)
             RunningProcess(engine, claim, terminal).watch()
-            engine.follow()
             await engine.markers.write(session, MarkerState.LIVE)
     except CommitOutcomeUnknownError:
         # It may be recorded: the process stays, and the record is written as soon as possible.
         engine.ledger.defer(session_id, "process", started, claim=claim)
         RunningProcess(engine, claim, terminal).watch()
-        engine.follow()
         raise
     except BaseException:
         if not engine.processes.owned(session_id):
             with CancelScope(shield=True):
-                async with engine.providers.use(Role.TERMINAL):
-                    await terminal.terminate(engine.config.terminate_grace)
-                if not claim.is_lost:
-                    await forget_output(engine, before.detail(terminal=engine.config.terminal))
+                await end_spawned(engine, claim, before, terminal)
         raise
     if before.details.terminal != session.details.terminal:
         await forget_output(engine, before)

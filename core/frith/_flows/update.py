@@ -9,7 +9,7 @@ from frith._engine.context import Engine
 from frith._engine.pending import Amendment
 from frith.errors import SessionOwnedError
 from frith.model import Session, SessionId, SessionStatus, Source
-from frith.ports import Conclusion, MarkerState
+from frith.ports import MarkerState
 
 
 async def tell_status(
@@ -21,7 +21,7 @@ async def tell_status(
     )
     running = engine.processes.owned(session_id)
     if running is not None:
-        running.tell(Conclusion(status, Source.TOLD, message=message))
+        running.tell(session)
     await engine.announce_status(before, session)
     return session
 
