@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
@@ -80,14 +80,9 @@ class Engine:
                 error.session_name = self.ledger.name_of(error.session_id)
             raise
 
-    @asynccontextmanager
-    async def exclusive(self, session_id: SessionId) -> AsyncIterator[None]:
-        """Run one flow of this manager at a time on a session."""
-        lock = self._locks.get(session_id)
-        if lock is None:
-            lock = self._locks[session_id] = Lock()
-        async with lock:
-            yield
+    def exclusive(self, session_id: SessionId) -> Lock:
+        """Return the lock that one flow of this manager at a time holds on a session."""
+        return self._locks.setdefault(session_id, Lock())
 
     def follow(self) -> None:
         """Take over the changes of other processes from now on, as they happen."""

@@ -31,7 +31,7 @@ async def create(engine: Engine, request: CreateRequest) -> Session:
     pending = PendingSession(
         engine, request, str(uuid4()), request.name or None, request.branch or None
     )
-    creation = _Creation(engine, request, pending)
+    creation = _Creation(engine, pending)
     try:
         session = await creation.run()
     except BaseException as error:
@@ -92,7 +92,6 @@ class _Creation:
     """One creation under way."""
 
     engine: Engine
-    request: CreateRequest
     pending: PendingSession
     undo: Undo = field(default_factory=Undo)
     claim: HeldClaim | None = None
@@ -104,7 +103,7 @@ class _Creation:
         await self.undo.run()
 
     async def run(self) -> Session:
-        engine, request, pending = self.engine, self.request, self.pending
+        engine, request, pending = self.engine, self.pending.request, self.pending
         command = command_for(engine, request.command)
         await pending.check()
         event = SessionCreating(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from anyio import move_on_after
+from anyio import CancelScope, move_on_after
 
 from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
@@ -72,10 +72,11 @@ async def end_spawned(
     engine: Engine, claim: HeldClaim, session: Session, terminal: Terminal
 ) -> None:
     """Undo :func:`spawn`."""
-    async with engine.providers.use(Role.TERMINAL):
-        await terminal.terminate(engine.config.terminate_grace)
-    if not claim.is_lost:  # else another host may run the session by now
-        await forget_output(engine, session.detail(terminal=engine.config.terminal))
+    with CancelScope(shield=True):
+        async with engine.providers.use(Role.TERMINAL):
+            await terminal.terminate(engine.config.terminate_grace)
+        if not claim.is_lost:  # else another host may run the session by now
+            await forget_output(engine, session.detail(terminal=engine.config.terminal))
 
 
 def with_process(engine: Engine, session: Session, terminal: Terminal) -> Session:
