@@ -47,10 +47,8 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ManagerConfig(BaseModel):
+class ManagerConfig(Options):
     """The settings of a :class:`~frith.SessionManager`. Frozen; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     workspace: Annotated[Path, BeforeValidator(_absolute)]
     """Absolute path of the repository whose sessions are managed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from frith._engine.context import Engine
@@ -14,7 +14,7 @@ from frith._flows.terminals import adopt, forget_output, sweep
 from frith._flows.update import write_marker
 from frith.errors import TerminalError
 from frith.model import Details, Session, SessionId, SessionStatus, now
-from frith.ports import Holder, Location, Marker, Presence
+from frith.ports import Holder, Marker, Presence
 from frith.providers import Capability, Role
 
 
@@ -36,14 +36,14 @@ async def diagnose(engine: Engine) -> tuple[Finding, ...]:
     """Return what is not as it should be; changes nothing."""
     await engine.ledger.refresh()
     markers = await read_markers(engine)
-    findings = [
-        *await _worktree_findings(engine),
-        *await _owner_findings(engine),
-        *await _unfinished_findings(engine),
-        *_marker_findings(engine, markers),
-        *await _process_findings(engine, markers),
-    ]
-    return tuple(findings)
+    groups = (
+        _worktree_findings(engine),
+        _owner_findings(engine),
+        _unfinished_findings(engine),
+        _marker_findings(engine, markers),
+        _process_findings(engine, markers),
+    )
+    return tuple([finding for group in groups async for finding in group])
 
 
 async def repair(engine: Engine) -> tuple[Finding, ...]:
@@ -75,38 +75,30 @@ async def _relocate(engine: Engine, session_id: SessionId, path: str) -> None:
     await write_marker(engine, moved.id)
 
 
-async def _worktree_findings(engine: Engine) -> list[Finding]:
-    findings: list[Finding] = []
+async def _worktree_findings(engine: Engine) -> AsyncIterator[Finding]:
     where = await locations(engine, Report())
     for session in engine.ledger.all():
         location = where.get(session.id)
-        if location is not None and not session.details.removing:
-            findings.extend(_worktree_finding(label(engine, session.id), session.id, location))
-    return findings
+        if location is None or location.presence is Presence.PRESENT or session.details.removing:
+            continue
+        called, remedy = f"the worktree of {label(engine, session.id)}", ""
+        match location.presence:
+            case Presence.MISSING:
+                message = (
+                    f"{called} is gone: {location.path}; "
+                    "resuming the session re-creates it from its branch"
+                )
+            case Presence.MOVED:
+                message = f"{called} is at {location.path} now"
+                remedy = "fix git's pointers and record the new path"
+            case Presence.REDIRECTED:
+                message = f"{called} cannot be used: {location.reason}"
+            case Presence.UNKNOWN:
+                message = f"it is unknown whether {called} exists"
+        yield Finding(f"WORKTREE_{location.presence.name}", message, session.id, remedy)
 
 
-def _worktree_finding(called: str, session_id: SessionId, location: Location) -> list[Finding]:
-    code, message, remedy = f"WORKTREE_{location.presence.name}", "", ""
-    match location.presence:
-        case Presence.PRESENT:
-            return []
-        case Presence.MISSING:
-            message = (
-                f"the worktree of {called} is gone: {location.path}; "
-                "resuming the session re-creates it from its branch"
-            )
-        case Presence.MOVED:
-            message = f"the worktree of {called} is at {location.path} now"
-            remedy = "fix git's pointers and record the new path"
-        case Presence.REDIRECTED:
-            message = f"the worktree of {called} cannot be used: {location.reason}"
-        case Presence.UNKNOWN:
-            message = f"it is unknown whether the worktree of {called} exists"
-    return [Finding(code, message, session_id, remedy)]
-
-
-async def _owner_findings(engine: Engine) -> list[Finding]:
-    findings = []
+async def _owner_findings(engine: Engine) -> AsyncIterator[Finding]:
     for session in engine.ledger.all():
         if not has_process(session):
             continue
@@ -114,7 +106,7 @@ async def _owner_findings(engine: Engine) -> list[Finding]:
         holder = await engine.claims.holder(session.id)
         if holder in (Holder.UNKNOWN, Holder.EXPIRED):
             message = f"it is unknown whether the owner of {called} is alive"
-            findings.append(Finding("OWNER_UNKNOWN", message, session.id))
+            yield Finding("OWNER_UNKNOWN", message, session.id)
         if holder is not Holder.FREE:
             continue
         try:
@@ -122,33 +114,29 @@ async def _owner_findings(engine: Engine) -> list[Finding]:
                 continue  # the next host to open adopts it
         except TerminalError as error:
             message = f"the terminal of {called} cannot be reached: {error}"
-            findings.append(Finding("TERMINAL_UNREACHABLE", message, session.id))
+            yield Finding("TERMINAL_UNREACHABLE", message, session.id)
             continue
         message = f"{called} is recorded as running, and its owner is gone"
         remedy = "end what was left running and make the session idle"
-        findings.append(Finding("OWNER_GONE", message, session.id, remedy))
-    return findings
+        yield Finding("OWNER_GONE", message, session.id, remedy)
 
 
-async def _unfinished_findings(engine: Engine) -> list[Finding]:
-    findings = []
+async def _unfinished_findings(engine: Engine) -> AsyncIterator[Finding]:
     for reservation in engine.ledger.snapshot.reservations.values():
         if await engine.claims.holder(reservation.id) is Holder.FREE:
             message = f"the creation of session {reservation.name} ({reservation.id}) was cut off"
             remedy = "undo it, or finish it if its worktree holds work"
-            findings.append(Finding("CREATION_UNFINISHED", message, reservation.id, remedy))
+            yield Finding("CREATION_UNFINISHED", message, reservation.id, remedy)
     for session in engine.ledger.all():
         if session.details.removing and await engine.claims.holder(session.id) is Holder.FREE:
             message = f"the removal of {label(engine, session.id)} was cut off"
             remedy = "finish it, or undo it if its worktree still exists"
-            findings.append(Finding("REMOVAL_UNFINISHED", message, session.id, remedy))
-    return findings
+            yield Finding("REMOVAL_UNFINISHED", message, session.id, remedy)
 
 
-def _marker_findings(engine: Engine, markers: Sequence[Marker]) -> list[Finding]:
+async def _marker_findings(engine: Engine, markers: Sequence[Marker]) -> AsyncIterator[Finding]:
     snapshot = engine.ledger.snapshot
     merged = merge(snapshot.sessions.values(), markers, reserved=snapshot.reservations)
-    findings = []
     for session_id in merged.corrected:
         session = merged.sessions[session_id]
         if session_id in snapshot.sessions:
@@ -156,24 +144,21 @@ def _marker_findings(engine: Engine, markers: Sequence[Marker]) -> list[Finding]
         else:
             code, what = "RECORD_MISSING", f"has a worktree and no record: {session.worktree_path}"
         message = f"session {session.name} ({session.id}) {what}"
-        findings.append(Finding(code, message, session_id, "take it from the marker"))
-    return findings
+        yield Finding(code, message, session_id, "take it from the marker")
 
 
-async def _process_findings(engine: Engine, markers: Sequence[Marker]) -> list[Finding]:
+async def _process_findings(engine: Engine, markers: Sequence[Marker]) -> AsyncIterator[Finding]:
     marked = {marker.session.id for marker in markers}
-    findings = []
     for session_id, pid in (await _unknown_processes(engine)).items():
         if session_id not in marked:
             message = f"process {pid} runs for session {session_id}, which has no record"
-            findings.append(Finding("PROCESS_STRAY", message, session_id, "end it"))
+            yield Finding("PROCESS_STRAY", message, session_id, "end it")
     for session_id, pid in (await _unrecorded_processes(engine)).items():
         message = (
             f"process {pid} runs for {label(engine, session_id)}, whose record names no process: "
             f"look at it, and end it with `kill {pid}`, before the session is resumed"
         )
-        findings.append(Finding("PROCESS_UNRECORDED", message, session_id))
-    return findings
+        yield Finding("PROCESS_UNRECORDED", message, session_id)
 
 
 async def _unknown_processes(engine: Engine) -> dict[SessionId, int]:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from frith import doctor, naming
 from frith._engine.context import Engine
-from frith._engine.lifespan import Lifespan
+from frith._engine.lifespan import close_engine, open_engine
 from frith._flows.create import create
 from frith._flows.destroy import destroy, inspect
 from frith._flows.rebuild import rebuild
@@ -18,10 +18,9 @@ from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
 from frith._flows.restore import reload, start
 from frith._flows.resume import resume
-from frith._flows.stop import stop
+from frith._flows.stop import stop, wait_ended
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.update import tell_status, update
-from frith._flows.wait_ended import wait_ended
 from frith._immutable import frozen
 from frith.config import ManagerConfig
 from frith.doctor import Finding
@@ -63,7 +62,7 @@ class SessionManager:
         self.config = config
         self._own_plugins = dict(plugins)
         self._restore = restore
-        self._lifespan: Lifespan | None = None
+        self._opened: Engine | None = None
 
     async def __aenter__(self) -> Self:
         """Load the plugins, open the store and restore the sessions.
@@ -73,13 +72,13 @@ class SessionManager:
             PluginError: the store's provider is missing, doubled or broken.
             StoreError: the stored state cannot be read, or was written by a newer version.
         """
-        lifespan = await Lifespan.open(self.config, self._own_plugins, ManagerReactions)
+        engine = await open_engine(self.config, self._own_plugins, ManagerReactions)
         try:
-            await start(lifespan.engine, restore=self._restore)
+            await start(engine, restore=self._restore)
         except BaseException:
-            await lifespan.close()
+            await close_engine(engine)
             raise
-        self._lifespan = lifespan
+        self._opened = engine
         return self
 
     async def __aexit__(
@@ -92,15 +91,15 @@ class SessionManager:
 
         Calls that other tasks have under way are cancelled and undone first.
         """
-        lifespan, self._lifespan = self._lifespan, None
-        if lifespan is not None:
-            await lifespan.close()
+        engine, self._opened = self._opened, None
+        if engine is not None:
+            await close_engine(engine)
 
     @property
     def _engine(self) -> Engine:
-        if self._lifespan is None:
+        if self._opened is None:
             raise ManagerClosedError
-        return self._lifespan.engine
+        return self._opened
 
     @property
     def plugins(self) -> tuple[PluginRecord, ...]:
@@ -109,9 +108,7 @@ class SessionManager:
         Raises:
             ManagerClosedError: the manager is not open.
         """
-        if self._lifespan is None:
-            raise ManagerClosedError
-        return self._lifespan.plugins
+        return tuple(self._engine.plugins.records)
 
     async def create_session(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from typing import Any
 
 import pluggy
@@ -96,9 +97,14 @@ class Plugins:
         self._blocked = frozenset(blocked)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._labels: dict[str, tuple[str, str]] = {}
+        self._offers: dict[str, list[Offer]] = {}
+        """The providers of each loaded plugin, in the order in which plugins are called."""
         self.records: list[PluginRecord] = []
-        self.offers: list[Offer] = []
+
+    @property
+    def offers(self) -> list[Offer]:
+        """The providers of all loaded plugins."""
+        return list(chain.from_iterable(self._offers.values()))
 
     def discover(self) -> None:
         """Load every installed plugin that is not blocked, in the order of their names.
@@ -167,12 +173,11 @@ class Plugins:
     def implementations(self, hook: str) -> list[HookImplementation]:
         """Return the implementations of ``hook`` in the order in which they are called."""
         found = {
-            implementation.plugin_name: implementation
-            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+            each.plugin_name: each for each in getattr(self._manager.hook, hook).get_hookimpls()
         }
         return [
             HookImplementation(label, _adapted(found[label].function, bool(found[label].argnames)))
-            for label in self._labels
+            for label in self._offers
             if label in found
         ]
 
@@ -227,6 +232,7 @@ class Plugins:
     ) -> tuple[str, ...]:
         try:
             check_plugin(plugin)
+            offers = [Offer(spec, name, distribution) for spec in _provider_specs(plugin)]
             self._manager.register(plugin, label)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
@@ -235,46 +241,20 @@ class Plugins:
             if is_interrupt(error) or isinstance(error, PluginError):
                 raise
             raise InvalidPluginError(f"it cannot be inspected: {described(error)}") from error
-        self._labels[label] = name, distribution
-        try:
-            specs = self._provider_specs(label)
-        except PluginError:
-            self._manager.unregister(name=label)
-            del self._labels[label]
-            raise
-        self.offers.extend(Offer(spec, name, distribution) for spec in specs)
-        return tuple(f"{spec.role}:{spec.name}" for spec in specs)
+        self._offers[label] = offers
+        return tuple(f"{offer.spec.role}:{offer.spec.name}" for offer in offers)
 
     def _fail(self, label: str, reason: str) -> None:
         """Unload a plugin that fails after it was loaded."""
         self._manager.unregister(name=label)
-        source = self._labels.pop(label)
-        self.offers = [o for o in self.offers if (o.plugin, o.distribution) != source]
+        del self._offers[label]
         self.records = [
             replace(record, state=PluginState.FAILED, reason=reason, providers=())
-            if (record.name, record.distribution) == source
+            if record.state is PluginState.LOADED
+            and label in (record.name, f"{record.name} ({record.distribution})")
             else record
             for record in self.records
         ]
-
-    def _provider_specs(self, label: str) -> list[ProviderSpec]:
-        specs: list[ProviderSpec] = []
-        for implementation in self.implementations("frith_providers"):
-            if implementation.plugin != label:
-                continue
-            try:
-                specs.extend(implementation.call())
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise
-                reason = f"frith_providers failed: {described(error)}"
-                raise InvalidPluginError(reason) from error
-        for spec in specs:
-            if not isinstance(spec, ProviderSpec):
-                raise InvalidPluginError(
-                    f"frith_providers returned {spec!r}, which is not a ProviderSpec"
-                )
-        return specs
 
 
 def load_plugins(config: ManagerConfig, own: Mapping[str, object] | None = None) -> Plugins:
@@ -335,6 +315,22 @@ def _import(entry: EntryPoint) -> object:
         if is_interrupt(error):
             raise
         raise PluginError(f"import failed: {described(error)}") from error
+
+
+def _provider_specs(plugin: object) -> list[ProviderSpec]:
+    offering: Any = getattr(plugin, "frith_providers", tuple)
+    try:
+        specs = list(offering())
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise InvalidPluginError(f"frith_providers failed: {described(error)}") from error
+    for spec in specs:
+        if not isinstance(spec, ProviderSpec):
+            raise InvalidPluginError(
+                f"frith_providers returned {spec!r}, which is not a ProviderSpec"
+            )
+    return specs
 
 
 def _adapted(function: Callable[..., Any], takes_argument: bool) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from anyio import CancelScope
 
-from frith._engine.tasks import Calls
+from frith._engine.tasks import Tasks
 
 Case = Callable[[Callable[[Coroutine[Any, Any, object]], Awaitable[bool]]], Awaitable[None]]
 
@@ -44,15 +44,15 @@ class _Count:
     @contextmanager
     def in_calls(self) -> Iterator[None]:
         """Follow the calls of managers, too, which are made in tasks of their own."""
-        make = Calls.make
+        call = Tasks.call
 
         async def followed(
-            calls: Calls, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
+            tasks: Tasks, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
         ) -> Any:
-            return await make(calls, lambda: self.following(function(*args)))
+            return await call(tasks, lambda: self.following(function(*args)))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Calls, "make", followed)
+            patch.setattr(Tasks, "call", followed)
             yield
 
 

@@ -15,7 +15,7 @@ from structlog.testing import LogCapture
 
 from frith import plugins
 from frith._engine import ledger, markers, processes
-from frith._flows import takeover, wait_ended
+from frith._flows import stop, takeover
 
 from .managers import Witness
 from .world import World
@@ -78,7 +78,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait a hundredth of a second where a second would pass."""
     for module in (ledger, markers, processes):
         monkeypatch.setattr(module, "COALESCE", 0.01)
-    monkeypatch.setattr(wait_ended, "TICK", 0.01)
+    monkeypatch.setattr(stop, "TICK", 0.01)
 
 
 @pytest.fixture

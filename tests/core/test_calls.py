@@ -48,9 +48,9 @@ async def test_a_creation_under_way_is_undone_when_the_manager_closes(
 
 async def test_a_call_after_closing_is_refused(world: World) -> None:
     async with manager(world) as opened:
-        calls = opened._engine.calls
+        tasks = opened._engine.tasks
     with pytest.raises(ManagerClosedError):
-        await calls.make(checkpoint)
+        await tasks.call(checkpoint)
 
 
 async def nothing() -> None:

@@ -140,7 +140,8 @@ async def test_a_process_that_is_being_ended_when_it_is_lost_is_left_alone(
 async def test_a_creation_that_loses_its_session_undoes_nothing_but_its_process(
     step: str, world: World, witness: Witness, logged: list[Any]
 ) -> None:
-    async with manager(world, witness) as m:
+    recalling = [Capability.WATCH, Capability.RECALL]
+    async with manager(world, witness, capabilities=recalling) as m:
 
         async def nothing() -> None:
             pass
@@ -156,6 +157,7 @@ async def test_a_creation_that_loses_its_session_undoes_nothing_but_its_process(
         assert world.worktrees == {reservation.worktree_path: reservation.branch}
         assert reservation.branch in world.branches
         assert world.living() == []
+        assert not world.forgotten
         assert len(witness.seen(SessionCreationFailed)) == 1
 
 

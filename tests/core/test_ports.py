@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from frith._flows import spawn as identity
+from frith._flows import terminals as identity
 from frith.errors import UnsupportedCapabilityError
 from frith.model import Changes
 from frith.ports import Holder, SessionStore, TerminalSpawner, WrappedStore

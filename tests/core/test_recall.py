@@ -211,4 +211,4 @@ async def test_a_session_that_another_host_destroyed_leaves_nothing_in_this_one(
         await m.wait_ended(session.id)
         assert m.terminal(session.id) is world.terminals[0]
         await other.destroy_session(session.id)
-        await until(lambda: session.id not in m._engine.processes.ended)
+        await until(lambda: m._engine.processes.ended(session.id) is None)

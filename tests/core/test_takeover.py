@@ -73,6 +73,16 @@ async def test_a_process_that_another_host_started_during_the_start_is_taken_ove
     assert "sweep" not in world.calls
 
 
+async def test_a_manager_that_adopts_a_process_after_its_start_ends_it_when_another_host_asks(
+    world: World, keeping: Opens, left: Session
+) -> None:
+    async with keeping(restore=False) as m, keeping(restore=False) as other:
+        await m.load_sessions()
+        assert m.terminal(left.id) is world.terminals[0]
+        await other.stop_session(left.id)
+    assert world.living() == []
+
+
 async def test_how_an_adopted_process_ends_is_recorded_and_then_collected(
     world: World, keeping: Opens, left: Session, witness: Witness
 ) -> None:

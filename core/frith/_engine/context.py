@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
@@ -17,7 +17,7 @@ from frith._engine.markers import Markers
 from frith._engine.open_providers import Providers
 from frith._engine.processes import ProcessTable
 from frith._engine.reactions import Reactions
-from frith._engine.tasks import Calls, Task, Tasks
+from frith._engine.tasks import Task, Tasks
 from frith.config import ManagerConfig
 from frith.errors import SessionError
 from frith.events import SessionStatusChanged, SessionUpdated
@@ -50,10 +50,10 @@ class Engine:
         self.config = config
         self.workspace = str(config.workspace)
         self.tasks = Tasks(task_group)
-        self.calls = Calls(self.tasks)
+        self.plugins = plugins
         self.providers = Providers(self.tasks, config, plugins)
         self.hooks = Hooks(plugins, config.hook_timeout)
-        self.processes = ProcessTable()
+        self.processes = ProcessTable(self.tasks)
         react = reactions(self)
         self.ledger = Ledger(self.providers, react)
         self.claims = Claims(self.tasks, self.providers, react)
@@ -66,9 +66,9 @@ class Engine:
     async def call(
         self, flow: Callable[[Engine, *_Args], Coroutine[Any, Any, _T]], *args: *_Args
     ) -> _T:
-        """Run a flow that closing the manager cancels; see :meth:`Calls.make`."""
+        """Run a flow that closing the manager cancels; see :meth:`Tasks.call`."""
         with self.naming():
-            return await self.calls.make(flow, self, *args)
+            return await self.tasks.call(flow, self, *args)
 
     @contextmanager
     def naming(self) -> Iterator[None]:
@@ -80,14 +80,9 @@ class Engine:
                 error.session_name = self.ledger.name_of(error.session_id)
             raise
 
-    @asynccontextmanager
-    async def exclusive(self, session_id: SessionId) -> AsyncIterator[None]:
-        """Run one flow of this manager at a time on a session."""
-        lock = self._locks.get(session_id)
-        if lock is None:
-            lock = self._locks[session_id] = Lock()
-        async with lock:
-            yield
+    def exclusive(self, session_id: SessionId) -> Lock:
+        """Return the lock that one flow of this manager at a time holds on a session."""
+        return self._locks.setdefault(session_id, Lock())
 
     def follow(self) -> None:
         """Take over the changes of other processes from now on, as they happen."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from anyio import CancelScope, Event, create_task_group, sleep
 
@@ -12,16 +13,19 @@ from frith._engine.claims import HeldClaim
 from frith._engine.ledger import COALESCE
 from frith._engine.pending import Amendment
 from frith._engine.status_watch import StatusRecorder
-from frith._engine.tasks import Task, closing
+from frith._engine.tasks import Task, Tasks, closing
 from frith.errors import ClaimLostError, FrithError, SessionNotFoundError
 from frith.events import ProcessExited
 from frith.logs import log
 from frith.model import ExitStatus, Session, SessionId, SessionStatus, Source, now
-from frith.ports import AttachMode, Conclusion, Terminal
+from frith.ports import AttachMode, Terminal
 from frith.providers import Capability, Role
 
 if TYPE_CHECKING:
     from frith._engine.context import Engine
+
+
+_Args = TypeVarTuple("_Args")
 
 
 class Ending(Enum):
@@ -37,14 +41,12 @@ class Ending(Enum):
 class ProcessTable:
     """The processes of one manager, by session."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
         self._running: dict[SessionId, RunningProcess] = {}
-        self.ended: dict[SessionId, Terminal] = {}
-        """The terminal of the last process of each session, if it ended in this manager."""
-        self.uncollected: dict[SessionId, RunningProcess] = {}
-        """Processes that have ended, until the store has their end."""
-        self.takeovers: dict[SessionId, Task] = {}
-        """Tasks that wait to take over the process of a session."""
+        self._ended: dict[SessionId, Terminal] = {}
+        self._uncollected: dict[SessionId, RunningProcess] = {}
+        self._takeovers: dict[SessionId, Task] = {}
         self.takes_over = False
         """Whether this manager takes over the processes of hosts that go away."""
 
@@ -60,7 +62,7 @@ class ProcessTable:
     def add(self, process: RunningProcess) -> None:
         """Enter a process that runs from now on."""
         self._running[process.session_id] = process
-        self.ended.pop(process.session_id, None)
+        self.forget(process.session_id)
 
     def remove(self, process: RunningProcess, *, ended: bool) -> bool:
         """Remove a process, and keep its terminal if it has ended; return whether it was here."""
@@ -68,31 +70,63 @@ class ProcessTable:
             return False
         del self._running[process.session_id]
         if ended:
-            self.ended[process.session_id] = process.terminal
+            self._ended[process.session_id] = process.terminal
         return True
+
+    def ended(self, session_id: SessionId) -> Terminal | None:
+        """Return the terminal of the last process of a session, if it ended in this manager."""
+        return self._ended.get(session_id)
+
+    def forget(self, session_id: SessionId) -> None:
+        """Drop the terminal of a process that has ended."""
+        self._ended.pop(session_id, None)
 
     def forget_replaced(self, before: Session | None, after: Session | None) -> None:
         """Drop the terminal that ended here, if another host has run the session since."""
         known = after or before
-        terminal = self.ended.get(known.id) if known is not None else None
+        terminal = self._ended.get(known.id) if known is not None else None
         if known is None or terminal is None:
             return
-        if after is None or after.details.terminal_ref not in (None, terminal.ref):
-            del self.ended[known.id]
-            return
-        evidence = after.evidence
-        ended_elsewhere = evidence is not None and evidence.source is Source.PROCESS
-        if ended_elsewhere and (before is None or evidence != before.evidence):
-            del self.ended[known.id]
+        evidence = after.evidence if after is not None else None
+        if (
+            after is None
+            or after.details.terminal_ref not in (None, terminal.ref)
+            or (
+                evidence is not None
+                and evidence.source is Source.PROCESS
+                and (before is None or evidence != before.evidence)
+            )
+        ):
+            self.forget(known.id)
 
-    def lacks_takeover(self, session_id: SessionId) -> bool:
-        """Tell whether a task should wait to take over a process of this session, and none does."""
-        return self.takes_over and session_id not in self.takeovers and not self.owned(session_id)
+    def collect_later(self, process: RunningProcess) -> None:
+        """Keep a process that has ended until the store has its end."""
+        self._uncollected[process.session_id] = process
+
+    def collect_stored(self, session_id: SessionId) -> None:
+        """Let the provider forget a process whose end is stored now, if there is one."""
+        process = self._uncollected.pop(session_id, None)
+        if process is not None:
+            self._tasks.start(process.collect)
+
+    def take_over_later(
+        self,
+        session_id: SessionId,
+        wait: Callable[[*_Args], Coroutine[Any, Any, None]],
+        *args: *_Args,
+    ) -> None:
+        """Run ``wait(*args)``, which takes over the process of a session, unless that runs already.
+
+        Nothing happens if this manager takes over no process, or runs this one.
+        """
+        waiting = self._takeovers.get(session_id)
+        if self.takes_over and (waiting is None or waiting.is_done) and not self.owned(session_id):
+            self._takeovers[session_id] = self._tasks.start(wait, *args)
 
     async def cancel_takeovers(self) -> None:
         """Take over no process from now on."""
         self.takes_over = False
-        for task in tuple(self.takeovers.values()):
+        for task in self._takeovers.values():
             await task.cancel()
 
     async def end_with_host(self) -> None:
@@ -138,7 +172,8 @@ class RunningProcess:
         self.terminal = terminal
 
     def watch(self) -> None:
-        """Watch the process from now on, in tasks of the manager."""
+        """Watch the process from now on, in tasks of the manager, and follow the store."""
+        self._engine.follow()
         self._engine.processes.add(self)
         watches = (self._watch_exit, self._watch_output, self._status.run)
         self._tasks = [self._engine.tasks.start(watch) for watch in watches]
@@ -163,9 +198,9 @@ class RunningProcess:
         """Whether the process continues when this manager is closed."""
         return self._engine.providers.can(Role.TERMINAL, self._provider, Capability.ADOPT)
 
-    def tell(self, conclusion: Conclusion) -> None:
-        """Pass on a status that was reported, and recorded, already."""
-        self._status.tell(conclusion)
+    def tell(self, session: Session) -> None:
+        """Pass on the status of ``session`` to the detector, if it was reported."""
+        self._status.tell(session)
 
     async def end(self, ending: Ending, *, keep_claim: bool = False) -> None:
         """End the process and wait until that is recorded.
@@ -256,7 +291,7 @@ class RunningProcess:
         except Exception as error:
             log.error("exit_not_stored", session_id=self.session_id, reason=error)
             engine.ledger.defer(self.session_id, "process", amendment, claim=self.claim)
-            engine.processes.uncollected[self.session_id] = self
+            engine.processes.collect_later(self)
             return engine.ledger.get(self.session_id)
         await self.collect()
         return session

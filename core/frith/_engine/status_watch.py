@@ -45,9 +45,10 @@ class StatusRecorder:
         """What the session waits for, if that was announced."""
         self._announcing = Lock()
 
-    def tell(self, conclusion: Conclusion) -> None:
-        """Pass on a status that was reported, and recorded, already."""
-        if self._watch is not None:
+    def tell(self, session: Session) -> None:
+        """Pass on the status of ``session`` to the detector, if it was reported."""
+        conclusion = _conclusion_of(session)
+        if self._watch is not None and conclusion is not None and conclusion.source is Source.TOLD:
             self._watch.tell(conclusion)
 
     async def run(self) -> None:
@@ -121,15 +122,9 @@ class StatusRecorder:
         """Tell whether the session waits for something that was not announced yet."""
         announced = self._announced
         self._announced = conclusion if conclusion.status is SessionStatus.WAITING else None
-        if self._announced is None:
-            return False
-        return announced is None or conclusion.message not in (None, announced.message)
-
-
-def told(session: Session) -> Conclusion | None:
-    """Return the reported status of ``session``, if its status was reported."""
-    conclusion = _conclusion_of(session)
-    return conclusion if conclusion is not None and conclusion.source is Source.TOLD else None
+        return self._announced is not None and (
+            announced is None or conclusion.message not in (None, announced.message)
+        )
 
 
 def _conclusion_of(session: Session) -> Conclusion | None:

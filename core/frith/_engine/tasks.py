@@ -39,6 +39,11 @@ class Task:
         finally:
             self._done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the task has ended."""
+        return self._done.is_set()
+
     def end_soon(self) -> None:
         """Cancel the task without waiting for its end."""
         self._scope.cancel()
@@ -58,19 +63,21 @@ class Task:
             await self._done.wait()
         except BaseException:
             self.end_soon()
-            while not self._done.is_set():
+            while not self.is_done:
                 with suppress(get_cancelled_exc_class()), CancelScope(shield=True):
                     await self._done.wait()
             raise
 
 
 class Tasks:
-    """Starts background tasks, and ends them all."""
+    """Starts background tasks and calls of the manager, and ends them all."""
 
     def __init__(self, task_group: TaskGroup) -> None:
         self._task_group = task_group
         self._running: set[Task] = set()
+        self._calls: set[Task] = set()
         self._closed = False
+        self._refuses_calls = False
 
     def start(
         self, function: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args
@@ -87,48 +94,21 @@ class Tasks:
         self._task_group.start_soon(self._run, task, function, args)
         return task
 
-    async def cancel(self) -> None:
-        """End every task, also those that they start while ending, and wait for them."""
-        self._closed = True
-        while self._running:
-            for task in tuple(self._running):
-                await task.cancel()
-
-    async def _run(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        try:
-            await task.run(function, *args)
-        except BaseException as error:
-            if is_from_outside(error):
-                raise
-            log.error("task_failed", task=function.__qualname__, reason=described(error))
-        finally:
-            self._running.discard(task)
-
-
-class Calls:
-    """The calls of the manager that are under way, each in a task of its own.
-
-    In the task of the caller a call could not be undone, because asyncio's own cancellation
-    ignores shields and would interrupt a commit. A call whose caller is cancelled is cancelled by
-    a scope, and the caller waits for its end.
-    """
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-        self._running: set[Task] = set()
-        self._closed = False
-
-    async def make(
+    async def call(
         self, function: Callable[[*_Args], Coroutine[Any, Any, _T]], *args: *_Args
     ) -> _T:
-        """Return what ``function(*args)`` returns.
+        """Return what ``function(*args)`` returns, called in a task of its own.
+
+        In the task of the caller it could not be undone, because asyncio's own cancellation ignores
+        shields and would interrupt a commit. A call whose caller is cancelled is cancelled by a
+        scope, and the caller waits for its end.
 
         Raises:
             ManagerClosedError: the manager is closed, or was closed meanwhile; the call was
                 cancelled then, and has undone its steps.
             Exception: what ``function`` raises.
         """
-        if self._closed:
+        if self._refuses_calls:
             raise ManagerClosedError
         results: list[_T] = []
         errors: list[BaseException] = []
@@ -141,23 +121,49 @@ class Calls:
             except BaseException as error:
                 errors.append(error)
 
-        task = self._tasks.start(run)
-        self._running.add(task)
+        task = self.start(run)
+        self._calls.add(task)
         try:
             await task.wait()
         finally:
-            self._running.discard(task)
+            self._calls.discard(task)
         if errors:
             raise errors[0]
         if not results:
             raise ManagerClosedError
         return results[0]
 
-    async def end(self) -> None:
+    async def end_calls(self) -> None:
         """Cancel every call, wait until they have ended, and allow no more."""
-        self._closed = True
-        for task in tuple(self._running):
+        self._refuses_calls = True
+        for task in tuple(self._calls):
             await task.cancel()
+
+    async def cancel(self) -> None:
+        """End every task, also those that they start while ending, and wait for them."""
+        self._closed = True
+        while self._running:
+            for task in tuple(self._running):
+                await task.cancel()
+
+    async def close(self) -> None:
+        """End every task, and leave the task group.
+
+        It is left without the host's exception, which would reach the host wrapped in an exception
+        group.
+        """
+        await self.cancel()
+        await self._task_group.__aexit__(None, None, None)
+
+    async def _run(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            await task.run(function, *args)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            log.error("task_failed", task=function.__qualname__, reason=described(error))
+        finally:
+            self._running.discard(task)
 
 
 @asynccontextmanager

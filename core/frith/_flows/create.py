@@ -14,8 +14,7 @@ from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import RunningProcess
 from frith._flows.reserve import CreateRequest, PendingSession
-from frith._flows.spawn import command_for, spawn, with_process
-from frith._flows.terminals import forget_output
+from frith._flows.terminals import command_for, end_spawned, spawn, with_process
 from frith.errors import CommitOutcomeUnknownError
 from frith.events import SessionCreated, SessionCreating, SessionCreationFailed
 from frith.model import Changes, Session, Snapshot
@@ -32,7 +31,7 @@ async def create(engine: Engine, request: CreateRequest) -> Session:
     pending = PendingSession(
         engine, request, str(uuid4()), request.name or None, request.branch or None
     )
-    creation = _Creation(engine, request, pending)
+    creation = _Creation(engine, pending)
     try:
         session = await creation.run()
     except BaseException as error:
@@ -93,7 +92,6 @@ class _Creation:
     """One creation under way."""
 
     engine: Engine
-    request: CreateRequest
     pending: PendingSession
     undo: Undo = field(default_factory=Undo)
     claim: HeldClaim | None = None
@@ -105,7 +103,7 @@ class _Creation:
         await self.undo.run()
 
     async def run(self) -> Session:
-        engine, request, pending = self.engine, self.request, self.pending
+        engine, request, pending = self.engine, self.pending.request, self.pending
         command = command_for(engine, request.command)
         await pending.check()
         event = SessionCreating(
@@ -132,7 +130,7 @@ class _Creation:
         claim.check()
         if request.start:
             terminal = spawned = await spawn(engine, session, request.env, request.size)
-            self.undo.push("process", lambda: _end(engine, session, spawned))
+            self.undo.push("process", lambda: end_spawned(engine, claim, session, spawned))
             session = with_process(engine, session, terminal)
         await checkpoint_if_cancelled()
         with CancelScope(shield=True):
@@ -158,7 +156,6 @@ class _Creation:
             raise
         if terminal is not None:
             RunningProcess(engine, claim, terminal).watch()
-            engine.follow()
         await engine.markers.write(session, MarkerState.LIVE)
         if terminal is None:
             await engine.claims.give_back(claim)
@@ -183,9 +180,3 @@ class _Creation:
             at_stake = await workspace.discard(plan)
         if at_stake:
             self.undo.left_behind.append(f"worktree {plan.path}: {at_stake.summary()}")
-
-
-async def _end(engine: Engine, session: Session, terminal: Terminal) -> None:
-    async with engine.providers.use(Role.TERMINAL):
-        await terminal.terminate(engine.config.terminate_grace)
-    await forget_output(engine, session)

@@ -10,7 +10,7 @@ from anyio import CancelScope
 from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import without_process
-from frith._flows.takeover import take_over
+from frith._flows.takeover import taken_over
 from frith._flows.terminals import forget_output
 from frith.errors import (
     CommitOutcomeUnknownError,
@@ -71,8 +71,7 @@ async def destroy(engine: Engine, session_id: SessionId, cleanup: bool, force: b
             at_stake=at_stake,
         )
         await engine.hooks.ask(event, refuse_broken=cleanup)
-        session, claim = await take_over(engine, session)
-        try:
+        async with taken_over(engine, session) as (session, claim):
             session = await engine.ledger.amend(
                 session_id, lambda s: without_process(s, _ended(s.status)), claim=claim
             )
@@ -80,9 +79,6 @@ async def destroy(engine: Engine, session_id: SessionId, cleanup: bool, force: b
                 await _check_removable(engine, session, force=force)
             with CancelScope(shield=True):
                 await _remove(engine, session, claim, cleanup=cleanup, force=force)
-        finally:
-            with CancelScope(shield=True):
-                await engine.claims.give_back(claim)
     with CancelScope(shield=True):
         await engine.hooks.notify(
             SessionDestroyed(
@@ -133,7 +129,7 @@ async def _remove(
         await forget_output(engine, session)
         is_last = True
         await engine.ledger.drop(session.id, claim=claim)
-        engine.processes.ended.pop(session.id, None)
+        engine.processes.forget(session.id)
     except BaseException as error:
         if claim.is_lost or (is_last and isinstance(error, CommitOutcomeUnknownError)):
             raise

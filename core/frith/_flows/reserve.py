@@ -192,28 +192,18 @@ class PendingSession:
                 taken = await workspace.taken(tuple(candidates))
             free = [branch for branch in candidates if branch not in taken | held]
             lowest = lowest or next(iter(candidates), "")
-            if not free and lowest and await self._is_blocked(lowest):
+            if not free and self.request.branch:
                 free = [branch for branch in candidates if branch not in held]
+            elif not free and lowest:  # beside a branch ``feature`` all of them count as taken
+                try:
+                    await self._plan(lowest)
+                except BranchBlockedError:
+                    raise
+                except BranchTakenError:
+                    pass
             if free:
                 return candidates[free[0]]
         raise BranchTakenError(lowest)
-
-    async def _is_blocked(self, branch: str) -> bool:
-        """Tell whether no generated branch can exist: beside ``feature`` all count as taken.
-
-        Raises:
-            BranchBlockedError: that is so, and the branch was to be generated.
-        """
-        try:
-            async with self.engine.providers.use(Role.WORKSPACE) as workspace:
-                await workspace.plan(WorktreeRequest(self.id, branch, self.request.base))
-        except BranchBlockedError:
-            if not self.request.branch:
-                raise
-            return True
-        except BranchTakenError:
-            pass
-        return False
 
     async def _plan(self, branch: str) -> WorktreePlan:
         request = self.request

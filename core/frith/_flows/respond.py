@@ -6,7 +6,6 @@ from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import Ending
 from frith._engine.reactions import Reactions
-from frith._engine.status_watch import told
 from frith._flows.rebuild import recover, verify
 from frith._flows.takeover import await_takeover
 from frith.errors import FrithError, StoreError
@@ -37,9 +36,7 @@ class ManagerReactions(Reactions):
     def session_stored(self, session_id: SessionId) -> None:
         """Update the marker; let the provider forget a process whose end is stored now."""
         self._engine.markers.write_later(session_id)
-        ended = self._engine.processes.uncollected.pop(session_id, None)
-        if ended is not None:
-            self._engine.tasks.start(ended.collect)
+        self._engine.processes.collect_stored(session_id)
 
     def claim_lost(self, claim: HeldClaim) -> None:
         """Give up the session without ending, sweeping or writing anything."""
@@ -71,9 +68,7 @@ class ManagerReactions(Reactions):
                 except FrithError as error:
                     log.error("request_not_met", session_id=after.id, reason=str(error))
             elif before is not None and after.evidence != before.evidence:
-                conclusion = told(after)
-                if conclusion is not None:
-                    process.tell(conclusion)
+                process.tell(after)
         if after is not None:
             await_takeover(self._engine, after)
         await self._engine.hooks.notify(

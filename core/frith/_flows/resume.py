@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import RunningProcess, has_process
-from frith._flows.spawn import command_for, spawn, with_process
-from frith._flows.terminals import adopt, forget_output, has_ended, sweep
+from frith._flows.terminals import (
+    adopt,
+    command_for,
+    end_spawned,
+    forget_output,
+    has_ended,
+    spawn,
+    sweep,
+    with_process,
+)
 from frith.errors import (
     CommitOutcomeUnknownError,
     SessionOwnedError,
@@ -32,70 +40,52 @@ async def resume(
     size: Size,
 ) -> Session:
     """Start a process for a session; see :meth:`frith.SessionManager.resume_session`."""
-    async with engine.exclusive(session_id):
+    async with engine.exclusive(session_id), AsyncExitStack() as undo:
         session = await engine.ledger.need(session_id)
         if engine.processes.owned(session_id):
             raise SessionRunningError(session_id)
         argv = command_for(engine, command, session.details.command)
         claim = await engine.claims.take(session_id)
-        try:
-            before, session = await _start(engine, claim, argv, env, size)
-        except BaseException:
-            if not engine.processes.owned(session_id):
-                with CancelScope(shield=True):
-                    await engine.claims.give_back(claim)
-            raise
+        undo.push_async_callback(engine.claims.give_back, claim)
+        before = await _prepare(engine, session_id)
+        claim.check()
+        terminal = await spawn(engine, before.detail(command=argv), env, size)
+        undo.push_async_callback(end_spawned, engine, claim, before, terminal)
+
+        def started(current: Session) -> Session:
+            return with_process(engine, current.detail(command=argv), terminal)
+
+        await checkpoint_if_cancelled()
+        with CancelScope(shield=True):
+            try:
+                session = await engine.ledger.amend(session_id, started, claim=claim)
+            except CommitOutcomeUnknownError:
+                # It may be recorded: the process stays, and the record is written soon.
+                engine.ledger.defer(session_id, "process", started, claim=claim)
+                undo.pop_all()
+                RunningProcess(engine, claim, terminal).watch()
+                raise
+            undo.pop_all()
+            RunningProcess(engine, claim, terminal).watch()
+            await engine.markers.write(session, MarkerState.LIVE)
+        if before.details.terminal != session.details.terminal:
+            await forget_output(engine, before)
     await engine.announce_status(before, session)
     return session
 
 
-async def _start(
-    engine: Engine,
-    claim: HeldClaim,
-    command: tuple[str, ...],
-    env: Mapping[str, str] | None,
-    size: Size,
-) -> tuple[Session, Session]:
-    session_id = claim.session_id
+async def _prepare(engine: Engine, session_id: SessionId) -> Session:
+    """Return the session as stored, once no process of it is left and its worktree is there."""
     await engine.ledger.refresh()
-    before = await engine.ledger.need(session_id)
-    if before.details.removing:
+    session = await engine.ledger.need(session_id)
+    if session.details.removing:
         raise SessionOwnedError(session_id)
-    if has_process(before):
-        if await _lives(engine, before):
+    if has_process(session):
+        if await _lives(engine, session):
             raise SessionRunningError(session_id)
-        await sweep(engine, before)
-    await _ensure_worktree(engine, before)
-    claim.check()
-    terminal = await spawn(engine, before.detail(command=command), env, size)
-
-    def started(current: Session) -> Session:
-        return with_process(engine, current.detail(command=command), terminal)
-
-    try:
-        await checkpoint_if_cancelled()
-        with CancelScope(shield=True):
-            session = await engine.ledger.amend(session_id, started, claim=claim)
-            RunningProcess(engine, claim, terminal).watch()
-            engine.follow()
-            await engine.markers.write(session, MarkerState.LIVE)
-    except CommitOutcomeUnknownError:
-        # It may be recorded: the process stays, and the record is written as soon as possible.
-        engine.ledger.defer(session_id, "process", started, claim=claim)
-        RunningProcess(engine, claim, terminal).watch()
-        engine.follow()
-        raise
-    except BaseException:
-        if not engine.processes.owned(session_id):
-            with CancelScope(shield=True):
-                async with engine.providers.use(Role.TERMINAL):
-                    await terminal.terminate(engine.config.terminate_grace)
-                if not claim.is_lost:
-                    await forget_output(engine, before.detail(terminal=engine.config.terminal))
-        raise
-    if before.details.terminal != session.details.terminal:
-        await forget_output(engine, before)
-    return before, session
+        await sweep(engine, session)
+    await _ensure_worktree(engine, session)
+    return session
 
 
 async def _lives(engine: Engine, session: Session) -> bool:

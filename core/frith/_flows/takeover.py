@@ -11,8 +11,7 @@ from anyio import fail_after, sleep
 from frith._engine.claims import HeldClaim
 from frith._engine.context import Engine
 from frith._engine.processes import Ending, RunningProcess, has_process, without_process
-from frith._flows.spawn import this_process
-from frith._flows.terminals import adopt, has_ended, sweep
+from frith._flows.terminals import adopt, has_ended, sweep, this_process
 from frith.errors import SessionOwnedError, TerminalClosedError, TerminalError
 from frith.logs import log
 from frith.model import Changes, Session, SessionId, SessionStatus, Snapshot
@@ -40,11 +39,13 @@ def label(engine: Engine, session_id: SessionId) -> str:
     return f"session {session.name} ({session_id})" if session else f"session {session_id}"
 
 
-async def take_over(engine: Engine, session: Session) -> tuple[Session, HeldClaim]:
-    """Claim ``session``, end its process wherever it runs, and return the session and its claim.
+@asynccontextmanager
+async def taken_over(engine: Engine, session: Session) -> AsyncIterator[tuple[Session, HeldClaim]]:
+    """End the process of ``session`` wherever it runs; yield the session and the claim on it.
 
     An owner in another process is asked to stop it, through the store. A process of a dead owner
     is adopted and ended, so that its exit status is known, or swept where it cannot be adopted.
+    The claim is held in the block.
 
     Raises:
         SessionOwnedError: the owner does not release it in time, or its owner is unknown.
@@ -63,10 +64,9 @@ async def take_over(engine: Engine, session: Session) -> tuple[Session, HeldClai
         if has_process(session):
             claim.check()
             await sweep(engine, session)
-    except BaseException:
+        yield session, claim
+    finally:
         await engine.claims.give_back(claim)
-        raise
-    return session, claim
 
 
 async def _claim(engine: Engine, session: Session) -> HeldClaim:
@@ -197,9 +197,8 @@ async def reconcile_process(engine: Engine, session: Session, report: Report | N
 
 def await_takeover(engine: Engine, session: Session) -> None:
     """Take over the process of a session as soon as the host that runs it goes away."""
-    if session.details.terminal_ref is not None and engine.processes.lacks_takeover(session.id):
-        task = engine.tasks.start(_take_over_when_left, engine, session.id)
-        engine.processes.takeovers[session.id] = task
+    if session.details.terminal_ref is not None:
+        engine.processes.take_over_later(session.id, _take_over_when_left, engine, session.id)
 
 
 async def _take_over_when_left(engine: Engine, session_id: SessionId) -> None:
@@ -217,8 +216,6 @@ async def _take_over_when_left(engine: Engine, session_id: SessionId) -> None:
         return
     except Exception as error:
         log.warning("takeover_failed", session_id=session_id, reason=error)
-    finally:
-        engine.processes.takeovers.pop(session_id, None)
 
 
 async def _runs_elsewhere(engine: Engine, session: Session, attempts: int) -> bool:

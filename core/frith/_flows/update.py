@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from frith._engine.context import Engine
 from frith._engine.pending import Amendment
 from frith.errors import SessionOwnedError
 from frith.model import Session, SessionId, SessionStatus, Source
-from frith.ports import Conclusion, MarkerState
+from frith.ports import MarkerState
 
 
 async def tell_status(
@@ -21,7 +22,7 @@ async def tell_status(
     )
     running = engine.processes.owned(session_id)
     if running is not None:
-        running.tell(Conclusion(status, Source.TOLD, message=message))
+        running.tell(session)
     await engine.announce_status(before, session)
     return session
 
@@ -54,22 +55,15 @@ async def write_marker(engine: Engine, session_id: SessionId) -> None:
 
     Without the claim a durable marker might revive a session that is just being destroyed.
     """
-    if engine.processes.owned(session_id):
-        await _write_newest(engine, session_id)
-        return
-    try:
-        claim = await engine.claims.take(session_id)
-    except SessionOwnedError:
-        engine.markers.write_later(session_id)
-        return
-    try:
-        await engine.ledger.refresh()
-        await _write_newest(engine, session_id)
-    finally:
-        await engine.claims.give_back(claim)
-
-
-async def _write_newest(engine: Engine, session_id: SessionId) -> None:
-    session = engine.ledger.get(session_id)
-    if session is not None:
-        await engine.markers.write(session, MarkerState.LIVE)
+    async with AsyncExitStack() as claimed:
+        if not engine.processes.owned(session_id):
+            try:
+                claim = await engine.claims.take(session_id)
+            except SessionOwnedError:
+                engine.markers.write_later(session_id)
+                return
+            claimed.push_async_callback(engine.claims.give_back, claim)
+            await engine.ledger.refresh()
+        session = engine.ledger.get(session_id)
+        if session is not None:
+            await engine.markers.write(session, MarkerState.LIVE)
