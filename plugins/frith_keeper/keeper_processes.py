@@ -14,7 +14,7 @@ from typing import Any
 from anyio import move_on_after, wait_readable
 from pydantic import JsonValue
 
-from frith_keeper.errors import KeeperError
+from frith_keeper.link import KeeperError
 from frith_os.processes import Process, all_pids, environ_of, here, is_here, start_time, stat_of
 
 NAME = "FRITH_KEEPER"

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from frith.model import SessionId
-from frith_keeper.errors import KeeperError
-from frith_keeper.keeper.home import at, is_trusted
+from frith_keeper.keeper.sockets import at, is_ours
+from frith_keeper.link import Ended, KeeperError
+from frith_os.private import is_trusted
 
 _EXIT = ".exit"
 
@@ -30,6 +33,7 @@ class KeeperFiles:
 
         Raises:
             FileNotFoundError, ConnectionRefusedError: no keeper listens there.
+            KeeperError: another user listens there.
             OSError: anything else.
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
@@ -39,6 +43,9 @@ class KeeperFiles:
         except BaseException:
             connection.close()
             raise
+        if not is_ours(connection):
+            connection.close()
+            raise KeeperError(f"The socket {name} belongs to another user.")
         return connection
 
     def names(self, session_id: str = "") -> Iterator[str]:
@@ -50,9 +57,12 @@ class KeeperFiles:
             beginning = f"{session_id}." if session_id else ""
             yield from sorted(name for name in found if name.startswith(beginning))
 
-    def exit_of(self, name: str) -> bytes | None:
+    def exit_of(self, name: str) -> Ended | None:
         """Return the exit status that a keeper has written; ``None`` if others could have."""
-        return _trusted(self.directory, f"{name}{_EXIT}")
+        noted = _trusted(self.directory, f"{name}{_EXIT}")
+        with suppress(ValidationError):
+            return Ended.model_validate_json(noted or b"")
+        return None
 
     def output(self, session_id: SessionId) -> str:
         """Return the path of the file for the output of a session's last process."""

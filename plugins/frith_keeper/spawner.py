@@ -28,13 +28,12 @@ from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from frith.errors import SpawnError, UnsupportedPlatformError
-from frith.model import ExitStatus, Session, SessionId
+from frith.model import Session, SessionId
 from frith.ports import SpawnRequest, SweepReport, Terminal, TerminalSpawner
-from frith_keeper.ended import EndedTerminal, KeptOutput, parse
-from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import Greeted, RefusedError, receive_greeting, send_hello
+from frith_keeper.ended import EndedTerminal, KeptOutput
 from frith_keeper.keeper.sockets import peer
 from frith_keeper.keeper_processes import end, find_keepers, send_signal
+from frith_keeper.link import Ended, Greeted, KeeperError, abandon, receive_greeting, send_hello
 from frith_keeper.options import KeeperOptions
 from frith_keeper.places import KeeperFiles, name_of, session_of
 from frith_keeper.start import start
@@ -132,44 +131,32 @@ class KeeperSpawner(TerminalSpawner):
         name = name_of(session.id, terminal_id)
         greeted = await self._find(name, ref)
         if greeted is not None:
-            fields = greeted.fields
+            found = greeted.greeting
             if self._is_closed:
                 greeted.close()
                 raise KeeperError("The terminal provider was closed.")
-            if (fields["session"], fields["terminal"]) != (session.id, terminal_id):
+            if (found.session, found.terminal) != (session.id, terminal_id):
                 greeted.close()
                 raise KeeperError(f"The keeper {name} has the process of another session.")
             return self._terminal(greeted, name)
-        noted = self._files.exit_of(name)
-        if noted is None:
-            return None
-        try:
-            ended = wire.parse(noted)
-            status = ExitStatus(**ended["exit"])
-        except (wire.InvalidMessageError, KeyError, TypeError, ValueError):
+        ended = self._files.exit_of(name)
+        if ended is None:
             return None
         output = await self._kept_output(session.id)
-        if output and output.terminal_id != terminal_id:
+        if output and output.terminal != terminal_id:
             output = None
-        return EndedTerminal(
-            session.id,
-            ref,
-            status,
-            output,
-            was_shut_down=ended.get("shutDown") is True,
-            clear=partial(self._files.clear, name),
-        )
+        return EndedTerminal(session.id, ref, ended, output, partial(self._files.clear, name))
 
     async def recall(self, session: Session) -> Terminal | None:
         """Return the last terminal of ``session``; see ``TerminalSpawner.recall``."""
         output = await self._kept_output(session.id)
         if output is None:
             return None
-        ref: dict[str, JsonValue] = {"terminal": output.terminal_id, "pid": output.pid}
-        return EndedTerminal(session.id, ref, output.status, output)
+        ref: dict[str, JsonValue] = {"terminal": output.terminal, "pid": output.pid}
+        return EndedTerminal(session.id, ref, Ended(exit=output.exit), output)
 
     async def _kept_output(self, session_id: SessionId) -> KeptOutput | None:
-        return parse(await to_thread.run_sync(self._files.output_of, session_id))
+        return KeptOutput.parse(await to_thread.run_sync(self._files.output_of, session_id))
 
     async def forget(self, session_id: SessionId) -> None:
         """Remove the output of a session; see ``TerminalSpawner.forget``."""
@@ -185,7 +172,7 @@ class KeeperSpawner(TerminalSpawner):
                 greeted = await self._find(name, ref)
             if greeted is not None:
                 with closing(greeted):
-                    found[str(greeted.fields["session"])] = int(greeted.fields["pid"])
+                    found[greeted.greeting.session] = greeted.greeting.pid
             elif send_signal(ref):  # it cannot be asked for its process
                 found[session_of(name)] = int(str(ref["keeper"]))
         return found
@@ -283,7 +270,10 @@ class KeeperSpawner(TerminalSpawner):
 
     def _listens(self, name: str, ref: dict[str, Any]) -> bool:
         """Return whether the keeper that ``ref`` names is the one that listens as ``name``."""
-        with suppress(OSError), closing(self._files.connect(name)) as connection:
+        with (
+            suppress(KeeperError, OSError),
+            closing(self._files.connect(name)) as connection,
+        ):
             return peer(connection)[0] == ref.get("keeper")
         return False
 
@@ -309,18 +299,14 @@ class KeeperSpawner(TerminalSpawner):
 
     async def _try_to_greet(self, name: str) -> Greeted:
         connection = self._files.connect(name)
-        send_hello(connection)
         try:
+            send_hello(connection)
             with fail_after(self._options.answer_timeout):
                 await wait_readable(connection)
-        except BaseException:
-            connection.close()
-            raise
-        try:
             return receive_greeting(connection)
-        except RefusedError as error:
-            reason = error.answer.get("error")
-            raise KeeperError(f"The keeper {name} refuses: {reason}.") from error
+        except BaseException:
+            abandon(connection)
+            raise
 
 
 def _collect(keeper: Greeted, within: float) -> None:
@@ -340,5 +326,5 @@ def _collect(keeper: Greeted, within: float) -> None:
         # As process 1 of a container this host is the parent of orphans.
         with suppress(ChildProcessError):
             os.waitpid(peer(keeper.connection)[0], 0)
-    except (OSError, wire.InvalidMessageError):
+    except (OSError, ValueError):
         pass

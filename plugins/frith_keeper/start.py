@@ -15,9 +15,8 @@ from pathlib import Path
 import frith_os
 from frith.errors import SpawnError, WorkingDirectoryError
 from frith.ports import SpawnRequest
-from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import Greeted, RefusedError, greet
 from frith_keeper.keeper_processes import NAME
+from frith_keeper.link import Greeted, KeeperError, RefusedError, greet
 from frith_keeper.options import KeeperOptions
 from frith_keeper.places import KeeperFiles, name_of
 from frith_os import keeperwire as wire
@@ -53,9 +52,7 @@ def start(
     with directory(request):
         path = find(request, env.get("PATH", os.defpath))
     wanted = {
-        "version": wire.VERSION,
         "session": request.session_id,
-        "workspace": request.workspace,
         "terminal": terminal_id,
         "name": name,
         "base": files.base,

@@ -9,17 +9,12 @@ from contextlib import suppress
 from frith_os import keeperwire as wire
 
 from .loop import READ, WRITE
-from .sockets import Socket, peer, send_fds
+from .sockets import Socket, send_fds
 
 _MOST_UNSENT = 1000
 """Packets that wait for a host that does not read; beyond that it is disconnected."""
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
-
-
-def is_ours(connection: Socket) -> bool:
-    """Return whether the same user is at the other end."""
-    return peer(connection)[1] == os.geteuid()
 
 
 class Host:

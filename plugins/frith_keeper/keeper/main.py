@@ -14,7 +14,7 @@ from frith_os.cgroups import leave_group_of_a_terminal
 from frith_os.pty.child import Child, open_pty, spawn
 from frith_os.pty.output import Output
 
-from .home import Home, UnsafeDirectoryError
+from .home import Home
 from .keeping import Keeper
 from .serving import Command
 from .sockets import Socket
@@ -47,7 +47,7 @@ def main() -> None:
     leave_group_of_a_terminal()
     try:
         home = Home(*(request[part] for part in ("base", "directory", "name", "output")))
-    except (OSError, UnsafeDirectoryError) as error:
+    except OSError as error:
         _refuse(connection, error="directory", message=str(error))
         return
     try:
@@ -130,6 +130,6 @@ def _posix_spawn(env: dict[bytes, bytes], tty: str, path: bytes, argv: list[byte
 
 def _refuse(connection: Socket, **fields: Any) -> None:
     """Answer the host's first request with the reason why the keeper does not serve."""
-    with suppress(OSError, wire.InvalidMessageError):
+    with suppress(OSError, ValueError):
         seq = wire.parse(connection.recv(wire.LARGEST)).get("seq")
         connection.send(wire.message(seq=seq, **fields))

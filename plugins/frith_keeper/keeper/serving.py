@@ -15,9 +15,9 @@ from frith_os.pty.output import Output
 from frith_os.pty.windows import Windows
 
 from .home import Home
-from .hosts import Host, is_ours
+from .hosts import Host
 from .loop import READ, Loop
-from .sockets import Socket, accept
+from .sockets import Socket, accept, is_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +202,6 @@ class Server:
                 seq=message.get("seq"),
                 version=max(common),
                 session=self._request["session"],
-                workspace=self._request["workspace"],
                 terminal=self._request["terminal"],
                 keeper=os.getpid(),
                 keeperStart=start_time(os.getpid()),

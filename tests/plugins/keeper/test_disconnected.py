@@ -16,9 +16,8 @@ import pytest
 from frith.errors import SpawnError
 from frith.model import Session
 from frith.ports import AttachMode, Size, SpawnRequest
-from frith_keeper import greeting
-from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import greet
+from frith_keeper import link
+from frith_keeper.link import KeeperError, greet
 from frith_keeper.places import KeeperFiles, name_of
 from frith_os import keeperwire as wire
 
@@ -189,7 +188,7 @@ def with_no_memory_for_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr(greeting, "MappedRing", refuse)
+    monkeypatch.setattr(link, "MappedRing", refuse)
 
 
 def with_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

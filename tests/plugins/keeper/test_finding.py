@@ -20,7 +20,7 @@ import pytest
 from frith.errors import SpawnError
 from frith.model import ExitStatus, Session
 from frith.ports import Size
-from frith_keeper.errors import KeeperError
+from frith_keeper.link import KeeperError
 from frith_keeper.places import KeeperFiles, name_of
 from frith_os.processes import boot_id, pid_namespace
 

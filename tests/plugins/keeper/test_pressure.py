@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from frith.model import Session
-from frith_keeper.greeting import greet
+from frith_keeper.link import greet
 from frith_keeper.places import KeeperFiles, name_of
 from frith_os import keeperwire as wire
 

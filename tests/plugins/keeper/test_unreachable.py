@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from frith.model import Session
-from frith_keeper.errors import KeeperError
+from frith_keeper.link import KeeperError
 from frith_keeper.places import KeeperFiles
 
 
