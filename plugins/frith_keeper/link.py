@@ -213,7 +213,6 @@ class Link:
         self._timer: CancelScope | None = None
         self._sending = Lock(fast_acquire=True)
         self._latest: bytes | None = None
-        self._is_sending_latest = False
         self.open(connection)
 
     def open(self, connection: socket.socket) -> None:
@@ -248,9 +247,8 @@ class Link:
 
     def tell(self, packet: bytes) -> None:
         """Send a packet that has no answer; of those that cannot be sent now, only the latest."""
-        self._latest = packet
-        if not self._send_latest() and not self._is_sending_latest:
-            self._is_sending_latest = True
+        waiting, self._latest = self._latest, packet
+        if not self._send_latest() and waiting is None:  # otherwise a task waits to send it
             self._tasks.start_soon(self._send_latest_later)
 
     def close(self) -> None:
@@ -333,7 +331,6 @@ class Link:
             async with self._sending:
                 while not self._send_latest():
                     await self._until_writable()
-        self._is_sending_latest = False
 
     async def _until_writable(self) -> None:
         with move_on_after(self._answer_within), suppress(ClosedResourceError):
@@ -369,7 +366,7 @@ class Link:
             message = wire.parse(bytes(_buffer[:count])) if count else None
         except BlockingIOError:
             return
-        except (OSError, wire.InvalidMessageError):
+        except (OSError, ValueError):
             message = None
         if message is None:
             ended = self._socket

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from frith.model import ExitStatus
 from frith.ports import Attachment, AttachMode, Foreground, Size
+from frith_keeper.finding import Keepers, name_of
 from frith_keeper.keeper_processes import send_signal
 from frith_keeper.link import Ended, Greeted, Greeting, KeeperError, KeeperLostError, Link
 from frith_keeper.options import KeeperOptions
@@ -44,10 +45,7 @@ class KeeperTerminal(ViewedTerminal):
         readiness: Readiness,
         tasks: TaskGroup,
         options: KeeperOptions,
-        *,
-        greet_again: Callable[[dict[str, JsonValue]], Awaitable[Greeted | None]],
-        read_exit: Callable[[], Ended | None],
-        dismiss: Callable[[dict[str, JsonValue]], Awaitable[None]],
+        keepers: Keepers,
         on_detached: Callable[[KeeperTerminal], None],
     ) -> None:
         """Take charge of a keeper that was greeted.
@@ -57,19 +55,18 @@ class KeeperTerminal(ViewedTerminal):
             readiness: watches its descriptors.
             tasks: of the provider.
             options: of the provider.
-            greet_again: greets the keeper that a ref names, ``None`` if it is gone.
-            read_exit: returns the exit status that a keeper that is gone has written.
-            dismiss: has the keeper end that a ref names, whose process has ended.
+            keepers: finds the keeper again, and has it end when its process has.
             on_detached: called once this host has no connection to the keeper any more.
         """
         self._greeting = greeting = greeted.greeting
         self._readiness = readiness
         self._bell = greeted.bell
         self._write_within = options.write_timeout
-        self._tasks, self._greet_again = tasks, greet_again
+        self._tasks = tasks
         self._returning: CancelScope | None = None
         self._windows: dict[str, Size] = {}
-        self._read_exit, self._dismiss, self._on_detached = read_exit, dismiss, on_detached
+        self._name = name_of(greeting.session, greeting.terminal)
+        self._keepers, self._on_detached = keepers, on_detached
         self._is_lost = self._was_shut_down = False
         self._ending = Lock()
         self._departures, self._departure = 0, Bell()
@@ -214,7 +211,7 @@ class KeeperTerminal(ViewedTerminal):
         Raises:
             KeeperError: it cannot be reached; it stays, and a later call finds it.
         """
-        await self._dismiss(self.ref)
+        await self._keepers.dismiss(self._name, self.ref)
 
     @property
     def is_detached(self) -> bool:
@@ -312,7 +309,7 @@ class KeeperTerminal(ViewedTerminal):
         with scope:
             while True:
                 try:
-                    greeted = await self._greet_again(self.ref)
+                    greeted = await self._keepers.find(self._name, self.ref)
                     break
                 except (KeeperError, OSError):  # it lives, but cannot be reached
                     await sleep(_RETRY)
@@ -342,7 +339,7 @@ class KeeperTerminal(ViewedTerminal):
         self._note_end(greeted.greeting)
 
     def _note_killed(self) -> None:
-        if self._status is None and (ended := self._read_exit()) is not None:
+        if self._status is None and (ended := self._keepers.exit_of(self._name)) is not None:
             self._note_exit(ended.exit, ended.shut_down)
         self._is_lost = self._status is None
         self._note_drained()

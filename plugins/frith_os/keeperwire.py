@@ -31,10 +31,6 @@ _OFFSET = struct.Struct("<cq")
 Message = dict[str, "Any"]
 
 
-class InvalidMessageError(ValueError):
-    """A packet that is not a message."""
-
-
 def write(seq: int, data: bytes | memoryview, *, more: bool = False) -> bytes:
     """Ask to write ``data`` to the terminal; ``more`` of it follows in another packet."""
     return _INPUT.pack(_WRITE, seq, more) + data
@@ -59,7 +55,7 @@ def parse(packet: bytes) -> Message:
     """Return the fields of ``packet``; of a binary one its kind as ``do``.
 
     Raises:
-        InvalidMessageError: it is not a message.
+        ValueError: it is not a message.
     """
     try:
         if packet.startswith(_WRITE):
@@ -71,8 +67,8 @@ def parse(packet: bytes) -> Message:
         if packet.startswith(_HOLD):
             return {"do": "hold", "at": _OFFSET.unpack(packet)[1]}
         said = json.loads(packet)
-    except (ValueError, struct.error, RecursionError) as error:
-        raise InvalidMessageError(str(error)) from error
+    except (struct.error, RecursionError) as error:
+        raise ValueError(str(error)) from error
     if not isinstance(said, dict):
-        raise InvalidMessageError("it is not an object")
+        raise ValueError("it is not an object")  # noqa: TRY004 - as for other packets
     return said

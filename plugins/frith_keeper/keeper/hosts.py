@@ -39,11 +39,6 @@ class Host:
         self._unsent: deque[tuple[str, bytes]] = deque()
 
     @property
-    def has_unsent(self) -> bool:
-        """Whether a packet could not be sent yet."""
-        return bool(self._unsent)
-
-    @property
     def events(self) -> int:
         """The events to wait for.
 
@@ -59,12 +54,16 @@ class Host:
         An invalid one ends the connection.
         """
         try:
-            count = self._receive()
+            try:
+                count = self.socket.recv_into(_buffer)
+            except ConnectionResetError:
+                # It left without reading everything; its earlier requests can still be read.
+                count = self.socket.recv_into(_buffer)
             if count:
                 return wire.parse(bytes(_buffer[:count]))
         except BlockingIOError:
             return None
-        except (OSError, wire.InvalidMessageError):
+        except (OSError, ValueError):
             pass
         self.is_gone = True
         return None
@@ -82,13 +81,6 @@ class Host:
             return None
         data, self._input = bytes(self._input), bytearray()
         return data
-
-    def _receive(self) -> int:
-        try:
-            return self.socket.recv_into(_buffer)
-        except ConnectionResetError:
-            # It left without reading everything; its earlier requests can still be read.
-            return self.socket.recv_into(_buffer)
 
     def greet(self, packet: bytes, ring: int) -> None:
         """Answer the first request, with the descriptors of the ring and the bell."""

@@ -326,6 +326,6 @@ SPAWNERS = (
         "loses-the-output",
         "The output of a process is gone when somebody has taken note of its end.",
         "the output of a process whose end was collected is shown by any host",
-        replaces={"frith_keeper.places:KeeperFiles.output_of": careless.does_nothing_at_once},
+        replaces={"frith_keeper.finding:Keepers.output_of": careless.does_nothing_at_once},
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from frith_keeper import spawner as module
+from frith_keeper import finding as module
 from frith_keeper.link import KeeperError, receive_greeting
 from frith_terminals.readiness import Readiness
 

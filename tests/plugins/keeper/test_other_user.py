@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from frith.model import Session
-from frith_keeper.places import name_of
+from frith_keeper.finding import name_of
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
