@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Annotated
 
 from anyio import lowlevel
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue
 
 from frith.model import ExitStatus, SessionId
 from frith.ports import Size
+from frith_keeper.link import Ended, Sizes
 from frith_os.pty.ring import Ring
 from frith_terminals.terminal import ViewedTerminal
 from frith_terminals.viewing import Viewers
 
-_Count = Annotated[int, Field(ge=0)]
-_Cells = Annotated[int, Field(ge=1, le=0xFFFF)]
 
+class KeptOutput(BaseModel):
+    """The end of the output of one process, and how that ended."""
 
-class _About(BaseModel):
     terminal: str
     pid: int
     exit: ExitStatus
-    offset: _Count
-    sizes: Annotated[list[tuple[_Count, _Cells, _Cells]], Field(min_length=1)]
+    offset: Annotated[int, Field(ge=0)]
+    sizes: Sizes
+    data: bytes
 
-
-@dataclass(frozen=True, slots=True)
-class KeptOutput:
-    """The end of the output of one process, and how that ended."""
-
-    terminal_id: str
-    pid: int
-    status: ExitStatus
-    ring: Ring
-    sizes: list[tuple[int, int, int]]
-
-
-def parse(content: bytes | None) -> KeptOutput | None:
-    """Return the content of the file that a keeper left; ``None`` without a valid one."""
-    if content is None:
+    @classmethod
+    def parse(cls, content: bytes | None) -> KeptOutput | None:
+        """Return the content of the file that a keeper left; ``None`` without a valid one."""
+        line, _, data = (content or b"").partition(b"\n")
+        with suppress(ValueError, TypeError, RecursionError):
+            return cls(**json.loads(line), data=data)
         return None
-    line, _, data = content.partition(b"\n")
-    try:
-        about = _About.model_validate_json(line)
-    except ValidationError:
-        return None
-    ring = Ring(about.offset, data)
-    return KeptOutput(about.terminal, about.pid, about.exit, ring, about.sizes)
 
 
 class EndedTerminal(ViewedTerminal):
@@ -58,10 +44,8 @@ class EndedTerminal(ViewedTerminal):
         self,
         session_id: SessionId,
         ref: dict[str, JsonValue],
-        status: ExitStatus,
-        output: KeptOutput | None = None,
-        *,
-        was_shut_down: bool = False,
+        ended: Ended,
+        output: KeptOutput | None,
         clear: Callable[[], None] = lambda: None,
     ) -> None:
         """Show a process that has ended.
@@ -69,18 +53,17 @@ class EndedTerminal(ViewedTerminal):
         Args:
             session_id: its session.
             ref: as it was recorded.
-            status: how it ended.
+            ended: how it ended.
             output: the end of its output, if its keeper could keep that.
-            was_shut_down: whether its keeper was told to end before it did.
             clear: removes the exit status that its keeper has written.
         """
-        ring = output.ring if output else Ring(0, b"")
+        ring = Ring(output.offset, output.data) if output else Ring(0, b"")
         viewers = Viewers(ring, output.sizes if output else [(0, 24, 80)], lambda _: None)
         super().__init__(session_id, str(ref.get("terminal")), viewers)
         self._ref = ref
-        self._was_shut_down = was_shut_down
+        self._was_shut_down = ended.shut_down
         self._clear = clear
-        self._status = status
+        self._status = ended.exit
         self._exited.set()
         self._drained.set()
         viewers.close()

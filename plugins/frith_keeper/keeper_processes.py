@@ -14,14 +14,11 @@ from typing import Any
 from anyio import move_on_after, wait_readable
 from pydantic import JsonValue
 
-from frith_keeper.errors import KeeperError
-from frith_os.processes import Process, all_pids, environ_of, here, is_here, start_time, stat_of
+from frith_keeper.link import KeeperError
+from frith_os.processes import Process, all_pids, environ_of, here, is_here, matching, start_time
 
 NAME = "FRITH_KEEPER"
 """Variable in the environment of a keeper, not of its command: the name of its socket."""
-_ENDED = "ZX"
-"""States of a process that has ended: a zombie stays where nothing reaps orphans, as in some
-containers."""
 
 
 def send_signal(ref: Mapping[str, Any], number: int = 0) -> bool:
@@ -53,20 +50,16 @@ async def end(ref: Mapping[str, Any], within: float) -> bool:
 
 @contextmanager
 def _living(ref: Mapping[str, Any]) -> Iterator[Process | None]:
-    keeper = ref.get("keeper")
-    process = None
-    if isinstance(keeper, int) and keeper > 0 and is_here(ref):
-        with suppress(ProcessLookupError, OverflowError):
-            process = Process(keeper)
-    if process is None:
-        yield None
-        return
+    pid, started = ref.get("keeper"), ref.get("keeperStart")
+    found: list[Process] = []
+    if isinstance(pid, int) and pid > 0 and is_here(ref):
+        with suppress(OverflowError):
+            found = matching(lambda pid: start_time(pid) == started, [pid])
     try:
-        stat = stat_of(process.pid)
-        ended = stat is None or stat.state in _ENDED or stat.start_time != ref.get("keeperStart")
-        yield None if ended else process
+        yield found[0] if found else None
     finally:
-        process.close()
+        for process in found:
+            process.close()
 
 
 def find_keepers(base: str) -> dict[str, dict[str, JsonValue]]:

@@ -1,10 +1,14 @@
-"""One connection to a keeper: requests, their answers, and events."""
+"""The connection of a host to a keeper: the greeting, requests, their answers, and events."""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated
 
 from anyio import (
     CancelScope,
@@ -18,10 +22,147 @@ from anyio import (
     wait_writable,
 )
 from anyio.abc import TaskGroup
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
-from frith_keeper.errors import KeeperError, KeeperLostError
+from frith.errors import TerminalError
+from frith.model import ExitStatus
 from frith_os import keeperwire as wire
+from frith_os.pty.ring import MappedRing
 from frith_terminals.readiness import Bell, Readiness
+
+_Count = Annotated[int, Field(ge=0)]
+_Cells = Annotated[int, Field(ge=1, le=0xFFFF)]
+Sizes = Annotated[list[tuple[_Count, _Cells, _Cells]], Field(min_length=1)]
+"""Offset, rows and columns of each size of the window."""
+
+
+class KeeperError(TerminalError):
+    """A keeper cannot be reached, or does not answer as it should."""
+
+    code = "KEEPER_FAILED"
+
+
+class KeeperLostError(KeeperError):
+    """The keeper has ended, and with it the terminal of its process."""
+
+    code = "KEEPER_LOST"
+
+
+class RefusedError(KeeperError):
+    """The keeper refuses to serve; :attr:`answer` has the reason."""
+
+    def __init__(self, answer: wire.Message) -> None:
+        super().__init__(f"The keeper refuses: {answer['error']}.")
+        self.answer = answer
+
+
+class Ended(BaseModel, alias_generator=to_camel):
+    """How a process ended, as its keeper tells hosts, and leaves it in a file."""
+
+    exit: ExitStatus
+    shut_down: bool = False
+    """Whether the keeper was told to end before that."""
+
+
+class Greeting(BaseModel, alias_generator=to_camel):
+    """The answer of a keeper to the first request; other fields are ignored."""
+
+    session: str
+    terminal: str
+    keeper: int
+    keeper_start: str
+    pid: int
+    start_time: str
+    tty: str
+    capacity: int
+    sizes: Sizes
+    exit: ExitStatus | None
+    shut_down: bool = False
+    drained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A keeper that has answered; the holder owns the descriptors."""
+
+    connection: socket.socket
+    greeting: Greeting
+    ring: MappedRing
+    bell: int
+
+    def close(self) -> None:
+        """Release everything."""
+        self.connection.close()
+        self.ring.detach()
+        os.close(self.bell)
+
+
+def greet(connection: socket.socket, within: float) -> Greeted:
+    """Greet the keeper at the other end; blocks for ``within`` seconds at most.
+
+    Raises:
+        KeeperError, OSError: see :func:`receive_greeting`; ``connection`` is closed then.
+    """
+    try:
+        connection.settimeout(within)
+        send_hello(connection)
+        return receive_greeting(connection)
+    except BaseException:
+        abandon(connection)
+        raise
+
+
+def send_hello(connection: socket.socket) -> None:
+    """Ask the keeper at the other end for a greeting."""
+    connection.send(wire.message(do="hello", seq=0, versions=wire.VERSIONS))
+
+
+def abandon(connection: socket.socket) -> None:
+    """Close a connection without a greeting; a keeper that we have just started ends then."""
+    with suppress(OSError):
+        connection.send(wire.message(do="abandon"))
+    connection.close()
+
+
+def receive_greeting(connection: socket.socket) -> Greeted:
+    """Return the keeper that was asked; to be called when ``connection`` is readable.
+
+    Raises:
+        RefusedError: it refuses to serve us.
+        KeeperError: its answer is invalid.
+        TimeoutError: it does not answer.
+        ConnectionError: it has left meanwhile.
+        OSError: no descriptors or memory are left.
+    """
+    packet, fds, _, _ = socket.recv_fds(connection, wire.LARGEST, 2, socket.MSG_CMSG_CLOEXEC)
+    try:
+        greeted = _parse(connection, packet, fds)
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+    os.close(fds[0])  # it is mapped
+    return greeted
+
+
+def _parse(connection: socket.socket, packet: bytes, fds: list[int]) -> Greeted:
+    if not packet:
+        raise ConnectionResetError(errno.ECONNRESET, "it has left")
+    try:
+        answer = wire.parse(packet)
+        if "error" in answer:
+            raise RefusedError(answer)
+        if answer.get("version") not in wire.VERSIONS or len(fds) != 2:
+            raise KeeperError("The keeper has a version that this host does not know.")
+        greeting = Greeting.model_validate(answer)
+        return Greeted(connection, greeting, MappedRing(fds[0], greeting.capacity), fds[1])
+    except ValidationError as error:
+        reason = ", ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
+        raise KeeperError(f"The keeper sent an invalid reply: {reason}.") from error
+    except ValueError as error:
+        raise KeeperError(f"The keeper sent an invalid reply: {error}.") from error
+
 
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
@@ -70,9 +211,8 @@ class Link:
         self._answers: dict[int, _Answer] = {}
         self._tasks = tasks
         self._timer: CancelScope | None = None
-        self._sending: Lock | None = None
+        self._sending = Lock(fast_acquire=True)
         self._latest: bytes | None = None
-        self._is_sending_latest = False
         self.open(connection)
 
     def open(self, connection: socket.socket) -> None:
@@ -99,20 +239,16 @@ class Link:
             KeeperLostError, KeeperError: see :meth:`ask`.
         """
         seq, size = self._next(), wire.INPUT
-        if len(data) <= size:
-            packets = [wire.write(seq, data)]
-        else:
-            packets = [
-                wire.write(seq, data[start : start + size], more=start + size < len(data))
-                for start in range(0, len(data), size)
-            ]
+        packets = [
+            wire.write(seq, data[start : start + size], more=start + size < len(data))
+            for start in range(0, len(data) or 1, size)
+        ]
         return await self._asked(seq, packets, within)
 
     def tell(self, packet: bytes) -> None:
         """Send a packet that has no answer; of those that cannot be sent now, only the latest."""
-        self._latest = packet
-        if not self._send_latest() and not self._is_sending_latest:
-            self._is_sending_latest = True
+        waiting, self._latest = self._latest, packet
+        if not self._send_latest() and waiting is None:  # otherwise a task waits to send it
             self._tasks.start_soon(self._send_latest_later)
 
     def close(self) -> None:
@@ -182,10 +318,9 @@ class Link:
                 self._wake()  # it may have been stopped
 
     async def _send(self, packets: list[bytes], answer: _Answer) -> None:
-        is_free = self._sending is None or not self._sending.locked()
-        if len(packets) == 1 and is_free and self._put(packets[0]):
+        if len(packets) == 1 and not self._sending.locked() and self._put(packets[0]):
             return
-        async with self._turn():
+        async with self._sending:
             for packet in packets:
                 while self.is_open and not answer.is_late and not self._put(packet):
                     await self._until_writable()
@@ -193,15 +328,9 @@ class Link:
     async def _send_latest_later(self) -> None:
         # If it were cancelled with the caller, the keeper would continue to delay the process.
         with CancelScope(shield=True):
-            async with self._turn():
+            async with self._sending:
                 while not self._send_latest():
                     await self._until_writable()
-        self._is_sending_latest = False
-
-    def _turn(self) -> Lock:
-        if self._sending is None:
-            self._sending = Lock(fast_acquire=True)
-        return self._sending
 
     async def _until_writable(self) -> None:
         with move_on_after(self._answer_within), suppress(ClosedResourceError):
@@ -237,7 +366,7 @@ class Link:
             message = wire.parse(bytes(_buffer[:count])) if count else None
         except BlockingIOError:
             return
-        except (OSError, wire.InvalidMessageError):
+        except (OSError, ValueError):
             message = None
         if message is None:
             ended = self._socket

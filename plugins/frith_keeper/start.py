@@ -15,11 +15,10 @@ from pathlib import Path
 import frith_os
 from frith.errors import SpawnError, WorkingDirectoryError
 from frith.ports import SpawnRequest
-from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import Greeted, RefusedError, greet
+from frith_keeper.finding import Keepers, name_of
 from frith_keeper.keeper_processes import NAME
+from frith_keeper.link import Greeted, KeeperError, RefusedError, greet
 from frith_keeper.options import KeeperOptions
-from frith_keeper.places import KeeperFiles, name_of
 from frith_os import keeperwire as wire
 from frith_terminals.commands import check, directory, find, is_script, refusals
 from frith_terminals.environment import environment
@@ -36,10 +35,7 @@ _LOOK = 10.0
 
 
 def start(
-    request: SpawnRequest,
-    terminal_id: str,
-    files: KeeperFiles,
-    options: KeeperOptions,
+    request: SpawnRequest, terminal_id: str, keepers: Keepers, options: KeeperOptions
 ) -> Greeted:
     """Start a keeper that starts the command of ``request``; return it, greeted.
 
@@ -53,15 +49,13 @@ def start(
     with directory(request):
         path = find(request, env.get("PATH", os.defpath))
     wanted = {
-        "version": wire.VERSION,
         "session": request.session_id,
-        "workspace": request.workspace,
         "terminal": terminal_id,
         "name": name,
-        "base": files.base,
+        "base": keepers.base,
         "look": _LOOK,
-        "directory": files.directory,
-        "output": files.output(request.session_id),
+        "directory": keepers.directory,
+        "output": keepers.output(request.session_id),
         "argv": request.command,
         "path": path,
         "script": is_script(request, path),
@@ -139,10 +133,10 @@ def _memory(data: bytes) -> Iterator[int]:
 
 
 def _refused(request: SpawnRequest, path: str, answer: wire.Message) -> Exception:
-    if answer["error"] != "command":
+    if "errno" not in answer:
         return SpawnError(request.command, f"its keeper cannot serve: {answer.get('message')}")
     error = OSError(answer["errno"], os.strerror(answer["errno"]))
-    if answer["inDirectory"]:
+    if answer["error"] == "cwd":
         reason = f"working directory {request.cwd!r}: {error.strerror}"
         return WorkingDirectoryError(request.command, reason)
     try:

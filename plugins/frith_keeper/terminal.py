@@ -14,10 +14,9 @@ from pydantic import JsonValue
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from frith.model import ExitStatus
 from frith.ports import Attachment, AttachMode, Foreground, Size
-from frith_keeper.errors import KeeperError, KeeperLostError
-from frith_keeper.greeting import Greeted
+from frith_keeper.finding import Keepers, name_of
 from frith_keeper.keeper_processes import send_signal
-from frith_keeper.link import Link
+from frith_keeper.link import Ended, Greeted, Greeting, KeeperError, KeeperLostError, Link
 from frith_keeper.options import KeeperOptions
 from frith_os import keeperwire as wire
 from frith_os.processes import here, stat_of
@@ -32,6 +31,7 @@ from frith_terminals.viewing import Viewers
 
 _RETRY = 1.0
 """Seconds until a keeper that lives is greeted again."""
+_IDENTITY = {"terminal", "keeper", "keeper_start", "pid", "start_time"}
 _READ = 64 * 1024
 """Bytes that a keeper reads before it tells hosts."""
 
@@ -45,10 +45,7 @@ class KeeperTerminal(ViewedTerminal):
         readiness: Readiness,
         tasks: TaskGroup,
         options: KeeperOptions,
-        *,
-        greet_again: Callable[[dict[str, JsonValue]], Awaitable[Greeted | None]],
-        read_exit: Callable[[], bytes | None],
-        dismiss: Callable[[dict[str, JsonValue]], Awaitable[None]],
+        keepers: Keepers,
         on_detached: Callable[[KeeperTerminal], None],
     ) -> None:
         """Take charge of a keeper that was greeted.
@@ -58,28 +55,26 @@ class KeeperTerminal(ViewedTerminal):
             readiness: watches its descriptors.
             tasks: of the provider.
             options: of the provider.
-            greet_again: greets the keeper that a ref names, ``None`` if it is gone.
-            read_exit: returns the exit status that a keeper that is gone has written.
-            dismiss: has the keeper end that a ref names, whose process has ended.
+            keepers: finds the keeper again, and has it end when its process has.
             on_detached: called once this host has no connection to the keeper any more.
         """
-        fields = greeted.fields
-        self._fields = fields
+        self._greeting = greeting = greeted.greeting
         self._readiness = readiness
         self._bell = greeted.bell
         self._write_within = options.write_timeout
-        self._tasks, self._greet_again = tasks, greet_again
+        self._tasks = tasks
         self._returning: CancelScope | None = None
         self._windows: dict[str, Size] = {}
-        self._read_exit, self._dismiss, self._on_detached = read_exit, dismiss, on_detached
+        self._name = name_of(greeting.session, greeting.terminal)
+        self._keepers, self._on_detached = keepers, on_detached
         self._is_lost = self._was_shut_down = False
-        self._ending: Lock | None = None
+        self._ending = Lock()
         self._departures, self._departure = 0, Bell()
         self._ring = greeted.ring
-        self._sizes = [(at, rows, columns) for at, rows, columns in fields["sizes"]]
+        self._sizes = greeting.sizes
         self._due = (self._ring.capacity - SPARE) // 2
         viewers = Viewers(self._ring, self._sizes, self._hold)
-        super().__init__(str(fields["session"]), str(fields["terminal"]), viewers)
+        super().__init__(greeting.session, greeting.terminal, viewers)
         self._link = Link(
             greeted.connection,
             readiness,
@@ -90,21 +85,17 @@ class KeeperTerminal(ViewedTerminal):
             on_lost=self._on_lost,
         )
         readiness.watch(greeted.bell, self._on_bell)
-        self._note_end(fields)
+        self._note_end(greeting)
 
     @property
     def pid(self) -> int:
         """Process id of the process."""
-        return int(self._fields["pid"])
+        return self._greeting.pid
 
     @property
     def ref(self) -> dict[str, JsonValue]:
         """Identity of the process, of its terminal, and process id of its keeper."""
-        return {
-            "terminal": self.terminal_id,
-            **{name: self._fields[name] for name in ("keeper", "keeperStart", "pid", "startTime")},
-            **here(),
-        }
+        return self._greeting.model_dump(by_alias=True, include=_IDENTITY) | here()
 
     @property
     def was_shut_down(self) -> bool:
@@ -167,8 +158,8 @@ class KeeperTerminal(ViewedTerminal):
         if "error" in answer:
             return None
         written = Written(int(answer["written"]), answer.get("writtenAt"))
-        tty = str(self._fields["tty"])
-        return described(int(answer["group"]), lambda: int(answer["local"]), self.pid, tty, written)
+        group, tty = int(answer["group"]), self._greeting.tty
+        return described(group, lambda: int(answer["local"]), self.pid, tty, written)
 
     async def signal(self, number: int) -> None:
         """Send a signal to the process group of the process; see ``Terminal.signal``."""
@@ -184,7 +175,7 @@ class KeeperTerminal(ViewedTerminal):
             if self._is_lost:
                 await end_all(self._is_ours, 0)
                 raise KeeperLostError(
-                    f"The keeper of session {self.session_id} (process {self._fields['keeper']}) "
+                    f"The keeper of session {self.session_id} (process {self._greeting.keeper}) "
                     "was killed, and with it the terminal of its process; resume the session."
                 )
             await self._exited.wait()
@@ -204,8 +195,6 @@ class KeeperTerminal(ViewedTerminal):
         From now on no lossless viewer holds anything up. Cancelled, it leaves the rest running.
         The keeper ends, too.
         """
-        if self._ending is None:
-            self._ending = Lock()
         with suppress(KeeperError):
             await self._link.ask("release")
         async with self._ending:
@@ -222,7 +211,7 @@ class KeeperTerminal(ViewedTerminal):
         Raises:
             KeeperError: it cannot be reached; it stays, and a later call finds it.
         """
-        await self._dismiss(self.ref)
+        await self._keepers.dismiss(self._name, self.ref)
 
     @property
     def is_detached(self) -> bool:
@@ -288,22 +277,22 @@ class KeeperTerminal(ViewedTerminal):
             self._departures += 1
             self._departure.ring()
         elif event == "exited":
-            self._note_exit(message)
+            ended = Ended.model_validate(message)
+            self._note_exit(ended.exit, ended.shut_down)
         elif event == "drained":
             self._readiness.hand_over(self._note_drained)
 
     def _record_size(self, at: int, rows: int, columns: int) -> None:
         record_size(self._sizes, (at, rows, columns), self._ring.start)
 
-    def _note_end(self, fields: wire.Message) -> None:
-        if fields["exit"] is not None:
-            self._note_exit(fields)
-        if fields["drained"]:
+    def _note_end(self, greeting: Greeting) -> None:
+        if greeting.exit is not None:
+            self._note_exit(greeting.exit, greeting.shut_down)
+        if greeting.drained:
             self._note_drained()
 
-    def _note_exit(self, fields: wire.Message) -> None:
-        self._status = ExitStatus(**fields["exit"])
-        self._was_shut_down = fields.get("shutDown") is True
+    def _note_exit(self, status: ExitStatus, was_shut_down: bool) -> None:
+        self._status, self._was_shut_down = status, was_shut_down
         self._exited.set()
 
     def _note_drained(self) -> None:
@@ -320,7 +309,7 @@ class KeeperTerminal(ViewedTerminal):
         with scope:
             while True:
                 try:
-                    greeted = await self._greet_again(self.ref)
+                    greeted = await self._keepers.find(self._name, self.ref)
                     break
                 except (KeeperError, OSError):  # it lives, but cannot be reached
                     await sleep(_RETRY)
@@ -342,17 +331,16 @@ class KeeperTerminal(ViewedTerminal):
         self._readiness.watch(self._bell, self._on_bell)
         self._link.open(greeted.connection)
         self._hold(self._viewers.slowest)
-        for at, rows, columns in greeted.fields["sizes"]:
+        for at, rows, columns in greeted.greeting.sizes:
             if at >= self._sizes[-1][0]:
                 self._record_size(at, rows, columns)
         self._on_output()
         self._on_event({"event": "departed"})
-        self._note_end(greeted.fields)
+        self._note_end(greeted.greeting)
 
     def _note_killed(self) -> None:
-        if self._status is None:
-            with suppress(Exception):
-                self._note_exit(wire.parse(self._read_exit() or b""))
+        if self._status is None and (ended := self._keepers.exit_of(self._name)) is not None:
+            self._note_exit(ended.exit, ended.shut_down)
         self._is_lost = self._status is None
         self._note_drained()
         self._exited.set()

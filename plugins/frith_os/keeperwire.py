@@ -2,7 +2,7 @@
 
 A packet is a JSON object, or for input, which is sent most often, a binary one. Each request
 has a number, ``seq``, which its answer repeats. A side ignores fields and refuses requests that
-it does not know; a change of their meaning raises :data:`VERSION`.
+it does not know; a change of their meaning is another version of :data:`VERSIONS`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = 1
-"""Of the protocol. Each side sends those that it speaks; the highest common one is used."""
 VERSIONS = (1,)
+"""Of the protocol. Each side sends those that it speaks; the highest common one is used."""
 LARGEST = 64 * 1024
 """Bytes of a packet at most."""
 INPUT = 32 * 1024
@@ -25,30 +24,26 @@ MOST_INPUT = 8 * 1024 * 1024
 """Bytes of one write at most; and of the waiting writes of one host, until it is not read."""
 
 _WRITE, _WRITTEN, _HOLD = b"W", b"w", b"H"
-_INPUT = struct.Struct("<xI?")
-_COUNTS = struct.Struct("<xIII")
-_OFFSET = struct.Struct("<xq")
+_INPUT = struct.Struct("<cI?")
+_COUNTS = struct.Struct("<cIII")
+_OFFSET = struct.Struct("<cq")
 
 Message = dict[str, "Any"]
 
 
-class InvalidMessageError(Exception):
-    """A packet that is not a message."""
-
-
 def write(seq: int, data: bytes | memoryview, *, more: bool = False) -> bytes:
     """Ask to write ``data`` to the terminal; ``more`` of it follows in another packet."""
-    return _tagged(_WRITE, _INPUT.pack(seq, more)) + data
+    return _INPUT.pack(_WRITE, seq, more) + data
 
 
 def written(seq: int, count: int, longest: int = 0) -> bytes:
     """Answer that ``count`` bytes were written; ``longest`` is that of a line too long."""
-    return _tagged(_WRITTEN, _COUNTS.pack(seq, count, longest))
+    return _COUNTS.pack(_WRITTEN, seq, count, longest)
 
 
 def hold(offset: int) -> bytes:
     """Ask to overwrite nothing from ``offset`` on; -1 withdraws that."""
-    return _tagged(_HOLD, _OFFSET.pack(offset))
+    return _OFFSET.pack(_HOLD, offset)
 
 
 def message(**fields: Any) -> bytes:
@@ -60,24 +55,20 @@ def parse(packet: bytes) -> Message:
     """Return the fields of ``packet``; of a binary one its kind as ``do``.
 
     Raises:
-        InvalidMessageError: it is not a message.
+        ValueError: it is not a message.
     """
     try:
         if packet.startswith(_WRITE):
-            seq, more = _INPUT.unpack_from(packet)
+            _, seq, more = _INPUT.unpack_from(packet)
             return {"do": "write", "seq": seq, "more": more, "data": packet[_INPUT.size :]}
         if packet.startswith(_WRITTEN):
-            seq, count, longest = _COUNTS.unpack(packet)
+            _, seq, count, longest = _COUNTS.unpack(packet)
             return {"seq": seq, "written": count, "longest": longest}
         if packet.startswith(_HOLD):
-            return {"do": "hold", "at": _OFFSET.unpack(packet)[0]}
+            return {"do": "hold", "at": _OFFSET.unpack(packet)[1]}
         said = json.loads(packet)
-    except (ValueError, struct.error, RecursionError) as error:
-        raise InvalidMessageError(str(error)) from error
+    except (struct.error, RecursionError) as error:
+        raise ValueError(str(error)) from error
     if not isinstance(said, dict):
-        raise InvalidMessageError("it is not an object")
+        raise ValueError("it is not an object")  # noqa: TRY004 - as for other packets
     return said
-
-
-def _tagged(tag: bytes, packed: bytes) -> bytes:
-    return tag + packed[1:]

@@ -24,38 +24,36 @@ def open_file(path: str, flags: int) -> int:
     Raises:
         OSError: as open(2).
     """
-    fd = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE)
-    try:
-        restrict(fd, path, FILE)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return _restricted(os.open(path, flags, FILE), path, FILE)
 
 
-def make_directory(path: str, *, parents: bool = False) -> None:
-    """Make the directory ``path``, with its missing ``parents`` if wanted, or restrict it.
-
-    A symbolic link to a directory is left as it is.
+def open_directory(path: str, *, parents: bool = False) -> int:
+    """Open the directory ``path``, made with its missing ``parents`` if wanted.
 
     Raises:
-        OSError: it cannot be made, or is no directory.
+        OSError: it cannot be made, or is no directory; a symbolic link is none.
     """
     parent = os.path.dirname(path)
     if parents and parent and not os.path.isdir(parent):
         make_directory(parent, parents=True)
     with suppress(FileExistsError):
         os.mkdir(path, DIRECTORY)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return _restricted(os.open(path, flags), path, DIRECTORY)
+
+
+def make_directory(path: str, *, parents: bool = False) -> None:
+    """Make or restrict the directory ``path``; a symbolic link to one is left as it is.
+
+    Raises:
+        OSError: see :func:`open_directory`.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.close(open_directory(path, parents=parents))
     except NotADirectoryError:
-        if os.path.isdir(path):
-            return
-        raise
-    try:
-        restrict(fd, path, DIRECTORY)
-    finally:
-        os.close(fd)
+        if not os.path.isdir(path):
+            raise
 
 
 def restrict_file(path: str) -> None:
@@ -65,24 +63,30 @@ def restrict_file(path: str) -> None:
         OSError: as open(2); it is a symbolic link, for example.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    fd = os.open(path, flags)
+    os.close(_restricted(os.open(path, flags), path, FILE))
+
+
+def _restricted(fd: int, path: str, mode: int) -> int:
+    """Give the open file ``fd``, which is at ``path``, its ``mode`` and its owner; return it."""
     try:
-        restrict(fd, path, FILE)
-    finally:
+        if stat.S_IMODE(os.fstat(fd).st_mode) & 0o777 != mode:
+            with suppress(PermissionError):  # another user's: only that user may change it
+                os.fchmod(fd, mode)
+        if is_root():
+            give(fd, os.stat(os.path.dirname(path) or "."))
+    except BaseException:
         os.close(fd)
+        raise
+    return fd
 
 
-def restrict(fd: int, path: str, mode: int) -> None:
-    """Give the open file ``fd``, which is at ``path``, its ``mode`` and its owner.
+def is_trusted(directory: int, path: str) -> bool:
+    """Return whether only this user writes in the open ``directory``, which is at ``path``.
 
-    Raises:
-        OSError: its mode cannot be changed, though it is ours.
+    Root trusts the owner of the directory around it, whose repository that is.
     """
-    if stat.S_IMODE(os.fstat(fd).st_mode) & 0o777 != mode:
-        with suppress(PermissionError):  # another user's: only that user may change it
-            os.fchmod(fd, mode)
-    if is_root():
-        give(fd, os.stat(os.path.dirname(path) or "."))
+    owner = os.fstat(directory).st_uid
+    return owner == os.geteuid() or (is_root() and owner == os.stat(os.path.dirname(path)).st_uid)
 
 
 def is_root() -> bool:

@@ -109,23 +109,12 @@ def ancestors() -> frozenset[int]:
     return frozenset(found)
 
 
-def boot_id() -> str | None:
-    """Return the id of this boot, ``None`` without /proc."""
-    text = _text("sys/kernel/random/boot_id")
-    return None if text is None else text.strip()
-
-
-def pid_namespace() -> str | None:
-    """Return the id of this process's pid namespace, ``None`` without /proc."""
-    try:
-        return os.readlink(f"{_PROC}/self/ns/pid")
-    except OSError:
-        return None
-
-
 def here() -> dict[str, str | None]:
     """Return the boot and the pid namespace that process ids of this process belong to."""
-    return {"bootId": boot_id(), "pidNamespace": pid_namespace()}
+    boot, namespace = _text("sys/kernel/random/boot_id"), None
+    with suppress(OSError):
+        namespace = os.readlink(f"{_PROC}/self/ns/pid")
+    return {"bootId": boot and boot.strip(), "pidNamespace": namespace}
 
 
 def is_here(ref: Mapping[str, object]) -> bool:

@@ -7,12 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import translate
 from functools import cache
-from typing import Annotated
 
-from pydantic import Field
-
-from frith.config import Options
 from frith.ports import SpawnRequest
+from frith_terminals.options import TerminalOptions
 
 SESSION_ID, WORKSPACE, TERMINAL_ID = (
     "FRITH_SESSION_ID",
@@ -49,22 +46,8 @@ NOT_INHERITED = ("OLDPWD", *GIT_VARIABLES, *_TERMINALS, *_AGENTS)
 """Variables that tie the host to a repository, terminal or agent other than the session's."""
 
 
-class EnvironmentOptions(Options):
-    """Which of the host's environment variables the processes inherit.
-
-    A name may contain ``*`` for any characters. The variables of a request are always set.
-    """
-
-    term: Annotated[str, Field(min_length=1)] = "xterm-256color"
-    """``TERM`` of the processes, unless a request's environment sets another."""
-    inherit: tuple[str, ...] = ()
-    """Variables that are inherited, contrary to the default."""
-    drop: tuple[str, ...] = ()
-    """Further variables that are not inherited."""
-
-
 def environment(
-    request: SpawnRequest, options: EnvironmentOptions, terminal_id: str
+    request: SpawnRequest, options: TerminalOptions, terminal_id: str
 ) -> dict[str, str]:
     """Return the environment of the process: the host's, the request's, and its identity.
 
@@ -79,7 +62,7 @@ def environment(
     return inherited | {"TERM": options.term, "PWD": request.cwd} | dict(request.env) | identity
 
 
-def _inherited(host: Mapping[str, str], options: EnvironmentOptions) -> Iterator[tuple[str, str]]:
+def _inherited(host: Mapping[str, str], options: TerminalOptions) -> Iterator[tuple[str, str]]:
     tied, kept, dropped = map(_any_of, (NOT_INHERITED, options.inherit, options.drop))
     for name in host:
         value = host.get(name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from frith_terminals.environment import EnvironmentOptions
+from frith.config import Options
 
 
 class SizePolicy(StrEnum):
@@ -19,9 +19,19 @@ class SizePolicy(StrEnum):
     """As many rows and columns as every viewer can show."""
 
 
-class TerminalOptions(EnvironmentOptions):
-    """The options that both terminal providers share."""
+class TerminalOptions(Options):
+    """The options that both terminal providers share.
 
+    Of the host's environment variables the processes inherit most. A name of one may contain ``*``
+    for any characters. The variables of a request are always set.
+    """
+
+    term: Annotated[str, Field(min_length=1)] = "xterm-256color"
+    """``TERM`` of the processes, unless a request's environment sets another."""
+    inherit: tuple[str, ...] = ()
+    """Variables that are inherited, contrary to the default."""
+    drop: tuple[str, ...] = ()
+    """Further variables that are not inherited."""
     scrollback: Annotated[int, Field(ge=4096)] = 1024 * 1024
     """Bytes of output kept for each terminal; memory is taken as output arrives."""
     write_timeout: Annotated[float, Field(gt=0)] = 10.0

@@ -5,72 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 from contextlib import suppress
+from functools import partial
 
 from frith_os import atomic, private
 
-from . import sockets
+from .sockets import Socket, at, listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
 _BACKLOG = 64
 _LONGEST = 80
-"""Characters of a name: hosts must be able to connect to it, see :func:`at`."""
-
-
-class UnsafeDirectoryError(Exception):
-    """Another user could replace the directory."""
-
-
-def open_directory(path: str) -> int:
-    """Return a descriptor of a directory, made if missing, that no other user may enter.
-
-    Raises:
-        UnsafeDirectoryError: it is another user's, or no directory.
-        OSError: it cannot be made or opened.
-    """
-    parent = os.path.dirname(path)
-    if not os.path.isdir(parent):
-        os.close(open_directory(parent))
-    with suppress(FileExistsError):
-        os.mkdir(path, private.DIRECTORY)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _restrict(fd, path)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _restrict(fd: int, path: str) -> None:
-    if private.is_root():
-        private.give(fd, os.stat(os.path.dirname(path)))
-    if not is_trusted(fd, path):
-        raise UnsafeDirectoryError(f"{path!r} belongs to another user")
-    if stat.S_IMODE(os.fstat(fd).st_mode) != private.DIRECTORY:
-        os.fchmod(fd, private.DIRECTORY)
-
-
-def is_trusted(directory: int, path: str) -> bool:
-    """Return whether only this user writes in the open ``directory``, which is at ``path``.
-
-    Root trusts the owner of the directory around it, whose repository that is: a container often
-    runs as root, and gives files that it makes there to the owner.
-    """
-    owner = os.fstat(directory).st_uid
-    return owner == os.geteuid() or (
-        os.geteuid() == 0 and owner == os.stat(os.path.dirname(path)).st_uid
-    )
-
-
-def at(directory: int, name: str) -> str:
-    """Return a path to ``name`` in the directory that fits into a socket's address."""
-    return f"/proc/self/fd/{directory}/{name}"
+"""Characters of a name: hosts must be able to connect to it, see :func:`.sockets.at`."""
+_replace = partial(atomic.replace, keep_access=False, sync_name=False)
 
 
 class Home:
@@ -89,7 +38,7 @@ class Home:
             output: path of the file for the end of the output.
 
         Raises:
-            UnsafeDirectoryError, OSError: it cannot listen there.
+            OSError: it cannot listen there.
         """
         if len(name) > _LONGEST:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
@@ -98,28 +47,28 @@ class Home:
         self._name = name
         self._output_path, self._output = self._within(base, output), os.path.basename(output)
         self._outputs: int | None = None
-        with suppress(OSError, UnsafeDirectoryError):
-            self._outputs = open_directory(os.path.dirname(self._output_path))
+        with suppress(OSError):
+            self._outputs = _open_directory(os.path.dirname(self._output_path))
         self._directory, self.socket = self._bind()
 
     def _within(self, base: str, path: str) -> str:
         inner = path.removeprefix(f"{base}/")
         return path if inner == path else at(self._base, inner)
 
-    def _bind(self) -> tuple[int, sockets.Socket]:
+    def _bind(self) -> tuple[int, Socket]:
         """Return the directory, and the socket that is bound to our name in it."""
-        directory = open_directory(self._path)
+        directory = _open_directory(self._path)
         # Every user may read in /proc/net/unix the name under which a socket was bound.
         bound = f".{os.getpid()}"
         before = os.umask(0o177)
         try:
             with suppress(FileNotFoundError):
                 os.unlink(bound, dir_fd=directory)
-            listening = sockets.listening(at(directory, bound), _BACKLOG)
+            socket = listening(at(directory, bound), _BACKLOG)
             try:
                 os.rename(bound, self._name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
-                listening.close()
+                socket.close()
                 os.unlink(bound, dir_fd=directory)
                 raise
         except BaseException:
@@ -127,15 +76,15 @@ class Home:
             raise
         finally:
             os.umask(before)
-        self._place = _identity(os.stat(self._name, dir_fd=directory, follow_symlinks=False))
-        return directory, listening
+        self._place = os.stat(self._name, dir_fd=directory, follow_symlinks=False)
+        return directory, socket
 
     def listen_again(self) -> None:
         """Listen anew: the socket or its directory was removed or replaced.
 
         A directory in place of the socket stays, and no host finds us.
         """
-        with suppress(OSError, UnsafeDirectoryError):
+        with suppress(OSError):
             directory, again = self._bind()
             self.socket.close()
             os.close(self._directory)
@@ -145,7 +94,7 @@ class Home:
         """Return whether hosts find our socket under its name."""
         try:
             found = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
-            return _identity(found) == self._place and os.path.samestat(
+            return os.path.samestat(found, self._place) and os.path.samestat(
                 os.stat(self._path), os.fstat(self._directory)
             )
         except OSError:
@@ -165,7 +114,7 @@ class Home:
             OSError: it cannot be written.
         """
         content = [json.dumps(found).encode()]
-        _replace(f"{self._name}.exit", content, self._directory, is_durable=True)
+        _replace(f"{self._name}.exit", content, directory=self._directory)
 
     def drop_output(self) -> None:
         """Remove the output of this process or the one before it."""
@@ -181,7 +130,7 @@ class Home:
         """
         if self._outputs is not None:
             line = json.dumps(about).encode() + b"\n"
-            _replace(self._output, [line, *pieces], self._outputs, is_durable=False)
+            _replace(self._output, [line, *pieces], directory=self._outputs, sync_content=False)
 
     def sync_output(self) -> None:
         """Make the output file durable, and close its directory."""
@@ -204,18 +153,14 @@ class Home:
                 os.unlink(f"{self._name}{name}", dir_fd=self._directory)
 
 
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _open_directory(path: str) -> int:
+    """Return a descriptor of a directory, made if missing, that no other user may enter.
 
-
-def _replace(
-    name: str, content: Sequence[bytes | memoryview], directory: int, *, is_durable: bool
-) -> None:
-    atomic.replace(
-        name,
-        content,
-        directory=directory,
-        keep_access=False,
-        sync_content=is_durable,
-        sync_name=False,
-    )
+    Raises:
+        OSError: it cannot be made or opened, or another user could replace it.
+    """
+    directory = private.open_directory(path, parents=True)
+    if not private.is_trusted(directory, path):
+        os.close(directory)
+        raise PermissionError(errno.EPERM, "belongs to another user", path)
+    return directory

@@ -9,17 +9,12 @@ from contextlib import suppress
 from frith_os import keeperwire as wire
 
 from .loop import READ, WRITE
-from .sockets import Socket, peer, send_fds
+from .sockets import Socket, send_fds
 
 _MOST_UNSENT = 1000
 """Packets that wait for a host that does not read; beyond that it is disconnected."""
 _buffer = memoryview(bytearray(wire.LARGEST))
 """For one packet; a new one for each would cost more than reading it."""
-
-
-def is_ours(connection: Socket) -> bool:
-    """Return whether the same user is at the other end."""
-    return peer(connection)[1] == os.geteuid()
 
 
 class Host:
@@ -44,11 +39,6 @@ class Host:
         self._unsent: deque[tuple[str, bytes]] = deque()
 
     @property
-    def has_unsent(self) -> bool:
-        """Whether a packet could not be sent yet."""
-        return bool(self._unsent)
-
-    @property
     def events(self) -> int:
         """The events to wait for.
 
@@ -64,12 +54,16 @@ class Host:
         An invalid one ends the connection.
         """
         try:
-            count = self._receive()
+            try:
+                count = self.socket.recv_into(_buffer)
+            except ConnectionResetError:
+                # It left without reading everything; its earlier requests can still be read.
+                count = self.socket.recv_into(_buffer)
             if count:
                 return wire.parse(bytes(_buffer[:count]))
         except BlockingIOError:
             return None
-        except (OSError, wire.InvalidMessageError):
+        except (OSError, ValueError):
             pass
         self.is_gone = True
         return None
@@ -87,13 +81,6 @@ class Host:
             return None
         data, self._input = bytes(self._input), bytearray()
         return data
-
-    def _receive(self) -> int:
-        try:
-            return self.socket.recv_into(_buffer)
-        except ConnectionResetError:
-            # It left without reading everything; its earlier requests can still be read.
-            return self.socket.recv_into(_buffer)
 
     def greet(self, packet: bytes, ring: int) -> None:
         """Answer the first request, with the descriptors of the ring and the bell."""

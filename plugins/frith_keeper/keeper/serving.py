@@ -9,41 +9,24 @@ from time import monotonic
 
 from frith_os import keeperwire as wire
 from frith_os.processes import start_time
-from frith_os.pty.child import Child
-from frith_os.pty.input import Input, Write
-from frith_os.pty.output import Output
 from frith_os.pty.windows import Windows
 
+from .command import Command
 from .home import Home
-from .hosts import Host, is_ours
+from .hosts import Host
 from .loop import READ, Loop
-from .sockets import Socket, accept
+from .sockets import Socket, accept, is_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from frith_os.pty.input import Write
+
 _PAUSE = 0.1
 """Seconds for which no host is accepted after that failed, mostly for want of descriptors."""
 _WRITE_COST = 512
 """Bytes that a write costs beyond its data."""
-_TURN = 64 * 1024
-
-
-class Command:
-    """A process on its terminal, with its input and output."""
-
-    def __init__(self, request: dict[str, Any], child: Child, output: Output, tty: str) -> None:
-        self.child = child
-        self.output = output
-        self.master = output.master
-        self.tty = tty
-        self.start_time = start_time(child.pid)
-        self.input = Input(output.master, float(request["writeWithin"]), output.ring)
-
-    def read(self) -> None:
-        """Read some output: hosts are told and served in between."""
-        self.output.read(_TURN)
 
 
 class Server:
@@ -65,10 +48,6 @@ class Server:
         """Answers to writes, not sent yet."""
         self._rung = 0
         """The end of the output that hosts know of."""
-        self.exit: dict[str, int] | None = None
-        """Exit code or signal of the command, once it has ended."""
-        self.was_shut_down = False
-        """Whether the keeper was told to end before that."""
         self._is_drained = False
         self.is_collected = False
         """Whether a host has recorded how the command ended."""
@@ -95,24 +74,24 @@ class Server:
         self._home.listen_again()
         self.listen()
 
-    def ring(self, *, anyway: bool = False) -> None:
+    def ring(self) -> None:
         """Signal hosts that there is more output, if there is."""
         end = self._command.output.ring.end
-        if end > self._rung or anyway:
+        if end > self._rung:
             self._rung = end
             for host in self._hosts:
                 host.ring()
 
-    def exited(self, status: dict[str, int], *, was_shut_down: bool) -> None:
+    def exited(self) -> None:
         """Tell hosts how the command ended."""
-        self.exit, self.was_shut_down = status, was_shut_down
-        self._tell_all(event="exited", exit=status, shutDown=was_shut_down)
+        command = self._command
+        self._tell_all(event="exited", exit=command.exit, shutDown=command.was_shut_down)
 
     def drained(self) -> None:
         """Tell hosts that all output is in the ring."""
         self._is_drained = True
-        self.ring(anyway=True)
-        self._tell_all(event="drained", end=self._command.output.ring.end)
+        self.ring()
+        self._tell_all(event="drained")
 
     def answer_writes(self) -> None:
         """Answer writes; after the output that followed them, so that the host wakes up once."""
@@ -164,15 +143,12 @@ class Server:
             self._tell_all(event="departed")
 
     def _serve(self, host: Host) -> None:
-        had_unsent = host.has_unsent
-        if had_unsent:
-            host.send_unsent()
+        host.send_unsent()
         # One request for each time it is readable: looking for more costs as much as serving one.
         message = host.receive()
         if message is not None:
             self._handle(host, message)
-        if had_unsent:
-            self._watch(host)
+        self._watch(host)
 
     def _handle(self, host: Host, message: wire.Message) -> None:
         try:
@@ -187,8 +163,6 @@ class Server:
             answer = {"error": "rubbish", "message": repr(error)}
         if "seq" in message:
             host.send(wire.message(seq=message["seq"], **answer))
-            if host.has_unsent:
-                self._watch(host)
 
     def _greet(self, host: Host, message: wire.Message) -> None:
         spoken = message.get("versions")
@@ -202,7 +176,6 @@ class Server:
                 seq=message.get("seq"),
                 version=max(common),
                 session=self._request["session"],
-                workspace=self._request["workspace"],
                 terminal=self._request["terminal"],
                 keeper=os.getpid(),
                 keeperStart=start_time(os.getpid()),
@@ -211,8 +184,8 @@ class Server:
                 tty=self._command.tty,
                 capacity=self._command.output.ring.capacity,
                 sizes=self._command.output.sizes,
-                exit=self.exit,
-                shutDown=self.was_shut_down,
+                exit=self._command.exit,
+                shutDown=self._command.was_shut_down,
                 drained=self._is_drained,
             ),
             self._readable_ring,
@@ -230,7 +203,7 @@ class Server:
             host.viewers.discard(message["viewer"])
             self._fit(self._windows.remove((host, message["viewer"])))
         elif request == "signal":
-            if self.exit is not None:
+            if self._command.exit is not None:
                 return {"error": "closed"}
             self._command.child.signal_group(int(message["number"]))
         elif request == "release":
@@ -251,8 +224,9 @@ class Server:
         seq, data = message["seq"], host.gather(message)
         if data is None:
             return
-        if self.exit is not None or len(data) > wire.MOST_INPUT:
-            host.send(wire.message(seq=seq, error="large" if self.exit is None else "closed"))
+        is_closed = self._command.exit is not None
+        if is_closed or len(data) > wire.MOST_INPUT:
+            host.send(wire.message(seq=seq, error="closed" if is_closed else "large"))
             return
         cost = len(data) + _WRITE_COST
 
@@ -262,7 +236,6 @@ class Server:
 
         host.pending += cost
         self._command.input.add(data, tell)
-        self._watch(host)
 
     def _hold_for(self, host: Host, at: int) -> wire.Message:
         ring = self._command.output.ring
@@ -276,13 +249,13 @@ class Server:
 
     def _fit(self, size: tuple[int, int] | None) -> None:
         """Give the terminal the size that its viewers' windows ask for."""
-        if size is not None and self.exit is None:
+        if size is not None and self._command.exit is None:
             termios.tcsetwinsize(self._command.master, size)
             if (changed := self._command.output.resized(*size)) is not None:
                 self._tell_all(event="resized", size=changed)
 
     def _foreground(self) -> wire.Message:
-        if self.exit is not None:
+        if self._command.exit is not None:
             return {"error": "closed"}
         master, sent = self._command.master, self._command.input
         try:

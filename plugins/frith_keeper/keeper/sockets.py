@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from _socket import (
     AF_UNIX,
@@ -14,9 +15,14 @@ from _socket import (
 )
 from _socket import socket as Socket  # noqa: N812 - as a type it is a name like any other
 
-__all__ = ["Socket", "accept", "listening", "peer", "send_fds", "socketpair"]
+__all__ = ["Socket", "accept", "at", "is_ours", "listening", "peer", "send_fds", "socketpair"]
 
 _CREDENTIALS = struct.Struct("3i")
+
+
+def at(directory: int, name: str) -> str:
+    """Return a path to ``name`` in the directory that fits into a socket's address."""
+    return f"/proc/self/fd/{directory}/{name}"
 
 
 def listening(path: str, backlog: int) -> Socket:
@@ -53,6 +59,11 @@ def peer(connection: Socket) -> tuple[int, int]:
     found = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(found)
     return pid, uid
+
+
+def is_ours(connection: Socket) -> bool:
+    """Return whether the same user is at the other end."""
+    return peer(connection)[1] == os.geteuid()
 
 
 def send_fds(connection: Socket, packet: bytes, *fds: int) -> None:

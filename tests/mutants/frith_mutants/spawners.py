@@ -326,6 +326,6 @@ SPAWNERS = (
         "loses-the-output",
         "The output of a process is deleted when its end is collected.",
         "any host can recall the output of a collected process",
-        replaces={"frith_keeper.places:KeeperFiles.output_of": careless.does_nothing_at_once},
+        replaces={"frith_keeper.finding:Keepers.output_of": careless.does_nothing_at_once},
     ),
 )

@@ -21,7 +21,7 @@ import pytest
 import frith_keeper
 from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
-from frith_keeper import spawner as spawner_module
+from frith_keeper import finding as finding_module
 from frith_keeper import start as start_module
 from frith_testing.harness.opening import Context
 from frith_testing.harness.samples import a_session
@@ -120,7 +120,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def found_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keeper whose socket was removed may take its time to listen anew."""
-    monkeypatch.setattr(spawner_module, "_FOUND_AGAIN", PATIENCE)
+    monkeypatch.setattr(finding_module, "_FOUND_AGAIN", PATIENCE)
 
 
 @pytest.fixture(autouse=True)

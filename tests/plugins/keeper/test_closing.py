@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from frith_keeper import spawner as module
-from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import receive_greeting
+from frith_keeper import finding as module
+from frith_keeper.link import KeeperError, receive_greeting
+from frith_terminals.readiness import Readiness
 
 
 def descriptors() -> Any:
@@ -41,21 +42,23 @@ async def test_a_keeper_that_answers_a_closed_provider_leaves_no_descriptor(
     assert descriptors() == before
 
 
-async def test_a_keeper_with_an_invalid_greeting_leaves_no_descriptor(
+async def test_a_keeper_that_cannot_be_watched_leaves_no_descriptor(
     shell: Any, record: Any, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = await shell("sleep 100")
-    answered = receive_greeting
+    watch = Readiness.watch
+    watched: list[int] = []
 
-    def without_sizes(connection: Any) -> Any:
-        greeted = answered(connection)
-        del greeted.fields["sizes"]
-        return greeted
+    def only_one(readiness: Any, fd: int, callback: Any) -> None:
+        if watched:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        watched.append(fd)
+        watch(readiness, fd, callback)
 
-    monkeypatch.setattr(module, "receive_greeting", without_sizes)
+    monkeypatch.setattr(Readiness, "watch", only_one)
     async with other() as host:
         before = descriptors()
-        with pytest.raises(KeyError):
+        with pytest.raises(OSError, match="No space"):
             await host.adopt(record(terminal))
         assert descriptors() == before
 

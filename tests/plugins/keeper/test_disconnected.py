@@ -16,10 +16,10 @@ import pytest
 from frith.errors import SpawnError
 from frith.model import Session
 from frith.ports import AttachMode, Size, SpawnRequest
-from frith_keeper import greeting
-from frith_keeper.errors import KeeperError
-from frith_keeper.greeting import greet
-from frith_keeper.places import KeeperFiles, name_of
+from frith_keeper import link
+from frith_keeper.finding import Keepers, name_of
+from frith_keeper.link import KeeperError, greet
+from frith_keeper.options import KeeperOptions
 from frith_os import keeperwire as wire
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
@@ -33,7 +33,9 @@ def connect(tmp_path: Path, session: Session) -> Any:
     """Connects to a terminal's keeper as one more host, which does nothing by itself."""
 
     def connected(terminal: Any) -> Any:
-        connection = KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id))
+        connection = Keepers(tmp_path, KeeperOptions()).connect(
+            name_of(session.id, terminal.terminal_id)
+        )
         return greet(connection, 10)
 
     return connected
@@ -138,13 +140,13 @@ async def test_a_process_runs_on_while_its_keeper_cannot_be_reached(
     await tools.see(terminal, b"ready")
     refusals: list[Any] = []
 
-    async def again(ref: Any, once_more: Any = terminal._greet_again) -> Any:
+    async def again(name: Any, ref: Any, once_more: Any = terminal._keepers.find) -> Any:
         if len(refusals) < 3:
             refusals.append(ref)
             raise KeeperError("There are no descriptors left.")
-        return await once_more(ref)
+        return await once_more(name, ref)
 
-    monkeypatch.setattr(terminal, "_greet_again", again)
+    monkeypatch.setattr(terminal._keepers, "find", again)
     let_go(terminal)
     await reconnected(terminal, tools)
     await terminal.write(b"more\n")
@@ -160,11 +162,11 @@ async def test_the_provider_closes_while_the_keeper_cannot_be_reached(
         await tools.see(terminal, b"ready")
         asked = anyio.Event()
 
-        async def never(ref: Any) -> None:
+        async def never(name: Any, ref: Any) -> None:
             asked.set()
             await anyio.sleep_forever()
 
-        monkeypatch.setattr(terminal, "_greet_again", never)
+        monkeypatch.setattr(terminal._keepers, "find", never)
         let_go(terminal)
         await asked.wait()
     async with other() as host:
@@ -189,7 +191,7 @@ def with_no_memory_for_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr(greeting, "MappedRing", refuse)
+    monkeypatch.setattr(link, "MappedRing", refuse)
 
 
 def with_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

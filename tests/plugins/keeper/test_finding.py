@@ -20,9 +20,10 @@ import pytest
 from frith.errors import SpawnError
 from frith.model import ExitStatus, Session
 from frith.ports import Size
-from frith_keeper.errors import KeeperError
-from frith_keeper.places import KeeperFiles, name_of
-from frith_os.processes import boot_id, pid_namespace
+from frith_keeper.finding import Keepers, name_of
+from frith_keeper.link import KeeperError
+from frith_keeper.options import KeeperOptions
+from frith_os.processes import here
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -34,8 +35,10 @@ def path_of(places: Path, terminal: Any) -> Any:
 
 
 def test_a_relative_directory_is_in_the_workspace(tmp_path: Path) -> None:
-    assert KeeperFiles(tmp_path, "sockets").directory == str(tmp_path / "sockets")
-    assert KeeperFiles(tmp_path, "/run/sockets").directory == "/run/sockets"
+    assert Keepers(tmp_path, KeeperOptions(directory="sockets")).directory == str(
+        tmp_path / "sockets"
+    )
+    assert Keepers(tmp_path, KeeperOptions(directory="/run/sockets")).directory == "/run/sockets"
 
 
 @contextmanager
@@ -154,7 +157,7 @@ async def test_how_a_process_ended_is_told_where_the_directory_was_removed(
         assert await second.adopt(recorded) is None
 
 
-def without_descriptors(_: Any) -> None:
+def without_descriptors(*_: Any) -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
@@ -165,7 +168,7 @@ async def test_a_stopped_keeper_is_woken_by_whoever_looks_for_it(
     os.kill(keeper_of(terminal), signal.SIGSTOP)
     first = iter([0.1])
     monkeypatch.setattr(
-        "frith_keeper.spawner.fail_after",
+        "frith_keeper.finding.fail_after",
         lambda seconds: anyio.fail_after(next(first, seconds)),
     )
     async with other(answer_timeout=tools.patience) as host:
@@ -181,7 +184,7 @@ async def test_a_host_without_descriptors_to_wake_one_serves_its_other_terminals
         stopped = await shell(ECHO, of=host)
         runs = tools.patient(await shell(ECHO, of=host))
         os.kill(keeper_of(stopped), signal.SIGSTOP)
-        monkeypatch.setattr("frith_keeper.keeper_processes.Process", without_descriptors)
+        monkeypatch.setattr("frith_keeper.keeper_processes.matching", without_descriptors)
         with anyio.fail_after(tools.patience), pytest.raises(KeeperError, match="does not answer"):
             await stopped.write(b"more\n")
         await runs.write(b"more\n")
@@ -210,7 +213,7 @@ async def test_a_keeper_that_is_not_to_be_woken_is_an_error_in_bounded_time(
     shell: Any, other: Any, record: Any, keeper_of: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("frith_keeper.terminal.send_signal", lambda *_: True)
-    monkeypatch.setattr("frith_keeper.spawner.send_signal", lambda *_: True)
+    monkeypatch.setattr("frith_keeper.finding.send_signal", lambda *_: True)
     async with other(answer_timeout=0.1, write_timeout=0.1) as host:
         terminal = await shell(ECHO, of=host)
         os.kill(keeper_of(terminal), signal.SIGSTOP)
@@ -447,9 +450,9 @@ async def test_a_name_too_long_is_refused(shell: Any, keepers: Any) -> None:
     ],
 )
 async def test_an_invalid_reference_adopts_nothing(other: Any, session: Session, ref: Any) -> None:
-    here = {"bootId": boot_id(), "pidNamespace": pid_namespace()} if ref else {}
+    recorded = ref | here() if ref else {}
     async with other() as host:
-        assert await host.adopt(session.detail(terminal_ref=ref | here)) is None
+        assert await host.adopt(session.detail(terminal_ref=recorded)) is None
 
 
 async def test_a_jump_of_the_clock_has_no_effect(

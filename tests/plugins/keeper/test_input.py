@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
-from frith_keeper.errors import KeeperError
+from frith_keeper.link import KeeperError
 
 RAW = "stty raw -echo; echo ready; "
 LIMIT = 4095

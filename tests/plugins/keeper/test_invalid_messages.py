@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from frith.ports import Size
-from frith_keeper.errors import KeeperError
-from frith_keeper.places import name_of
+from frith_keeper.finding import name_of
+from frith_keeper.link import KeeperError
 from frith_os import keeperwire as wire
 from waiting import PATIENCE
 

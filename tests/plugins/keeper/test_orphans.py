@@ -15,13 +15,20 @@ import pytest
 
 from frith.model import Session
 from frith_keeper import start as start_module
+from frith_keeper.finding import Keepers, name_of
 from frith_keeper.keeper_processes import find_keepers
-from frith_keeper.places import KeeperFiles, name_of
+from frith_keeper.options import KeeperOptions
 from frith_testing.harness.samples import a_session
 from waiting import until
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 HOST = Path(__file__).with_name("host.py")
+
+
+def delete(repository: Path) -> None:
+    """Delete it all: a keeper may make its socket anew before the last directory is gone."""
+    while repository.exists():
+        shutil.rmtree(repository, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +51,7 @@ def path_of(places: Path, terminal: Any) -> Any:
 
 def is_found(workspace: Any, name: Any) -> Any:
     try:
-        KeeperFiles(workspace, None).connect(name).close()
+        Keepers(workspace, KeeperOptions()).connect(name).close()
     except OSError:
         return False
     return True
@@ -99,7 +106,7 @@ async def test_a_keeper_ends_with_its_process_when_the_repository_is_deleted(
     shell: Any, repository: Any, keepers: Any, script: Any
 ) -> None:
     await shell(script)
-    shutil.rmtree(repository)
+    delete(repository)
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
@@ -110,7 +117,7 @@ async def test_a_keeper_of_an_ended_process_ends_when_the_repository_is_deleted(
     with anyio.fail_after(tools.patience):
         await terminal.drained()
     assert keepers.living()
-    shutil.rmtree(repository)
+    delete(repository)
     assert await anyio.to_thread.run_sync(keepers.left) == set()
 
 
@@ -118,7 +125,7 @@ async def test_a_keeper_leaves_nothing_in_a_repository_that_replaces_its_own(
     shell: Any, repository: Any, keepers: Any
 ) -> None:
     await shell("sleep 100")
-    shutil.rmtree(repository)
+    delete(repository)
     for name in ("keepers", "outputs"):
         (repository / "frith" / name).mkdir(parents=True)
     assert await anyio.to_thread.run_sync(keepers.left) == set()
@@ -162,7 +169,7 @@ async def test_a_keeper_that_does_not_answer_is_listed_and_swept(
     monkeypatch: pytest.MonkeyPatch,
     change: Any,
 ) -> None:
-    monkeypatch.setattr("frith_keeper.spawner._FOUND_AGAIN", 0.1)
+    monkeypatch.setattr("frith_keeper.finding._FOUND_AGAIN", 0.1)
     terminal = await shell(ECHO)
     change(path_of(places, terminal), terminal)
     async with other(answer_timeout=0.1) as host:
@@ -179,7 +186,7 @@ async def test_a_keeper_of_another_copy_of_the_workspace_is_not_listed(
     await shell(ECHO)
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / ".git", copy / ".git", ignore=lambda *_: ["keepers"])
-    assert list(KeeperFiles(copy, None).names()) == []
+    assert list(Keepers(copy, KeeperOptions()).names()) == []
     assert find_keepers(str(copy / ".git")) == {}
     assert len(find_keepers(str(tmp_path / ".git"))) == 1
 

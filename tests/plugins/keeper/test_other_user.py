@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from frith.model import Session
-from frith_keeper.places import name_of
+from frith_keeper.finding import name_of
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -118,7 +118,7 @@ async def test_another_user_cannot_connect_signal_or_list_names(
     for directory in (places.parent, places.parent.parent):
         directory.chmod(0o755)
     request.getfixturevalue("interpreter")
-    tty = terminal._fields["tty"]
+    tty = terminal._greeting.tty
     name = name_of(session.id, terminal.ref["terminal"])
     asked = json.dumps([str(places), name, keeper_of(terminal), terminal.pid, tty])
     found = as_nobody(TRY, asked, cwd=places)

@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from frith.model import Session
-from frith_keeper.greeting import greet
-from frith_keeper.places import KeeperFiles, name_of
+from frith_keeper.finding import Keepers, name_of
+from frith_keeper.link import greet
+from frith_keeper.options import KeeperOptions
 from frith_os import keeperwire as wire
 
 RAW = "stty raw -echo; echo ready; "
@@ -24,7 +25,8 @@ def writer(tmp_path: Path, session: Session) -> Any:
 
     def connected(terminal: Any) -> Any:
         greeted = greet(
-            KeeperFiles(tmp_path, None).connect(name_of(session.id, terminal.terminal_id)), 10
+            Keepers(tmp_path, KeeperOptions()).connect(name_of(session.id, terminal.terminal_id)),
+            10,
         )
         greeted.connection.setblocking(False)
         return greeted

@@ -18,11 +18,11 @@ import pytest
 from frith.errors import CommandNotFoundError, SpawnError
 from frith.model import ExitStatus, Session
 from frith.ports import AttachMode, Resize, Size, SpawnRequest
-from frith_keeper import greeting
+from frith_keeper import link
 from frith_keeper import spawner as spawner_module
 from frith_keeper import start as start_module
-from frith_keeper.ended import parse
-from frith_keeper.errors import KeeperError
+from frith_keeper.ended import KeptOutput
+from frith_keeper.link import KeeperError
 from frith_keeper.options import KeeperOptions
 from frith_keeper.spawner import open_spawner
 from waiting import wait_until
@@ -295,7 +295,7 @@ async def test_a_start_that_fails_after_the_command_has_ended_leaves_nothing(
         wait_until(lambda: outputs.is_dir() and [*outputs.glob("????????-*-????????????")])
         raise KeeperError("not understood")
 
-    monkeypatch.setattr(greeting, "_parse", understand_nothing)
+    monkeypatch.setattr(link, "_parse", understand_nothing)
     with pytest.raises(SpawnError, match="not understood"):
         await shell("echo words")
     assert await anyio.to_thread.run_sync(keepers.left) == set()
@@ -359,10 +359,10 @@ ABOUT = {
 
 
 def test_a_valid_output_file_is_parsed() -> None:
-    left = parse(json.dumps(ABOUT).encode() + b"\nfirst\nsecond")
+    left = KeptOutput.parse(json.dumps(ABOUT).encode() + b"\nfirst\nsecond")
     assert left is not None
-    assert left.ring.newest() == (7, b"first\nsecond")
-    assert (left.terminal_id, left.status) == ("t", ExitStatus(code=0))
+    assert (left.offset, left.data) == (7, b"first\nsecond")
+    assert (left.terminal, left.exit) == ("t", ExitStatus(code=0))
 
 
 @pytest.mark.parametrize(
@@ -379,9 +379,9 @@ def test_a_valid_output_file_is_parsed() -> None:
     ],
 )
 def test_an_invalid_output_file_is_ignored(change: Any) -> None:
-    assert parse(json.dumps({**ABOUT, **change}).encode() + b"\ndata") is None
+    assert KeptOutput.parse(json.dumps({**ABOUT, **change}).encode() + b"\ndata") is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"[]\n", b'{"terminal"'])
 def test_an_output_file_with_an_invalid_header_is_ignored(content: Any) -> None:
-    assert parse(content) is None
+    assert KeptOutput.parse(content) is None

@@ -13,8 +13,7 @@ import pytest
 from frith.errors import TerminalClosedError
 from frith.model import ExitStatus
 from frith_keeper import start as start_module
-from frith_keeper.errors import KeeperLostError
-from frith_keeper.greeting import greet
+from frith_keeper.link import KeeperLostError, greet
 from waiting import wait_until
 
 WAIT = "while :; do sleep 0.01; done"

@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from frith.model import Session
-from frith_keeper.errors import KeeperError
-from frith_keeper.places import KeeperFiles
+from frith_keeper.finding import Keepers
+from frith_keeper.link import KeeperError
+from frith_keeper.options import KeeperOptions
 
 
 @pytest.fixture
@@ -27,11 +28,11 @@ async def ended(shell: Any, tools: Any) -> Any:
 def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """As with no descriptors left, or with a full backlog of the keeper's socket."""
 
-    def connect(self: KeeperFiles, name: str) -> None:
+    def connect(self: Keepers, name: str) -> None:
         raise OSError(request.param, os.strerror(request.param))
 
     with monkeypatch.context() as context:
-        context.setattr(KeeperFiles, "connect", connect)
+        context.setattr(Keepers, "connect", connect)
         yield context
 
 
@@ -53,7 +54,7 @@ async def test_files_of_an_unreachable_keeper_stay(
 ) -> None:
     before = sorted(os.listdir(places))
     with pytest.raises(KeeperError, match="cannot be reached"):
-        KeeperFiles(tmp_path, None).clear(before[0])
+        Keepers(tmp_path, KeeperOptions()).clear(before[0])
     assert sorted(os.listdir(places)) == before
 
 

@@ -50,8 +50,7 @@ def test_without_proc_boot_and_pid_namespace_are_unknown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(_processes, "_PROC", tmp_path)
-    assert _processes.boot_id() is None
-    assert _processes.pid_namespace() is None
+    assert _processes.here() == {"bootId": None, "pidNamespace": None}
 
 
 async def test_a_process_that_cannot_be_killed_is_reported_as_left(

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from frith.ports import SpawnRequest, TerminalSpawner
-from frith_terminals.environment import EnvironmentOptions, environment
+from frith_terminals.environment import environment
+from frith_terminals.options import TerminalOptions
 
 HERE = os.getpid()
 
@@ -29,7 +30,7 @@ def test_a_variable_that_the_host_deletes_during_a_start_is_not_inherited(
             yield from ["DELETED", *super().__iter__()]
 
     monkeypatch.setattr(os, "environ", Deleted(KEPT="kept"))
-    found = environment(request_for("true"), EnvironmentOptions(), "terminal")
+    found = environment(request_for("true"), TerminalOptions(), "terminal")
     assert found["KEPT"] == "kept"
     assert "DELETED" not in found
 
@@ -38,7 +39,7 @@ def test_an_editor_that_the_user_chose_is_inherited(
     request_for: Callable[..., SpawnRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_EDITOR", "vim")
-    found = environment(request_for("true"), EnvironmentOptions(), "terminal")
+    found = environment(request_for("true"), TerminalOptions(), "terminal")
     assert found["GIT_EDITOR"] == "vim"
 
 
@@ -47,7 +48,7 @@ def test_inherited_variables_can_be_configured(
 ) -> None:
     for name in ("VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "TMUX", "MY_TOKEN", "MY_NAME"):
         monkeypatch.setenv(name, "of the host")
-    options = EnvironmentOptions(inherit=("VSCODE_IPC*", "TMUX"), drop=("*_TOKEN", "TMUX"))
+    options = TerminalOptions(inherit=("VSCODE_IPC*", "TMUX"), drop=("*_TOKEN", "TMUX"))
     found = environment(request_for("true", env={"MY_TOKEN": "asked for"}), options, "terminal")
     told = {name for name, value in found.items() if value == "of the host"}
     assert told == {"VSCODE_IPC_HOOK_CLI", "MY_NAME"}

@@ -15,7 +15,7 @@ import pytest
 from frith.errors import TerminalError
 from frith.model import Session, SessionStatus
 from frith.ports import TerminalSpawner
-from frith_os.processes import boot_id, environ_of, matching, pid_namespace, start_time, stat_of
+from frith_os.processes import environ_of, here, matching, start_time, stat_of
 from frith_terminals import sweeping as _sweep
 from frith_testing.faults.machine.rlimits import descriptors_left
 from waiting import PATIENCE, wait_until
@@ -71,12 +71,7 @@ def has_ended(pid: int) -> bool:
 
 
 def referring(session: Session, pid: int, **changes: Any) -> Session:
-    ref = {
-        "pid": pid,
-        "startTime": start_time(pid),
-        "bootId": boot_id(),
-        "pidNamespace": pid_namespace(),
-    }
+    ref = {"pid": pid, "startTime": start_time(pid), **here()}
     return session.detail(terminal_ref=ref | changes)
 
 

@@ -6,9 +6,10 @@ import signal
 from contextlib import suppress
 from time import monotonic
 
+from .command import Command
 from .home import Home
 from .loop import READ, WRITE, Loop, readable_signals
-from .serving import Command, Server
+from .serving import Server
 from .sockets import Socket
 
 TYPE_CHECKING = False
@@ -121,16 +122,18 @@ class Keeper:
             self._server.listen_again()
 
     def _on_exit(self) -> None:
-        status = self._command.child.exit_status()
-        if status is None:
+        command = self._command
+        command.exit = command.child.exit_status()
+        if command.exit is None:
             return
-        self._loop.forget(self._command.child.fd)
+        self._loop.forget(command.child.fd)
         self._on_signal()  # a shutdown signals all at once, and the command is often the quickest
+        command.was_shut_down = self._is_hurried
         # Before the answers to those who write.
-        self._server.exited(status, was_shut_down=self._is_hurried)
-        self._command.input.close()
-        self._command.output.process_ended()
-        self._command.read()
+        self._server.exited()
+        command.input.close()
+        command.output.process_ended()
+        command.read()
 
     def _on_drained(self, now: float) -> None:
         self._drained_at = now
@@ -146,8 +149,8 @@ class Keeper:
     def _note_exit(self) -> None:
         """Write how the command ended; if that fails, once more before we leave."""
         with suppress(OSError):
-            ended = {"exit": self._server.exit, "shutDown": self._server.was_shut_down}
-            self._home.note_exit({**ended, "end": self._command.output.ring.end})
+            command = self._command
+            self._home.note_exit({"exit": command.exit, "shutDown": command.was_shut_down})
             self._is_exit_noted = True
 
     def _keep_output(self) -> None:
@@ -157,7 +160,7 @@ class Keeper:
         about = {
             "terminal": self._request["terminal"],
             "pid": self._command.child.pid,
-            "exit": self._server.exit,
+            "exit": self._command.exit,
             "offset": end - sum(map(len, pieces)),
             "sizes": self._command.output.sizes,
         }
