@@ -32,7 +32,8 @@ from frith_terminals.viewing import Viewers
 
 _HANGUP_GRACE = 0.5
 _CLOSE_LIMIT = 10.0
-_UNBOUNDED = 1 << 62
+_TURN = 256 * 1024
+"""Bytes that are read in one turn of the event loop at most."""
 
 
 @dataclass(slots=True)
@@ -245,7 +246,7 @@ class PtyTerminal(ViewedTerminal):
 
     def _read(self) -> Stopped:
         output, before = self._output, self._output.ring.end
-        stopped = output.read(_UNBOUNDED, self._begin_turn)
+        stopped = output.read(_TURN, self._begin_turn)
         if output.ring.end > before:
             self._viewers.news.ring()
         return stopped
