@@ -73,7 +73,7 @@ class PtySpawner(TerminalSpawner):
 
     async def spawn(self, request: SpawnRequest) -> PtyTerminal:
         """Start a process; see ``TerminalSpawner.spawn``."""
-        await lowlevel.checkpoint()
+        await lowlevel.checkpoint_if_cancelled()
         if self._is_closed:
             raise SpawnError(request.command, "the terminal provider is closed")
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:

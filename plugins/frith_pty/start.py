@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from pydantic import JsonValue
+
 from frith.errors import SpawnError
 from frith.ports import SpawnRequest
-from frith_os.processes import start_time
+from frith_os.processes import here, start_time
 from frith_os.pty.child import Child, open_pty, spawn
 from frith_os.pty.output import Output
 from frith_pty.cgroup import Group
@@ -32,7 +34,8 @@ class Started:
     child: Child
     output: Output
     tty: str
-    start_time: str | None
+    ref: dict[str, JsonValue]
+    """``pid``, ``startTime``, ``bootId`` and ``pidNamespace`` of the process."""
     group: Group | None
 
 
@@ -48,6 +51,7 @@ def start(
     env = environment(request, options, terminal_id)
     check(request, env)
     try:
+        place = here()
         master, slave, tty = open_pty(request.size.rows, request.size.columns)
     except OSError as error:
         reason = f"there is no free terminal ({error.strerror}); close some sessions"
@@ -63,7 +67,8 @@ def start(
         with suppress(OSError):
             started = start_time(pid)
         group = Group.with_process(pid, terminal_id)
-        return Started(terminal_id, request, child, output, tty, started, group)
+        ref: dict[str, JsonValue] = {"pid": pid, "startTime": started, **place}
+        return Started(terminal_id, request, child, output, tty, ref, group)
     except BaseException:
         os.close(master)
         raise

@@ -16,7 +16,7 @@ from frith.errors import LineTooLongError, TerminalBusyError
 from frith.logs import log
 from frith.model import ExitStatus
 from frith.ports import Foreground, Size
-from frith_os.processes import Process, here, stat_of
+from frith_os.processes import Process, stat_of
 from frith_os.pty.input import LINE_LIMIT, Input, Write
 from frith_os.pty.output import Stopped
 from frith_os.pty.windows import Windows
@@ -32,7 +32,8 @@ from frith_terminals.viewing import Viewers
 
 _HANGUP_GRACE = 0.5
 _CLOSE_LIMIT = 10.0
-_UNBOUNDED = 1 << 62
+_TURN = 256 * 1024
+"""Bytes that are read in one turn of the event loop at most."""
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class PtyTerminal(ViewedTerminal):
         self._child = started.child
         self._group = started.group
         self._tty = started.tty
-        self._ref = {"pid": started.child.pid, "startTime": started.start_time, **here()}
+        self._ref = started.ref
         self._output = output = started.output
         viewers = Viewers(output.ring, output.sizes, self._hold)
         output.due, output.keep_up = options.scrollback // 2, viewers.picture.keep_up
@@ -245,7 +246,7 @@ class PtyTerminal(ViewedTerminal):
 
     def _read(self) -> Stopped:
         output, before = self._output, self._output.ring.end
-        stopped = output.read(_UNBOUNDED, self._begin_turn)
+        stopped = output.read(_TURN, self._begin_turn)
         if output.ring.end > before:
             self._viewers.news.ring()
         return stopped

@@ -16,10 +16,13 @@ from anyio.abc import TaskGroup
 
 from frith_terminals.readiness import Readiness
 
-_SHARE = 0.002
-"""Seconds that all busy terminals together may read in one turn of the event loop."""
+_SHARE = 0.005
+"""Seconds that a few busy terminals together may read in one turn of the event loop. Between two
+turns viewers are served, and the process soon has to wait: fewer turns make it faster."""
 _FEW = 4
 """More busy terminals than that are a crowd."""
+_SHORT = 0.0005
+"""Seconds that each terminal of a crowd may read in one turn."""
 _GAP = 0.0005
 """Seconds between two turns of a crowd, in which other processes find a processor free."""
 _SPAN = 0.05
@@ -43,14 +46,14 @@ class Turns:
         """Begin a turn of one terminal; return when it is over, by ``perf_counter()``.
 
         The more terminals have much output, the less each may read at once, so that a turn of
-        the event loop stays short. It is bounded in time, not in bytes, because the cost of a
-        byte depends on other processes.
+        the event loop stays short. It is bounded in time, too, because the cost of a byte depends
+        on other processes.
         """
         now = perf_counter()
         if now - self._counted > _SPAN:
             busy = len(self._busy)
             self.is_crowded = busy > _FEW
-            self._share = _SHARE / max(1, min(busy, _FEW))
+            self._share = _SHORT if self.is_crowded else _SHARE / max(1, busy)
             self._busy.clear()
             self._counted = now
         self._busy.add(terminal_id)

@@ -12,6 +12,8 @@ from frith_terminals.readiness import Bell
 from frith_vt import Picture
 
 _CHUNK = 64 * 1024
+_SHARED = 4
+"""Chunks that viewers share at most: as much as is read in one turn of the event loop."""
 _TURNS = 256
 """Turns of the event loop within which the screen is worked out, however much output comes."""
 
@@ -22,9 +24,9 @@ class Viewers:
     __slots__ = (
         "_held",
         "_hold",
-        "_latest",
         "_lossless",
         "_number",
+        "_shared",
         "_step",
         "is_closed",
         "news",
@@ -59,7 +61,7 @@ class Viewers:
         self._step = (ring.capacity - SPARE) // 8
         self._number = 0
         self._lossless: list[Viewer] = []
-        self._latest: Chunk | None = None
+        self._shared: dict[int, Chunk] = {}
 
     def close(self) -> None:
         """No more will come: viewers end once they have seen the rest."""
@@ -81,7 +83,7 @@ class Viewers:
     def remove(self, viewer: Viewer) -> None:
         """Forget ``viewer``, which no longer delays the process."""
         self._number -= 1
-        self._latest = None
+        self._shared.clear()
         if viewer.is_lossless:
             self._lossless.remove(viewer)
             self._tell()
@@ -102,15 +104,18 @@ class Viewers:
 
         ``None`` if it was overwritten, maybe just now.
         """
-        ring, latest = self.ring, self._latest
+        ring, shared = self.ring, self._shared
         if offset < ring.start:
             return None
-        if latest is None or latest.offset != offset:
-            latest = Chunk(offset, ring.read(offset, _CHUNK))
+        if (chunk := shared.get(offset)) is None:
+            chunk = Chunk(offset, ring.read(offset, _CHUNK))
             if offset < ring.start:
                 return None
-            self._latest = latest if self._number > 1 else None
-        return latest
+            if self._number > 1:
+                if len(shared) == _SHARED:
+                    shared.clear()
+                shared[offset] = chunk
+        return chunk
 
     async def screen(self, size: Size | None) -> Screen:
         """Return the screen as it is now; see ``Terminal.screen``."""

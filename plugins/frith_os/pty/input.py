@@ -123,10 +123,11 @@ class Input:
     def _count(self, write: Write) -> None:
         """Follow the length of the line, and find one that is too long."""
         attributes = termios.tcgetattr(self._master)
-        iflag, lflag, characters = (attributes[n] for n in (_IFLAG, _LFLAG, _CC))
+        lflag = attributes[_LFLAG]
         if not lflag & termios.ICANON:
             self._line = 0
             return
+        iflag, characters = attributes[_IFLAG], attributes[_CC]
         names = [termios.VEOF, termios.VEOL, termios.VEOL2, termios.VKILL]
         if lflag & termios.ISIG:
             names += [termios.VINTR, termios.VQUIT, termios.VSUSP]

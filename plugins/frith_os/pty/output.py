@@ -25,7 +25,8 @@ _SETTLE = 0.1
 """Seconds after the exit within which output still counts if others hold the terminal."""
 _LATE = SPARE
 """Bytes after the exit that still count then; a kernel holds back less."""
-_NEVER = 1 << 62
+_BEYOND = 1 << 62
+"""More bytes than any output has."""
 
 
 class Stopped(Enum):
@@ -81,10 +82,10 @@ class Output:
         """When to :meth:`settle`, by ``time.monotonic()``; ``None`` unless it is being drained."""
         self.is_hung_up = False
         """Whether no process has the terminal, and it is not read until that has ended."""
-        self.due = _NEVER
+        self.due = _BEYOND
         """The end of the ring at which :attr:`keep_up` is called with the bytes of one reading; it
         returns the next such end."""
-        self.keep_up: Callable[[int], int] = lambda came: _NEVER
+        self.keep_up: Callable[[int], int] = lambda came: _BEYOND
         self._tty = tty
         self._scrollback = scrollback
         self._other_end: int | None = None
@@ -96,7 +97,7 @@ class Output:
     @property
     def is_readable(self) -> bool:
         """Whether there is a reason to wait for output."""
-        return self._room() > 0 and not (self.is_hung_up or self.is_drained or self.master < 0)
+        return self._room() > 0 and not (self.is_hung_up or self.is_drained)
 
     def read(self, most: int, turn: Callable[[], float] | None = None) -> Stopped:
         """Read what is there, at least once; as long as there is much, until the turn is over.
@@ -105,22 +106,22 @@ class Output:
         so, and the descriptor stays readable if there is more.
 
         Args:
-            most: bytes to read at most, about.
+            most: bytes to read at most.
             turn: begins a turn and returns when it is over, by ``perf_counter()``.
         """
-        ring, stop, until = self.ring, self.ring.end + most, 0.0
-        while self.is_readable:
+        ring, until = self.ring, 0.0
+        stop = ring.end + min(most, self._room())
+        while ring.end < stop and not (self.is_hung_up or self.is_drained):
             try:
-                came = ring.fill(self.master, min(self._room(), _READ))
+                came = ring.fill(self.master, min(stop - ring.end, _READ))
             except BlockingIOError:
                 self._times_hung_up = 0
                 return Stopped.EMPTY
             except OSError:
                 came = 0
             if not came:
-                if self._hang_up():
-                    continue
-                break
+                self._hang_up()
+                continue
             self._times_hung_up = 0
             if ring.end >= self.due:
                 self.due = self.keep_up(came)
@@ -131,20 +132,18 @@ class Output:
             if turn is not None:
                 until = until or turn()
                 if perf_counter() >= until:
-                    return Stopped.BUDGET
-            if ring.end >= stop:
-                return Stopped.BUDGET
-        return Stopped.NOT_READABLE
+                    break
+        return Stopped.BUDGET if self.is_readable else Stopped.NOT_READABLE
 
     def _room(self) -> int:
         if self.drained_at is not None:  # viewers have still to read what they held at the exit
             return self._last - self.ring.end
         if self._held is None or self._is_released:
-            return _READ
+            return _BEYOND
         return self._held + self._scrollback - self.ring.end
 
-    def _hang_up(self) -> bool:
-        """No process holds the slave end; return whether to read on.
+    def _hang_up(self) -> None:
+        """Handle that no process holds the slave end.
 
         The first EIO after the exit is not final: Linux may report it with data still queued. The
         second one in a row is.
@@ -152,15 +151,14 @@ class Output:
         if self.drained_at is not None:
             self._times_hung_up += 1
             self._drained(self._times_hung_up == 2)
-            return True
+            return
         # The process may come back through /dev/tty. Meanwhile the master would be readable all
         # the time, so we hold the slave end.
         if self._other_end is None:
             with suppress(OSError):
                 self._other_end = os.open(self._tty, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-                return True
+                return
         self.is_hung_up = True
-        return False
 
     def hold(self, offset: int | None) -> None:
         """Overwrite nothing from ``offset`` on while the process lives, until released."""
