@@ -15,7 +15,6 @@ from frith import FrithError, Session, SessionManager, SessionStatus, Size
 from frith.errors import SessionNotFoundError
 from frith.naming import LONGEST, check_name
 from frith_cli.attach import client
-from frith_cli.attach.client import AttachOutcome
 from frith_cli.attach.keys import key_name
 from frith_cli.attach.shown_in_itself import ShownInItselfError
 from frith_cli.attach.tty import NotATerminalError, window_size
@@ -33,22 +32,41 @@ _SECONDS_TO_RECORD = 10.0
 _Start = Callable[[SessionManager], Awaitable[Session]]
 
 
-def new(app: App, *, start: bool, detached: bool, **options: Any) -> int:
-    """Create a session. Unless ``detached`` or not ``start``, attach to it until it ends."""
-    name, branch = _named(options.pop("name"), options.pop("branch"))
+def new(
+    app: App,
+    *,
+    name: str | None,
+    branch: str | None,
+    no_attach: bool,
+    detached: bool,
+    **options: Any,
+) -> int:
+    """Create a session. Unless ``detached`` or ``no_attach``, attach to it until it ends."""
+    if no_attach and detached:
+        raise click.UsageError(
+            "--detach and --no-attach exclude each other: only --detach starts a process."
+        )
+    if app.as_json and not (no_attach or detached):
+        raise click.UsageError(
+            "--json needs --detach or --no-attach: the process writes to stdout."
+        )
+    if options["share"] and not options["existing"]:
+        raise click.UsageError("--share needs --existing: a new branch has no worktree to share.")
+    name, branch = _named(name, branch)
 
     async def create(manager: SessionManager) -> Session:
-        size = _size()
         with progress("Creating the session"):
-            return await manager.create_session(name, branch, start=start, size=size, **options)
+            return await manager.create_session(
+                name, branch, start=not no_attach, size=_size(), **options
+            )
 
     async def leave(manager: SessionManager) -> View:
         return await view(manager, await create(manager))
 
-    if start and not detached:
-        return _attached(app, create, fresh=True)
-    if start:
+    if detached:
         _check_outlives(app)
+    elif not no_attach:
+        return _attached(app, create, fresh=True)
     created = with_manager(app, leave)
     if app.as_json:
         write_json(created.to_json())
@@ -76,10 +94,26 @@ def _named(name: str | None, branch: str | None) -> tuple[str | None, str | None
 
 
 def resume(
-    app: App, given: str, *, command: Sequence[str] | None, detached: bool, stop: bool = False
+    app: App, *, given: str | None, every: bool, command: Sequence[str] | None, detached: bool
 ) -> int:
-    """Start the process of the session named ``given`` again, with ``stop`` after ending it."""
+    """Start the process of the session named ``given`` again, or of ``every`` interrupted one."""
+    if every:
+        if given or command:
+            raise click.UsageError("--all takes neither a session nor a command.")
+        return _resume_all(app)
+    if given is None:
+        raise click.UsageError("Name a session, or give --all.")
+    return _resume(app, given, command, detached=detached)
 
+
+def restart(app: App, *, given: str, command: Sequence[str] | None, detached: bool) -> int:
+    """End the process of the session named ``given``, and start it again."""
+    return _resume(app, given, command, detached=detached, stop=True)
+
+
+def _resume(
+    app: App, given: str, command: Sequence[str] | None, *, detached: bool, stop: bool = False
+) -> int:
     async def start(manager: SessionManager) -> Session:
         chosen = select(manager.get_all_sessions(), given)
         with progress(f"{'Restarting' if stop else 'Starting'} {chosen.name}"):
@@ -87,19 +121,19 @@ def resume(
                 await manager.stop_session(chosen.id)
             return await manager.resume_session(chosen.id, command=command, size=_size())
 
-    async def leave(manager: SessionManager) -> tuple[str, str]:
+    async def leave(manager: SessionManager) -> None:
         session = await start(manager)
-        return session.name, called(manager.get_all_sessions(), session)
+        name = called(manager.get_all_sessions(), session)
+        note(f"{session.name} is running. `frith attach {name}` shows it.")
 
     if not detached:
         return _attached(app, start, fresh=True)
     _check_outlives(app)
-    label, name = with_manager(app, leave)
-    note(f"{label} is running. `frith attach {name}` shows it.")
+    with_manager(app, leave)
     return 0
 
 
-def resume_all(app: App) -> int:
+def _resume_all(app: App) -> int:
     """Start the last command of each session that was interrupted, and print failures.
 
     Such a session is idle, or its process was killed by a signal that no key sends.
@@ -128,13 +162,13 @@ def _was_interrupted(session: Session) -> bool:
     if session.pty_pid is not None:
         return False
     how = session.details.exit
-    killed = how is not None and how.signal is not None and how.signal not in _TYPED
+    killed = how is not None and how.signal not in (None, *_TYPED)
     return session.status is SessionStatus.IDLE or (
         session.status is SessionStatus.ERROR and killed
     )
 
 
-def attach(app: App, given: str, *, read_only: bool) -> int:
+def attach(app: App, *, given: str, read_only: bool) -> int:
     """Attach this terminal to the session named ``given``, whichever host runs it.
 
     Raises:
@@ -160,7 +194,7 @@ def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = 
         raise NotATerminalError
     key = settings_of(app).detach_key
 
-    async def stay(manager: SessionManager) -> tuple[Session, Session | None, str, AttachOutcome]:
+    async def stay(manager: SessionManager) -> int:
         session = await find(manager)
         # A short process may have ended since: its output is shown, and how it ended.
         terminal = await terminal_of(manager, session, ended=fresh)
@@ -168,22 +202,21 @@ def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = 
         outcome = await client.attach(
             terminal, session, detach_key=key, fresh=fresh, read_only=read_only
         )
+        if outcome.interrupted is not None:
+            raise Interrupted(outcome.interrupted)
         name = called(manager.get_all_sessions(), session)
-        recorded = await _recorded(manager, session) if outcome.exit else session
-        return session, recorded, name, outcome
+        if outcome.exit is None:
+            note(f"Detached from {session.name}. {_next(session, name)}")
+            return 0
+        recorded = await _recorded(manager, session)
+        if recorded is None:
+            note(f"{session.name} ended with {outcome.exit}, and was destroyed.")
+            return 0
+        status = recorded.status
+        note(f"{session.name} ended with {outcome.exit}: {status}. {_next(recorded, name)}")
+        return PROCESS_FAILED if status is SessionStatus.ERROR else 0
 
-    session, recorded, name, outcome = with_manager(app, stay)
-    if outcome.interrupted is not None:
-        raise Interrupted(outcome.interrupted)
-    if outcome.exit is None:
-        note(f"Detached from {session.name}. {_next(session, name)}")
-        return 0
-    if recorded is None:
-        note(f"{session.name} ended with {outcome.exit}, and was destroyed.")
-        return 0
-    status = recorded.status
-    note(f"{session.name} ended with {outcome.exit}: {status}. {_next(recorded, name)}")
-    return PROCESS_FAILED if status is SessionStatus.ERROR else 0
+    return with_manager(app, stay)
 
 
 async def _recorded(manager: SessionManager, session: Session) -> Session | None:

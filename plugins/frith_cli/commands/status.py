@@ -49,7 +49,7 @@ class SessionEndedError(FrithError):
     code = "SESSION_ENDED"
 
 
-def report(app: App, status: str, given: str | None, message: str | None) -> int:
+def report(app: App, *, status: str, given: str | None, message: str | None) -> int:
     """Record the status of the session named ``given``, otherwise of the one that calls.
 
     Raises:
@@ -73,7 +73,7 @@ def report(app: App, status: str, given: str | None, message: str | None) -> int
     return 0
 
 
-def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -> int:
+def wait(app: App, *, given: str, wanted: Collection[str], timeout: float | None) -> int:
     """Wait until the session named ``given`` has a ``wanted`` status, and print it.
 
     If no host runs the session, this command does, because a status needs a host.

@@ -6,6 +6,7 @@ import os
 import sys
 
 import anyio
+import click
 
 from frith import AtStake, Session, SessionManager
 from frith.errors import WorkAtStakeError
@@ -24,7 +25,7 @@ _KINDS = {
 }
 
 
-def stop(app: App, given: str) -> int:
+def stop(app: App, *, given: str) -> int:
     """End the process of the session named ``given``, whichever host owns it."""
 
     async def end(manager: SessionManager) -> View:
@@ -41,13 +42,15 @@ def stop(app: App, given: str) -> int:
     return 0
 
 
-def rm(app: App, given: str, *, cleanup: bool, force: bool) -> int:
+def rm(app: App, *, given: str, cleanup: bool, force: bool) -> int:
     """Destroy the session named ``given``; ask if that destroys work.
 
     Raises:
         WorkAtStakeError: that destroys work, and there is no terminal to ask on.
         RemovalBlockedError: something in the worktree must not be destroyed.
     """
+    if force and not cleanup:
+        raise click.UsageError("--force needs --cleanup: without it no work is destroyed.")
 
     async def destroy(manager: SessionManager) -> Session | None:
         session = select(manager.get_all_sessions(), given)

@@ -27,9 +27,9 @@ _ENTER = "\r"
 _SECONDS_TO_LEAVE = 1.0
 
 
-def send(app: App, given: str, text: str, *, enter: bool) -> int:
+def send(app: App, *, given: str, text: str, no_enter: bool) -> int:
     """Type ``text`` into the session named ``given``; each line end is the key Enter."""
-    typed = text.replace("\r\n", _ENTER).replace("\n", _ENTER) + (_ENTER if enter else "")
+    typed = text.replace("\r\n", _ENTER).replace("\n", _ENTER) + ("" if no_enter else _ENTER)
 
     async def write(terminal: Terminal, session: Session) -> None:
         await terminal.write(os.fsencode(typed))
@@ -37,7 +37,7 @@ def send(app: App, given: str, text: str, *, enter: bool) -> int:
     return _with_terminal(app, given, write)
 
 
-def keys(app: App, given: str, names: Sequence[str]) -> int:
+def keys(app: App, *, given: str, names: Sequence[str]) -> int:
     """Press the keys called ``names`` in the session named ``given``."""
 
     async def press(terminal: Terminal, session: Session) -> None:
@@ -50,7 +50,7 @@ def keys(app: App, given: str, names: Sequence[str]) -> int:
     return _with_terminal(app, given, press)
 
 
-def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
+def tail(app: App, *, given: str, lines: int | None, follow: bool) -> int:
     """Print what the session named ``given`` has written, byte for byte, or its last ``lines``.
 
     With ``follow``, continue until the process has ended.
