@@ -20,7 +20,7 @@ from frith_cli.attach.shown_in_itself import ShownInItselfError
 from frith_cli.attach.tty import NotATerminalError, window_size
 from frith_cli.config import settings_of
 from frith_cli.console import note, progress, write, write_json
-from frith_cli.context import PROCESS_FAILED, REFUSED, App, Interrupted
+from frith_cli.context import PROCESS_FAILED, REFUSED, App
 from frith_cli.opening import with_manager
 from frith_cli.sessions import View, called, is_valid, oldest_first, select, terminal_of, view
 from frith_cli.workspace import SESSION_ID
@@ -199,21 +199,19 @@ def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = 
         # A short process may have ended since: its output is shown, and how it ended.
         terminal = await terminal_of(manager, session, ended=fresh)
         note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-        outcome = await client.attach(
+        exit_status = await client.attach(
             terminal, session, detach_key=key, fresh=fresh, read_only=read_only
         )
-        if outcome.interrupted is not None:
-            raise Interrupted(outcome.interrupted)
         name = called(manager.get_all_sessions(), session)
-        if outcome.exit is None:
+        if exit_status is None:
             note(f"Detached from {session.name}. {_next(session, name)}")
             return 0
         recorded = await _recorded(manager, session)
         if recorded is None:
-            note(f"{session.name} ended with {outcome.exit}, and was destroyed.")
+            note(f"{session.name} ended with {exit_status}, and was destroyed.")
             return 0
         status = recorded.status
-        note(f"{session.name} ended with {outcome.exit}: {status}. {_next(recorded, name)}")
+        note(f"{session.name} ended with {exit_status}: {status}. {_next(recorded, name)}")
         return PROCESS_FAILED if status is SessionStatus.ERROR else 0
 
     return with_manager(app, stay)

@@ -16,7 +16,8 @@ import anyio.lowlevel
 
 from frith.model import Details, ExitStatus, Session, SessionStatus, now
 from frith.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
-from frith_cli.attach.client import AttachOutcome, attach
+from frith_cli.attach.client import attach
+from frith_cli.context import Interrupted
 from waiting import PATIENCE
 
 KEY = b"\x1d"
@@ -158,14 +159,20 @@ class Attached:
         self.outer = outer
         self.program = program
         self.session = session
-        self.outcome: AttachOutcome | None = None
+        self.ended: ExitStatus | int | str | None = None
+        """How the process ended, the signal that interrupted the attachment, or ``detached``."""
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:
         with self.scope:
-            self.outcome = await attach(
-                self.program, self.session, source=self.outer.slave, target=self.outer.slave
-            )
+            fd = self.outer.slave
+            try:
+                exit_status = await attach(
+                    self.program, self.session, detach_key=KEY, source=fd, target=fd
+                )
+                self.ended = exit_status or "detached"
+            except Interrupted as error:
+                self.ended = error.number
 
 
 @asynccontextmanager
