@@ -149,8 +149,7 @@ class _Attached:
                 await self._pass_on(screen.data)
             await self._pass_on(without_marks(view.snapshot))
             async for piece in view:
-                if isinstance(piece, Chunk):
-                    marks = self._mark.look(piece.data)
+                marks = self._mark.look(piece.data) if isinstance(piece, Chunk) else b""
                 if self._redraws and self._has_other_size(view):
                     await self._write(marks)
                     await anyio.sleep(_SECONDS_A_FRAME)

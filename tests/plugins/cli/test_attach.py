@@ -18,7 +18,7 @@ from frith.errors import (
     TerminalClosedError,
 )
 from frith.model import ExitStatus
-from frith.ports import Gap, Size
+from frith.ports import Gap, Resize, Screen, Size
 from frith_cli.attach.client import attach
 from frith_cli.attach.tty import NotATerminalError, window_size
 from waiting import until
@@ -231,6 +231,19 @@ async def test_skipped_output_is_reported(
     seen = outer.read_rest()
     assert b"1234 bytes were skipped" in seen
     assert b"\x1b[?1000l" in seen
+
+
+async def test_after_skipped_output_a_screen_of_another_size_is_redrawn(
+    outer: Outer,
+    program: Program,
+) -> None:
+    size = Size(rows=3, columns=20)
+    program.shown = Screen(0, size, b"drawn")
+    program.resizes = (Resize(0, size),)
+    async with attached(outer, program):
+        program.says.send_nowait(Gap(0, 1234))
+        await outer.sees(b"drawn", times=2)
+        program.end()
 
 
 async def test_a_stopped_terminal_delays_neither_input_nor_the_end(
