@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
-from frith import Session, SessionManager, installed_plugins
+from frith import SessionManager, installed_plugins
 from frith_cli.commands import status
 from frith_cli.config import settings_of
 from frith_cli.console import note, write_json, write_table
@@ -67,8 +66,8 @@ def plugins(app: App, commands: Commands) -> int:
 def suggestions(app: App) -> list[tuple[str, str]]:
     """Return for each session its name, or its id if the name is not unique, and its branch."""
 
-    async def look(manager: SessionManager) -> Sequence[Session]:
-        return manager.get_all_sessions()
+    async def look(manager: SessionManager) -> list[tuple[str, str]]:
+        sessions = manager.get_all_sessions()
+        return [(called(sessions, each, id_length=None), each.branch) for each in sessions]
 
-    sessions = with_manager(app, look, restore=False)
-    return [(called(sessions, each, id_length=None), each.branch) for each in sessions]
+    return with_manager(app, look, restore=False)

@@ -5,16 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Sequence,
-)
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 
 import click
 from anyio import Event, current_time, move_on_after
@@ -22,7 +14,7 @@ from anyio import Event, current_time, move_on_after
 from frith import FrithError, Session, SessionManager, SessionStatus, hookimpl
 from frith.errors import SessionNotRunningError
 from frith.model import SessionId, now
-from frith_cli.attach.tty import CANCEL, output_tty
+from frith_cli.attach.tty import CANCEL, Tty, output_tty
 from frith_cli.console import drawn_table, note, write, write_json
 from frith_cli.context import PROCESS_FAILED, TIMED_OUT, App, Interrupted
 from frith_cli.opening import with_manager
@@ -136,14 +128,18 @@ def watch(app: App) -> int:
 
     async def show(manager: SessionManager) -> None:
         manager.follow_changes()
-        async with _screen() as draw:
+        async with _screen() as terminal:
             counts: dict[SessionId, str] = {}
             counted = -_RECOUNT
             while True:
-                views = await views_of(manager)
-                await draw([_row(each.session, counts) for each in views])
+                sessions = [each.session for each in await views_of(manager)]
+                rows = [_row(session, counts.get(session.id, "")) for session in sessions]
+                lines = "\x1b[K\r\n".join(drawn_table(_COLUMNS, rows, _OPTIONAL))
+                frame = f"\x1b[H{lines}\x1b[K\x1b[J"
+                if not await terminal.write(frame.encode(sys.stdout.encoding, "replace")):
+                    raise Interrupted(signal.SIGHUP)
                 if current_time() >= counted + _RECOUNT:
-                    counts = {v.session.id: await _changed(manager, v) for v in views}
+                    counts = {each.id: await _changed(manager, each.id) for each in sessions}
                     counted = current_time()
                     continue
                 await changes.wait(_TICK)
@@ -152,18 +148,17 @@ def watch(app: App) -> int:
     return 0
 
 
-def _row(session: Session, counts: dict[SessionId, str]) -> tuple[str, ...]:
+def _row(session: Session, changed: str) -> tuple[str, ...]:
     since, source, message = "", "", ""
     if evidence := session.evidence:
         since = age(now() - evidence.since, seconds=True)
         source, message = evidence.source, evidence.message or ""
-    changed = counts.get(session.id, "")
     return (session.name, session.status, since, source, session.branch, changed, message)
 
 
-async def _changed(manager: SessionManager, each: View) -> str:
+async def _changed(manager: SessionManager, session_id: SessionId) -> str:
     try:
-        at_stake = await manager.inspect_session(each.session.id)
+        at_stake = await manager.inspect_session(session_id)
     except FrithError:
         return "?"
     return str(len({*at_stake.staged, *at_stake.changed, *at_stake.untracked}))
@@ -191,35 +186,18 @@ class _Changes:
 
 
 @asynccontextmanager
-async def _screen() -> AsyncIterator[Callable[[Iterable[Sequence[str]]], Awaitable[None]]]:
-    """Switch to the alternate screen; yields a function that draws rows there.
+async def _screen() -> AsyncIterator[Tty]:
+    """Switch the terminal to the alternate screen, without a cursor.
 
     This command runs sessions meanwhile, and other processes may ask it for one. So it must not
     stop: not by Ctrl-Z, nor because the terminal takes no output (Ctrl-S, a lost connection).
-
-    Raises:
-        Interrupted: the terminal has gone.
     """
-    with output_tty() as terminal, _not_suspended():
-
-        async def draw(rows: Iterable[Sequence[str]]) -> None:
-            lines = "\x1b[K\r\n".join(drawn_table(_COLUMNS, rows, _OPTIONAL))
-            frame = f"\x1b[H{lines}\x1b[K\x1b[J"
-            if not await terminal.write(frame.encode(sys.stdout.encoding, "replace")):
-                raise Interrupted(signal.SIGHUP)
-
-        await terminal.write(_ENTER)
+    with output_tty() as terminal:
+        before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         try:
-            yield draw
+            await terminal.write(_ENTER)
+            yield terminal
         finally:
             with move_on_after(_SECONDS_TO_LEAVE, shield=True):
                 await terminal.write(_LEAVE)
-
-
-@contextmanager
-def _not_suspended() -> Iterator[None]:
-    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTSTP, before)
+            signal.signal(signal.SIGTSTP, before)
