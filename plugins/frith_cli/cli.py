@@ -6,8 +6,8 @@ function of its name in a module of :mod:`frith_cli.commands`, which is imported
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import update_wrapper
+from collections.abc import Awaitable, Callable
+from functools import partial, update_wrapper
 from importlib import import_module
 from typing import Any
 
@@ -78,15 +78,17 @@ def cli(app: App, /, verbose: int, debug: bool, **options: Any) -> None:
 def _command(module: str, **attributes: Any) -> Callable[[Callable[[], None]], click.Command]:
     """Define a command whose implementation is in ``frith_cli.commands.MODULE``.
 
-    The decorated function has its name, help and options. The implementation gets the :class:`App`
-    and the options by name, and returns the exit code.
+    The decorated function has its name, help and options. The implementation is a coroutine
+    function that gets the :class:`App` and the options by name, and returns the exit code.
     """
 
     def define(described: Callable[[], None]) -> click.Command:
         def call(app: App, /, **parameters: Any) -> int:
-            implementation = import_module(f"frith_cli.commands.{module}")
-            code: int = getattr(implementation, described.__name__)(app, **parameters)
-            return code
+            from frith_cli.guard import drive
+
+            implementations = import_module(f"frith_cli.commands.{module}")
+            work = getattr(implementations, described.__name__)
+            return drive(partial[Awaitable[int]](work, app, **parameters))
 
         return cli.command(**attributes)(click.pass_obj(update_wrapper(call, described)))
 
@@ -218,6 +220,7 @@ def rm() -> None:
 )
 @click.option(
     "--timeout",
+    "seconds",
     type=click.FloatRange(min=0),
     callback=check_seconds,
     metavar="SECONDS",
@@ -277,4 +280,4 @@ def demo(keep: bool) -> int:
     from frith_cli.demo.steps import run
     from frith_cli.guard import drive
 
-    return drive(lambda _: run(keep=keep))
+    return drive(partial(run, keep=keep))

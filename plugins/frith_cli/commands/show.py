@@ -12,17 +12,18 @@ from frith_cli.config import settings_of
 from frith_cli.console import note, write_json, write_table
 from frith_cli.context import App
 from frith_cli.extensions import Commands
-from frith_cli.opening import with_manager
-from frith_cli.sessions import COLUMNS, OPTIONAL, View, called, select, view, views_of
+from frith_cli.opening import opened, with_manager
+from frith_cli.sessions import COLUMNS, OPTIONAL, called, select, view, views_of
 
 
-def ls(app: App, *, watch: bool) -> int:
+async def ls(app: App, *, watch: bool) -> int:
     """Print all sessions, the oldest first, with ``watch`` until interrupted."""
     if watch:
         if app.as_json:
             raise click.UsageError("--watch and --json exclude each other.")
-        return status.watch(app)
-    views = with_manager(app, views_of, restore=False)
+        return await status.watch(app)
+    async with opened(app, restore=False) as manager:
+        views = await views_of(manager)
     if app.as_json:
         write_json([each.to_json() for each in views])
     elif views:
@@ -32,13 +33,10 @@ def ls(app: App, *, watch: bool) -> int:
     return 0
 
 
-def show(app: App, *, given: str) -> int:
+async def show(app: App, *, given: str) -> int:
     """Print everything known about the session named ``given``."""
-
-    async def look(manager: SessionManager) -> View:
-        return await view(manager, select(manager.get_all_sessions(), given))
-
-    chosen = with_manager(app, look, restore=False)
+    async with opened(app, restore=False) as manager:
+        chosen = await view(manager, select(manager.get_all_sessions(), given))
     if app.as_json:
         write_json(chosen.to_json())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -21,18 +21,17 @@ from frith_cli.attach.tty import NotATerminalError, window_size
 from frith_cli.config import settings_of
 from frith_cli.console import note, progress, write, write_json
 from frith_cli.context import PROCESS_FAILED, REFUSED, App
-from frith_cli.opening import with_manager
-from frith_cli.sessions import View, called, is_valid, oldest_first, select, terminal_of, view
+from frith_cli.opening import opened
+from frith_cli.sessions import called, is_valid, oldest_first, select, terminal_of, view
 from frith_cli.workspace import SESSION_ID
 
 _TYPED = (signal.SIGINT, signal.SIGQUIT)
 """Signals by which a user ends a process: Ctrl-C and Ctrl-\\."""
 _SECONDS_TO_RECORD = 10.0
 """How long the owner of a session may take to record how its process ended."""
-_Start = Callable[[SessionManager], Awaitable[Session]]
 
 
-def new(
+async def new(
     app: App,
     *,
     name: str | None,
@@ -53,25 +52,20 @@ def new(
     if options["share"] and not options["existing"]:
         raise click.UsageError("--share needs --existing: a new branch has no worktree to share.")
     name, branch = _named(name, branch)
-
-    async def create(manager: SessionManager) -> Session:
+    attached = not (no_attach or detached)
+    if not no_attach:
+        _check_place(app, attached=attached)
+    async with opened(app) as manager:
         with progress("Creating the session"):
-            return await manager.create_session(
+            session = await manager.create_session(
                 name, branch, start=not no_attach, size=_size(), **options
             )
-
-    async def leave(manager: SessionManager) -> View:
-        return await view(manager, await create(manager))
-
-    if detached:
-        _check_outlives(app)
-    elif not no_attach:
-        return _attached(app, create, fresh=True)
-    created = with_manager(app, leave)
+        if attached:
+            return await _stay(app, manager, session, fresh=True)
+        created = await view(manager, session)
     if app.as_json:
         write_json(created.to_json())
     else:
-        session = created.session
         note(f"Created {session.name} on {session.branch} at {session.worktree_path}.")
         write(session.id)
     return 0
@@ -93,55 +87,49 @@ def _named(name: str | None, branch: str | None) -> tuple[str | None, str | None
     return check_name(name), branch
 
 
-def resume(
+async def resume(
     app: App, *, given: str | None, every: bool, command: Sequence[str] | None, detached: bool
 ) -> int:
     """Start the process of the session named ``given`` again, or of ``every`` interrupted one."""
     if every:
         if given or command:
             raise click.UsageError("--all takes neither a session nor a command.")
-        return _resume_all(app)
+        return await _resume_all(app)
     if given is None:
         raise click.UsageError("Name a session, or give --all.")
-    return _resume(app, given, command, detached=detached)
+    return await _resume(app, given, command, detached=detached)
 
 
-def restart(app: App, *, given: str, command: Sequence[str] | None, detached: bool) -> int:
+async def restart(app: App, *, given: str, command: Sequence[str] | None, detached: bool) -> int:
     """End the process of the session named ``given``, and start it again."""
-    return _resume(app, given, command, detached=detached, stop=True)
+    return await _resume(app, given, command, detached=detached, stop=True)
 
 
-def _resume(
+async def _resume(
     app: App, given: str, command: Sequence[str] | None, *, detached: bool, stop: bool = False
 ) -> int:
-    async def start(manager: SessionManager) -> Session:
+    _check_place(app, attached=not detached)
+    async with opened(app) as manager:
         chosen = select(manager.get_all_sessions(), given)
         with progress(f"{'Restarting' if stop else 'Starting'} {chosen.name}"):
             if stop:
                 await manager.stop_session(chosen.id)
-            return await manager.resume_session(chosen.id, command=command, size=_size())
-
-    async def leave(manager: SessionManager) -> None:
-        session = await start(manager)
+            session = await manager.resume_session(chosen.id, command=command, size=_size())
+        if not detached:
+            return await _stay(app, manager, session, fresh=True)
         name = called(manager.get_all_sessions(), session)
-        note(f"{session.name} is running. `frith attach {name}` shows it.")
-
-    if not detached:
-        return _attached(app, start, fresh=True)
-    _check_outlives(app)
-    with_manager(app, leave)
+    note(f"{session.name} is running. `frith attach {name}` shows it.")
     return 0
 
 
-def _resume_all(app: App) -> int:
+async def _resume_all(app: App) -> int:
     """Start the last command of each session that was interrupted, and print failures.
 
     Such a session is idle, or its process was killed by a signal that no key sends.
     """
-    _check_outlives(app)
-
-    async def start(manager: SessionManager) -> int:
-        code = 0
+    _check_place(app, attached=False)
+    code = 0
+    async with opened(app) as manager:
         interrupted = [each for each in oldest_first(manager) if _was_interrupted(each)]
         if not interrupted:
             note("Nothing to start: no session is idle, and none was killed. See `frith ls`.")
@@ -153,9 +141,7 @@ def _resume_all(app: App) -> int:
             except FrithError as error:
                 note(f"{session.name}: {error} [{error.code}]")
                 code = REFUSED
-        return code
-
-    return with_manager(app, start)
+    return code
 
 
 def _was_interrupted(session: Session) -> bool:
@@ -168,53 +154,47 @@ def _was_interrupted(session: Session) -> bool:
     )
 
 
-def attach(app: App, *, given: str, read_only: bool) -> int:
+async def attach(app: App, *, given: str, read_only: bool) -> int:
     """Attach this terminal to the session named ``given``, whichever host runs it.
 
     Raises:
         ShownInItselfError: this terminal is shown in that session.
     """
-
-    async def find(manager: SessionManager) -> Session:
+    _check_place(app, attached=True)
+    async with opened(app) as manager:
         chosen = select(manager.get_all_sessions(), given)
         if os.environ.get(SESSION_ID) == chosen.id:
             raise ShownInItselfError(chosen, by_variable=True)
-        return chosen
-
-    return _attached(app, find, read_only=read_only)
+        return await _stay(app, manager, chosen, read_only=read_only)
 
 
-def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = False) -> int:
-    """Start or find a session, stay attached to it, and print how that ended.
-
-    Raises:
-        NotATerminalError: there is no terminal to attach; nothing was started.
-    """
-    if not (os.isatty(0) and os.isatty(1)):
-        raise NotATerminalError
+async def _stay(
+    app: App,
+    manager: SessionManager,
+    session: Session,
+    *,
+    fresh: bool = False,
+    read_only: bool = False,
+) -> int:
+    """Stay attached to a session until either ends, and print how."""
     key = settings_of(app).detach_key
-
-    async def stay(manager: SessionManager) -> int:
-        session = await find(manager)
-        # A short process may have ended since: its output is shown, and how it ended.
-        terminal = await terminal_of(manager, session, ended=fresh)
-        note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-        exit_status = await client.attach(
-            terminal, session, detach_key=key, fresh=fresh, read_only=read_only
-        )
-        name = called(manager.get_all_sessions(), session)
-        if exit_status is None:
-            note(f"Detached from {session.name}. {_next(session, name)}")
-            return 0
-        recorded = await _recorded(manager, session)
-        if recorded is None:
-            note(f"{session.name} ended with {exit_status}, and was destroyed.")
-            return 0
-        status = recorded.status
-        note(f"{session.name} ended with {exit_status}: {status}. {_next(recorded, name)}")
-        return PROCESS_FAILED if status is SessionStatus.ERROR else 0
-
-    return with_manager(app, stay)
+    # A short process may have ended since: its output is shown, and how it ended.
+    terminal = await terminal_of(manager, session, ended=fresh)
+    note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
+    exit_status = await client.attach(
+        terminal, session, detach_key=key, fresh=fresh, read_only=read_only
+    )
+    name = called(manager.get_all_sessions(), session)
+    if exit_status is None:
+        note(f"Detached from {session.name}. {_next(session, name)}")
+        return 0
+    recorded = await _recorded(manager, session)
+    if recorded is None:
+        note(f"{session.name} ended with {exit_status}, and was destroyed.")
+        return 0
+    status = recorded.status
+    note(f"{session.name} ended with {exit_status}: {status}. {_next(recorded, name)}")
+    return PROCESS_FAILED if status is SessionStatus.ERROR else 0
 
 
 async def _recorded(manager: SessionManager, session: Session) -> Session | None:
@@ -233,14 +213,17 @@ def _next(session: Session, name: str) -> str:
     return f"`frith resume {name}` starts it again."
 
 
-def _check_outlives(app: App) -> None:
-    """Refuse to start a process that would end with this command.
+def _check_place(app: App, *, attached: bool) -> None:
+    """Refuse to start or show a process that this command could neither show nor leave.
 
     Raises:
-        UsageError: the terminal provider does not keep processes.
+        NotATerminalError: there is no terminal to attach.
+        UsageError: not attached, and the terminal provider does not keep processes.
     """
-    terminal = settings_of(app).config.terminal
-    if client.ends_with_its_host(terminal):
+    if attached:
+        if not (os.isatty(0) and os.isatty(1)):
+            raise NotATerminalError
+    elif client.ends_with_its_host(terminal := settings_of(app).config.terminal):
         raise click.UsageError(
             f"Processes of the terminal {terminal!r} end with this command: stay attached, "
             "or use a different one with `--set terminal=keeper`."

@@ -23,6 +23,7 @@ from frith_cli.console import write
 from frith_cli.demo import host
 from frith_cli.demo.checks import Checks
 from frith_cli.demo.repository import git, runs, temporary_repository
+from frith_cli.guard import guarded
 from frith_cli.opening import routed_logs
 
 _STATE_FILE = ".claude-container-sessions.json"
@@ -33,13 +34,14 @@ _NOTES = "half a thought, not committed\n"
 async def run(*, keep: bool) -> int:
     """Run all steps in a temporary repository and return the exit code."""
     checks = Checks()
-    with temporary_repository(keep=keep) as workspace:
-        config = ManagerConfig(workspace=workspace, terminate_grace=2.0)
-        with routed_logs(config, 0):
-            try:
-                await _Steps(config, checks).run()
-            except Exception as error:  # the checks before it are summed up
-                checks.check("Nothing fails unexpectedly", error, None)
+    async with guarded():
+        with temporary_repository(keep=keep) as workspace:
+            config = ManagerConfig(workspace=workspace, terminate_grace=2.0)
+            with routed_logs(config, 0):
+                try:
+                    await _Steps(config, checks).run()
+                except Exception as error:  # the checks before it are summed up
+                    checks.check("Nothing fails unexpectedly", error, None)
     return checks.sum_up()
 
 
