@@ -145,13 +145,10 @@ async def _resume_all(app: App) -> int:
 
 
 def _was_interrupted(session: Session) -> bool:
-    if session.pty_pid is not None:
-        return False
     how = session.details.exit
     killed = how is not None and how.signal not in (None, *_TYPED)
-    return session.status is SessionStatus.IDLE or (
-        session.status is SessionStatus.ERROR and killed
-    )
+    killed = killed and session.status is SessionStatus.ERROR
+    return session.pty_pid is None and (killed or session.status is SessionStatus.IDLE)
 
 
 async def attach(app: App, *, given: str, read_only: bool) -> int:
