@@ -202,20 +202,15 @@ def _shaped(key: str, value: Any) -> Any:
     if key not in KEYS:
         raise ConfigurationError(key, "unknown key", known=KEYS)
     if key == "command":
-        return _words(value)
+        try:
+            value = shlex.split(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ConfigurationError(key, str(error)) from error
+        if not value:
+            raise ConfigurationError(key, "must not be empty")
     if key == "blocked_plugins" and isinstance(value, str):
         return [name for part in value.split(",") if (name := part.strip())]
     return value
-
-
-def _words(command: Any) -> Any:
-    try:
-        words = shlex.split(command) if isinstance(command, str) else command
-    except ValueError as error:
-        raise ConfigurationError("command", str(error)) from error
-    if not words:
-        raise ConfigurationError("command", "must not be empty")
-    return words
 
 
 def _control_key(name: Any) -> bytes:

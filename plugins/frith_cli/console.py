@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from frith.logs import printable
@@ -18,7 +19,6 @@ from frith_cli.streams import discard, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 _UNLIMITED = 10_000
 """Width of a table in a pipe, where nothing is cut or wrapped."""
@@ -75,37 +75,23 @@ def drawn_table(
 def _table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], optional: Sequence[str]
 ) -> list[str]:
-    console, cells, omitted = _console(sys.stdout), list(rows), list(optional)
-    shown = list(range(len(columns)))
-    while True:
-        table = _rich_table(
-            [columns[index] for index in shown],
-            [[row[index] for index in shown] for row in cells],
-            ruled=console.is_terminal,
-            folded=not optional,
-        )
-        width = table.__rich_measure__(console, console.options).minimum
-        if not omitted or width <= console.width:
-            break
-        shown.remove(columns.index(omitted.pop(0)))
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().splitlines()
-
-
-def _rich_table(
-    columns: Iterable[str], rows: Iterable[Sequence[str]], *, ruled: bool, folded: bool
-) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD if ruled else None, pad_edge=False)
-    for column in columns:
-        table.add_column(Text(column), overflow="fold" if folded else "ellipsis")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    return table
+    console, cells = _console(sys.stdout), list(rows)
+    for omitted in range(len(optional) + 1):
+        table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+        shown = [name not in optional[:omitted] for name in columns]
+        for column in compress(columns, shown):
+            table.add_column(Text(column), overflow="ellipsis" if optional else "fold")
+        for row in cells:
+            table.add_row(*(Text(printable(cell)) for cell in compress(row, shown)))
+        if table.__rich_measure__(console, console.options).minimum <= console.width:
+            break
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().splitlines()
 
 
 def note(text: str) -> None:
@@ -128,5 +114,5 @@ def progress(text: str) -> Iterator[None]:
 def _console(file: TextIO) -> Console:
     from rich.console import Console
 
-    plain = Console(file=file, markup=False, emoji=False, highlight=False)
-    return plain if plain.is_terminal else Console(file=file, width=_UNLIMITED)
+    console = Console(file=file)
+    return console if console.is_terminal else Console(file=file, width=_UNLIMITED)

@@ -6,75 +6,77 @@ the command is called or listed. A command that cannot be loaded is listed with 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Collection
 from traceback import format_exception_only
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from frith_cli.context import App
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from frith import PluginRecord
 
-GROUP = "frith.commands"
 
+class Commands(click.Group):
+    """The built-in commands, then those of other distributions."""
 
-def names(built_in: Collection[str]) -> list[str]:
-    """Return the names of the commands, without those of ``built_in`` commands."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)}.difference(built_in))
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, the built-in ones first."""
+        return [*self.commands, *sorted({each.name for each in _entries()} - set(self.commands))]
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; the setting ``blocked_plugins`` is read with the options before it."""
+        built_in = self.commands.get(cmd_name)
+        if built_in or not (found := [each for each in _entries() if each.name == cmd_name]):
+            return built_in
+        from frith.errors import FrithError
+        from frith_cli.config import settings_of
 
-def find(name: str, options: Mapping[str, Any]) -> click.Command | None:
-    """Return the command ``name``, or ``None`` if no distribution has it.
-
-    The setting ``blocked_plugins`` is read with the ``options`` that precede the name.
-    """
-    found = list(entry_points(group=GROUP, name=name))
-    if not found:
-        return None
-    from frith.errors import FrithError
-    from frith_cli.config import settings_of
-
-    app = App()
-    app.take(options)
-    try:
-        return _load(found, settings_of(app, anywhere=True).config.blocked_plugins)
-    except FrithError as error:
-        return _unavailable(name, error)
-
-
-def ignored(built_in: Collection[str]) -> list[tuple[str, str]]:
-    """Return the commands that are named as ``built_in`` ones, with the reason."""
-    return [
-        (entry.name, _taken(entry)) for entry in entry_points(group=GROUP) if entry.name in built_in
-    ]
-
-
-def records(built_in: Collection[str], blocked: Collection[str]) -> list[PluginRecord]:
-    """Return the state of each command, as of a plugin that provides ``command:NAME``."""
-    from frith import PluginRecord, PluginState
-    from frith.errors import PluginError
-
-    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    result = []
-    for entry in found:
-        reason = _taken(entry) if entry.name in built_in else ""
+        app = App()
+        app.take(ctx.params)
         try:
-            if not reason:
-                _load([each for each in found if each.name == entry.name], blocked)
-        except PluginError as error:
-            reason = str(error)
-        state = PluginState.FAILED if reason else PluginState.LOADED
-        if entry.name in blocked:
-            state = PluginState.BLOCKED
-        version = entry.dist.version if entry.dist else ""
-        offers = () if reason else (f"command:{entry.name}",)
-        result.append(
-            PluginRecord(entry.name, _distribution(entry), version, state, reason, offers)
-        )
-    return result
+            return _load(found, settings_of(app, anywhere=True).config.blocked_plugins)
+        except FrithError as error:
+            return _unavailable(cmd_name, error)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, and those that are named as built-in ones with the reason."""
+        super().format_commands(ctx, formatter)
+        if ignored := [each for each in _entries() if each.name in self.commands]:
+            with formatter.section("Ignored commands"):
+                formatter.write_dl([(each.name, _taken(each)) for each in ignored])
+
+    def records(self, blocked: Collection[str]) -> list[PluginRecord]:
+        """Return the state of each command, as of a plugin that provides ``command:NAME``."""
+        from frith import PluginRecord, PluginState
+        from frith.errors import PluginError
+
+        found, result = _entries(), []
+        for entry in found:
+            reason = _taken(entry) if entry.name in self.commands else ""
+            try:
+                if not reason:
+                    _load([each for each in found if each.name == entry.name], blocked)
+            except PluginError as error:
+                reason = str(error)
+            state = PluginState.FAILED if reason else PluginState.LOADED
+            if entry.name in blocked:
+                state = PluginState.BLOCKED
+            version = entry.dist.version if entry.dist else ""
+            offers = () if reason else (f"command:{entry.name}",)
+            result.append(
+                PluginRecord(entry.name, _distribution(entry), version, state, reason, offers)
+            )
+        return result
+
+
+def _entries() -> list[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group="frith.commands"), key=lambda entry: entry.name)
 
 
 def _load(found: list[EntryPoint], blocked: Collection[str]) -> click.Command:

@@ -1,14 +1,14 @@
-"""Runs the coroutine of a command so that a signal cancels it and it can clean up."""
+"""Runs the coroutine of a command, in which a signal cancels what can be cancelled."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from frith_cli.context import Interrupted
 
@@ -19,9 +19,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Guard:
     """Waits for a signal that ends the command, and cancels its work."""
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, scope: anyio.CancelScope) -> None:
         self.received: int | None = None
-        self._scope = tasks.cancel_scope
+        self._scope = scope
 
     async def wait(self, *, task_status: TaskStatus[None]) -> None:
         """Wait for signals, until cancelled."""
@@ -50,30 +50,31 @@ class Guard:
             raise Interrupted(self.received)
 
 
-def drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
+@asynccontextmanager
+async def guarded() -> AsyncIterator[Guard]:
+    """Let a signal cancel the body.
+
+    Raises:
+        Interrupted: a signal was received, and the body has cleaned up.
+    """
+    async with anyio.create_task_group() as tasks:
+        guard = Guard(tasks.cancel_scope)
+        await tasks.start(guard.wait)
+        yield guard
+        tasks.cancel_scope.cancel()
+    if guard.received is not None:
+        raise Interrupted(guard.received)
+
+
+def drive(work: Callable[[], Awaitable[_Result]]) -> _Result:
     """Run ``work`` on a new event loop and return its result. Its exceptions propagate.
 
     A group of one exception is replaced by that exception.
-
-    Raises:
-        Interrupted: a signal ended ``work``, which has cleaned up.
     """
     try:
-        return anyio.run(_drive, work, backend="asyncio")
+        return anyio.run(work, backend="asyncio")
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         raise error from error.__cause__
-
-
-async def _drive(work: Callable[[Guard], Awaitable[_Result]]) -> _Result:
-    results: list[_Result] = []
-    async with anyio.create_task_group() as tasks:
-        guard = Guard(tasks)
-        await tasks.start(guard.wait)
-        results.append(await work(guard))
-        tasks.cancel_scope.cancel()
-    if guard.received is not None:
-        raise Interrupted(guard.received)
-    return results[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from frith.logs import printable
 from frith_cli.config import settings_of
 from frith_cli.console import progress
 from frith_cli.context import App
-from frith_cli.guard import Guard, drive
+from frith_cli.guard import drive, guarded
 from frith_cli.streams import tell
 
 _Result = TypeVar("_Result")
@@ -24,32 +24,39 @@ _REPORTED_BY_COMMANDS = ("session_creation_failed", "process_exited")
 _NOT_SHOWN = ("level", "timestamp")
 
 
-def with_manager(
-    app: App,
-    work: Callable[[SessionManager], Awaitable[_Result]],
-    *,
-    restore: bool = True,
-    plugins: Mapping[str, object] = MappingProxyType({}),
-) -> _Result:
-    """Open the manager of the workspace and return the result of ``work(manager)``.
+@asynccontextmanager
+async def opened(
+    app: App, *, restore: bool = True, plugins: Mapping[str, object] = MappingProxyType({})
+) -> AsyncIterator[SessionManager]:
+    """Open the manager of the workspace; a signal cancels the body, and the manager closes.
 
-    This runs on a new event loop. Without ``restore`` the manager takes no session over and
-    changes nothing by opening. ``plugins`` are plugin objects of the command, by name.
+    Without ``restore`` the manager takes no session over and changes nothing by opening.
+    ``plugins`` are plugin objects of the command, by name.
 
     Raises:
-        Interrupted: a signal cancelled ``work``, and the manager has closed.
+        Interrupted: a signal was received, and the manager has closed.
+    """
+    config = settings_of(app).config
+    manager = SessionManager(config, plugins=plugins, restore=restore)
+    async with guarded() as guard, AsyncExitStack() as stack:
+        stack.enter_context(routed_logs(config, app.verbosity))
+        with progress("Opening the workspace") if restore else nullcontext():
+            await stack.enter_async_context(manager)
+        with guard.within():
+            yield manager
+
+
+def with_manager(
+    app: App, work: Callable[[SessionManager], Awaitable[_Result]], *, restore: bool = True
+) -> _Result:
+    """Return the result of ``work``, called with the manager that :func:`opened` opens.
+
+    This runs on a new event loop.
     """
 
-    async def run(guard: Guard) -> _Result:
-        config = settings_of(app).config
-        manager = SessionManager(config, plugins=plugins, restore=restore)
-        with routed_logs(config, app.verbosity):
-            async with AsyncExitStack() as stack:
-                with progress("Opening the workspace") if restore else nullcontext():
-                    await stack.enter_async_context(manager)
-                with guard.within():
-                    result = await work(manager)
-        return result
+    async def run() -> _Result:
+        async with opened(app, restore=restore) as manager:
+            return await work(manager)
 
     return drive(run)
 

@@ -115,4 +115,7 @@ detach_key_option = click.option(
 detach_option = click.option(
     "--detach", "detached", is_flag=True, help="Leave the process running, and return at once."
 )
-session_argument = click.argument("session", shell_complete=complete_session)
+session_argument = click.argument("given", metavar="SESSION", shell_complete=complete_session)
+optional_session_argument = click.argument(
+    "given", metavar="[SESSION]", required=False, shell_complete=complete_session
+)

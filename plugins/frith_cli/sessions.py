@@ -11,14 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from anyio import move_on_after
+from pydantic_core import to_jsonable_python
 
-from frith import FrithError, Holder, Session, SessionManager, SessionStatus
-from frith.errors import (
-    InvalidNameError,
-    SessionNotFoundError,
-    SessionNotRunningError,
-    TerminalError,
-)
+from frith import FrithError, Holder, Session, SessionManager, SessionStatus, errors
 from frith.model import now
 from frith.naming import check_name
 from frith.ports import Terminal
@@ -39,7 +34,6 @@ class AmbiguousSessionError(FrithError):
     def __init__(self, given: str, sessions: Sequence[Session]) -> None:
         matches = ", ".join(f"{session.id} ({session.name})" for session in sessions)
         super().__init__(f"{given!r} may be any of {matches}. Give the id.")
-        self.given = given
         self.session_ids = tuple(session.id for session in sessions)
 
 
@@ -76,7 +70,7 @@ def select(sessions: Iterable[Session], given: str) -> Session:
             return matches[0]
         if matches:
             raise AmbiguousSessionError(given, matches)
-    raise SessionNotFoundError(given)
+    raise errors.SessionNotFoundError(given)
 
 
 def called(sessions: Iterable[Session], session: Session, *, id_length: int | None = _SHORT) -> str:
@@ -92,7 +86,7 @@ def is_valid(name: str) -> bool:
     """Return whether ``name`` is a valid name of a session."""
     try:
         return bool(check_name(name))
-    except InvalidNameError:
+    except errors.InvalidNameError:
         return False
 
 
@@ -111,16 +105,15 @@ class View:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record of the state file, with a key ``frith`` for the rest."""
-        details, evidence = self.session.details, self.session.evidence
-        return self.session.to_record() | {
-            "frith": {
-                "holder": self.holder.value,
-                "evidence": evidence and evidence.model_dump(mode="json", by_alias=True),
-                "command": list(details.command) if details.command is not None else None,
-                "exit": details.exit and details.exit.model_dump(mode="json", by_alias=True),
-                "owner": details.owner and details.owner.model_dump(mode="json", by_alias=True),
-            }
+        details = self.session.details
+        known = {
+            "holder": self.holder,
+            "evidence": self.session.evidence,
+            "command": details.command,
+            "exit": details.exit,
+            "owner": details.owner,
         }
+        return self.session.to_record() | {"frith": to_jsonable_python(known)}
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of :data:`COLUMNS`."""
@@ -166,17 +159,8 @@ class View:
 async def view(manager: SessionManager, session: Session) -> View:
     """Return ``session`` with its owner, and without a process that has ended unrecorded."""
     holder = await manager.holder(session.id)
-    if session.pty_pid is not None and holder is Holder.FREE:
-        session = await _without_host(manager, session)
-    return View(session, holder)
-
-
-async def views_of(manager: SessionManager) -> list[View]:
-    """Return all sessions, the oldest first."""
-    return [await view(manager, session) for session in oldest_first(manager)]
-
-
-async def _without_host(manager: SessionManager, session: Session) -> Session:
+    if session.pty_pid is None or holder is not Holder.FREE:
+        return View(session, holder)
     try:
         terminal = await manager.open_terminal(session.id)
         with move_on_after(0):
@@ -184,12 +168,17 @@ async def _without_host(manager: SessionManager, session: Session) -> Session:
             status = SessionStatus.STOPPED if ended.code == 0 else SessionStatus.ERROR
             if terminal.was_shut_down:
                 status = SessionStatus.IDLE
-            return session.evolve(status=status, pty_pid=None).detail(exit=ended)
-    except (SessionNotRunningError, SessionNotFoundError):
-        return session.evolve(status=SessionStatus.IDLE, pty_pid=None)
-    except TerminalError:  # unknown: show what is recorded
+            session = session.evolve(status=status, pty_pid=None).detail(exit=ended)
+    except (errors.SessionNotRunningError, errors.SessionNotFoundError):
+        session = session.evolve(status=SessionStatus.IDLE, pty_pid=None)
+    except errors.TerminalError:  # unknown: show what is recorded
         pass
-    return session
+    return View(session, holder)
+
+
+async def views_of(manager: SessionManager) -> list[View]:
+    """Return all sessions, the oldest first."""
+    return [await view(manager, session) for session in oldest_first(manager)]
 
 
 async def terminal_of(
@@ -204,7 +193,7 @@ async def terminal_of(
     """
     try:
         return await manager.open_terminal(session.id, ended=ended)
-    except SessionNotRunningError:
+    except errors.SessionNotRunningError:
         seen = await view(manager, manager.get_session(session.id) or session)
         if seen.session.pty_pid is None:
             raise

@@ -14,22 +14,8 @@ from frith.logs import log
 from frith.model import SessionStatus
 
 if TYPE_CHECKING:
+    from frith import events
     from frith.config import ManagerConfig
-    from frith.events import (
-        ProcessExited,
-        SessionChangedElsewhere,
-        SessionCreated,
-        SessionCreationFailed,
-        SessionDestroyed,
-        SessionLost,
-        SessionsRecovered,
-        SessionsRestored,
-        SessionStatusChanged,
-        SessionStuck,
-        SessionUpdated,
-        SessionWaiting,
-        StoreCorrupted,
-    )
     from frith.model import Session
 
 
@@ -53,13 +39,13 @@ def frith_configure(config: ManagerConfig) -> None:
 
 
 @hookimpl
-async def frith_session_created(event: SessionCreated) -> None:
+async def frith_session_created(event: events.SessionCreated) -> None:
     """Log ``session_created``."""
     log.info("session_created", **_fields(event.session), duration=round(event.duration, 6))
 
 
 @hookimpl
-async def frith_session_creation_failed(event: SessionCreationFailed) -> None:
+async def frith_session_creation_failed(event: events.SessionCreationFailed) -> None:
     """Log ``session_creation_failed`` with the code of the error, or the plugin of a veto."""
     error = event.error
     log.warning(
@@ -76,7 +62,7 @@ async def frith_session_creation_failed(event: SessionCreationFailed) -> None:
 
 
 @hookimpl
-async def frith_session_status_changed(event: SessionStatusChanged) -> None:
+async def frith_session_status_changed(event: events.SessionStatusChanged) -> None:
     """Log ``session_status_changed``."""
     session = event.session
     log.info(
@@ -88,7 +74,7 @@ async def frith_session_status_changed(event: SessionStatusChanged) -> None:
 
 
 @hookimpl
-async def frith_session_updated(event: SessionUpdated) -> None:
+async def frith_session_updated(event: events.SessionUpdated) -> None:
     """Log ``session_updated`` at level DEBUG, with the names of the changed fields."""
     before, after = event.before, event.session
     changed = [
@@ -98,7 +84,7 @@ async def frith_session_updated(event: SessionUpdated) -> None:
 
 
 @hookimpl
-async def frith_session_waiting(event: SessionWaiting) -> None:
+async def frith_session_waiting(event: events.SessionWaiting) -> None:
     """Log ``session_waiting``."""
     evidence = event.evidence
     log.info(
@@ -111,19 +97,19 @@ async def frith_session_waiting(event: SessionWaiting) -> None:
 
 
 @hookimpl
-async def frith_session_stuck(event: SessionStuck) -> None:
+async def frith_session_stuck(event: events.SessionStuck) -> None:
     """Log ``session_stuck``."""
     log.warning("session_stuck", **_fields(event.session), silent=round(event.silent, 3))
 
 
 @hookimpl
-async def frith_session_lost(event: SessionLost) -> None:
+async def frith_session_lost(event: events.SessionLost) -> None:
     """Log ``session_lost``."""
     log.warning("session_lost", **_fields(event.session))
 
 
 @hookimpl
-async def frith_session_changed_elsewhere(event: SessionChangedElsewhere) -> None:
+async def frith_session_changed_elsewhere(event: events.SessionChangedElsewhere) -> None:
     """Log ``session_changed_elsewhere`` at level DEBUG; the other host logs the change itself."""
     session = event.after or event.before
     if session is not None:
@@ -132,7 +118,7 @@ async def frith_session_changed_elsewhere(event: SessionChangedElsewhere) -> Non
 
 
 @hookimpl
-async def frith_session_destroyed(event: SessionDestroyed) -> None:
+async def frith_session_destroyed(event: events.SessionDestroyed) -> None:
     """Log ``session_destroyed``."""
     log.info(
         "session_destroyed",
@@ -143,7 +129,7 @@ async def frith_session_destroyed(event: SessionDestroyed) -> None:
 
 
 @hookimpl
-async def frith_sessions_restored(event: SessionsRestored) -> None:
+async def frith_sessions_restored(event: events.SessionsRestored) -> None:
     """Log ``sessions_restored``, and a warning for each missing or moved worktree."""
     for session in event.sessions:
         if session.id in event.missing:
@@ -161,13 +147,13 @@ async def frith_sessions_restored(event: SessionsRestored) -> None:
 
 
 @hookimpl
-async def frith_store_corrupted(event: StoreCorrupted) -> None:
+async def frith_store_corrupted(event: events.StoreCorrupted) -> None:
     """Log ``state_file_corrupted``."""
     log.warning("state_file_corrupted", path=event.where, reason=event.reason)
 
 
 @hookimpl
-async def frith_sessions_recovered(event: SessionsRecovered) -> None:
+async def frith_sessions_recovered(event: events.SessionsRecovered) -> None:
     """Log ``sessions_recovered``."""
     log.warning(
         "sessions_recovered",
@@ -180,7 +166,7 @@ async def frith_sessions_recovered(event: SessionsRecovered) -> None:
 
 
 @hookimpl
-async def frith_process_exited(event: ProcessExited) -> None:
+async def frith_process_exited(event: events.ProcessExited) -> None:
     """Log ``process_exited``, as a warning if the process failed."""
     session = event.session
     write = log.warning if session.status is SessionStatus.ERROR else log.info

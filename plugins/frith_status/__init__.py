@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from frith.hookspecs import hookimpl
 from frith.ports import StatusDetector
@@ -11,12 +11,11 @@ from frith.providers import ProviderContext, ProviderSpec, Role
 from frith_status.options import StatusOptions
 
 
-def _open(
-    options: StatusOptions, _context: ProviderContext
-) -> AbstractAsyncContextManager[StatusDetector]:
-    from frith_status.detector import open_detector
+@asynccontextmanager
+async def _open(options: StatusOptions, _: ProviderContext) -> AsyncIterator[StatusDetector]:
+    from frith_status.detector import Detector
 
-    return open_detector(options)
+    yield Detector(options)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""The provider: opens a watch for each process."""
+"""Opens a watch for each process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from frith.ports import AttachMode, StatusDetector, StatusWatch, Terminal
 from frith_status.options import StatusOptions
 from frith_status.rules import Rules, built_in
 from frith_status.watch import Watch
-
-
-@asynccontextmanager
-async def open_detector(options: StatusOptions) -> AsyncIterator[StatusDetector]:
-    """Open the provider."""
-    yield Detector(options)
 
 
 class Detector(StatusDetector):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from frith_cli.attach.keys import DetachKey, Press, key_name
 from frith_cli.attach.modes import Modes
 from frith_cli.attach.shown_in_itself import Mark, without_marks
 from frith_cli.attach.tty import Tty, raw_tty
+from frith_cli.context import Interrupted
 
 if TYPE_CHECKING:
     from anyio.abc import ObjectReceiveStream, ObjectSendStream
@@ -25,25 +25,12 @@ if TYPE_CHECKING:
     from frith.model import ExitStatus, Session
     from frith.ports import Attachment, Screen, Terminal
 
-DETACH_KEY = b"\x1d"
-"""Ctrl-]."""
-
 # SIGINT, SIGTERM and SIGHUP stay with the caller: between two handlers, a second signal, as a
 # closing window sends it, would kill the process.
 _HANDLED = (signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _PENDING_READS = 64
 _SECONDS_TO_LEAVE = 1.0
 _SECONDS_A_FRAME = 1 / 30
-
-
-@dataclass(frozen=True, slots=True)
-class AttachOutcome:
-    """Why the attachment ended; without either field, the user detached."""
-
-    exit: ExitStatus | None = None
-    """How the process of the session ended."""
-    interrupted: int | None = None
-    """The signal that ends this command: ``SIGHUP`` if its terminal has gone."""
 
 
 def ends_with_its_host(terminal: str | None) -> bool:
@@ -55,20 +42,22 @@ async def attach(
     terminal: Terminal,
     session: Session,
     *,
-    detach_key: bytes = DETACH_KEY,
+    detach_key: bytes,
     fresh: bool = False,
     read_only: bool = False,
     source: int = 0,
     target: int = 1,
-) -> AttachOutcome:
+) -> ExitStatus | None:
     """Show ``terminal``, that of ``session``, in this terminal, and pass input on to it.
+
+    Returns how the process ended; ``None`` if the user detached.
 
     First the screen is shown. While the window of another viewer gives the session a different
     size, the screen is redrawn after each output: the part around the cursor, if it is larger.
 
     This terminal is always restored, with the modes that the program has changed: after
-    exceptions, cancellation, SIGQUIT (which ends the attachment; the caller must obey it) and
-    SIGTSTP (which suspends it). For the other signals that end a command, the caller cancels.
+    exceptions, cancellation, SIGQUIT (which ends the attachment) and SIGTSTP (which suspends it).
+    For the other signals that end a command, the caller cancels.
 
     Args:
         terminal: the terminal to attach to.
@@ -80,6 +69,7 @@ async def attach(
         target: descriptor of the terminal to write to.
 
     Raises:
+        Interrupted: by SIGQUIT; by SIGHUP also if this terminal has gone.
         NotATerminalError: ``source`` or ``target`` is not a terminal.
         ShownInItselfError: this terminal is shown in that session.
     """
@@ -114,9 +104,11 @@ class _Attached:
         self._scope = anyio.CancelScope()
         self._view = anyio.CancelScope()
         self._redraws = False
-        self._outcome = AttachOutcome()
+        self._exit: ExitStatus | None = None
 
-    async def run(self, signals: AsyncIterator[signal.Signals], *, fresh: bool) -> AttachOutcome:
+    async def run(
+        self, signals: AsyncIterator[signal.Signals], *, fresh: bool
+    ) -> ExitStatus | None:
         typed, pending = anyio.create_memory_object_stream[bytes](_PENDING_READS)
         with self._scope:
             async with typed, pending, anyio.create_task_group() as tasks:
@@ -126,16 +118,11 @@ class _Attached:
                 tasks.start_soon(self._show, fresh)
                 tasks.start_soon(self._read, typed)
                 tasks.start_soon(self._type, pending)
-        return self._outcome
-
-    def _end(self, outcome: AttachOutcome) -> None:
-        if not self._scope.cancel_called:
-            self._outcome = outcome
-            self._scope.cancel()
+        return self._exit
 
     async def _write(self, output: bytes) -> None:
         if not await self._tty.write(output):
-            self._end(AttachOutcome(interrupted=signal.SIGHUP))
+            raise Interrupted(signal.SIGHUP)
 
     async def _note(self, text: str) -> None:
         await self._write(f"\r\n[frith] {text}\r\n".encode())
@@ -147,7 +134,8 @@ class _Attached:
                 screen = await self._terminal.screen(self._tty.size())
                 self._redraws = screen is not None
                 await self._follow(None if fresh else screen)
-                self._end(AttachOutcome(exit=await self._terminal.exited()))
+                self._exit = await self._terminal.exited()
+                self._scope.cancel()
                 return
             fresh = False
 
@@ -161,8 +149,7 @@ class _Attached:
                 await self._pass_on(screen.data)
             await self._pass_on(without_marks(view.snapshot))
             async for piece in view:
-                if isinstance(piece, Chunk):
-                    marks = self._mark.look(piece.data)
+                marks = self._mark.look(piece.data) if isinstance(piece, Chunk) else b""
                 if self._redraws and self._has_other_size(view):
                     await self._write(marks)
                     await anyio.sleep(_SECONDS_A_FRAME)
@@ -196,13 +183,13 @@ class _Attached:
                 if isinstance(part, bytes):
                     await typed.send(part)
                 elif part is Press.DETACH:
-                    self._end(AttachOutcome())
+                    self._scope.cancel()
                 else:
                     await self._note(
                         f"Detaching ends the process of {self._name}, which needs this command. "
                         f"Press {self._key_name} again to detach, any other key to continue."
                     )
-        self._end(AttachOutcome(interrupted=signal.SIGHUP))
+        raise Interrupted(signal.SIGHUP)
 
     async def _type(self, pending: ObjectReceiveStream[bytes]) -> None:
         """Pass input on to the process."""
@@ -225,8 +212,8 @@ class _Attached:
     async def _handle(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for number in signals:
             if number == signal.SIGQUIT:
-                self._end(AttachOutcome(interrupted=number))
-            elif number == signal.SIGTSTP:
+                raise Interrupted(number)
+            if number == signal.SIGTSTP:
                 await self._suspend()
             elif number == signal.SIGCONT:
                 await self._continue()
@@ -235,10 +222,11 @@ class _Attached:
 
     async def leave(self) -> None:
         """Restore the modes of this terminal, and release the size of the other."""
-        await self._leave_modes()
-        if self._outcome == AttachOutcome() and self._scope.cancel_called:
-            fate = "ends now" if self._ends_with_us else "is still running"
-            await self._note(f"Detached: the process of {self._name} {fate}.")
+        with suppress(Interrupted):  # this terminal has gone
+            await self._leave_modes()
+            if self._scope.cancel_called and self._exit is None:
+                fate = "ends now" if self._ends_with_us else "is still running"
+                await self._note(f"Detached: the process of {self._name} {fate}.")
         await self._terminal.leave(self._viewer)
 
     async def _leave_modes(self) -> None:

@@ -28,7 +28,8 @@ NAMES = (*_PLAIN, _BACK_TAB, *_CURSOR, *_NUMBERED, *_FUNCTION)
 
 _BY_NAME = {name.lower(): name for name in NAMES}
 _KEY = re.compile(r"(?P<modifiers>(?:[CMS]-)*)(?P<caret>\^?)(?P<key>.+)", re.DOTALL)
-_CONTROL = re.compile(r"[@-_a-z?]")
+_CONTROL = {"Space": "\0", "?": "\x7f"}
+_CONTROL |= {chr(code): chr(code & 0x1F) for code in (*range(0x40, 0x60), *range(0x61, 0x7B))}
 _SHIFT, _META, _CTRL = 1, 2, 4
 _MODIFIERS = {"S": _SHIFT, "M": _META, "C": _CTRL}
 
@@ -52,8 +53,6 @@ def sent_for(name: str, *, application: bool = False) -> bytes:
     Raises:
         UnknownKeyError: there is no such key, or it cannot have these modifiers.
     """
-    if len(name) == 1:
-        return name.encode("utf-8", "surrogateescape")
     found = _KEY.fullmatch(name)
     if found is None:
         raise UnknownKeyError(name)
@@ -85,18 +84,12 @@ def _text(key: str, held: set[int]) -> str | None:
     others = held - {_META}
     if key == _BACK_TAB or (key == "Tab" and others == {_SHIFT}):
         return f"{meta}\x1b[Z" if others <= {_SHIFT} else None
-    character = _PLAIN.get(key, key)
-    if len(character) != 1:
+    character: str | None = _PLAIN.get(key, key)
+    if others == {_CTRL}:
+        character = _CONTROL.get(key)
+    elif others or len(key) > 1 and key not in _PLAIN:
         return None
-    if not others:
-        return meta + character
-    if others != {_CTRL} or (key in _PLAIN and key != "Space"):
-        return None
-    if key == "Space":
-        return f"{meta}\0"
-    if not _CONTROL.fullmatch(character):
-        return None
-    return meta + ("\x7f" if character == "?" else chr(ord(character.upper()) & 0x1F))
+    return meta + character if character else None
 
 
 def key_name(key: bytes) -> str:

@@ -39,8 +39,7 @@ _PARTIAL = re.compile(
 # Possessive (*+) because most sequences set colours, which must be skipped quickly.
 _SEQUENCE = re.compile(
     rb"\x1b(?:"
-    rb"\[(?P<mark>[?<>=])(?P<values>[0-9;:]*+)(?P<function>[@-~])"
-    rb"|\[(?P<numbers>[0-9;]*+)(?P<final>[hlrgit]|[ \"]q|\$[}~])"
+    rb"\[(?P<control>[?<>=][0-9;:]*+[@-~]|[0-9;]*+(?:[hlrgit]|[ \"]q|\$[}~]))"
     rb"|(?P<palette>\]P[0-9A-Fa-f]{7})"
     rb"|\](?P<command>[^\x07\x18\x1a\x1b]*)(?:\x07|\x1b\\)"
     rb"|[PX^_k][^\x18\x1a\x1b]*\x1b\\"
@@ -52,7 +51,8 @@ _SEQUENCE_OR_SHIFT = re.compile(_SEQUENCE.pattern + rb"|(?P<shift>[\x0e\x0f])")
 _SHIFTS = (b"\x0e", b"\x0f")
 _SLOTS = {b"-": b")", b".": b"*", b"/": b"+"}
 """The escapes that designate sets of 96 characters, and those for 94 in the same slot."""
-_FINALS = {  # by function: its default parameters, and what restores them
+_CONTROLS = {  # by control function: its default parameters, and what restores them
+    b"?c": ((b"", b"0"), b"\x1b[?0c"),
     b" q": ((b"", b"0"), b"\x1b[0 q"),
     b'"q': ((b"", b"0", b"2"), b'\x1b[0"q'),
     b"$}": ((b"", b"0"), b"\x1b[0$}"),
@@ -107,10 +107,9 @@ class Modes:
         whole = found.group()
         if whole in _SHIFTS:
             self._change("shift", whole, b"\x0f" if whole == b"\x0e" else b"")
-        elif found["function"]:
-            self._take_private(found["mark"] + found["function"], found["values"], whole)
-        elif found["final"]:
-            self._take_plain(found["final"], found["numbers"], whole)
+        elif control := found["control"]:
+            function = control.translate(None, b"0123456789;:")
+            self._take_control(function, control.translate(None, function), whole)
         elif found["command"]:
             self._take_command(found["command"], whole)
         elif found["slot"]:
@@ -133,20 +132,26 @@ class Modes:
         if back:
             self._changed[key] = how, back
 
-    def _take_private(self, function: bytes, values: bytes, whole: bytes) -> None:
+    def _take_control(self, function: bytes, values: bytes, whole: bytes) -> None:
         numbers = [int(value) for value in re.split(rb"[;:]", values) if value]
         first, *others = numbers or [0]
+        on = function.endswith(b"h")
         match function:
             case b"?h" | b"?l":
-                self._switch(set(numbers) & _KNOWN, on=function == b"?h")
+                self._switch(set(numbers) & _KNOWN, on=on)
             case b"?r":  # restores saved values, which are unknown
                 self._switched |= set(numbers) & _SAFE
-            case b"?W":
+            case b"h" | b"l":
+                for mode in _ANSI.keys() & numbers:
+                    back = b"\x1b[%d%b" % (mode, b"l" if on else b"h")
+                    self._change(f"mode {mode}", whole, b"" if on == _ANSI[mode] else back)
+            case b"g" | b"?W":
                 self._change("tabs", b"", b"\x1b[3g")
-            case b"?c":
-                self._change("console cursor", whole, b"\x1b[?0c" if first else b"")
-            case b"?i" if first in (4, 5):
-                self._change("printing", whole, b"\x1b[?4i" if first == 5 else b"")
+            case b"i" | b"?i" if first in (4, 5):
+                back = b"\x1b[%b4i" % function[:-1]
+                self._change(function.decode(), whole, back if first == 5 else b"")
+            case b"t" if first in (22, 23) and others[:1] != [1]:
+                self._titles = max(0, self._titles + (1 if first == 22 else -1))
             case b">m" if numbers:
                 back = b"\x1b[>%dm" % first if any(others) else b""
                 self._change(f"keys {first}", whole, back)
@@ -157,6 +162,9 @@ class Modes:
             case b"=u" if not self._keyboard:
                 on_main = self._keyboard is self._keyboards[0]
                 self._change(f"flags {on_main}", whole, b"\x1b[=0u" if first else b"")
+            case _ if function in _CONTROLS:
+                usual, back = _CONTROLS[function]
+                self._change(function.decode(), whole, b"" if values in usual else back)
 
     def _switch(self, modes: set[int], *, on: bool) -> None:
         switched = {mode for mode in modes if on != (mode in _ON_BY_DEFAULT)}
@@ -165,23 +173,6 @@ class Modes:
     @property
     def _keyboard(self) -> list[bytes]:
         return self._keyboards[bool(self._switched & _ALTERNATE_SCREEN)]
-
-    def _take_plain(self, final: bytes, numbers: bytes, whole: bytes) -> None:
-        values = [int(value) for value in numbers.split(b";") if value]
-        if final in _FINALS:
-            usual, back = _FINALS[final]
-            self._change(final.decode(), whole, b"" if numbers in usual else back)
-        elif final in (b"h", b"l"):
-            for mode in _ANSI.keys() & values:
-                on = final == b"h"
-                back = b"\x1b[%d%b" % (mode, b"l" if on else b"h")
-                self._change(f"mode {mode}", whole, b"" if on == _ANSI[mode] else back)
-        elif final == b"g":
-            self._change("tabs", b"", b"\x1b[3g")
-        elif final == b"i" and values in ([4], [5]):
-            self._change("printer", whole, b"\x1b[4i" if values == [5] else b"")
-        elif final == b"t" and values[:1] in ([22], [23]) and values[1:2] != [1]:
-            self._titles = max(0, self._titles + (1 if values[0] == 22 else -1))
 
     def _take_command(self, command: bytes, whole: bytes) -> None:
         code, _, rest = command.partition(b";")

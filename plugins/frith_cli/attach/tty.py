@@ -149,18 +149,18 @@ def _reopened(fd: int) -> Iterator[int]:
 
 
 @contextmanager
-def output_tty(target: int = 1) -> Iterator[Tty]:
-    """Open a terminal for writing, without blocking and without changing its mode.
+def output_tty() -> Iterator[Tty]:
+    """Open the terminal of standard output, without blocking and without changing its mode.
 
     Raises:
-        NotATerminalError: ``target`` is not a terminal.
+        NotATerminalError: it is not a terminal.
     """
-    with _reopened(target) as own:
+    with _reopened(1) as own:
         yield Tty(own, own)
 
 
 @contextmanager
-def raw_tty(source: int = 0, target: int = 1) -> Iterator[Tty]:
+def raw_tty(source: int, target: int) -> Iterator[Tty]:
     """Put the terminal of two descriptors into raw mode while the body runs.
 
     Raises:

@@ -1,1 +1,1 @@
-"""The implementations of the commands, by subject. Each function returns the exit code."""
+"""The commands, by subject: coroutine functions that return the exit code."""

@@ -6,22 +6,19 @@ from dataclasses import asdict
 
 from pydantic.alias_generators import to_camel
 
-from frith import Finding, SessionManager
+from frith import Finding
 from frith_cli.console import note, progress, write_json, write_table
 from frith_cli.context import REFUSED, App
-from frith_cli.opening import with_manager
-from frith_cli.sessions import COLUMNS, OPTIONAL, View, view
+from frith_cli.opening import opened
+from frith_cli.sessions import COLUMNS, OPTIONAL, view
 
 
-def rebuild(app: App, *, dry_run: bool) -> int:
+async def rebuild(app: App, *, dry_run: bool) -> int:
     """Restore sessions from the markers in their worktrees, and print those that changed."""
-
-    async def restore(manager: SessionManager) -> list[View]:
+    async with opened(app, restore=not dry_run) as manager:
         with progress("Reading the worktrees"):
             sessions = await manager.rebuild_from_worktrees(dry_run=dry_run)
-        return [await view(manager, session) for session in sessions]
-
-    changed = with_manager(app, restore, restore=not dry_run)
+        changed = [await view(manager, session) for session in sessions]
     if app.as_json:
         write_json([each.to_json() for each in changed])
     elif changed:
@@ -31,14 +28,11 @@ def rebuild(app: App, *, dry_run: bool) -> int:
     return 0
 
 
-def doctor(app: App, *, fix: bool) -> int:
+async def doctor(app: App, *, fix: bool) -> int:
     """Print what is wrong, with ``fix`` after repairing it; refuse if anything remains."""
-
-    async def examine(manager: SessionManager) -> tuple[Finding, ...]:
+    async with opened(app, restore=False) as manager:
         with progress("Comparing the state file, the worktrees and the processes"):
-            return await (manager.repair() if fix else manager.diagnose())
-
-    findings = with_manager(app, examine, restore=False)
+            findings = await (manager.repair() if fix else manager.diagnose())
     if app.as_json:
         write_json([{to_camel(k): v for k, v in asdict(each).items()} for each in findings])
     elif findings:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
-from frith import Session, SessionManager, installed_plugins
-from frith_cli import extensions
+import click
+
+from frith import SessionManager, installed_plugins
+from frith_cli.commands import status
 from frith_cli.config import settings_of
 from frith_cli.console import note, write_json, write_table
 from frith_cli.context import App
-from frith_cli.opening import with_manager
-from frith_cli.sessions import COLUMNS, OPTIONAL, View, called, select, views_of
+from frith_cli.extensions import Commands
+from frith_cli.opening import opened, with_manager
+from frith_cli.sessions import COLUMNS, OPTIONAL, called, select, view, views_of
 
 
-def ls(app: App) -> int:
-    """Print all sessions, the oldest first."""
-    views = _views(app)
+async def ls(app: App, *, watch: bool) -> int:
+    """Print all sessions, the oldest first, with ``watch`` until interrupted."""
+    if watch:
+        if app.as_json:
+            raise click.UsageError("--watch and --json exclude each other.")
+        return await status.watch(app)
+    async with opened(app, restore=False) as manager:
+        views = await views_of(manager)
     if app.as_json:
         write_json([each.to_json() for each in views])
     elif views:
@@ -26,10 +33,10 @@ def ls(app: App) -> int:
     return 0
 
 
-def show(app: App, given: str) -> int:
+async def show(app: App, *, given: str) -> int:
     """Print everything known about the session named ``given``."""
-    views = {each.session.id: each for each in _views(app)}
-    chosen = views[select([each.session for each in views.values()], given).id]
+    async with opened(app, restore=False) as manager:
+        chosen = await view(manager, select(manager.get_all_sessions(), given))
     if app.as_json:
         write_json(chosen.to_json())
     else:
@@ -37,11 +44,10 @@ def show(app: App, given: str) -> int:
     return 0
 
 
-def plugins(app: App, built_in: Collection[str]) -> int:
-    """Print the installed plugins, and the commands that are not ``built_in``; opens nothing."""
+def plugins(app: App, commands: Commands) -> int:
+    """Print the installed plugins, and the ``commands`` of other distributions; opens nothing."""
     config = settings_of(app, anywhere=True).config
-    commands = extensions.records(built_in, config.blocked_plugins)
-    records = [*installed_plugins(config), *commands]
+    records = [*installed_plugins(config), *commands.records(config.blocked_plugins)]
     if app.as_json:
         write_json([asdict(record) for record in records])
     else:
@@ -58,13 +64,8 @@ def plugins(app: App, built_in: Collection[str]) -> int:
 def suggestions(app: App) -> list[tuple[str, str]]:
     """Return for each session its name, or its id if the name is not unique, and its branch."""
 
-    async def look(manager: SessionManager) -> Sequence[Session]:
-        return manager.get_all_sessions()
+    async def look(manager: SessionManager) -> list[tuple[str, str]]:
+        sessions = manager.get_all_sessions()
+        return [(called(sessions, each, id_length=None), each.branch) for each in sessions]
 
-    sessions = with_manager(app, look, restore=False)
-    return [(called(sessions, each, id_length=None), each.branch) for each in sessions]
-
-
-def _views(app: App) -> list[View]:
-    """Return all sessions, changing nothing, unless the state file must be recovered."""
-    return with_manager(app, views_of, restore=False)
+    return with_manager(app, look, restore=False)

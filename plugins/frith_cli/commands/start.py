@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -15,45 +15,57 @@ from frith import FrithError, Session, SessionManager, SessionStatus, Size
 from frith.errors import SessionNotFoundError
 from frith.naming import LONGEST, check_name
 from frith_cli.attach import client
-from frith_cli.attach.client import AttachOutcome
 from frith_cli.attach.keys import key_name
 from frith_cli.attach.shown_in_itself import ShownInItselfError
 from frith_cli.attach.tty import NotATerminalError, window_size
 from frith_cli.config import settings_of
 from frith_cli.console import note, progress, write, write_json
-from frith_cli.context import PROCESS_FAILED, REFUSED, App, Interrupted
-from frith_cli.opening import with_manager
-from frith_cli.sessions import View, called, is_valid, oldest_first, select, terminal_of, view
+from frith_cli.context import PROCESS_FAILED, REFUSED, App
+from frith_cli.opening import opened
+from frith_cli.sessions import called, is_valid, oldest_first, select, terminal_of, view
 from frith_cli.workspace import SESSION_ID
 
 _TYPED = (signal.SIGINT, signal.SIGQUIT)
 """Signals by which a user ends a process: Ctrl-C and Ctrl-\\."""
 _SECONDS_TO_RECORD = 10.0
 """How long the owner of a session may take to record how its process ended."""
-_Start = Callable[[SessionManager], Awaitable[Session]]
 
 
-def new(app: App, *, start: bool, detached: bool, **options: Any) -> int:
-    """Create a session. Unless ``detached`` or not ``start``, attach to it until it ends."""
-    name, branch = _named(options.pop("name"), options.pop("branch"))
-
-    async def create(manager: SessionManager) -> Session:
-        size = _size()
+async def new(
+    app: App,
+    *,
+    name: str | None,
+    branch: str | None,
+    no_attach: bool,
+    detached: bool,
+    **options: Any,
+) -> int:
+    """Create a session. Unless ``detached`` or ``no_attach``, attach to it until it ends."""
+    if no_attach and detached:
+        raise click.UsageError(
+            "--detach and --no-attach exclude each other: only --detach starts a process."
+        )
+    if app.as_json and not (no_attach or detached):
+        raise click.UsageError(
+            "--json needs --detach or --no-attach: the process writes to stdout."
+        )
+    if options["share"] and not options["existing"]:
+        raise click.UsageError("--share needs --existing: a new branch has no worktree to share.")
+    name, branch = _named(name, branch)
+    attached = not (no_attach or detached)
+    if not no_attach:
+        _check_place(app, attached=attached)
+    async with opened(app) as manager:
         with progress("Creating the session"):
-            return await manager.create_session(name, branch, start=start, size=size, **options)
-
-    async def leave(manager: SessionManager) -> View:
-        return await view(manager, await create(manager))
-
-    if start and not detached:
-        return _attached(app, create, fresh=True)
-    if start:
-        _check_outlives(app)
-    created = with_manager(app, leave)
+            session = await manager.create_session(
+                name, branch, start=not no_attach, size=_size(), **options
+            )
+        if attached:
+            return await _stay(app, manager, session, fresh=True)
+        created = await view(manager, session)
     if app.as_json:
         write_json(created.to_json())
     else:
-        session = created.session
         note(f"Created {session.name} on {session.branch} at {session.worktree_path}.")
         write(session.id)
     return 0
@@ -75,39 +87,49 @@ def _named(name: str | None, branch: str | None) -> tuple[str | None, str | None
     return check_name(name), branch
 
 
-def resume(
-    app: App, given: str, *, command: Sequence[str] | None, detached: bool, stop: bool = False
+async def resume(
+    app: App, *, given: str | None, every: bool, command: Sequence[str] | None, detached: bool
 ) -> int:
-    """Start the process of the session named ``given`` again, with ``stop`` after ending it."""
+    """Start the process of the session named ``given`` again, or of ``every`` interrupted one."""
+    if every:
+        if given or command:
+            raise click.UsageError("--all takes neither a session nor a command.")
+        return await _resume_all(app)
+    if given is None:
+        raise click.UsageError("Name a session, or give --all.")
+    return await _resume(app, given, command, detached=detached)
 
-    async def start(manager: SessionManager) -> Session:
+
+async def restart(app: App, *, given: str, command: Sequence[str] | None, detached: bool) -> int:
+    """End the process of the session named ``given``, and start it again."""
+    return await _resume(app, given, command, detached=detached, stop=True)
+
+
+async def _resume(
+    app: App, given: str, command: Sequence[str] | None, *, detached: bool, stop: bool = False
+) -> int:
+    _check_place(app, attached=not detached)
+    async with opened(app) as manager:
         chosen = select(manager.get_all_sessions(), given)
         with progress(f"{'Restarting' if stop else 'Starting'} {chosen.name}"):
             if stop:
                 await manager.stop_session(chosen.id)
-            return await manager.resume_session(chosen.id, command=command, size=_size())
-
-    async def leave(manager: SessionManager) -> tuple[str, str]:
-        session = await start(manager)
-        return session.name, called(manager.get_all_sessions(), session)
-
-    if not detached:
-        return _attached(app, start, fresh=True)
-    _check_outlives(app)
-    label, name = with_manager(app, leave)
-    note(f"{label} is running. `frith attach {name}` shows it.")
+            session = await manager.resume_session(chosen.id, command=command, size=_size())
+        if not detached:
+            return await _stay(app, manager, session, fresh=True)
+        name = called(manager.get_all_sessions(), session)
+    note(f"{session.name} is running. `frith attach {name}` shows it.")
     return 0
 
 
-def resume_all(app: App) -> int:
+async def _resume_all(app: App) -> int:
     """Start the last command of each session that was interrupted, and print failures.
 
     Such a session is idle, or its process was killed by a signal that no key sends.
     """
-    _check_outlives(app)
-
-    async def start(manager: SessionManager) -> int:
-        code = 0
+    _check_place(app, attached=False)
+    code = 0
+    async with opened(app) as manager:
         interrupted = [each for each in oldest_first(manager) if _was_interrupted(each)]
         if not interrupted:
             note("Nothing to start: no session is idle, and none was killed. See `frith ls`.")
@@ -119,70 +141,56 @@ def resume_all(app: App) -> int:
             except FrithError as error:
                 note(f"{session.name}: {error} [{error.code}]")
                 code = REFUSED
-        return code
-
-    return with_manager(app, start)
+    return code
 
 
 def _was_interrupted(session: Session) -> bool:
-    if session.pty_pid is not None:
-        return False
     how = session.details.exit
-    killed = how is not None and how.signal is not None and how.signal not in _TYPED
-    return session.status is SessionStatus.IDLE or (
-        session.status is SessionStatus.ERROR and killed
-    )
+    killed = how is not None and how.signal not in (None, *_TYPED)
+    killed = killed and session.status is SessionStatus.ERROR
+    return session.pty_pid is None and (killed or session.status is SessionStatus.IDLE)
 
 
-def attach(app: App, given: str, *, read_only: bool) -> int:
+async def attach(app: App, *, given: str, read_only: bool) -> int:
     """Attach this terminal to the session named ``given``, whichever host runs it.
 
     Raises:
         ShownInItselfError: this terminal is shown in that session.
     """
-
-    async def find(manager: SessionManager) -> Session:
+    _check_place(app, attached=True)
+    async with opened(app) as manager:
         chosen = select(manager.get_all_sessions(), given)
         if os.environ.get(SESSION_ID) == chosen.id:
             raise ShownInItselfError(chosen, by_variable=True)
-        return chosen
-
-    return _attached(app, find, read_only=read_only)
+        return await _stay(app, manager, chosen, read_only=read_only)
 
 
-def _attached(app: App, find: _Start, *, fresh: bool = False, read_only: bool = False) -> int:
-    """Start or find a session, stay attached to it, and print how that ended.
-
-    Raises:
-        NotATerminalError: there is no terminal to attach; nothing was started.
-    """
-    if not (os.isatty(0) and os.isatty(1)):
-        raise NotATerminalError
+async def _stay(
+    app: App,
+    manager: SessionManager,
+    session: Session,
+    *,
+    fresh: bool = False,
+    read_only: bool = False,
+) -> int:
+    """Stay attached to a session until either ends, and print how."""
     key = settings_of(app).detach_key
-
-    async def stay(manager: SessionManager) -> tuple[Session, Session | None, str, AttachOutcome]:
-        session = await find(manager)
-        # A short process may have ended since: its output is shown, and how it ended.
-        terminal = await terminal_of(manager, session, ended=fresh)
-        note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-        outcome = await client.attach(
-            terminal, session, detach_key=key, fresh=fresh, read_only=read_only
-        )
-        name = called(manager.get_all_sessions(), session)
-        recorded = await _recorded(manager, session) if outcome.exit else session
-        return session, recorded, name, outcome
-
-    session, recorded, name, outcome = with_manager(app, stay)
-    if outcome.interrupted is not None:
-        raise Interrupted(outcome.interrupted)
-    if outcome.exit is None:
+    # A short process may have ended since: its output is shown, and how it ended.
+    terminal = await terminal_of(manager, session, ended=fresh)
+    note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
+    exit_status = await client.attach(
+        terminal, session, detach_key=key, fresh=fresh, read_only=read_only
+    )
+    name = called(manager.get_all_sessions(), session)
+    if exit_status is None:
         note(f"Detached from {session.name}. {_next(session, name)}")
         return 0
+    recorded = await _recorded(manager, session)
     if recorded is None:
-        note(f"{session.name} ended with {outcome.exit}, and was destroyed.")
+        note(f"{session.name} ended with {exit_status}, and was destroyed.")
         return 0
     status = recorded.status
-    note(f"{session.name} ended with {outcome.exit}: {status}. {_next(recorded, name)}")
+    note(f"{session.name} ended with {exit_status}: {status}. {_next(recorded, name)}")
     return PROCESS_FAILED if status is SessionStatus.ERROR else 0
 
 
@@ -202,14 +210,17 @@ def _next(session: Session, name: str) -> str:
     return f"`frith resume {name}` starts it again."
 
 
-def _check_outlives(app: App) -> None:
-    """Refuse to start a process that would end with this command.
+def _check_place(app: App, *, attached: bool) -> None:
+    """Refuse to start or show a process that this command could neither show nor leave.
 
     Raises:
-        UsageError: the terminal provider does not keep processes.
+        NotATerminalError: there is no terminal to attach.
+        UsageError: not attached, and the terminal provider does not keep processes.
     """
-    terminal = settings_of(app).config.terminal
-    if client.ends_with_its_host(terminal):
+    if attached:
+        if not (os.isatty(0) and os.isatty(1)):
+            raise NotATerminalError
+    elif client.ends_with_its_host(terminal := settings_of(app).config.terminal):
         raise click.UsageError(
             f"Processes of the terminal {terminal!r} end with this command: stay attached, "
             "or use a different one with `--set terminal=keeper`."

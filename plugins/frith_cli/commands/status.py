@@ -5,16 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Sequence,
-)
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import click
 from anyio import Event, current_time, move_on_after
@@ -22,11 +15,11 @@ from anyio import Event, current_time, move_on_after
 from frith import FrithError, Session, SessionManager, SessionStatus, hookimpl
 from frith.errors import SessionNotRunningError
 from frith.model import SessionId, now
-from frith_cli.attach.tty import CANCEL, output_tty
+from frith_cli.attach.tty import CANCEL, Tty, output_tty
 from frith_cli.console import drawn_table, note, write, write_json
 from frith_cli.context import PROCESS_FAILED, TIMED_OUT, App, Interrupted
-from frith_cli.opening import with_manager
-from frith_cli.sessions import View, age, called, select, view, views_of
+from frith_cli.opening import opened
+from frith_cli.sessions import age, called, select, view, views_of
 from frith_cli.workspace import SESSION_ID
 
 _OF_PROCESSES = (SessionStatus.ACTIVE, SessionStatus.WAITING)
@@ -49,7 +42,7 @@ class SessionEndedError(FrithError):
     code = "SESSION_ENDED"
 
 
-def report(app: App, status: str, given: str | None, message: str | None) -> int:
+async def report(app: App, *, status: str, given: str | None, message: str | None) -> int:
     """Record the status of the session named ``given``, otherwise of the one that calls.
 
     Raises:
@@ -59,21 +52,18 @@ def report(app: App, status: str, given: str | None, message: str | None) -> int
     named = given or os.environ.get(SESSION_ID)
     if not named:
         raise click.UsageError(f"Not within a session ({SESSION_ID} is not set): name one.")
-
-    async def record(manager: SessionManager) -> None:
+    wanted = SessionStatus(status)
+    async with opened(app, restore=False) as manager:
         session = select(manager.get_all_sessions(), named)
-        wanted = SessionStatus(status)
         if wanted in _OF_PROCESSES and session.pty_pid is None:
             error = SessionNotRunningError(session.id, exit_status=session.details.exit)
             error.session_name = session.name
             raise error
         await manager.update_session_status(session.id, wanted, message=message)
-
-    with_manager(app, record, restore=False)
     return 0
 
 
-def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -> int:
+async def wait(app: App, *, given: str, wanted: Collection[str], seconds: float | None) -> int:
     """Wait until the session named ``given`` has a ``wanted`` status, and print it.
 
     If no host runs the session, this command does, because a status needs a host.
@@ -81,33 +71,30 @@ def wait(app: App, given: str, wanted: Collection[str], timeout: float | None) -
     Raises:
         SessionEndedError: the session has no process, which a wanted status needs.
     """
-    changes = _Changes()
-
-    async def until(manager: SessionManager) -> View | None:
+    changes, found = _Changes(), None
+    restore = set(wanted) != {_EXIT}
+    async with opened(app, restore=restore, plugins={"cli-changes": changes}) as manager:
         manager.follow_changes()
         session_id = select(manager.get_all_sessions(), given).id
-        with move_on_after(timeout):
-            while True:
+        with move_on_after(seconds):
+            while found is None:
                 session = manager.get_session(session_id)
                 if session is None:
                     raise SessionEndedError(f"Session {given!r} was destroyed.")
                 seen = await view(manager, session)
                 if _fits(seen.session, wanted, called(manager.get_all_sessions(), session)):
-                    return seen
-                await changes.wait(_TICK)
-        return None
-
-    restore = set(wanted) != {_EXIT}
-    seen = with_manager(app, until, restore=restore, plugins={"cli-changes": changes})
-    if seen is None:
-        note(f"{given} did not reach {' or '.join(sorted(wanted))} within {timeout:g} s.")
+                    found = seen
+                else:
+                    await changes.wait(_TICK)
+    if found is None:
+        note(f"{given} did not reach {' or '.join(sorted(wanted))} within {seconds:g} s.")
         return TIMED_OUT
     if app.as_json:
-        write_json(seen.to_json())
+        write_json(found.to_json())
     else:
-        write(seen.session.status)
-    failed = _EXIT in wanted and seen.session.status is SessionStatus.ERROR
-    return PROCESS_FAILED if failed and not seen.session.pty_pid else 0
+        write(found.session.status)
+    failed = _EXIT in wanted and found.session.status is SessionStatus.ERROR
+    return PROCESS_FAILED if failed and not found.session.pty_pid else 0
 
 
 def _fits(session: Session, wanted: Collection[str], name: str) -> bool:
@@ -122,7 +109,7 @@ def _fits(session: Session, wanted: Collection[str], name: str) -> bool:
     )
 
 
-def watch(app: App) -> int:
+async def watch(app: App) -> NoReturn:
     """Show a table of all sessions, always up to date, until interrupted.
 
     Raises:
@@ -131,39 +118,36 @@ def watch(app: App) -> int:
     """
     if not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal to draw on.")
-
     changes = _Changes()
-
-    async def show(manager: SessionManager) -> None:
+    counts: dict[SessionId, str] = {}
+    counted = -_RECOUNT
+    async with opened(app, plugins={"cli-changes": changes}) as manager, _screen() as terminal:
         manager.follow_changes()
-        async with _screen() as draw:
-            counts: dict[SessionId, str] = {}
-            counted = -_RECOUNT
-            while True:
-                views = await views_of(manager)
-                await draw([_row(each.session, counts) for each in views])
-                if current_time() >= counted + _RECOUNT:
-                    counts = {v.session.id: await _changed(manager, v) for v in views}
-                    counted = current_time()
-                    continue
-                await changes.wait(_TICK)
-
-    with_manager(app, show, plugins={"cli-changes": changes})
-    return 0
+        while True:
+            sessions = [each.session for each in await views_of(manager)]
+            rows = [_row(session, counts.get(session.id, "")) for session in sessions]
+            lines = "\x1b[K\r\n".join(drawn_table(_COLUMNS, rows, _OPTIONAL))
+            frame = f"\x1b[H{lines}\x1b[K\x1b[J"
+            if not await terminal.write(frame.encode(sys.stdout.encoding, "replace")):
+                raise Interrupted(signal.SIGHUP)
+            if current_time() >= counted + _RECOUNT:
+                counts = {each.id: await _changed(manager, each.id) for each in sessions}
+                counted = current_time()
+                continue
+            await changes.wait(_TICK)
 
 
-def _row(session: Session, counts: dict[SessionId, str]) -> tuple[str, ...]:
+def _row(session: Session, changed: str) -> tuple[str, ...]:
     since, source, message = "", "", ""
     if evidence := session.evidence:
         since = age(now() - evidence.since, seconds=True)
         source, message = evidence.source, evidence.message or ""
-    changed = counts.get(session.id, "")
     return (session.name, session.status, since, source, session.branch, changed, message)
 
 
-async def _changed(manager: SessionManager, each: View) -> str:
+async def _changed(manager: SessionManager, session_id: SessionId) -> str:
     try:
-        at_stake = await manager.inspect_session(each.session.id)
+        at_stake = await manager.inspect_session(session_id)
     except FrithError:
         return "?"
     return str(len({*at_stake.staged, *at_stake.changed, *at_stake.untracked}))
@@ -191,35 +175,18 @@ class _Changes:
 
 
 @asynccontextmanager
-async def _screen() -> AsyncIterator[Callable[[Iterable[Sequence[str]]], Awaitable[None]]]:
-    """Switch to the alternate screen; yields a function that draws rows there.
+async def _screen() -> AsyncIterator[Tty]:
+    """Switch the terminal to the alternate screen, without a cursor.
 
     This command runs sessions meanwhile, and other processes may ask it for one. So it must not
     stop: not by Ctrl-Z, nor because the terminal takes no output (Ctrl-S, a lost connection).
-
-    Raises:
-        Interrupted: the terminal has gone.
     """
-    with output_tty() as terminal, _not_suspended():
-
-        async def draw(rows: Iterable[Sequence[str]]) -> None:
-            lines = "\x1b[K\r\n".join(drawn_table(_COLUMNS, rows, _OPTIONAL))
-            frame = f"\x1b[H{lines}\x1b[K\x1b[J"
-            if not await terminal.write(frame.encode(sys.stdout.encoding, "replace")):
-                raise Interrupted(signal.SIGHUP)
-
-        await terminal.write(_ENTER)
+    with output_tty() as terminal:
+        before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         try:
-            yield draw
+            await terminal.write(_ENTER)
+            yield terminal
         finally:
             with move_on_after(_SECONDS_TO_LEAVE, shield=True):
                 await terminal.write(_LEAVE)
-
-
-@contextmanager
-def _not_suspended() -> Iterator[None]:
-    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTSTP, before)
+            signal.signal(signal.SIGTSTP, before)

@@ -6,13 +6,14 @@ import os
 import sys
 
 import anyio
+import click
 
-from frith import AtStake, Session, SessionManager
+from frith import AtStake, Session
 from frith.errors import WorkAtStakeError
 from frith_cli.console import note, progress, write_json
 from frith_cli.context import REFUSED, App
-from frith_cli.opening import with_manager
-from frith_cli.sessions import View, select, view
+from frith_cli.opening import opened
+from frith_cli.sessions import select, view
 
 _KINDS = {
     "staged": "staged",
@@ -24,16 +25,13 @@ _KINDS = {
 }
 
 
-def stop(app: App, given: str) -> int:
+async def stop(app: App, *, given: str) -> int:
     """End the process of the session named ``given``, whichever host owns it."""
-
-    async def end(manager: SessionManager) -> View:
+    async with opened(app, restore=False) as manager:
         chosen = select(manager.get_all_sessions(), given)
         with progress(f"Stopping {chosen.name}"):
             stopped = await manager.stop_session(chosen.id)
-        return await view(manager, stopped)
-
-    ended = with_manager(app, end, restore=False)
+        ended = await view(manager, stopped)
     if app.as_json:
         write_json(ended.to_json())
     else:
@@ -41,15 +39,16 @@ def stop(app: App, given: str) -> int:
     return 0
 
 
-def rm(app: App, given: str, *, cleanup: bool, force: bool) -> int:
+async def rm(app: App, *, given: str, cleanup: bool, force: bool) -> int:
     """Destroy the session named ``given``; ask if that destroys work.
 
     Raises:
         WorkAtStakeError: that destroys work, and there is no terminal to ask on.
         RemovalBlockedError: something in the worktree must not be destroyed.
     """
-
-    async def destroy(manager: SessionManager) -> Session | None:
+    if force and not cleanup:
+        raise click.UsageError("--force needs --cleanup: without it no work is destroyed.")
+    async with opened(app, restore=False) as manager:
         session = select(manager.get_all_sessions(), given)
         try:
             with progress(f"Destroying {session.name}"):
@@ -59,18 +58,13 @@ def rm(app: App, given: str, *, cleanup: bool, force: bool) -> int:
                 raise
             _list(session, error.at_stake)
             if not await _confirmed("Destroy that too?"):
-                return None
+                note("Nothing was destroyed.")
+                return REFUSED
             with progress(f"Destroying {session.name}"):
                 await manager.destroy_session(session.id, cleanup, force=True)
-        return session
-
-    destroyed = with_manager(app, destroy, restore=False)
-    if destroyed is None:
-        note("Nothing was destroyed.")
-        return REFUSED
-    branch = f"the branch {destroyed.branch}"
-    kept = f"{branch} stays" if cleanup else f"{branch} and {destroyed.worktree_path} stay"
-    note(f"Destroyed {destroyed.name}; {kept}.")
+    branch = f"the branch {session.branch}"
+    kept = f"{branch} stays" if cleanup else f"{branch} and {session.worktree_path} stay"
+    note(f"Destroyed {session.name}; {kept}.")
     return 0
 
 

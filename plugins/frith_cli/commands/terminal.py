@@ -12,7 +12,7 @@ from select import PIPE_BUF
 
 import anyio
 
-from frith import Session, SessionManager
+from frith import Session
 from frith.ports import Chunk, Terminal
 from frith_cli.attach.keys import sent_for
 from frith_cli.attach.modes import Modes
@@ -20,37 +20,33 @@ from frith_cli.attach.shown_in_itself import Mark, without_marks
 from frith_cli.attach.tty import CANCEL, window_size
 from frith_cli.console import note, reader_may_go
 from frith_cli.context import App, Interrupted
-from frith_cli.opening import with_manager
+from frith_cli.opening import opened
 from frith_cli.sessions import select, terminal_of
 
 _ENTER = "\r"
 _SECONDS_TO_LEAVE = 1.0
 
 
-def send(app: App, given: str, text: str, *, enter: bool) -> int:
+async def send(app: App, *, given: str, text: str, no_enter: bool) -> int:
     """Type ``text`` into the session named ``given``; each line end is the key Enter."""
-    typed = text.replace("\r\n", _ENTER).replace("\n", _ENTER) + (_ENTER if enter else "")
-
-    async def write(terminal: Terminal, session: Session) -> None:
+    typed = text.replace("\r\n", _ENTER).replace("\n", _ENTER) + ("" if no_enter else _ENTER)
+    async with _reached(app, given) as (terminal, _):
         await terminal.write(os.fsencode(typed))
+    return 0
 
-    return _with_terminal(app, given, write)
 
-
-def keys(app: App, given: str, names: Sequence[str]) -> int:
+async def keys(app: App, *, given: str, names: Sequence[str]) -> int:
     """Press the keys called ``names`` in the session named ``given``."""
-
-    async def press(terminal: Terminal, session: Session) -> None:
+    async with _reached(app, given) as (terminal, _):
         modes = Modes()
         if screen := await terminal.screen():
             modes.feed(screen.data)
         application = modes.application_cursor_keys
         await terminal.write(b"".join(sent_for(name, application=application) for name in names))
+    return 0
 
-    return _with_terminal(app, given, press)
 
-
-def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
+async def tail(app: App, *, given: str, lines: int | None, follow: bool) -> int:
     """Print what the session named ``given`` has written, byte for byte, or its last ``lines``.
 
     With ``follow``, continue until the process has ended.
@@ -58,32 +54,33 @@ def tail(app: App, given: str, *, lines: int | None, follow: bool) -> int:
     Raises:
         ShownInItselfError: the output goes to the session's own terminal, and would be repeated.
     """
-
-    async def show(terminal: Terminal, session: Session) -> None:
-        async with terminal.attach() as view, _restoring() as show_bytes:
-            mark = Mark(session) if follow and sys.stdout.isatty() else None
-            if mark:
-                await _write(mark.sequence)
-            kept = without_marks(view.snapshot)
-            await show_bytes(kept if lines is None else _last(kept, lines))
-            if not follow:
-                return
-            has_ended = False
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_if_unread, tasks.cancel_scope)
-                async for piece in view:
-                    if isinstance(piece, Chunk):
-                        if mark:
-                            mark.look(piece.data)
-                        await show_bytes(piece.data)
-                    else:
-                        note(f"{piece.missed} bytes were skipped: the output came too fast.")
-                has_ended = True
-                tasks.cancel_scope.cancel()
-            if not has_ended:
-                raise Interrupted(signal.SIGPIPE)
-
-    return _with_terminal(app, given, show, ended=True)
+    async with (
+        _reached(app, given, ended=True) as (terminal, session),
+        terminal.attach() as view,
+        _restoring() as show,
+    ):
+        mark = Mark(session) if follow and sys.stdout.isatty() else None
+        if mark:
+            await _write(mark.sequence)
+        kept = without_marks(view.snapshot)
+        await show(kept if lines is None else _last(kept, lines))
+        if not follow:
+            return 0
+        has_ended = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_if_unread, tasks.cancel_scope)
+            async for piece in view:
+                if isinstance(piece, Chunk):
+                    if mark:
+                        mark.look(piece.data)
+                    await show(piece.data)
+                else:
+                    note(f"{piece.missed} bytes were skipped: the output came too fast.")
+            has_ended = True
+            tasks.cancel_scope.cancel()
+        if not has_ended:
+            raise Interrupted(signal.SIGPIPE)
+    return 0
 
 
 @asynccontextmanager
@@ -137,18 +134,11 @@ def _last(output: bytes, lines: int) -> bytes:
     return output[start + 1 :]
 
 
-def _with_terminal(
-    app: App,
-    given: str,
-    work: Callable[[Terminal, Session], Awaitable[None]],
-    *,
-    ended: bool = False,
-) -> int:
-    """Call ``work`` with the terminal of a session, and leave the session to its host."""
-
-    async def reach(manager: SessionManager) -> None:
+@asynccontextmanager
+async def _reached(
+    app: App, given: str, *, ended: bool = False
+) -> AsyncIterator[tuple[Terminal, Session]]:
+    """Open the terminal of a session, and leave the session to its host."""
+    async with opened(app, restore=False) as manager:
         session = select(manager.get_all_sessions(), given)
-        await work(await terminal_of(manager, session, ended=ended), session)
-
-    with_manager(app, reach, restore=False)
-    return 0
+        yield await terminal_of(manager, session, ended=ended), session

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from frith_cli.console import write
+from frith_os.processes import stat_of
 
-_FOREIGN = ("GIT_", "FRITH_")
 _OWN = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -28,33 +28,25 @@ def temporary_repository(*, keep: bool) -> Iterator[Path]:
     Meanwhile neither the environment nor the settings of the user affect git.
     """
     folder = Path(tempfile.mkdtemp(prefix="frith-demo-")).resolve()
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("GIT_", "FRITH_")):
+            del os.environ[name]
+    os.environ.update(_OWN)
     try:
-        with _own_environment():
-            workspace = folder / "workspace"
-            git(folder, "init", "--quiet", "--initial-branch=main", str(workspace))
-            (workspace / "README").write_text("A repository for the demo.\n", "utf-8")
-            git(workspace, "add", "README")
-            git(workspace, "commit", "--quiet", "--message=Begin")
-            yield workspace
+        workspace = folder / "workspace"
+        git(folder, "init", "--quiet", "--initial-branch=main", str(workspace))
+        (workspace / "README").write_text("A repository for the demo.\n", "utf-8")
+        git(workspace, "add", "README")
+        git(workspace, "commit", "--quiet", "--message=Begin")
+        yield workspace
     finally:
+        os.environ.clear()
+        os.environ.update(before)
         if keep:
             write(f"\nKept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _own_environment() -> Iterator[None]:
-    before = dict(os.environ)
-    for name in before:
-        if name.startswith(_FOREIGN):
-            del os.environ[name]
-    os.environ.update(_OWN)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def git(where: Path, *arguments: str) -> str:
@@ -65,12 +57,4 @@ def git(where: Path, *arguments: str) -> str:
 
 def runs(pid: int) -> bool:
     """Return whether the process ``pid`` runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:  # there is no procfs, as on macOS
-        return True
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    return (stat := stat_of(pid)) is not None and stat.state != "Z"

@@ -15,8 +15,9 @@ import anyio
 import anyio.lowlevel
 
 from frith.model import Details, ExitStatus, Session, SessionStatus, now
-from frith.ports import Attachment, AttachMode, Chunk, Gap, Size, Terminal
-from frith_cli.attach.client import AttachOutcome, attach
+from frith.ports import Attachment, AttachMode, Chunk, Gap, Resize, Screen, Size, Terminal
+from frith_cli.attach.client import attach
+from frith_cli.context import Interrupted
 from waiting import PATIENCE
 
 KEY = b"\x1d"
@@ -45,6 +46,8 @@ class Program(Terminal):
         self.sizes: list[Size] = []
         self.signals: list[int] = []
         self.refuses: list[Exception] = []
+        self.shown: Screen | None = None
+        self.resizes: tuple[Resize, ...] = ()
         self.attached = anyio.Event()
         self.changed = anyio.Event()
         self.says, self.pieces = anyio.create_memory_object_stream[Chunk | Gap | Exception](1000)
@@ -91,6 +94,9 @@ class Program(Terminal):
     async def terminate(self, grace: float) -> ExitStatus:
         return await self.exited()
 
+    async def screen(self, size: Size | None = None) -> Screen | None:
+        return self.shown
+
     async def exited(self) -> ExitStatus:
         return ExitStatus(code=3)
 
@@ -103,6 +109,11 @@ class _View(Attachment, AsyncIterator[Chunk | Gap]):
         self.offset = 0
         self.snapshot = program.scrollback
         self._pieces = program.pieces
+        self._program = program
+
+    @property
+    def resizes(self) -> tuple[Resize, ...]:
+        return self._program.resizes
 
     def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
         return self
@@ -158,14 +169,20 @@ class Attached:
         self.outer = outer
         self.program = program
         self.session = session
-        self.outcome: AttachOutcome | None = None
+        self.ended: ExitStatus | int | str | None = None
+        """How the process ended, the signal that interrupted the attachment, or ``detached``."""
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:
         with self.scope:
-            self.outcome = await attach(
-                self.program, self.session, source=self.outer.slave, target=self.outer.slave
-            )
+            fd = self.outer.slave
+            try:
+                exit_status = await attach(
+                    self.program, self.session, detach_key=KEY, source=fd, target=fd
+                )
+                self.ended = exit_status or "detached"
+            except Interrupted as error:
+                self.ended = error.number
 
 
 @asynccontextmanager

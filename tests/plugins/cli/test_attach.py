@@ -18,8 +18,8 @@ from frith.errors import (
     TerminalClosedError,
 )
 from frith.model import ExitStatus
-from frith.ports import Gap, Size
-from frith_cli.attach.client import AttachOutcome, attach
+from frith.ports import Gap, Resize, Screen, Size
+from frith_cli.attach.client import attach
 from frith_cli.attach.tty import NotATerminalError, window_size
 from waiting import until
 
@@ -50,7 +50,7 @@ async def test_the_scrollback_comes_first_and_then_what_follows(
         program.say(b"after")
         assert await outer.sees(b"before after")
         program.end()
-    assert it.outcome == AttachOutcome(exit=ExitStatus(code=3))
+    assert it.ended == ExitStatus(code=3)
 
 
 async def test_the_last_output_is_shown(
@@ -82,10 +82,9 @@ async def test_the_detach_key_asks_again_if_the_process_ends_with_the_command(
         outer.type(b"before" + KEY)
         await outer.sees(b"Detaching ends the process of one")
         await outer.sees(b"Press Ctrl-] again to detach")
-        assert it.outcome is None
+        assert it.ended is None
         outer.type(KEY)
-    assert it.outcome is not None
-    assert it.outcome == AttachOutcome()
+    assert it.ended == "detached"
     assert program.typed == b"before"
     assert b"the process of one ends now" in outer.read_rest()
 
@@ -101,7 +100,7 @@ async def test_another_key_after_the_detach_key_is_passed_on_and_the_attachment_
         await program.until(lambda: program.typed == b"x")
         outer.type(KEY)
         await outer.sees(b"any other key to continue", times=2)
-        assert it.outcome is None
+        assert it.ended is None
         program.end()
 
 
@@ -114,7 +113,7 @@ async def test_detaching_from_a_process_that_outlives_this_command_needs_no_seco
     async with attached(outer, program, kept) as it:
         await outer.sees(b"\x1b(0")
         outer.type(KEY)
-    assert it.outcome == AttachOutcome()
+    assert it.ended == "detached"
     _, left, told = outer.read_rest().partition(b"\x1b[4l\x1b(B")
     assert left
     assert b"the process of one is still running" in told, "it is readable"
@@ -156,7 +155,7 @@ def test_a_pipe_has_no_window_size() -> None:
 async def test_sigquit_ends_the_attachment_and_is_reported(outer: Outer, program: Program) -> None:
     async with attached(outer, program) as it:
         os.kill(os.getpid(), signal.SIGQUIT)
-    assert it.outcome == AttachOutcome(interrupted=signal.SIGQUIT)
+    assert it.ended == signal.SIGQUIT
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -181,7 +180,7 @@ async def test_a_cancelled_attachment_restores_the_terminal(
         program.say(b"\x1b[?1049h")
         await outer.sees(b"\x1b[?1049h")
         it.scope.cancel()
-    assert it.outcome is None
+    assert it.ended is None
     assert b"\x1b[?1049l" in outer.read_rest()
 
 
@@ -234,6 +233,19 @@ async def test_skipped_output_is_reported(
     assert b"\x1b[?1000l" in seen
 
 
+async def test_after_skipped_output_a_screen_of_another_size_is_redrawn(
+    outer: Outer,
+    program: Program,
+) -> None:
+    size = Size(rows=3, columns=20)
+    program.shown = Screen(0, size, b"drawn")
+    program.resizes = (Resize(0, size),)
+    async with attached(outer, program):
+        program.says.send_nowait(Gap(0, 1234))
+        await outer.sees(b"drawn", times=2)
+        program.end()
+
+
 async def test_a_stopped_terminal_delays_neither_input_nor_the_end(
     outer: Outer,
     program: Program,
@@ -245,7 +257,7 @@ async def test_a_stopped_terminal_delays_neither_input_nor_the_end(
         outer.type(b"typed")
         await program.until(lambda: program.typed == b"typed")
         os.kill(os.getpid(), signal.SIGQUIT)
-    assert it.outcome == AttachOutcome(interrupted=signal.SIGQUIT)
+    assert it.ended == signal.SIGQUIT
 
 
 async def test_a_stopped_terminal_shows_everything_once_it_continues(
@@ -268,7 +280,7 @@ async def test_a_terminal_that_goes_away_is_a_hangup(
         tasks.start_soon(it.run)
         await program.attached.wait()
         os.close(outer.master)
-    assert it.outcome == AttachOutcome(interrupted=signal.SIGHUP)
+    assert it.ended == signal.SIGHUP
 
 
 @pytest.mark.parametrize("error", [LineTooLongError(5000, 4095), TerminalBusyError(1, 2)])
@@ -295,7 +307,7 @@ async def test_the_output_of_an_ended_process_is_shown_to_the_end(
         program.say(b"last words")
         program.end()
     assert b"last words" in outer.read_rest()
-    assert it.outcome == AttachOutcome(exit=ExitStatus(code=3))
+    assert it.ended == ExitStatus(code=3)
 
 
 async def test_only_a_terminal_can_be_attached(
@@ -303,6 +315,6 @@ async def test_only_a_terminal_can_be_attached(
     program: Program,
 ) -> None:
     with open(os.devnull, "r+b") as null, pytest.raises(NotATerminalError) as caught:
-        await attach(program, SESSION, source=outer.slave, target=null.fileno())
+        await attach(program, SESSION, detach_key=KEY, source=outer.slave, target=null.fileno())
     assert caught.value.code == "NOT_A_TERMINAL"
     assert outer.is_as_found()

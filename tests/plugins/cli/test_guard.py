@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from frith_cli.context import Interrupted
-from frith_cli.guard import Guard, drive
+from frith_cli.guard import Guard, drive, guarded
+
+Result = TypeVar("Result")
+
+
+def drive_guarded(work: Callable[[Guard], Awaitable[Result]]) -> Result:
+    """Run ``work`` so that a signal cancels it."""
+
+    async def run() -> Result:
+        async with guarded() as guard:
+            return await work(guard)
+
+    return drive(run)
 
 
 async def turns_of_the_loop() -> None:
@@ -23,7 +37,7 @@ def test_drive_returns_the_result() -> None:
     async def work(_: Guard) -> str:
         return "done"
 
-    assert drive(work) == "done"
+    assert drive_guarded(work) == "done"
 
 
 def test_drive_raises_the_error_unwrapped() -> None:
@@ -31,7 +45,7 @@ def test_drive_raises_the_error_unwrapped() -> None:
         raise LookupError("this one")
 
     with pytest.raises(LookupError, match="this one"):
-        drive(work)
+        drive_guarded(work)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -46,7 +60,7 @@ def test_a_signal_lets_the_work_clean_up(number: signal.Signals) -> None:
             cleaned.append(True)
 
     with pytest.raises(Interrupted) as caught:
-        drive(work)
+        drive_guarded(work)
     assert caught.value.number == number
     assert cleaned == [True]
 
@@ -67,7 +81,7 @@ def test_a_signal_cancels_only_the_body_of_within() -> None:
                 around.cancel_scope.cancel()
 
     with pytest.raises(Interrupted):
-        drive(work)
+        drive_guarded(work)
     assert ended == [True]
 
 
@@ -80,7 +94,7 @@ def test_drive_raises_the_error_of_a_task_unwrapped() -> None:
             tasks.start_soon(fail)
 
     with pytest.raises(LookupError, match="this one"):
-        drive(work)
+        drive_guarded(work)
 
 
 def test_a_second_signal_does_not_interrupt_the_cleanup() -> None:
@@ -97,7 +111,7 @@ def test_a_second_signal_does_not_interrupt_the_cleanup() -> None:
                 cleaned.append(True)
 
     with pytest.raises(Interrupted) as caught:
-        drive(work)
+        drive_guarded(work)
     assert caught.value.number == signal.SIGTERM
     assert cleaned == [True]
 
@@ -110,7 +124,7 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert drive(work) == "done"
+        assert drive_guarded(work) == "done"
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)

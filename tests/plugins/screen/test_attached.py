@@ -110,7 +110,14 @@ class Stage:
             async with anyio.create_task_group() as tasks:
 
                 async def show() -> None:
-                    await attach(self.terminal, SESSION, read_only=read_only, source=fd, target=fd)
+                    await attach(
+                        self.terminal,
+                        SESSION,
+                        detach_key=b"\x1d",
+                        read_only=read_only,
+                        source=fd,
+                        target=fd,
+                    )
 
                 tasks.start_soon(show)
                 yield pane
