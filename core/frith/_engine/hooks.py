@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
+from functools import cache
 from typing import Any
 
 import anyio
@@ -98,7 +100,12 @@ class Hooks:
 
 def hook_of(event: Event) -> str:
     """Return the name of the hook for an event, such as ``frith_session_created``."""
-    return "frith_" + re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+    return _hook_named(type(event).__name__)
+
+
+@cache
+def _hook_named(event: str) -> str:
+    return "frith_" + re.sub(r"(?<!^)(?=[A-Z])", "_", event).lower()
 
 
 class HookCall:
@@ -134,9 +141,10 @@ class HookCall:
         """
         self._start()
         try:
-            with move_on_after(self._seconds):
-                await self._done.wait()
-            self.is_overdue = not self._done.is_set()
+            if not self._done.is_set():
+                with move_on_after(self._seconds):
+                    await self._done.wait()
+                self.is_overdue = not self._done.is_set()
         finally:
             if not self._done.is_set():
                 await self._end()
@@ -146,7 +154,11 @@ class HookCall:
     def _start(self) -> None:
         """Start a task that no task group waits for."""
         if issubclass(get_cancelled_exc_class(), asyncio.CancelledError):
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            loop = asyncio.get_running_loop()
+            if sys.version_info >= (3, 12):  # most hooks never wait: spare them a turn of the loop
+                self._task = asyncio.Task(self._run(), loop=loop, eager_start=True)
+            else:
+                self._task = loop.create_task(self._run())
         else:
             from trio.lowlevel import spawn_system_task
 
