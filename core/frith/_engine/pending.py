@@ -58,8 +58,10 @@ class Batch:
             except Exception as error:
                 item.error = error
                 continue
-            sessions.update(dict.fromkeys((*made.delete, *(session.id for session in made.put))))
-            reservations.update(dict.fromkeys((*made.release, *(r.id for r in made.reserve))))
+            if not made:
+                continue
+            sessions |= dict.fromkeys((*made.delete, *(session.id for session in made.put)))
+            reservations |= dict.fromkeys((*made.release, *(r.id for r in made.reserve)))
             after = made.apply(view)
             view = replace(after, revision=snapshot.revision, integrity=snapshot.integrity)
         self.changes = Changes(
