@@ -167,7 +167,7 @@ STORES = (
         "no-checksum",
         "Whatever can be parsed is believed.",
         NOTICES_DAMAGE,
-        replaces={"frith_json.layout:_matches": careless.believes},
+        replaces={"frith_json.text:_matches": careless.believes},
     ),
     _mutant(
         "deletes-what-it-cannot-read",
