@@ -50,7 +50,9 @@ class SessionStatus(StrEnum):
 
 def format_timestamp(moment: datetime) -> str:
     """Return ``moment`` as ISO 8601 in UTC with milliseconds and ``Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _to_milliseconds(moment: datetime) -> datetime:
@@ -181,7 +183,7 @@ class Session(_Record):
     last_activity: Timestamp
     current_phase: str | None = None
     metadata: Annotated[Mapping[str, JsonValue], AfterValidator(frozen)] | None = None
-    details: Details = Field(default_factory=Details, exclude=True, repr=False)
+    details: Details = Field(default=Details(), exclude=True, repr=False)
     """Never part of the record that other programs read."""
 
     def evolve(self, **changes: Any) -> Session:

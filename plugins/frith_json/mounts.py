@@ -50,10 +50,7 @@ def require_shared_locks(path: str) -> None:
     Raises:
         UnsharedLocksError: they do not.
     """
-    mount = mount_of(path)
-    if mount is None:
-        return
-    kind, options = mount
+    kind, options = mount_of(path) or ("", frozenset())
     by_option = _UNSHARED_BY_OPTION.get(kind, set()) & options
     if kind in _UNSHARED or by_option:
         how = "".join(f", mounted with {option}" for option in sorted(by_option))

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -25,14 +26,12 @@ _MAX_DIGITS = 4000
 """Python refuses to turn longer text into an integer by default (4300)."""
 
 
+@dataclass(frozen=True, slots=True)
 class Exact:
     """A number that Python would write differently."""
 
-    __slots__ = ("text", "value")
-
-    def __init__(self, text: str, value: float) -> None:
-        self.text = text
-        self.value = value
+    text: str
+    value: float
 
 
 def loads(text: str) -> Any:
@@ -125,7 +124,13 @@ def dumps(tree: Any, margin: str = "") -> str:
     if isinstance(tree, str):
         return _quoted(tree)
     if isinstance(tree, dict | Mapping):  # dict first, because asking for Mapping is slow
-        members = [_member(key, value, margin + "  ") for key, value in tree.items()]
+        if not all(isinstance(key, str) for key in tree):
+            raise TypeError("keys of a JSON object are strings")
+        inner = margin + "  "
+        members = [
+            f"{_quoted(key)}: {_quoted(value) if type(value) is str else dumps(value, inner)}"
+            for key, value in tree.items()
+        ]
         return _laid_out("{}", members, margin)
     if isinstance(tree, list | tuple):
         return _laid_out("[]", [dumps(value, margin + "  ") for value in tree], margin)
@@ -136,12 +141,6 @@ def dumps(tree: Any, margin: str = "") -> str:
     if isinstance(tree, Exact):
         return tree.text
     raise TypeError(f"{type(tree).__name__} is not JSON")
-
-
-def _member(key: Any, value: Any, margin: str) -> str:
-    if not isinstance(key, str):
-        raise TypeError("keys of a JSON object are strings")
-    return f"{_quoted(key)}: {_quoted(value) if type(value) is str else dumps(value, margin)}"
 
 
 def _laid_out(brackets: str, items: list[str], margin: str) -> str:

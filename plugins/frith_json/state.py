@@ -27,11 +27,11 @@ from frith_json.content import (
     write_number,
 )
 from frith_json.integrity import DamagedError, read
-from frith_json.layout import EMPTY, VERSION, Document
 from frith_json.mounts import UnsharedLocksError
 from frith_json.options import JsonOptions
 from frith_json.places import Places
 from frith_json.salvage import keep, prune, salvage
+from frith_json.text import EMPTY, VERSION, Document
 from frith_os.locks import FileLock, is_unsupported
 
 
@@ -49,10 +49,6 @@ class StateFile:
     """One state file. :meth:`current` in any thread, the rest in the one that writes."""
 
     def __init__(self, places: Places) -> None:
-        self.parses = 0
-        """How often the file was parsed."""
-        self.writes = 0
-        """How often the file was replaced."""
         self.generation = 0
         """How often the content was found changed by another program."""
         self.lock = FileLock(places.lock)
@@ -126,7 +122,10 @@ class StateFile:
                 return Committed(snapshot, snapshot.revision)
             with suppress(OvertakenError):
                 document = self._numbered(found.document).changed(changes)
-                after = self._write(document, found.identity, _reason_to_keep(found.document))
+                why = "corrupt" if snapshot.integrity is Integrity.MISMATCH else None
+                if found.document.older is not None:
+                    why = f"before-{VERSION}"
+                after = self._write(document, found.identity, why)
                 return Committed(replace(after, integrity=snapshot.integrity), after.revision)
         raise restless(self._places.file)
 
@@ -151,7 +150,6 @@ class StateFile:
             content = self._content()
             if content is None:
                 return EMPTY, None
-            self.parses += 1
             try:
                 document = read(content.data, self._places.file, previous)
             except DamagedError as error:
@@ -232,7 +230,6 @@ class StateFile:
             expected = self._keep(expected, why)
         self._seal = sealed.seal
         identity = replace_content(self._places.target, content, expected)
-        self.writes += 1
         self._note(sealed.snapshot.revision)
         with self._guard:
             self._known = Known(sealed, identity, self.generation) if identity else None
@@ -293,10 +290,3 @@ def _rebuilt(base: Document, snapshot: Snapshot, revision: int) -> Document:
         )
     )
     return replace(document, snapshot=replace(document.snapshot, revision=revision))
-
-
-def _reason_to_keep(found: Document) -> str | None:
-    """Return why the file that ``found`` was read from must be kept when it is replaced."""
-    if found.older is not None:
-        return f"before-{VERSION}"
-    return "corrupt" if found.snapshot.integrity is Integrity.MISMATCH else None

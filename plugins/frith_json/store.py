@@ -41,7 +41,6 @@ class JsonStore(SessionStore):
 
     def __init__(self, places: Places, options: JsonOptions) -> None:
         self.state = StateFile(places)
-        """The state file, whose counters tell what the store has cost."""
         self._places = places
         self._claims = Claims(places.claims)
         self._is_tidied = False

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -102,6 +102,10 @@ def paused_gc() -> Iterator[None]:
         gc.enable()
 
 
+def encoded(session: Session) -> bytes:
+    return session.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
 def touch(session_id: str, snapshot: Snapshot) -> Changes:
     return Changes(put=(snapshot.sessions[session_id].evolve(last_activity=now()),))
 
@@ -171,16 +175,24 @@ async def many_changes(manager: SessionManager, ids: list[str]) -> float:
     return await at_once(lambda n: manager.update_last_activity(ids[n % len(ids)]))
 
 
-async def many_woken(snapshot: Snapshot, ids: list[str], save: Callable[[], object]) -> float:
-    """What no store could do without: each caller's change made, one raw save, all woken."""
+async def many_woken(
+    snapshot: Snapshot, texts: Mapping[str, bytes], save: Callable[[bytes], object]
+) -> float:
+    """What no store could do without: each caller's change made, one raw save, all woken.
+
+    What is saved contains the changes: pydantic encodes each session that was changed, and the
+    texts of the others are known.
+    """
     saved, calls = anyio.Event(), 0
+    ids, changed = list(texts), dict[str, Session]()
 
     async def call(number: int) -> None:
         nonlocal calls
-        touch(ids[number % len(ids)], snapshot)
+        (session,) = touch(ids[number % len(ids)], snapshot).put
+        changed[session.id] = session
         calls += 1
         if calls == CALLERS:
-            save()
+            save(b",".join({**texts, **{key: encoded(s) for key, s in changed.items()}}.values()))
             saved.set()
         await saved.wait()
 
@@ -226,11 +238,11 @@ async def gathering(count: int, workspace: Path) -> list[Figure]:
         snapshot = await store.load()
     before = after = 0
     async with SessionManager(ManagerConfig(workspace=workspace)) as manager:
-        data = (workspace / FILE).read_bytes()
-        save = partial(raw_save, workspace / "bare.json", data)
+        texts = {session.id: encoded(session) for session in snapshot.sessions.values()}
+        save = partial(raw_save, workspace / "bare.json")
         before = (await revisions(workspace)).revision
         (over,) = await ratio(
-            partial(many_changes, manager, ids), partial(many_woken, snapshot, ids, save)
+            partial(many_changes, manager, ids), partial(many_woken, snapshot, texts, save)
         )
         after = (await revisions(workspace)).revision
     at = f"{CALLERS} changes at once of a manager, {count:,} records"

@@ -275,6 +275,19 @@ async def test_a_hundred_concurrent_updates_cost_three_writes_and_two_markers_at
     assert world.markers[one.id].session == world.stored(one.id)
 
 
+async def test_a_hundred_concurrent_changes_of_a_phase_cost_three_writes_at_most(
+    world: World, one: Session
+) -> None:
+    async def change(number: int) -> None:
+        await m.update_session(one.id, current_phase=str(number))
+
+    async with manager(world) as m:
+        async with create_task_group() as tasks:
+            for number in range(100):
+                tasks.start_soon(change, number)
+        assert world.writes <= 3
+
+
 @pytest.mark.requirement("R3.6")
 async def test_a_change_that_cannot_be_stored_raises_and_the_next_may_succeed(
     world: World, one: Session, witness: Witness

@@ -25,7 +25,7 @@ from frith.events import Event, SessionsRestored
 from frith.model import Changes, Snapshot
 from frith.ports import Marker, MarkerState
 from frith_git import recovery
-from frith_json.layout import Document
+from frith_json.text import Document
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 NAME = ".claude-container-sessions.json"

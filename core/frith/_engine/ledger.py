@@ -55,6 +55,8 @@ class Ledger:
         self._reactions = reactions
         self._pending: list[Pending] = []
         self._wake = Event()
+        self._decided = Event()
+        """Set when the pending changes are decided."""
         self._commit_lock = Lock()
         self._amended: dict[SessionId, Session] = {}
         """The sessions that deferred changes are for, with these changes."""
@@ -141,13 +143,13 @@ class Ledger:
         """
         if self._closed:
             raise ManagerClosedError
-        item = Pending(fn, claim, verifies)
+        item, decided = Pending(fn, claim, verifies), self._decided
         self._pending.append(item)
         self._wake.set()
         try:
-            await item.decided.wait()
+            await decided.wait()
         finally:
-            if not item.decided.is_set() and item in self._pending:
+            if not decided.is_set() and item in self._pending:
                 self._pending.remove(item)
         if item.error is not None:
             raise item.error
@@ -227,13 +229,15 @@ class Ledger:
                     await self._wake.wait()
                     with CancelScope(shield=True):
                         batch, self._pending = self._pending, []
+                        decided, self._decided = self._decided, Event()
                         self._wake = Event()
                         await self._commit(batch)
+                        decided.set()
         finally:
             self._closed = True
             for item in self._pending:
                 item.error = ManagerClosedError()
-                item.decided.set()
+            self._decided.set()
 
     async def follow(self) -> None:
         """Take over the changes of other processes, as they happen, until cancelled."""
@@ -283,8 +287,6 @@ class Ledger:
         for session_id in stored:
             if self.get(session_id) is not None:
                 self._reactions.session_stored(session_id)
-        for item in batch:
-            item.decided.set()
 
     async def _transact(self, batch: Batch) -> Snapshot:
         try:

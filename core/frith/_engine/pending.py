@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ Key: TypeAlias = tuple[SessionId, str]
 """A session, and the kind of a deferred change."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pending:
     """The change of one caller."""
 
@@ -31,7 +31,6 @@ class Pending:
     """The claim that it needs, if any."""
     verifies: bool = False
     """Whether it checks a doubtful state itself, so that no other check is needed."""
-    decided: Event = field(default_factory=Event)
     error: Exception | None = None
 
 
@@ -59,8 +58,10 @@ class Batch:
             except Exception as error:
                 item.error = error
                 continue
-            sessions.update(dict.fromkeys((*made.delete, *(session.id for session in made.put))))
-            reservations.update(dict.fromkeys((*made.release, *(r.id for r in made.reserve))))
+            if not made:
+                continue
+            sessions |= dict.fromkeys((*made.delete, *(session.id for session in made.put)))
+            reservations |= dict.fromkeys((*made.release, *(r.id for r in made.reserve)))
             after = made.apply(view)
             view = replace(after, revision=snapshot.revision, integrity=snapshot.integrity)
         self.changes = Changes(

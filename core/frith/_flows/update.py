@@ -29,10 +29,12 @@ async def tell_status(
 
 async def update(engine: Engine, session_id: SessionId, fields: Mapping[str, Any]) -> Session:
     """Change ``fields`` of the record; see :meth:`frith.SessionManager.update_session`."""
-    async with engine.exclusive(session_id):
-        before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))
-        if "name" in fields:
+    if "name" in fields:
+        async with engine.exclusive(session_id):
+            before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))
             await write_marker(engine, session_id)
+    else:
+        before, session = await _amend(engine, session_id, lambda s: s.evolve(**fields))
     await engine.announce_update(before, session)
     return session
 

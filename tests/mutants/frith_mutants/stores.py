@@ -167,7 +167,7 @@ STORES = (
         "no-checksum",
         "Everything that can be parsed is accepted.",
         NOTICES_DAMAGE,
-        replaces={"frith_json.layout:_matches": careless.believes},
+        replaces={"frith_json.text:_matches": careless.believes},
     ),
     _mutant(
         "deletes-what-it-cannot-read",

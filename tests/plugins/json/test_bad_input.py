@@ -16,7 +16,7 @@ from frith.errors import CorruptStoreError, StoreError
 from frith.model import Changes, Integrity
 from frith_json import state as state_module
 from frith_json.content import identity_of
-from frith_json.layout import EMPTY
+from frith_json.text import EMPTY
 from state_files import MakeSession, OpenStore
 from waiting import TO_RUN
 

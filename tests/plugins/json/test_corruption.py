@@ -18,8 +18,8 @@ from frith.errors import CorruptStoreError, StoreError, StoreVersionError
 from frith.model import Changes, Integrity, Session
 from frith_json import content
 from frith_json.integrity import DamagedError, read
-from frith_json.layout import EMPTY
 from frith_json.salvage import salvage
+from frith_json.text import EMPTY
 from state_files import MakeSession, OpenStore
 
 pytestmark = pytest.mark.requirement("R5.1")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from frith.model import Changes, Integrity
 from frith_json.integrity import read
-from frith_json.layout import EMPTY
 from frith_json.numbers import dumps, loads, plain
+from frith_json.text import EMPTY
 from state_files import MakeSession, OpenStore
 
 RECORD = """{
@@ -272,7 +272,7 @@ def test_an_unchanged_record_is_not_encoded_again(make: MakeSession) -> None:
     kept, changed = make("kept"), make("changed")
     before = EMPTY.changed(Changes(put=(kept, changed)))
     after = before.changed(Changes(put=(changed.evolve(name="other"),)))
-    assert after.entries[kept.id] is before.entries[kept.id]
+    assert after.records.texts[kept.id] is before.records.texts[kept.id]
 
 
 def test_an_unchanged_record_is_not_validated_again(make: MakeSession) -> None:

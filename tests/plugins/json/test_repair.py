@@ -8,15 +8,17 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from frith.errors import CorruptStoreError, StoreError, StoreVersionError
 from frith.model import Changes, Integrity, Session, Snapshot
-from frith_json.layout import EMPTY
+from frith_json.content import replace_content
 from frith_json.places import Places
 from frith_json.salvage import MOST_KEPT
 from frith_json.state import StateFile
+from frith_json.text import EMPTY
 from frith_os import atomic
 from state_files import MakeSession, OpenStore
 
@@ -42,15 +44,16 @@ def overwrite(path: Path, content: bytes) -> None:
 
 
 async def test_the_corrupt_file_is_kept_and_replaced(
-    open_store: OpenStore, state: Path, make: MakeSession
+    open_store: OpenStore, state: Path, make: MakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.write_text("{broken")
-    session = make()
+    session, replaced = make(), Mock(wraps=replace_content)
+    monkeypatch.setattr("frith_json.state.replace_content", replaced)
     async with open_store() as store:
         with pytest.raises(CorruptStoreError) as caught:
             await store.load()
         committed = await store.replace_corrupt(caught.value.token, of(session))
-        assert store.state.writes == 1
+        assert replaced.call_count == 1
         assert committed.snapshot.sessions == {session.id: session}
         assert await store.load() == committed.snapshot
         await store.transact(lambda _: Changes(put=(make(),)))

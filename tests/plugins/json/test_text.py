@@ -11,7 +11,7 @@ import pytest
 
 from frith.model import Changes, Integrity
 from frith_json.integrity import DamagedError, read
-from frith_json.layout import EMPTY, Document
+from frith_json.text import EMPTY, Document
 from state_files import MakeSession
 
 
@@ -42,8 +42,9 @@ def resealed(data: bytes) -> bytes:
 def test_every_session_is_read_as_it_was_written(document: Document) -> None:
     again = read(content(document), "file")
     assert again.snapshot.integrity is Integrity.VERIFIED
-    assert list(again.entries) == list(document.entries)
-    assert [e[:4] for e in again.entries.values()] == [e[:4] for e in document.entries.values()]
+    assert list(again.snapshot.sessions) == list(document.snapshot.sessions)
+    assert again.records == document.records
+    assert again.details == document.details
     assert content(again) == content(document)
 
 
@@ -52,7 +53,8 @@ def test_only_sessions_that_have_changed_are_read_anew(document: Document) -> No
     before = read(content(document), "file")
     after = before.changed(Changes(put=(first.evolve(name="new"), last.detail(command=("x",)))))
     again = read(content(after), "file", before)
-    fresh = [key for key, entry in again.entries.items() if entry is not before.entries[key]]
+    known = before.snapshot.sessions
+    fresh = [key for key, session in again.snapshot.sessions.items() if session is not known[key]]
     assert fresh == [first.id, last.id]
     assert dict(again.snapshot.sessions) == dict(after.snapshot.sessions)
 
@@ -75,7 +77,7 @@ def test_lists_of_objects_of_other_programs_do_not_disturb(
     top = others | agreed if is_first else agreed | others
     again = read(content(replace(document, top=top)), "file")
     assert again.snapshot.integrity is Integrity.VERIFIED
-    assert list(again.entries) == list(document.entries)
+    assert list(again.snapshot.sessions) == list(document.snapshot.sessions)
     assert json.loads(content(again))["agents"] == others["agents"]
 
 
@@ -88,6 +90,23 @@ def test_details_of_any_kind_without_a_session_are_kept(make: MakeSession, stray
     assert again.snapshot.sessions[session.id].details.command == ("sh",)
     assert again.strays == {"gone": stray}
     assert content(again) == content(document)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_details_of_a_session_that_another_program_removed_wait_for_it(
+    make: MakeSession, count: int
+) -> None:
+    gone, others = make("gone").detail(command=("x",)), [make().detail(command=("sh",))] * count
+    document = replace(
+        EMPTY.changed(Changes(put=tuple(others))), strays={gone.id: {"command": ["x"]}}
+    )
+    again = read(content(document), "file")
+    assert again.snapshot.integrity is Integrity.VERIFIED
+    assert list(again.snapshot.sessions.values()) == others
+    assert content(again) == content(document)
+    back = read(content(again.changed(Changes(put=(gone,)))), "file")
+    assert back.snapshot.sessions[gone.id] == gone
+    assert gone.id not in content(again.changed(Changes(delete=frozenset({gone.id})))).decode()
 
 
 @pytest.mark.parametrize(

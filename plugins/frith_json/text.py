@@ -7,15 +7,14 @@ digest and a change hashes only its own entries. docs/reference/state-file.md de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from itertools import compress
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from frith.model import Changes, Integrity, Reservation, Session, Snapshot
-from frith_json.codec import Entry, UnstorableError
+from frith.model import Changes, Integrity, Reservation, Snapshot
+from frith_json.codec import Origin, UnstorableError, text_of
 from frith_json.numbers import UNENCODABLE, dumps, encoded, loads, plain, restored
 
 VERSION = "1.0"
@@ -27,8 +26,26 @@ _OWN_PART = b'\n  "frith": {'
 _SEAL_OPEN, _SEAL_CLOSE = b'"checksum": "sha256:', b'"\n  }\n}'
 _SEAL_SIZE = 64
 
-Bodies: TypeAlias = Iterable[tuple[bytes, bytes]]
-"""Records, or details of sessions, without what opens and closes them; each with its digest."""
+
+class Texts(NamedTuple):
+    """The records, or the details, of sessions by id: see :class:`frith_json.codec.Text`."""
+
+    texts: dict[str, bytes]
+    digests: dict[str, bytes]
+    """The SHA-256 of each text, in the same order."""
+
+    def changed(self, put: dict[str, bytes], delete: Collection[str]) -> Texts:
+        """Return the texts with those of ``put``, and without those of ``delete``."""
+        texts, digests = self.texts.copy(), self.digests.copy()
+        for key in delete:
+            texts.pop(key, None)
+            digests.pop(key, None)
+        texts |= put
+        digests |= {key: sha256(text).digest() for key, text in put.items()}
+        return Texts(texts, digests)
+
+
+NONE = Texts({}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,8 @@ class _Section:
     """Stands after the last of them."""
     empty: bytes
     """Stands in place of all that if there is none."""
+    key: slice
+    """Where an object has the id of its session."""
 
     def blocks_of(self, part: bytes) -> tuple[list[bytes], list[bytes]]:
         """Return the blocks of a part of the file, and their digests."""
@@ -49,12 +68,10 @@ class _Section:
         return blocks, [sha256(block).digest() for block in blocks]
 
     def joined(
-        self, before: bytes, bodies: Sequence[bytes], digests: Sequence[bytes], after: bytes
+        self, before: bytes, objects: Texts, after: bytes
     ) -> tuple[list[bytes], list[bytes]]:
-        """Return a part of the file in pieces, and the digests of its blocks.
-
-        ``bodies`` are its objects without what opens and closes each, with their ``digests``.
-        """
+        """Return the part with these objects in pieces, and the digests of its blocks."""
+        bodies, digests = list(objects.texts.values()), list(objects.digests.values())
         if not bodies:
             part = before + self.empty + after
             return [part], self.blocks_of(part)[1]
@@ -63,15 +80,15 @@ class _Section:
         last = self.blocks_of(bodies[-1] + after)[1] if len(bodies) > 1 else []
         return [before, self.between.join(bodies), after], [*first, *digests[1:-1], *last]
 
-    def cut(self, part: bytes, blocks: list[bytes], digests: list[bytes]) -> tuple[Bodies, bytes]:
-        """Return the bodies in a ``part`` with these ``blocks``, and the part without them.
+    def cut(self, part: bytes, blocks: list[bytes], digests: list[bytes]) -> tuple[Texts, bytes]:
+        """Return the objects in a ``part`` with these ``blocks``, and the part without them.
 
         Raises:
             ValueError: it is not laid out as by :meth:`joined`.
         """
         start = part.find(self.opening)
         if start < 0:
-            return (), part
+            return NONE, part
         stop = part.index(self.closing, start)
         first = part.count(self.between, 0, start)
         end, position = len(blocks), len(part)
@@ -82,8 +99,12 @@ class _Section:
         bodies[0] = bodies[0].partition(self.opening)[2]
         bodies[-1] = bodies[-1].partition(self.closing)[0]
         own[0], own[-1] = sha256(bodies[0]).digest(), sha256(bodies[-1]).digest()
+        keys = [body[self.key].decode() for body in bodies]
+        texts = dict(zip(keys, bodies, strict=True))
+        if len(texts) != len(bodies):
+            raise ValueError("two sessions have the same id")
         rest = part[:start] + self.empty + part[stop + len(self.closing) :]
-        return zip(bodies, own, strict=True), rest
+        return Texts(texts, dict(zip(keys, own, strict=True))), rest
 
 
 _RECORDS = _Section(
@@ -91,12 +112,14 @@ _RECORDS = _Section(
     between=b"\n    },\n    {",
     closing=b"\n    }\n  ]",
     empty=b'\n  "sessions": []',
+    key=slice(14, 50),
 )
 _DETAILS = _Section(
     opening=b'\n    "records": {\n      ',
     between=b"\n      },\n      ",
     closing=b"\n      }\n    }",
     empty=b'\n    "records": {}',
+    key=slice(1, 37),
 )
 
 
@@ -107,7 +130,7 @@ class Verified(NamedTuple):
     agreed: tuple[bytes, list[bytes], list[bytes]]
     own: tuple[bytes, list[bytes], list[bytes]]
 
-    def cut(self) -> tuple[Bodies, Bodies, bytes]:
+    def cut(self) -> tuple[Texts, Texts, bytes]:
         """Return the records, the details of sessions, and the file without them.
 
         Raises:
@@ -115,6 +138,8 @@ class Verified(NamedTuple):
         """
         records, agreed = _RECORDS.cut(*self.agreed)
         details, own = _DETAILS.cut(*self.own)
+        if any(text[37:42] != b'": {\n' for text in details.texts.values()):
+            raise ValueError("details are not an object, or belong to no session")
         return records, details, agreed + own
 
 
@@ -144,16 +169,20 @@ def _matches(seal: str, found: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Everything in the state file. ``entries`` and ``snapshot`` hold the same sessions."""
+    """Everything in the state file. ``records`` and ``snapshot`` hold the same sessions."""
 
     snapshot: Snapshot
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    records: Texts = NONE
+    details: Texts = NONE
+    """The details of those sessions that have any; also of sessions that the file does not hold."""
+    exact: Mapping[str, Origin | None] = field(default_factory=dict)
+    """The sessions that only the exact parser reads in full: unusual numbers, lone surrogates."""
     top: Mapping[str, Any] = field(default_factory=dict)
     """Other programs' keys of the file, and ours with ``None``, in the order of the file."""
     own: Mapping[str, Any] = field(default_factory=dict)
     """Keys of frith's part that this version does not know."""
     strays: Mapping[str, Any] = field(default_factory=dict)
-    """Details of sessions that the file does not hold."""
+    """Details of sessions that the file does not hold, where their text is not laid out as ours."""
     reservations: Mapping[str, Any] = field(default_factory=dict)
     """The reservations as trees."""
     seal: str = ""
@@ -167,70 +196,60 @@ class Document:
         Raises:
             UnstorableError: they cannot be written.
         """
-        entries, trees = dict(self.entries), dict(self.reservations)
-        put = [self._entry(session) for session in changes.put]
+        put = {s.id: text_of(s, self.exact.get(s.id)) for s in changes.put}
+        touched = changes.delete.union(put)
+        records = {key: text.record for key, text in put.items()}
+        details = {key: text.details for key, text in put.items() if text.details}
+        exact = {key: self.exact.get(key) for key, text in put.items() if text.is_exact}
+        trees = self.reservations
         reserved = {r.id: _reservation_tree(r, trees.get(r.id, {})) for r in changes.reserve}
-        for key in changes.delete:
-            entries.pop(key, None)
-        for key in changes.release:
-            trees.pop(key, None)
-        entries.update((entry.session.id, entry) for entry in put)
-        gone = changes.delete.union(entries) if self.strays else ()
         return replace(
             self,
             snapshot=changes.apply(self.snapshot),
-            entries=entries,
-            reservations=trees | reserved,
-            strays={key: tree for key, tree in self.strays.items() if key not in gone},
+            records=self.records.changed(records, changes.delete),
+            details=self.details.changed(details, touched - details.keys()),
+            exact=_without(self.exact, touched) | exact,
+            reservations=_without(trees, changes.release) | reserved,
+            strays=_without(self.strays, touched),
         )
 
     def sealed(self) -> tuple[Document, list[bytes]]:
         """Return the document as it will be read again, and the content of the file in pieces."""
-        columns = zip(*self.entries.values(), strict=True) if self.entries else ((),) * 7
-        _, records, record_digests, details, details_digests, is_exact, _ = columns
-        agreed = self._agreed_part(records, record_digests)
-        exact = list(compress(self.entries, is_exact))
-        own = self._own_part(
-            exact, list(filter(None, details)), list(compress(details_digests, details))
-        )
+        agreed, own = self._agreed_part(), self._own_part()
         seal = seal_of([*agreed[1], *own[1]])
         last = own[0][-1].removesuffix(_SEAL_CLOSE) + seal.encode() + _SEAL_CLOSE
         snapshot = replace(self.snapshot, integrity=Integrity.VERIFIED)
         sealed = replace(self, snapshot=snapshot, seal=seal, older=None)
         return sealed, [*agreed[0], *own[0][:-1], last]
 
-    def _agreed_part(
-        self, records: Sequence[bytes], digests: Sequence[bytes]
-    ) -> tuple[list[bytes], list[bytes]]:
+    def _agreed_part(self) -> tuple[list[bytes], list[bytes]]:
         top = self.top if "version" in self.top else {"version": None, "sessions": None, **self.top}
         keys = [key for key in top if key != "frith"]
         members = [_member(key, VERSION if key == "version" else top[key], "  ") for key in keys]
         place = keys.index("sessions")
         before = b"{" + b"".join(member + b"," for member in members[:place])
         after = b"".join(b"," + member for member in members[place + 1 :]) + b","
-        return _RECORDS.joined(before, records, digests, after)
+        return _RECORDS.joined(before, self.records, after)
 
-    def _own_part(
-        self, exact: list[str], details: list[bytes], digests: list[bytes]
-    ) -> tuple[list[bytes], list[bytes]]:
+    def _own_part(self) -> tuple[list[bytes], list[bytes]]:
         trees: dict[str, Any] = {"format": FORMAT, "revision": self.snapshot.revision}
-        if exact:
-            trees["verbatim"] = exact
+        if self.exact:
+            trees["verbatim"] = list(self.exact)
         if commits := self.snapshot.commits:
             trees["commits"] = dict(commits)
         trees |= {"reservations": self.reservations} | dict(self.own)
         members = [_member(key, tree, "    ") + b"," for key, tree in trees.items()]
         before, after = _OWN_PART + b"".join(members), b",\n    " + _SEAL_OPEN + _SEAL_CLOSE
         if not self.strays:
-            return _DETAILS.joined(before, details, digests, after)
-        texts = [b"\n      %b\n      }" % text for text in details]
+            return _DETAILS.joined(before, self.details, after)
+        texts = [b"\n      %b\n      }" % text for text in self.details.texts.values()]
         texts += [_member(key, tree, "      ") for key, tree in self.strays.items()]
         part = before + b'\n    "records": {' + b",".join(texts) + b"\n    }" + after
         return [part], _DETAILS.blocks_of(part)[1]
 
-    def _entry(self, session: Session) -> Entry:
-        before = self.entries.get(session.id)
-        return Entry.of(session, before.origin if before else None)
+
+def _without(mapping: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key not in keys}
 
 
 def _member(key: str, tree: Any, margin: str) -> bytes:
