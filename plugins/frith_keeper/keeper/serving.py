@@ -160,7 +160,7 @@ class Server:
                 return
             answer = self._answer(host, message)
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-            answer = {"error": "rubbish", "message": repr(error)}
+            answer = {"error": "invalid", "message": repr(error)}
         if "seq" in message:
             host.send(wire.message(seq=message["seq"], **answer))
 

@@ -133,7 +133,7 @@ async def test_an_invalid_request_is_refused(
 ) -> None:
     greeted.send(wire.message(seq=7, **fields))
     answer = wire.parse(greeted.recv(wire.LARGEST))
-    assert (answer["seq"], answer["error"]) == (7, "rubbish")
+    assert (answer["seq"], answer["error"]) == (7, "invalid")
     await terminal.resize("me", Size(20, 70))
     await serves(terminal, tools)
 
@@ -196,7 +196,7 @@ async def test_a_host_that_reads_no_answers_is_disconnected(
 
 
 async def test_a_signal_that_does_not_exist_is_refused(terminal: Any, tools: Any) -> None:
-    with pytest.raises(KeeperError, match="rubbish"):
+    with pytest.raises(KeeperError, match="invalid"):
         await terminal.signal(9999)
     await terminal.signal(signal.SIGWINCH)
     await serves(terminal, tools)
