@@ -30,7 +30,14 @@ from frith.naming import branch_of, check_name
 from frith.ports import Marker, MarkerState, SessionRecovery
 from frith_git.branches import checked_out, is_valid_branch
 from frith_git.lock import locked
-from frith_git.repository import Repository, Worktree, accessing, link_target, read_bytes
+from frith_git.repository import (
+    Repository,
+    Worktree,
+    accessing,
+    link_target,
+    names_in,
+    read_bytes,
+)
 from frith_os import atomic, private
 
 NAME = "frith.json"
@@ -186,9 +193,10 @@ async def open_recovery(workspace: Path) -> AsyncIterator[GitRecovery]:
 def _restrict_markers(workspace: Path) -> None:
     """Deny other users the markers, whatever mode they were given."""
     with suppress(WorkspaceError):
-        for marker in Path(Repository.find(workspace).common, "worktrees").glob(f"*/{NAME}"):
+        root = f"{Repository.find(workspace).common}/worktrees"
+        for name in names_in(root):
             with suppress(OSError):
-                private.restrict_file(str(marker))
+                private.restrict_file(f"{root}/{name}/{NAME}")
 
 
 def _admin_of(repository: Repository, session: Session) -> str | None:
