@@ -200,7 +200,8 @@ async def test_sessions_keep_their_order(open_store: OpenStore, make: MakeSessio
         assert [s.name for s in (await store.load()).sessions.values()] == ["x", "c"]
 
 
-text = st.text(st.characters())  # lone surrogates included
+# Lone surrogates are included. Of a high and a low one side by side JSON makes one character.
+text = st.text(st.characters()).map(lambda each: json.loads(json.dumps(each)))
 json_values = st.recursive(
     st.none()
     | st.booleans()
