@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frith.changes import AllSessions, ChangeKind, ChangeReader, Cursor, SessionChange
     from frith.config import ManagerConfig, Options
     from frith.doctor import Finding
     from frith.errors import FrithError, SessionVetoed
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from frith.providers import Capability, ProviderContext, ProviderSpec, Role
 
 __all__ = [
+    "AllSessions",
     "AtStake",
     "Capability",
+    "ChangeKind",
+    "ChangeReader",
+    "Cursor",
     "ExitStatus",
     "Finding",
     "FrithError",
@@ -35,6 +40,7 @@ __all__ = [
     "ProviderSpec",
     "Role",
     "Session",
+    "SessionChange",
     "SessionManager",
     "SessionStatus",
     "SessionVetoed",
@@ -44,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "frith.changes": ("AllSessions", "ChangeKind", "ChangeReader", "Cursor", "SessionChange"),
     "frith.doctor": ("Finding",),
     "frith.plugins": ("PluginRecord", "PluginState", "installed_plugins"),
     "frith.config": ("ManagerConfig", "Options"),

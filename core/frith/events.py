@@ -6,21 +6,40 @@ sees. To change metadata, copy it with ``copy.deepcopy()`` first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 from pydantic import JsonValue
 
 from frith._immutable import frozen
 from frith.model import AtStake, Evidence, ExitStatus, Session, SessionId, SessionStatus
+from frith.records import ERROR, Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Recorded):
     """Base of all events."""
 
     workspace: str
     """Absolute path of the workspace."""
+
+    @property
+    def event(self) -> str:
+        """Its name, such as ``session_created``; its hook is ``frith_session_created``."""
+        return _snake_case(type(self).__name__)
+
+    @classmethod
+    def derived_schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of :attr:`event`."""
+        return {"event": {"const": _snake_case(cls.__name__)}}
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +75,7 @@ class SessionCreationFailed(Event):
 
     name: str | None
     branch: str | None
-    error: BaseException
+    error: ERROR
     duration: float
     session_id: SessionId | None = None
     left_behind: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 from frith import doctor, naming
 from frith._engine.context import Engine
 from frith._engine.lifespan import close_engine, open_engine
+from frith._flows.changes import read_changes
 from frith._flows.create import create
 from frith._flows.destroy import destroy, inspect
 from frith._flows.rebuild import rebuild
@@ -22,6 +24,7 @@ from frith._flows.stop import stop, wait_ended
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.update import tell_status, update
 from frith._immutable import frozen
+from frith.changes import ChangeReader, Cursor
 from frith.config import ManagerConfig
 from frith.doctor import Finding
 from frith.errors import ManagerClosedError
@@ -194,13 +197,20 @@ class SessionManager:
         """
         return await tell_status(self._engine, session_id, SessionStatus(status), message)
 
-    def follow_changes(self) -> None:
-        """Take over the changes of other processes from now on, as they happen.
+    def changes(self, since: Cursor | None = None) -> AbstractAsyncContextManager[ChangeReader]:
+        """Read all sessions, then every change, whoever makes it: here or in another process.
 
-        A manager that restores or starts a process does so anyway. Each change calls the hook
-        ``frith_session_changed_elsewhere``.
+        A slow reader misses no final state: several changes of one session are one. The iteration
+        ends when the manager closes.
+
+        Args:
+            since: the cursor of the last item of an earlier reader. If what has changed since is
+                still known, it comes instead of all sessions.
+
+        Raises:
+            StoreError: the sessions cannot be read.
         """
-        self._engine.follow()
+        return read_changes(self._engine, since)
 
     async def update_last_activity(self, session_id: SessionId) -> Session:
         """Set the last activity to now; durable on return.

@@ -19,18 +19,21 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     PlainSerializer,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.functional_validators import AfterValidator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from frith._immutable import FrozenDict, changed, frozen
 
 SessionId: TypeAlias = str
 """A UUID v4 in its canonical text form."""
 
-_UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z"
+_UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 
 class SessionStatus(StrEnum):
@@ -166,6 +169,14 @@ class Details(_Record):
     """The last owner of the session."""
     evidence: Evidence | None = None
     """The evidence for the status, and the time since when it holds."""
+    stuck_since: Timestamp | None = None
+    """When the last output came, if the process has been silent for long since then."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return this as a JSON object, without the reference that only the provider reads."""
+        return self.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude={"terminal_ref"}
+        )
 
 
 class Session(_Record):
@@ -214,7 +225,7 @@ class Session(_Record):
         evidence = Evidence(
             status=status, source=source, confidence=confidence, message=message, since=since
         )
-        return self.evolve(status=status).detail(evidence=evidence)
+        return self.evolve(status=status).detail(evidence=evidence, stuck_since=None)
 
     def to_record(self) -> dict[str, Any]:
         """Return the agreed JSON record: camelCase, absent fields left out, no details.
@@ -237,6 +248,16 @@ class Session(_Record):
             **{key: value for key, value in optional.items() if value is not None},
             **(self.__pydantic_extra__ or {}),
         }
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Add the key ``frith``, under which other records hold the details."""
+        reference = handler(schema)
+        described = handler.resolve_ref_schema(reference)
+        described["properties"]["frith"] = handler(Details.__pydantic_core_schema__)
+        return reference
 
 
 class Reservation(_Record):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from types import MappingProxyType
 from typing import TypeVar
 
 from frith import ManagerConfig, SessionManager
@@ -25,19 +24,16 @@ _NOT_SHOWN = ("level", "timestamp")
 
 
 @asynccontextmanager
-async def opened(
-    app: App, *, restore: bool = True, plugins: Mapping[str, object] = MappingProxyType({})
-) -> AsyncIterator[SessionManager]:
+async def opened(app: App, *, restore: bool = True) -> AsyncIterator[SessionManager]:
     """Open the manager of the workspace; a signal cancels the body, and the manager closes.
 
     Without ``restore`` the manager takes no session over and changes nothing by opening.
-    ``plugins`` are plugin objects of the command, by name.
 
     Raises:
         Interrupted: a signal was received, and the manager has closed.
     """
     config = settings_of(app).config
-    manager = SessionManager(config, plugins=plugins, restore=restore)
+    manager = SessionManager(config, restore=restore)
     async with guarded() as guard, AsyncExitStack() as stack:
         stack.enter_context(routed_logs(config, app.verbosity))
         with progress("Opening the workspace") if restore else nullcontext():

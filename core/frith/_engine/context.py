@@ -21,7 +21,6 @@ from frith._engine.tasks import Task, Tasks
 from frith.config import ManagerConfig
 from frith.errors import SessionError
 from frith.events import SessionStatusChanged, SessionUpdated
-from frith.logs import log
 from frith.model import Session, SessionId
 from frith.plugins import Plugins
 
@@ -87,19 +86,12 @@ class Engine:
     def follow(self) -> None:
         """Take over the changes of other processes from now on, as they happen."""
         if self._follower is None:
-            self._follower = self.tasks.start(self._follow)
+            self._follower = self.tasks.start(self.ledger.follow)
 
     async def unfollow(self) -> None:
         """Stop taking over the changes of other processes."""
         if self._follower is not None:
             await self._follower.cancel()
-
-    async def _follow(self) -> None:
-        try:
-            await self.ledger.follow()
-        except Exception as error:
-            self._follower = None
-            log.error("following_failed", reason=error)
 
     async def announce_status(self, before: Session, session: Session) -> None:
         """Call the hook for a changed status, if ``session`` has another one than ``before``."""

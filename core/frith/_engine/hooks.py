@@ -11,11 +11,9 @@ be abandoned.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
-from functools import cache
 from typing import Any
 
 import anyio
@@ -99,12 +97,7 @@ class Hooks:
 
 def hook_of(event: Event) -> str:
     """Return the name of the hook for an event, such as ``frith_session_created``."""
-    return _hook_named(type(event).__name__)
-
-
-@cache
-def _hook_named(event: str) -> str:
-    return "frith_" + re.sub(r"(?<!^)(?=[A-Z])", "_", event).lower()
+    return f"frith_{event.event}"
 
 
 class HookCall:

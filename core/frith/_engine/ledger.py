@@ -17,6 +17,7 @@ from frith._engine.claims import HeldClaim
 from frith._engine.open_providers import Providers
 from frith._engine.pending import Amendment, Batch, Deferred, Pending
 from frith._engine.reactions import Reactions
+from frith._engine.readers import Readers
 from frith._engine.tasks import closing
 from frith._immutable import differing
 from frith.errors import (
@@ -63,6 +64,8 @@ class Ledger:
         self._closed = False
         self._host = uuid4().hex
         self._news = Event()
+        self._is_loaded = False
+        self.readers = Readers(self.get)
         self.binding = StoreBinding(providers)
         self.deferred = Deferred()
         self.snapshot = Snapshot()
@@ -206,7 +209,10 @@ class Ledger:
         """
         session = self.get(session_id)
         if session is not None and self.deferred.add((session_id, kind), fn, claim):
-            self._amended[session_id] = fn(session)
+            amended = fn(session)
+            if amended != session:
+                self._amended[session_id] = amended
+                self.readers.add(session_id, session, stored=False)
 
     async def flush(self) -> None:
         """Write the deferred changes, if any.
@@ -238,13 +244,26 @@ class Ledger:
             for item in self._pending:
                 item.error = ManagerClosedError()
             self._decided.set()
+            self.readers.end()
 
     async def follow(self) -> None:
-        """Take over the changes of other processes, as they happen, until cancelled."""
-        if not self._providers.can(Role.STORE, self._providers.config.store, Capability.WATCH):
-            while True:
-                await sleep(COALESCE)
-                await self._refresh_quietly()
+        """Take over the changes of other processes, as they happen, until cancelled.
+
+        Within a second where the store cannot be watched, or as long as watching it fails.
+        """
+        can = self._providers.can(Role.STORE, self._providers.config.store, Capability.WATCH)
+        failure = ""
+        while True:
+            try:
+                if can:
+                    await self._follow_watch()
+            except Exception as error:
+                if failure != (failure := str(error)):
+                    log.error("following_failed", reason=error)
+            await sleep(COALESCE)
+            await self._refresh_quietly()
+
+    async def _follow_watch(self) -> None:
         async with self._providers.use(Role.STORE) as store, closing(store.watch()) as news:
             async for _ in news:
                 await self._refresh_quietly()
@@ -333,8 +352,21 @@ class Ledger:
             raise StoreVanishedError("The stored sessions have vanished.")
 
     def _take(self, snapshot: Snapshot) -> None:
+        known, amended = self.snapshot.sessions, self._amended
         self.snapshot = snapshot
         self._amended = self.deferred.applied_to(snapshot.sessions)
+        self.readers.at(snapshot.revision)
+        if self._is_loaded:
+            changed = dict.fromkeys(
+                (*differing(known, snapshot.sessions), *amended, *self._amended)
+            )
+            for session_id in changed:
+                before = amended.get(session_id) or known.get(session_id)
+                if before != self.get(session_id):
+                    self.readers.add(session_id, before, stored=True)
+        else:
+            self._is_loaded = True
+            self.readers.restart(snapshot.revision)
         self._news.set()
         self._news = Event()
 

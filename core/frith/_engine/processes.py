@@ -321,6 +321,7 @@ class RunningProcess:
     async def _note_activity(self) -> None:
         ledger = self._engine.ledger
         before = ledger.get(self.session_id)
+        ledger.deferred.cancel((self.session_id, "stuck"))
         ledger.defer(self.session_id, "activity", _active_at(now()), claim=self.claim)
         session = ledger.get(self.session_id)
         if before is not None and session is not None:
@@ -340,6 +341,7 @@ def without_process(
         owner=None,
         desired=None,
         exit=exit_status or session.details.exit,
+        stuck_since=None,
     )
 
 
@@ -350,6 +352,7 @@ def has_process(session: Session) -> bool:
 
 def _active_at(moment: datetime) -> Amendment:
     def amendment(session: Session) -> Session:
-        return session.evolve(last_activity=max(moment, session.last_activity))
+        active = session.evolve(last_activity=max(moment, session.last_activity))
+        return active.detail(stuck_since=None) if active.details.stuck_since else active
 
     return amendment

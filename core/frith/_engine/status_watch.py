@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from anyio import Lock
 
 from frith._engine.claims import HeldClaim
+from frith._engine.pending import Amendment
 from frith._engine.tasks import closing
 from frith.config import NO_STATUS
 from frith.errors import ClaimLostError, SessionNotFoundError
 from frith.events import SessionStuck, SessionWaiting
 from frith.logs import log
-from frith.model import Session, SessionStatus, Source
+from frith.model import Session, SessionStatus, Source, now
 from frith.ports import Conclusion, StatusWatch, Stuck, Terminal
 from frith.providers import Role
 
@@ -76,6 +78,9 @@ class StatusRecorder:
         if isinstance(finding, Stuck):
             session = self._engine.ledger.get(self._id)
             if session is not None:
+                if session.details.stuck_since is None:
+                    since = now() - timedelta(seconds=finding.silent)
+                    self._engine.ledger.defer(self._id, "stuck", _stuck(since), claim=self._claim)
                 self._engine.tasks.start(self._announce_stuck, session, finding)
             return
         before: list[Session] = []
@@ -125,6 +130,13 @@ class StatusRecorder:
         return self._announced is not None and (
             announced is None or conclusion.message not in (None, announced.message)
         )
+
+
+def _stuck(since: datetime) -> Amendment:
+    def amendment(session: Session) -> Session:
+        return session if session.pty_pid is None else session.detail(stuck_since=since)
+
+    return amendment
 
 
 def _conclusion_of(session: Session) -> Conclusion | None:

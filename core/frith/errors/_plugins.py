@@ -16,6 +16,9 @@ class ConfigurationError(FrithError):
     """
 
     code = "CONFIGURATION"
+    suggestion: str | None
+    key: str
+    reason: str
 
     def __init__(self, key: str, reason: str, *, known: Sequence[str] = ()) -> None:
         self.suggestion = nearest(key.rpartition(".")[2], known)
@@ -37,6 +40,10 @@ class ProviderNotFoundError(PluginError):
     """The configuration names a provider that no loaded plugin offers."""
 
     code = "PROVIDER_NOT_FOUND"
+    role: str
+    name: str
+    available: tuple[str, ...]
+    reason: str
 
     def __init__(self, role: str, name: str, available: Sequence[str], reason: str = "") -> None:
         offered = ", ".join(sorted(available)) or "none"
@@ -55,6 +62,9 @@ class DuplicateProviderError(PluginError):
     """Two plugins offer a provider of the same role and name."""
 
     code = "DUPLICATE_PROVIDER"
+    role: str
+    name: str
+    distributions: tuple[str, ...]
 
     def __init__(self, role: str, name: str, distributions: Sequence[str]) -> None:
         super().__init__(
@@ -70,6 +80,7 @@ class ProviderCycleError(PluginError):
     """Providers wrap each other in a circle."""
 
     code = "PROVIDER_CYCLE"
+    chain: tuple[str, ...]
 
     def __init__(self, chain: Sequence[str]) -> None:
         super().__init__(
@@ -87,6 +98,10 @@ class ProviderFailedError(PluginError):
     """
 
     code = "PROVIDER_FAILED"
+    ended: bool
+    role: str
+    name: str
+    reason: str
 
     def __init__(self, role: str, name: str, reason: str, *, ended: bool = True) -> None:
         again = "reopen the manager" if ended else "try again"
@@ -103,6 +118,8 @@ class UnsupportedCapabilityError(PluginError):
     """An optional method of a provider was called that its capabilities do not declare."""
 
     code = "UNSUPPORTED_CAPABILITY"
+    provider: str
+    capability: str
 
     def __init__(self, provider: str, capability: str) -> None:
         super().__init__(
@@ -116,6 +133,8 @@ class UnsupportedPlatformError(FrithError):
     """The platform lacks something that is required."""
 
     code = "UNSUPPORTED_PLATFORM"
+    what: str
+    platform: str
 
     def __init__(self, what: str, platform: str) -> None:
         super().__init__(f"{what} does not work on {platform}. Use a different provider.")

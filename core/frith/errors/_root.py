@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
@@ -28,6 +28,19 @@ class FrithError(Exception):
 
     code: ClassVar[str] = "FRITH_ERROR"
 
+    def to_record(self) -> dict[str, Any]:
+        """Return the error as a JSON object: ``code``, ``message`` and its attributes."""
+        from frith.records import error_record
+
+        return error_record(self)
+
+    @classmethod
+    def record_schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of :meth:`to_record`; the class annotates its attributes."""
+        from frith.records import error_schema
+
+        return error_schema(cls, cls.code)
+
 
 class SessionError(FrithError):
     """Base of errors about one session. The message names the session.
@@ -38,12 +51,14 @@ class SessionError(FrithError):
     """
 
     code = "SESSION_FAILED"
+    session_id: str | None
+    session_name: str | None
 
     def __init__(self, message: str, session_id: str | None) -> None:
         """Keep the message; ``{session}`` in it stands for the session."""
         super().__init__(message)
         self.session_id = session_id
-        self.session_name: str | None = None
+        self.session_name = None
 
     def __str__(self) -> str:
         named = repr(self.session_name) if self.session_name else str(self.session_id)

@@ -14,6 +14,7 @@ class InvalidNameError(FrithError):
     """A session name does not match ``[a-zA-Z0-9-]{1,50}``."""
 
     code = "INVALID_NAME"
+    name: str
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Invalid session name {name!r}: use 1 to 50 letters, digits and hyphens.")
@@ -24,6 +25,7 @@ class SessionLimitError(FrithError):
     """The workspace already holds as many sessions as the configuration allows."""
 
     code = "MAX_SESSIONS"
+    limit: int
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -36,6 +38,7 @@ class SessionNotFoundError(FrithError):
     """No session has this id."""
 
     code = "SESSION_NOT_FOUND"
+    session_id: str
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"There is no session {session_id!r}. List the sessions to see their ids.")
@@ -51,6 +54,8 @@ class SessionOwnedError(SessionError):
     """
 
     code = "SESSION_OWNED"
+    certain: bool
+    holder: str
 
     def __init__(self, session_id: str, *, certain: bool = True, holder: str = "") -> None:
         verb = "is" if certain else "may be"
@@ -82,6 +87,8 @@ class SessionNotRunningError(SessionError):
     """
 
     code = "SESSION_NOT_RUNNING"
+    elsewhere: bool
+    exit_status: ExitStatus | None
 
     def __init__(
         self, session_id: str, *, elsewhere: bool = False, exit_status: ExitStatus | None = None
@@ -107,6 +114,8 @@ class SessionVetoed(FrithError):  # noqa: N818 - raised by plugins as a verdict,
     """
 
     code = "SESSION_VETOED"
+    reason: str
+    plugin: str | None
 
     def __init__(self, reason: str, plugin: str | None = None) -> None:
         by = f" by plugin {plugin!r}" if plugin else ""
@@ -119,6 +128,8 @@ class VetoHookFailedError(FrithError):
     """A plugin that may veto failed or took too long, so its decision is unknown."""
 
     code = "VETO_HOOK_FAILED"
+    plugin: str
+    reason: str
 
     def __init__(self, plugin: str, reason: str) -> None:
         super().__init__(

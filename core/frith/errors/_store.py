@@ -26,6 +26,7 @@ class StoreBusyError(StoreError):
     """
 
     code = "STORE_BUSY"
+    holder: str
 
     def __init__(self, reason: str, holder: str = "") -> None:
         super().__init__(reason)
@@ -45,6 +46,9 @@ class StoreVersionError(StoreError):
     """The stored data was written by a newer version; it was not changed."""
 
     code = "STORE_VERSION"
+    where: str
+    found: str
+    supported: str
 
     def __init__(self, where: str, found: str, supported: str) -> None:
         super().__init__(
@@ -67,6 +71,10 @@ class StoreMismatchError(StoreError):
     """
 
     code = "STORE_MISMATCH"
+    workspace: str
+    bound: str
+    configured: str
+    stamp: str
 
     def __init__(self, workspace: str, bound: str, configured: str, stamp: str) -> None:
         super().__init__(
@@ -93,6 +101,11 @@ class CorruptStoreError(StoreError):
     """
 
     code = "STORE_CORRUPT"
+    where: str
+    reason: str
+    token: str
+    salvage: tuple[Session, ...]
+    earlier: tuple[Session, ...]
 
     def __init__(
         self,
@@ -142,6 +155,7 @@ class ClaimHeldError(StoreError, SessionError):
     """Another process holds the claim on a session, or that cannot be excluded."""
 
     code = "CLAIM_HELD"
+    certain: bool
 
     def __init__(self, session_id: str, *, certain: bool = True) -> None:
         what = "is held" if certain else "may be held"

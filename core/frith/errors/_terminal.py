@@ -17,6 +17,8 @@ class SpawnError(TerminalError):
     """A process could not be started."""
 
     code = "SPAWN_FAILED"
+    command: tuple[str, ...]
+    reason: str
 
     def __init__(self, command: Sequence[str], reason: str) -> None:
         super().__init__(
@@ -48,6 +50,8 @@ class LineTooLongError(TerminalError):
     """A line is longer than a terminal in canonical mode keeps; the rest would be lost."""
 
     code = "LINE_TOO_LONG"
+    length: int
+    limit: int
 
     def __init__(self, length: int, limit: int) -> None:
         super().__init__(
@@ -66,6 +70,8 @@ class TerminalBusyError(TerminalError):
     """
 
     code = "TERMINAL_BUSY"
+    written: int
+    total: int
 
     def __init__(self, written: int, total: int) -> None:
         super().__init__(

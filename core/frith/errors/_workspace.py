@@ -21,6 +21,8 @@ class InvalidWorkspaceError(WorkspaceError):
     """The workspace provider cannot use the workspace."""
 
     code = "INVALID_WORKSPACE"
+    path: str
+    reason: str
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"Workspace {path!r} cannot be used: {reason}")
@@ -32,6 +34,8 @@ class InvalidBranchError(FrithError):
     """A branch name is not one that git accepts."""
 
     code = "INVALID_BRANCH"
+    branch: str
+    reason: str
 
     def __init__(self, branch: str, reason: str = "git does not accept it") -> None:
         super().__init__(
@@ -45,6 +49,7 @@ class BranchTakenError(SessionError):
     """A new branch was requested, and one of that name exists or is being created."""
 
     code = "BRANCH_TAKEN"
+    branch: str
 
     def __init__(self, branch: str, session_id: str | None = None) -> None:
         held = " by session {session}" if session_id else ""
@@ -67,6 +72,8 @@ class BranchBlockedError(BranchTakenError):
     """
 
     code = "BRANCH_BLOCKED"
+    branch: str
+    blocking: str
 
     def __init__(self, branch: str, blocking: str) -> None:
         SessionError.__init__(
@@ -83,6 +90,8 @@ class BranchInUseError(SessionError):
     """An existing branch was requested that is checked out in another worktree or session."""
 
     code = "BRANCH_IN_USE"
+    branch: str
+    path: str
 
     def __init__(self, branch: str, path: str, session_id: str | None = None) -> None:
         hint = (
@@ -100,6 +109,7 @@ class BranchNotFoundError(FrithError):
     """An existing branch was requested, and there is none of that name."""
 
     code = "BRANCH_NOT_FOUND"
+    branch: str
 
     def __init__(self, branch: str) -> None:
         super().__init__(f"There is no branch {branch!r}. Create it, or ask for a new branch.")
@@ -110,6 +120,7 @@ class BaseNotFoundError(FrithError):
     """The base of a new branch names no commit."""
 
     code = "BASE_NOT_FOUND"
+    base: str
 
     def __init__(self, base: str) -> None:
         super().__init__(f"{base!r} names no commit. Give a branch, a tag or a commit id as base.")
@@ -120,6 +131,8 @@ class WorktreeMissingError(WorkspaceError):
     """The worktree of a session is gone and cannot be re-created."""
 
     code = "WORKTREE_MISSING"
+    path: str
+    reason: str
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"Worktree {path!r} is missing: {reason}")
@@ -136,6 +149,8 @@ class WorktreeRedirectedError(WorkspaceError):
     """
 
     code = "WORKTREE_REDIRECTED"
+    path: str
+    reason: str
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"Worktree {path!r} cannot be used: {reason}")
@@ -147,6 +162,8 @@ class WorkAtStakeError(FrithError):
     """Removing a worktree would destroy work that exists nowhere else."""
 
     code = "WORK_AT_STAKE"
+    path: str
+    at_stake: AtStake
 
     def __init__(self, path: str, at_stake: AtStake) -> None:
         super().__init__(
@@ -161,6 +178,8 @@ class RemovalBlockedError(FrithError):
     """A worktree may not be removed, not even by force."""
 
     code = "REMOVAL_BLOCKED"
+    path: str
+    reasons: tuple[str, ...]
 
     def __init__(self, path: str, reasons: Sequence[str]) -> None:
         super().__init__(f"{path!r} cannot be removed: {'; '.join(reasons)}. Resolve that first.")

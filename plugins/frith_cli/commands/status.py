@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import click
-from anyio import Event, current_time, move_on_after
+from anyio import current_time, move_on_after
 
-from frith import FrithError, Session, SessionManager, SessionStatus, hookimpl
+from frith import ChangeReader, FrithError, Session, SessionManager, SessionStatus
 from frith.errors import SessionNotRunningError
 from frith.model import SessionId, now
 from frith_cli.attach.tty import CANCEL, Tty, output_tty
@@ -71,10 +71,9 @@ async def wait(app: App, *, given: str, wanted: Collection[str], seconds: float 
     Raises:
         SessionEndedError: the session has no process, which a wanted status needs.
     """
-    changes, found = _Changes(), None
+    found = None
     restore = set(wanted) != {_EXIT}
-    async with opened(app, restore=restore, plugins={"cli-changes": changes}) as manager:
-        manager.follow_changes()
+    async with opened(app, restore=restore) as manager, manager.changes() as changes:
         session_id = select(manager.get_all_sessions(), given).id
         with move_on_after(seconds):
             while found is None:
@@ -85,7 +84,7 @@ async def wait(app: App, *, given: str, wanted: Collection[str], seconds: float 
                 if _fits(seen.session, wanted, called(manager.get_all_sessions(), session)):
                     found = seen
                 else:
-                    await changes.wait(_TICK)
+                    await _wait(changes, _TICK)
     if found is None:
         note(f"{given} did not reach {' or '.join(sorted(wanted))} within {seconds:g} s.")
         return TIMED_OUT
@@ -118,11 +117,9 @@ async def watch(app: App) -> NoReturn:
     """
     if not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal to draw on.")
-    changes = _Changes()
     counts: dict[SessionId, str] = {}
     counted = -_RECOUNT
-    async with opened(app, plugins={"cli-changes": changes}) as manager, _screen() as terminal:
-        manager.follow_changes()
+    async with opened(app) as manager, manager.changes() as changes, _screen() as terminal:
         while True:
             sessions = [each.session for each in await views_of(manager)]
             rows = [_row(session, counts.get(session.id, "")) for session in sessions]
@@ -134,7 +131,7 @@ async def watch(app: App) -> NoReturn:
                 counts = {each.id: await _changed(manager, each.id) for each in sessions}
                 counted = current_time()
                 continue
-            await changes.wait(_TICK)
+            await _wait(changes, _TICK)
 
 
 def _row(session: Session, changed: str) -> tuple[str, ...]:
@@ -153,25 +150,12 @@ async def _changed(manager: SessionManager, session_id: SessionId) -> str:
     return str(len({*at_stake.staged, *at_stake.changed, *at_stake.untracked}))
 
 
-class _Changes:
-    """A plugin of this command: an event that is set by changes of sessions, by any process."""
-
-    def __init__(self) -> None:
-        self._changed = Event()
-
-    @hookimpl
-    async def frith_session_changed_elsewhere(self) -> None:
-        self._changed.set()
-
-    @hookimpl
-    async def frith_session_status_changed(self) -> None:
-        self._changed.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait for a change since the last call, for at most ``seconds``."""
-        with move_on_after(seconds):
-            await self._changed.wait()
-        self._changed = Event()
+async def _wait(changes: ChangeReader, seconds: float) -> None:
+    """Wait for a change, and for those that come with it; for at most ``seconds``."""
+    with move_on_after(seconds):
+        await anext(aiter(changes))
+        while changes.has_next:
+            await anext(aiter(changes))
 
 
 @asynccontextmanager
