@@ -18,7 +18,7 @@ import trio
 import uvicorn
 import uvloop
 
-from frith import ManagerConfig, SessionManager
+from frith import AllSessions, ChangeReader, ManagerConfig, SessionChange, SessionManager
 from frith.ports import Chunk
 
 PATIENCE = 60
@@ -29,8 +29,10 @@ COMMAND = ["sh", "-c", "stty -echo; echo hi; read -r _; exit 3"]
 async def story(workspace: Path, provider: str) -> None:
     config = ManagerConfig(workspace=workspace, terminal=provider)
     with anyio.fail_after(PATIENCE):
-        async with SessionManager(config) as manager:
+        async with SessionManager(config) as manager, manager.changes() as changes:
+            assert isinstance(await anext(aiter(changes)), AllSessions)
             session = await manager.create_session(command=COMMAND)
+            created = await seen(changes)
             terminal = manager.terminal(session.id)
             async with terminal.attach() as view:
                 output, parts = view.snapshot, aiter(view)
@@ -43,7 +45,22 @@ async def story(workspace: Path, provider: str) -> None:
             async with terminal.attach() as view:
                 output = view.snapshot
             assert ended.details.exit is not None
-            say(status=ended.status, code=ended.details.exit.code, output=output.decode())
+            say(
+                status=ended.status,
+                code=ended.details.exit.code,
+                output=output.decode(),
+                changes=sorted(created | await seen(changes)),
+            )
+
+
+async def seen(changes: ChangeReader) -> set[str]:
+    """Return what has happened since the last call."""
+    kinds: set[str] = set()
+    while changes.has_next:
+        item = await anext(aiter(changes))
+        assert isinstance(item, SessionChange)
+        kinds |= item.kinds
+    return kinds
 
 
 async def in_a_web_server(workspace: Path, provider: str) -> None:

@@ -38,9 +38,15 @@ def told(
     anyio.run(settle)
 
 
+@pytest.mark.requirement("R10.1")
 @pytest.mark.parametrize("program", ["asyncio", "uvloop", "uvicorn", "trio"])
 @pytest.mark.parametrize("terminal", ["pty", "keeper"])
-def test_output_and_exit_of_a_process_are_seen_without_an_event_loop_of_anyio(
+def test_output_exit_and_changes_of_a_session_are_seen_without_an_event_loop_of_anyio(
     told: Callable[[str], dict[str, Any]], program: str
 ) -> None:
-    assert told(program) == {"status": SessionStatus.ERROR, "code": 3, "output": "hi\r\n"}
+    assert told(program) == {
+        "status": SessionStatus.ERROR,
+        "code": 3,
+        "output": "hi\r\n",
+        "changes": ["created", "exited", "updated"],
+    }
