@@ -216,6 +216,35 @@ async def test_a_cursor_is_behind_what_is_pending(world: World, one: Session) ->
             assert two.id in [each.session.id for each in await pending(changes)]
 
 
+async def test_a_session_that_was_read_after_the_cursor_and_destroyed_since_is_gone(
+    world: World,
+) -> None:
+    async with manager(world) as m:
+        async with m.changes() as changes:
+            await read(changes)
+            two = await m.create_session("two", start=False)
+            await m.create_session("three", start=False)
+            created = await change(changes)  # more is pending: the cursor is before it
+            assert created.session.id == two.id
+        await m.destroy_session(two.id)
+        async with m.changes(since=created.cursor) as changes:
+            gone = [each.session.id for each in await pending(changes) if each.after is None]
+            assert gone == [two.id]
+
+
+async def test_a_deferred_change_that_is_never_stored_is_taken_back(
+    world: World, one: Session
+) -> None:
+    async with manager(world) as m, m.changes() as changes:
+        await read(changes)
+        ledger = m._engine.ledger
+        ledger.defer(one.id, "phase", lambda s: s.evolve(current_phase="x"))
+        assert (await change(changes)).session.current_phase == "x"
+        ledger.deferred.cancel((one.id, "phase"))  # as when its claim is lost
+        await m.load_sessions()
+        assert (await change(changes)).session.current_phase is None
+
+
 async def test_a_change_that_is_not_stored_yet_is_not_missed_after_a_cursor(
     world: World, one: Session
 ) -> None:
