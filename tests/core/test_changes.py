@@ -245,6 +245,21 @@ async def test_a_deferred_change_that_is_never_stored_is_taken_back(
         assert (await change(changes)).session.current_phase is None
 
 
+async def test_a_change_that_was_taken_back_after_the_cursor_comes_again(
+    world: World, one: Session
+) -> None:
+    async with manager(world) as m:
+        ledger = m._engine.ledger
+        async with m.changes() as changes:
+            await read(changes)
+            ledger.defer(one.id, "phase", lambda s: s.evolve(current_phase="x"))
+            cursor = (await change(changes)).cursor
+        ledger.deferred.cancel((one.id, "phase"))
+        await m.load_sessions()
+        async with m.changes(since=cursor) as changes:
+            assert (await change(changes)).session.current_phase is None
+
+
 async def test_a_change_that_is_not_stored_yet_is_not_missed_after_a_cursor(
     world: World, one: Session
 ) -> None:
