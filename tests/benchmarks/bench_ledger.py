@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +26,7 @@ from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
 
 SIZES = (10, 1_000, 10_000, 100_000)
 CHANGES = 300
+READ, READERS = 1_000, 3
 
 Row = tuple[str, float, str]
 
@@ -64,14 +65,17 @@ def run() -> list[Row]:
     """Return rows of what was measured, the figure, and its unit."""
     times = {size: anyio.run(one_change, size) for size in SIZES}
     least = times[SIZES[0]]
-    return [
+    rows = [
         (f"one change beside {size:,} sessions", seconds / least, f"x ({seconds * 1e3:.2f} ms)")
         for size, seconds in times.items()
     ]
+    without, read = anyio.run(one_change, READ), anyio.run(one_change, READ, READERS)
+    unit = f"x without readers ({read * 1e3:.2f} ms)"
+    return [*rows, (f"one change that {READERS} readers see", read / without, unit)]
 
 
-async def one_change(size: int) -> float:
-    """Return the median of the seconds that one durable change takes."""
+async def one_change(size: int, readers: int = 0) -> float:
+    """Return the median of the seconds that one durable change takes until all have read it."""
     moment = now()
     sessions = [
         Session(
@@ -104,11 +108,19 @@ async def one_change(size: int) -> float:
         recovery="ideal",
         blocked_plugins=frozenset({"json", "git", "pty", "keeper", "log", "status"}),
     )
-    async with SessionManager(config, plugins={"ideal": Plugin()}, restore=False) as manager:
+    async with (
+        SessionManager(config, plugins={"ideal": Plugin()}, restore=False) as manager,
+        AsyncExitStack() as stack,
+    ):
+        reading = [await stack.enter_async_context(manager.changes()) for _ in range(readers)]
+        for changes in reading:
+            await anext(aiter(changes))
         times = []
         for number in range(CHANGES):
             session = sessions[number % size]
             began = time.perf_counter()
             await manager.update_session(session.id, current_phase=f"phase {number}")
+            for changes in reading:
+                await anext(aiter(changes))
             times.append(time.perf_counter() - began)
     return median(times)
