@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import JsonValue
@@ -13,6 +13,7 @@ from frith._engine.context import Engine
 from frith._engine.lifespan import close_engine, open_engine
 from frith._flows.create import create
 from frith._flows.destroy import destroy, inspect
+from frith._flows.differences import branches, changed_files, diff
 from frith._flows.rebuild import rebuild
 from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
@@ -27,7 +28,7 @@ from frith.doctor import Finding
 from frith.errors import ManagerClosedError
 from frith.model import AtStake, Session, SessionId, SessionStatus, now
 from frith.plugins import PluginRecord
-from frith.ports import Holder, Size, Terminal
+from frith.ports import Branch, ChangedFile, Diff, DiffScope, Holder, Size, Terminal
 
 
 class _Unset:
@@ -81,12 +82,7 @@ class SessionManager:
         self._opened = engine
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         """End what cannot outlive this process, store deferred changes, close the providers.
 
         Calls that other tasks have under way are cancelled and undone first.
@@ -297,6 +293,27 @@ class SessionManager:
             WorkspaceError: the worktree cannot be inspected.
         """
         return await inspect(self._engine, session_id)
+
+    async def changed_files(
+        self, session_id: SessionId, scope: DiffScope = DiffScope.BRANCH
+    ) -> tuple[ChangedFile, ...]:
+        """Return what has changed in the worktree; see ``WorkspaceProvider.changed_files``."""
+        return await self._engine.call(changed_files, session_id, DiffScope(scope))
+
+    async def diff(
+        self,
+        session_id: SessionId,
+        scope: DiffScope = DiffScope.BRANCH,
+        *,
+        paths: Collection[str] = (),
+        limit: int = 1 << 20,
+    ) -> Diff:
+        """Return a diff of what has changed in the worktree; see ``WorkspaceProvider.diff``."""
+        return await self._engine.call(diff, session_id, DiffScope(scope), paths, limit)
+
+    async def branches(self) -> tuple[Branch, ...]:
+        """Return the local branches of the workspace; see ``WorkspaceProvider.branches``."""
+        return await self._engine.call(branches)
 
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs.

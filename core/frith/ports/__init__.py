@@ -31,6 +31,11 @@ from frith.ports.terminal import (
     TerminalSpawner,
 )
 from frith.ports.workspace import (
+    Branch,
+    ChangedFile,
+    ChangeKind,
+    Diff,
+    DiffScope,
     Location,
     Presence,
     WorkspaceProvider,
@@ -41,10 +46,15 @@ from frith.ports.workspace import (
 __all__ = [
     "AttachMode",
     "Attachment",
+    "Branch",
+    "ChangeKind",
+    "ChangedFile",
     "Chunk",
     "Claim",
     "Committed",
     "Conclusion",
+    "Diff",
+    "DiffScope",
     "Foreground",
     "Gap",
     "Holder",

@@ -1,0 +1,242 @@
+"""The changes in a worktree: the changed files, and a diff of them.
+
+`git diff` compares, with options that override every setting of the user. It may write the index,
+so it gets a copy. There untracked files are registered, which makes them new files to git.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import anyio
+
+from frith.errors import WorktreeMissingError
+from frith.model import Session
+from frith.ports import ChangedFile, ChangeKind, Diff, DiffScope, Presence
+from frith_git import git
+from frith_git.branches import HEADS, created_at
+from frith_git.git import together
+from frith_git.locate import locate
+from frith_git.repository import Repository, accessing, link_target
+from frith_git.status import EMPTY_TREE, temporary_index
+
+_DIFF = (
+    *("-c", "core.quotePath=false", "-c", "diff.suppressBlankEmpty=false"),
+    *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "-O/dev/null", "--find-renames", "-l1000"),
+    *("--diff-algorithm=default", "--submodule=short", "--ignore-submodules=dirty"),
+)
+_AS_LIST = ("--raw", "--numstat", "-z")
+_AS_PATCH = ("--unified=3", "--inter-hunk-context=0", "--binary", "--full-index")
+_PATHS_AS_THEY_ARE = {
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_GLOB_PATHSPECS": "0",
+    "GIT_NOGLOB_PATHSPECS": "0",
+    "GIT_ICASE_PATHSPECS": "0",
+}
+_ENVIRONMENT = {**_PATHS_AS_THEY_ARE, "GIT_DIFF_OPTS": ""}
+_REGISTER = (
+    # A split index has a part beside the user's index. The last two refuse names that only other
+    # systems confuse with `.git`.
+    *("-c", "core.splitIndex=false", "-c", "core.protectNTFS=false", "-c", "core.protectHFS=false"),
+    *("update-index", "-z", "--index-info"),
+)
+_KINDS = {
+    b"A": ChangeKind.ADDED,
+    b"M": ChangeKind.MODIFIED,
+    b"D": ChangeKind.DELETED,
+    b"R": ChangeKind.RENAMED,
+    b"T": ChangeKind.TYPE_CHANGED,
+    b"U": ChangeKind.UNMERGED,
+}
+
+
+async def changed_files(
+    repository: Repository, session: Session, scope: DiffScope
+) -> tuple[ChangedFile, ...]:
+    """See :meth:`frith.ports.WorkspaceProvider.changed_files`."""
+    async with _compared(repository, session, scope, ()) as compared:
+        output = await compared.diff(*_AS_LIST)
+        found = parse_changes(output)
+        untracked = compared.untracked
+    files = [
+        replace(file, kind=ChangeKind.UNTRACKED)
+        if file.kind is ChangeKind.ADDED and os.fsencode(file.path) in untracked
+        else file
+        for file in found
+    ]
+    files += [
+        ChangedFile(os.fsdecode(name), ChangeKind.UNTRACKED)
+        for name in untracked
+        if not _can_be_in_a_diff(name)
+    ]
+    return tuple(sorted(files, key=lambda file: os.fsencode(file.path)))
+
+
+async def diff(
+    repository: Repository, session: Session, scope: DiffScope, paths: Collection[str], limit: int
+) -> Diff:
+    """See :meth:`frith.ports.WorkspaceProvider.diff`."""
+    async with _compared(repository, session, scope, paths) as compared:
+        content = await compared.diff(*_AS_PATCH, limit=limit)
+    return Diff(content[:limit], is_cut=len(content) > limit)
+
+
+def parse_changes(output: bytes) -> list[ChangedFile]:
+    """Return the output of ``git diff --raw --numstat -z`` (git-diff(1))."""
+    found: dict[bytes, tuple[ChangeKind, bytes | None]] = {}
+    counts: dict[bytes, tuple[int | None, int | None]] = {}
+    fields = iter(output.split(b"\0")[:-1])
+    for field in fields:
+        if field.startswith(b":"):
+            letter = field.rpartition(b" ")[2][:1]
+            previous = next(fields) if letter == b"R" else None
+            # A conflict is followed by the difference from our side.
+            found.setdefault(next(fields), (_KINDS[letter], previous))
+        else:
+            added, deleted, path = field.split(b"\t", 2)
+            if not path:
+                next(fields)
+                path = next(fields)
+            counts[path] = _count(added), _count(deleted)
+    return [
+        ChangedFile(os.fsdecode(path), kind, *counts[path], _text(previous))
+        for path, (kind, previous) in found.items()
+    ]
+
+
+def _count(field: bytes) -> int | None:
+    return None if field == b"-" else int(field)
+
+
+def _text(path: bytes | None) -> str | None:
+    return None if path is None else os.fsdecode(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What `git diff` compares."""
+
+    path: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    untracked: frozenset[bytes] = frozenset()
+
+    async def diff(self, *options: str, limit: int | None = None) -> bytes:
+        """Run `git diff` with ``options``."""
+        command = (*_DIFF, *options, *self.arguments)
+        return await git.read(self.path, *command, in_tree=True, env=self.environment, limit=limit)
+
+
+@asynccontextmanager
+async def _compared(
+    repository: Repository, session: Session, scope: DiffScope, paths: Collection[str]
+) -> AsyncIterator[_Compared]:
+    path = await _present(repository, session)
+    only = ("--", *paths)
+    with temporary_index() as variables:
+        env = {**_ENVIRONMENT, **variables}
+        await anyio.to_thread.run_sync(_copy_index, path, env["GIT_INDEX_FILE"])
+        if scope is DiffScope.STAGED:
+            yield _Compared(path, ("--cached", *only), env)
+            return
+        if scope is DiffScope.UNSTAGED:
+            # Conflicting files as a plain diff, not as a combined one.
+            yield _Compared(path, ("--ours", *only), env)
+            return
+        command = ("ls-files", "--others", "--exclude-standard", "-z", *only)
+        listed = await git.read(path, *command, in_tree=True, env=env)
+        untracked = frozenset(listed.split(b"\0")[:-1])
+        base = None
+        if scope is DiffScope.BRANCH:
+            base = await base_of(repository, path, session.branch)
+        else:
+            os.unlink(env["GIT_INDEX_FILE"])
+        base = base or (await git.read(path, *EMPTY_TREE)).decode().strip()
+        await _register(path, untracked, base, env)
+        yield _Compared(path, (base, *only), env, untracked)
+
+
+async def _present(repository: Repository, session: Session) -> str:
+    """Return the path of the worktree of ``session``.
+
+    Raises:
+        WorktreeMissingError: it is not there.
+    """
+    found = await anyio.to_thread.run_sync(locate, repository, session)
+    if found.presence is Presence.MISSING:
+        reason = "its files are gone. Resume the session to restore them from its branch."
+        raise WorktreeMissingError(found.path, reason)
+    if found.presence is Presence.MOVED:
+        raise WorktreeMissingError(found.path, "it was moved. Repair the workspace first.")
+    return found.path
+
+
+def _copy_index(path: str, copy: str) -> None:
+    index = f"{link_target(path) or f'{path}/.git'}/index"
+    with accessing(index):
+        # With its times, which git compares with those of the files.
+        shutil.copy2(index, copy)
+
+
+async def _register(
+    path: str, names: Collection[bytes], object_id: str, env: Mapping[str, str]
+) -> None:
+    """Add ``names`` to the index of ``env``, with any object, because git reads the files."""
+    entries = [
+        b"100644 %s 0\t%s\0" % (object_id.encode(), name)
+        for name in names
+        if _can_be_in_a_diff(name)
+    ]
+    if entries:
+        await git.read(path, *_REGISTER, in_tree=True, env=env, stdin=b"".join(entries))
+
+
+def _can_be_in_a_diff(name: bytes) -> bool:
+    """Return whether ``name`` is neither a repository nor a name that git reserves."""
+    return not name.endswith(b"/") and b".git" not in name.lower().split(b"/")
+
+
+async def base_of(repository: Repository, path: str, branch: str) -> str | None:
+    """Return the commit at which the branch of the worktree at ``path`` began, if any.
+
+    See :attr:`frith.ports.DiffScope.BRANCH`. If HEAD is detached, the branch is ``branch``.
+    """
+    named = await git.read(path, "symbolic-ref", "--quiet", "HEAD", ok=(0, 1))
+    ref = os.fsdecode(named.strip()) or HEADS + branch
+    head, upstream, created, start = await together(
+        partial(git.resolve, path, "HEAD^{commit}"),
+        partial(_upstream, path, ref),
+        partial(created_at, repository, ref),
+        partial(git.resolve, repository.workspace, "HEAD^{commit}"),
+    )
+    upstream, created, start = await together(
+        *(partial(_common, path, head, commit) for commit in (upstream, created, start))
+    )
+    if upstream or not (created and start):
+        return upstream or created or start
+    oldest = await git.read(path, "merge-base", created, start, ok=(0, 1))
+    return start if oldest.decode().strip() == created else created
+
+
+async def _upstream(path: str, ref: str) -> str | None:
+    """Return the commit of the upstream of ``ref``, unless that is its copy in a remote."""
+    fields = "--format=%(upstream) %(upstream:remoteref)"
+    output = await git.read(path, "for-each-ref", fields, "--", ref)
+    upstream, _, name = os.fsdecode(output.strip()).partition(" ")
+    if not upstream or name == ref:
+        return None
+    return await git.resolve(path, f"{upstream}^{{commit}}")
+
+
+async def _common(path: str, head: str | None, commit: str | None) -> str | None:
+    """Return the last commit that ``head`` and ``commit`` have in common."""
+    if head is None or commit is None:
+        return None
+    output = await git.read(path, "merge-base", head, commit, ok=(0, 1))
+    return output.decode().strip() or None
