@@ -27,7 +27,7 @@ from frith_git.status import EMPTY_TREE, temporary_index
 
 _DIFF = (
     *("-c", "core.quotePath=false", "-c", "diff.suppressBlankEmpty=false"),
-    *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
+    *("diff", "--no-color", "--no-ext-diff", "--no-textconv"),
     *("--src-prefix=a/", "--dst-prefix=b/", "-O/dev/null", "--find-renames", "-l1000"),
     *("--diff-algorithm=default", "--submodule=short", "--ignore-submodules=dirty"),
 )

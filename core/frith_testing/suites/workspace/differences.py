@@ -152,8 +152,16 @@ class DifferencesConformance(OpenWorkspaceConformance, suite="workspace"):
         self, trees: WorkspaceProvider, view: GitView, session: Session
     ) -> None:
         work(view, session)
-        view.git("mv", "committed.txt", "moved.txt", at=session.worktree_path)
-        Path(session.worktree_path, ".gitattributes").write_text("*.txt diff=odd\n")
+        tree = session.worktree_path
+        file = Path(tree, "\N{LATIN SMALL LETTER A WITH DIAERESIS}.txt")
+        # Algorithms differ in what they find in these lines, and settings in the empty ones.
+        lines = [*"bcaddb", *([""] * 12), "end"]
+        file.write_text("\n".join(lines))
+        view.git("add", "--", file.name, at=tree)
+        view.git("commit", "-q", "-m", "lines", at=tree)
+        file.write_text("\n".join([*"aaadec", *lines[6:-1], "the end"]))
+        view.git("mv", "committed.txt", "moved.txt", at=tree)
+        Path(tree, ".gitattributes").write_text("*.txt diff=odd\n")
         before = await everything(trees, session)
         for name, value in SETTINGS.items():
             view.git("config", name, value)
