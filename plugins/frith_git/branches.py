@@ -303,8 +303,6 @@ async def created_at(repository: Repository, ref: str) -> str | None:
     ``None`` if it was created otherwise, or so long ago that its reflog has expired
     (``gc.reflogExpire``).
     """
-    if await git.resolve(repository.workspace, ref) is None:
-        return None
     history = await _history(repository, ref)
     commits = [commit for commit, note in history[-1:] if note.startswith(_CREATED)]
     return commits[0] if commits else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -46,6 +47,7 @@ _REGISTER = (
     *("-c", "core.splitIndex=false", "-c", "core.protectNTFS=false", "-c", "core.protectHFS=false"),
     *("update-index", "-z", "--index-info"),
 )
+_DAY = 86400.0
 _KINDS = {
     b"A": ChangeKind.ADDED,
     b"M": ChangeKind.MODIFIED,
@@ -125,7 +127,7 @@ class _Compared:
     path: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
-    untracked: frozenset[bytes] = frozenset()
+    untracked: Collection[bytes] = ()
 
     async def diff(self, *options: str, limit: int | None = None) -> bytes:
         """Run `git diff` with ``options``."""
@@ -149,17 +151,26 @@ async def _compared(
             # Conflicting files as a plain diff, not as a combined one.
             yield _Compared(path, ("--ours", *only), env)
             return
-        command = ("ls-files", "--others", "--exclude-standard", "-z", *only)
-        listed = await git.read(path, *command, in_tree=True, env=env)
-        untracked = frozenset(listed.split(b"\0")[:-1])
-        base = None
-        if scope is DiffScope.BRANCH:
-            base = await base_of(repository, path, session.branch)
-        else:
+        untracked: set[bytes] = set()
+
+        async def list_untracked() -> None:
+            command = ("ls-files", "--others", "--exclude-standard", "-z", *only)
+            listed = await git.read(path, *command, in_tree=True, env=env)
+            untracked.update(listed.split(b"\0")[:-1])
+
+        if scope is DiffScope.UNTRACKED:
+            await list_untracked()
+            tree = await _empty_tree(path)
             os.unlink(env["GIT_INDEX_FILE"])
-        base = base or (await git.read(path, *EMPTY_TREE)).decode().strip()
-        await _register(path, untracked, base, env)
-        yield _Compared(path, (base, *only), env, untracked)
+            await _register(path, untracked, tree, env)
+        else:
+            base, _ = await together(
+                partial(base_of, repository, path, session.branch), list_untracked
+            )
+            tree = base or await _empty_tree(path)
+            with _seeming_new(env["GIT_INDEX_FILE"]):
+                await _register(path, untracked, tree, env)
+        yield _Compared(path, (tree, *only), env, untracked)
 
 
 async def _present(repository: Repository, session: Session) -> str:
@@ -182,6 +193,23 @@ def _copy_index(path: str, copy: str) -> None:
     with accessing(index):
         # With its times, which git compares with those of the files.
         shutil.copy2(index, copy)
+
+
+async def _empty_tree(path: str) -> str:
+    return (await git.read(path, *EMPTY_TREE)).decode().strip()
+
+
+@contextmanager
+def _seeming_new(index: str) -> Iterator[None]:
+    """Date the index into the future during the block.
+
+    When git writes an index, it first reads every file that is not older than it. They are read
+    anyway when they are compared, which needs the true time.
+    """
+    times = os.stat(index)
+    os.utime(index, (times.st_atime, time.time() + _DAY))
+    yield
+    os.utime(index, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 async def _register(
@@ -207,36 +235,41 @@ async def base_of(repository: Repository, path: str, branch: str) -> str | None:
 
     See :attr:`frith.ports.DiffScope.BRANCH`. If HEAD is detached, the branch is ``branch``.
     """
-    named = await git.read(path, "symbolic-ref", "--quiet", "HEAD", ok=(0, 1))
-    ref = os.fsdecode(named.strip()) or HEADS + branch
-    head, upstream, created, start = await together(
+    head, start, named = await together(
         partial(git.resolve, path, "HEAD^{commit}"),
-        partial(_upstream, path, ref),
-        partial(created_at, repository, ref),
         partial(git.resolve, repository.workspace, "HEAD^{commit}"),
+        partial(_branch_of, path),
     )
-    upstream, created, start = await together(
-        *(partial(_common, path, head, commit) for commit in (upstream, created, start))
+    if head is None:
+        return None
+    fields = "--format=%(refname) %(upstream) %(upstream:remoteref)"
+    refs = await git.read(path, "for-each-ref", fields, "--", named or HEADS + branch)
+    ref, upstream, name = (os.fsdecode(refs).rstrip("\n").split(" ") + [""] * 3)[:3]
+    # A branch that was pushed tracks its copy in the remote, which is not where it began.
+    if upstream and name != ref:
+        tracked = await git.resolve(path, f"{upstream}^{{commit}}")
+        if base := await _common(path, head, tracked):
+            return base
+    created = await created_at(repository, ref) if ref else None
+    if created == start:
+        return await _common(path, head, start)
+    created, start = await together(
+        partial(_common, path, head, created), partial(_common, path, head, start)
     )
-    if upstream or not (created and start):
-        return upstream or created or start
-    oldest = await git.read(path, "merge-base", created, start, ok=(0, 1))
-    return start if oldest.decode().strip() == created else created
+    if created is None or start is None:
+        return created or start
+    return start if await _common(path, created, start) == created else created
 
 
-async def _upstream(path: str, ref: str) -> str | None:
-    """Return the commit of the upstream of ``ref``, unless that is its copy in a remote."""
-    fields = "--format=%(upstream) %(upstream:remoteref)"
-    output = await git.read(path, "for-each-ref", fields, "--", ref)
-    upstream, _, name = os.fsdecode(output.strip()).partition(" ")
-    if not upstream or name == ref:
-        return None
-    return await git.resolve(path, f"{upstream}^{{commit}}")
+async def _branch_of(path: str) -> str | None:
+    """Return the full name of the branch of HEAD, ``None`` if HEAD is detached."""
+    output = await git.read(path, "symbolic-ref", "--quiet", "HEAD", ok=(0, 1))
+    return os.fsdecode(output.rstrip(b"\n")) or None
 
 
-async def _common(path: str, head: str | None, commit: str | None) -> str | None:
-    """Return the last commit that ``head`` and ``commit`` have in common."""
-    if head is None or commit is None:
-        return None
-    output = await git.read(path, "merge-base", head, commit, ok=(0, 1))
+async def _common(path: str, one: str | None, other: str | None) -> str | None:
+    """Return the last commit that two commits have in common."""
+    if one is None or other is None or one == other:
+        return one and other
+    output = await git.read(path, "merge-base", one, other, ok=(0, 1))
     return output.decode().strip() or None

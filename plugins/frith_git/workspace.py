@@ -129,7 +129,7 @@ class GitWorkspace(WorkspaceProvider):
             return await locate.repair(repository)
 
     async def changed_files(self, session: Session, scope: DiffScope) -> tuple[ChangedFile, ...]:
-        """One git process; for untracked files up to four, since branching up to thirteen."""
+        """One git process; for untracked files four, since branching usually eight."""
         return await changed_files(self._repository(), session, scope)
 
     async def diff(

@@ -207,7 +207,7 @@ class Bench:
             for action, times in both if turn % 2 else reversed(both):
                 times.append(await timed(action))
         clear(self.workspace)
-        against = " and ".join(f"`git {command[0]}`" for command in commands)
+        against = ", ".join(f"`git {command[0]}`" for command in commands)
         return pairs.row(f"changed files ({scope}) of 10000 files", against, bar)
 
 
@@ -226,13 +226,14 @@ async def measure() -> list[Row]:
         make_repository(many, 10_000)
         bench = Bench(many)
         unstaged = ["diff", "--numstat"]
+        base = ["merge-base", "HEAD", "HEAD"]
         branch = ["diff", "--numstat", "HEAD"]
         untracked = ["ls-files", "--others", "--exclude-standard"]
         return [
             *rows,
             await bench.creations(10_000, bar=0.9),
             await bench.changes(DiffScope.UNSTAGED, [unstaged], bar=1.2),
-            await bench.changes(DiffScope.BRANCH, [branch, untracked], bar=1.5),
+            await bench.changes(DiffScope.BRANCH, [base, branch, untracked], bar=2.0),
         ]
 
 

@@ -370,6 +370,25 @@ async def test_variables_do_not_change_a_diff(
     assert await shown() == before
 
 
+@pytest.mark.parametrize("scope", ["unstaged", "branch"])
+async def test_a_file_that_is_as_old_as_the_index_is_read(
+    repo: Repo, session: Session, tree: Path, scope: str
+) -> None:
+    repo.git("config", "core.trustctime", "false")
+    file, index, moment = tree / "README", repo.admin(session) / "index", (10**9, 10**9)
+    file.write_text("one\n")
+    os.utime(file, moment)
+    repo.commit(at=tree)
+    repo.git("branch", "--quiet", "base", at=tree)
+    repo.git("branch", "--quiet", "--set-upstream-to=base", at=tree)
+    os.utime(index, moment)
+    file.write_text("two\n")
+    os.utime(file, moment)
+    (tree / "new").touch()
+    found = await changed(repo, session, DiffScope(scope))
+    assert found["README"] is ChangeKind.MODIFIED
+
+
 async def test_filters_of_the_user_apply(repo: Repo, session: Session, tree: Path) -> None:
     # Otherwise every file in a large file storage would differ from what git has stored.
     repo.git("config", "filter.upper.clean", "tr a-z A-Z")
@@ -421,7 +440,9 @@ async def test_ten_thousand_files_are_compared(repo: Repo, session: Session, tre
     assert len(await changed(repo, session, DiffScope.STAGED)) == 10_000
 
 
-@pytest.mark.parametrize(("scope", "most"), [("staged", 1), ("unstaged", 1), ("untracked", 4)])
+@pytest.mark.parametrize(
+    ("scope", "most"), [("staged", 1), ("unstaged", 1), ("untracked", 4), ("branch", 8)]
+)
 async def test_few_git_processes_are_started(
     repo: Repo, session: Session, tree: Path, git_runs: list[Any], scope: str, most: int
 ) -> None:
