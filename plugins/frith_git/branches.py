@@ -32,7 +32,7 @@ _FIELDS = (
     "%(HEAD)%00",
     "%(worktreepath)%00",
 )
-_LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
+_LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 """Of a commit with a later date, which git accepts."""
 _LONGEST_COMPONENT = 250
 """Bytes: file systems allow 255, and git adds ``.lock``."""
@@ -229,10 +229,11 @@ async def list_branches(repository: Repository) -> tuple[Branch, ...]:
     output = await git.read(repository.workspace, *listing)
     fields = iter(os.fsdecode(output).split("\0")[:-1])
     entries = zip(*[fields] * len(_FIELDS), strict=True)
-    return tuple(_branch(in_use, *entry) for entry in entries)
+    return tuple(_branch(repository, in_use, *entry) for entry in entries)
 
 
 def _branch(
+    repository: Repository,
     in_use: Mapping[str, str],
     name: str,
     commit: str,
@@ -242,6 +243,8 @@ def _branch(
     checked_out_at: str,
 ) -> Branch:
     name = name.removeprefix("\n")
+    if checked_out_at == repository.common:  # bare
+        checked_out_at = ""
     return Branch(
         name=name,
         commit=commit,
