@@ -18,7 +18,7 @@ import anyio
 
 from frith.errors import WorktreeMissingError
 from frith.model import Session
-from frith.ports import ChangedFile, ChangeKind, Diff, DiffScope, Presence
+from frith.ports import ChangedFile, Diff, DiffScope, FileChange, Presence
 from frith_git import git
 from frith_git.branches import HEADS, created_at
 from frith_git.git import together
@@ -49,12 +49,12 @@ _REGISTER = (
 )
 _DAY = 86400.0
 _KINDS = {
-    b"A": ChangeKind.ADDED,
-    b"M": ChangeKind.MODIFIED,
-    b"D": ChangeKind.DELETED,
-    b"R": ChangeKind.RENAMED,
-    b"T": ChangeKind.TYPE_CHANGED,
-    b"U": ChangeKind.UNMERGED,
+    b"A": FileChange.ADDED,
+    b"M": FileChange.MODIFIED,
+    b"D": FileChange.DELETED,
+    b"R": FileChange.RENAMED,
+    b"T": FileChange.TYPE_CHANGED,
+    b"U": FileChange.UNMERGED,
 }
 
 
@@ -67,13 +67,13 @@ async def changed_files(
         found = parse_changes(output)
         untracked = compared.untracked
     files = [
-        replace(file, kind=ChangeKind.UNTRACKED)
-        if file.kind is ChangeKind.ADDED and os.fsencode(file.path) in untracked
+        replace(file, kind=FileChange.UNTRACKED)
+        if file.kind is FileChange.ADDED and os.fsencode(file.path) in untracked
         else file
         for file in found
     ]
     files += [
-        ChangedFile(os.fsdecode(name), ChangeKind.UNTRACKED)
+        ChangedFile(os.fsdecode(name), FileChange.UNTRACKED)
         for name in untracked
         if not _can_be_in_a_diff(name)
     ]
@@ -91,7 +91,7 @@ async def diff(
 
 def parse_changes(output: bytes) -> list[ChangedFile]:
     """Return the output of ``git diff --raw --numstat -z`` (git-diff(1))."""
-    found: dict[bytes, tuple[ChangeKind, bytes | None]] = {}
+    found: dict[bytes, tuple[FileChange, bytes | None]] = {}
     counts: dict[bytes, tuple[int | None, int | None]] = {}
     fields = iter(output.split(b"\0")[:-1])
     for field in fields:

@@ -23,13 +23,13 @@ from frith.ports import (
     Attachment,
     AttachMode,
     ChangedFile,
-    ChangeKind,
     Chunk,
     Claim,
     Committed,
     Conclusion,
     Diff,
     DiffScope,
+    FileChange,
     Gap,
     Holder,
     Location,
@@ -230,7 +230,7 @@ class FakeWorkspace(WorkspaceProvider):
 
     async def changed_files(self, session: Session, scope: DiffScope) -> tuple[ChangedFile, ...]:
         await self.world.step(f"changed files {scope}")
-        return (ChangedFile(f"in {session.branch}", ChangeKind.MODIFIED),)
+        return (ChangedFile(f"in {session.branch}", FileChange.MODIFIED),)
 
     async def diff(
         self, session: Session, scope: DiffScope, *, paths: Collection[str] = (), limit: int

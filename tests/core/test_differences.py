@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from frith.errors import ProviderFailedError, SessionNotFoundError, UnsupportedCapabilityError
-from frith.ports import ChangedFile, ChangeKind, Diff, DiffScope
+from frith.ports import ChangedFile, Diff, DiffScope, FileChange
 
 from .managers import manager
 from .world import World, a_session
@@ -17,7 +17,7 @@ async def test_changes_are_those_since_branching_unless_asked_otherwise(world: W
     session = world.inhabit(a_session("one"))
     world.write(session)
     async with manager(world) as m:
-        found = ChangedFile(f"in {session.branch}", ChangeKind.MODIFIED)
+        found = ChangedFile(f"in {session.branch}", FileChange.MODIFIED)
         assert await m.changed_files(session.id) == (found,)
         assert await m.changed_files(session.id, cast(Any, "staged")) == (found,)
         assert (await m.diff(session.id)).content == f"{session.branch}: ".encode()

@@ -80,7 +80,7 @@ class DiffScope(StrEnum):
     """
 
 
-class ChangeKind(StrEnum):
+class FileChange(StrEnum):
     """How a file has changed."""
 
     ADDED = "added"
@@ -102,7 +102,7 @@ class ChangedFile:
     path: str
     """Where it is or, if it was deleted, was. A repository inside the worktree is one path, which
     ends with a slash, and in no diff."""
-    kind: ChangeKind
+    kind: FileChange
     added: int | None = None
     """Number of added lines; ``None`` for a binary file."""
     deleted: int | None = None

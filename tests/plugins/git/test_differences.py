@@ -13,7 +13,7 @@ import pytest
 
 from frith.errors import WorktreeMissingError
 from frith.model import Session
-from frith.ports import ChangedFile, ChangeKind, Diff, DiffScope
+from frith.ports import ChangedFile, Diff, DiffScope, FileChange
 from frith_git import GitWorkspaceOptions, git
 from frith_git.git import GitError
 from frith_git.workspace import GitWorkspace
@@ -23,7 +23,7 @@ from .conftest import MakeRepo, Repo
 SCOPES = list(DiffScope)
 
 
-async def changed(repo: Repo, session: Session, scope: DiffScope) -> dict[str, ChangeKind]:
+async def changed(repo: Repo, session: Session, scope: DiffScope) -> dict[str, FileChange]:
     return {file.path: file.kind for file in await repo.workspace.changed_files(session, scope)}
 
 
@@ -62,9 +62,9 @@ async def test_on_a_branch_without_commits_every_file_is_new(
     (tree / "staged").write_text("staged\n")
     repo.git("add", "staged", at=tree)
     (tree / "new").write_text("new\n")
-    assert await changed(repo, session, DiffScope.STAGED) == {"staged": ChangeKind.ADDED}
+    assert await changed(repo, session, DiffScope.STAGED) == {"staged": FileChange.ADDED}
     assert await changed(repo, session, DiffScope.UNSTAGED) == {}
-    both = {"new": ChangeKind.UNTRACKED, "staged": ChangeKind.ADDED}
+    both = {"new": FileChange.UNTRACKED, "staged": FileChange.ADDED}
     assert await changed(repo, session, DiffScope.BRANCH) == both
     assert b"+staged" in (await diff(repo, session, DiffScope.BRANCH)).content
 
@@ -75,7 +75,7 @@ async def test_a_branch_that_shares_no_commit_is_wholly_new(
     repo.git("switch", "--quiet", "--orphan", "other", at=tree)
     (tree / "file").write_text("new\n")
     repo.commit(at=tree)
-    assert await changed(repo, session, DiffScope.BRANCH) == {"file": ChangeKind.ADDED}
+    assert await changed(repo, session, DiffScope.BRANCH) == {"file": FileChange.ADDED}
 
 
 async def test_a_detached_head_has_the_base_of_the_sessions_branch(
@@ -101,11 +101,11 @@ async def test_conflicts_of_a_merge_are_shown_as_changes_of_our_side(
     with pytest.raises(AssertionError):
         repo.git("merge", "--quiet", "main", at=tree)
     assert await changed(repo, session, DiffScope.STAGED) == {
-        "README": ChangeKind.UNMERGED,
-        "theirs.txt": ChangeKind.ADDED,
+        "README": FileChange.UNMERGED,
+        "theirs.txt": FileChange.ADDED,
     }
     (conflict,) = await repo.workspace.changed_files(session, DiffScope.UNSTAGED)
-    assert conflict == ChangedFile("README", ChangeKind.UNMERGED, 4, 0)
+    assert conflict == ChangedFile("README", FileChange.UNMERGED, 4, 0)
     found = await diff(repo, session, DiffScope.UNSTAGED)
     assert (applied(ours, found.content) / "README").read_text() == (tree / "README").read_text()
     assert await since_branching(repo, session) == ["README", "ours.txt", "theirs.txt"]
@@ -120,7 +120,7 @@ async def test_a_conflict_with_a_deleted_file_is_shown(
     repo.commit("ours", at=tree)
     with pytest.raises(AssertionError):
         repo.git("merge", "--quiet", "main", at=tree)
-    assert await changed(repo, session, DiffScope.UNSTAGED) == {"README": ChangeKind.UNMERGED}
+    assert await changed(repo, session, DiffScope.UNSTAGED) == {"README": FileChange.UNMERGED}
     await diff(repo, session, DiffScope.UNSTAGED)
 
 
@@ -129,7 +129,7 @@ async def test_a_file_that_became_a_link_has_changed_its_type(
 ) -> None:
     (tree / "README").unlink()
     (tree / "README").symlink_to("elsewhere")
-    assert await changed(repo, session, DiffScope.UNSTAGED) == {"README": ChangeKind.TYPE_CHANGED}
+    assert await changed(repo, session, DiffScope.UNSTAGED) == {"README": FileChange.TYPE_CHANGED}
     found = await diff(repo, session, DiffScope.BRANCH)
     assert os.readlink(applied("main", found.content) / "README") == "elsewhere"
 
@@ -141,7 +141,7 @@ async def test_a_file_that_became_a_directory_is_shown(
     (tree / "README").mkdir()
     (tree / "README" / "inner").write_text("new\n")
     found = await changed(repo, session, DiffScope.BRANCH)
-    assert found == {"README": ChangeKind.DELETED, "README/inner": ChangeKind.UNTRACKED}
+    assert found == {"README": FileChange.DELETED, "README/inner": FileChange.UNTRACKED}
     content = (await diff(repo, session, DiffScope.BRANCH)).content
     assert (applied("main", content) / "README" / "inner").read_text() == "new\n"
 
@@ -150,8 +150,8 @@ async def test_a_file_that_is_only_no_longer_tracked_has_not_changed_since_branc
     repo: Repo, session: Session, tree: Path
 ) -> None:
     repo.git("rm", "--quiet", "--cached", "README", at=tree)
-    assert await changed(repo, session, DiffScope.STAGED) == {"README": ChangeKind.DELETED}
-    assert await changed(repo, session, DiffScope.UNTRACKED) == {"README": ChangeKind.UNTRACKED}
+    assert await changed(repo, session, DiffScope.STAGED) == {"README": FileChange.DELETED}
+    assert await changed(repo, session, DiffScope.UNTRACKED) == {"README": FileChange.UNTRACKED}
     assert await changed(repo, session, DiffScope.BRANCH) == {}
 
 
@@ -161,8 +161,8 @@ async def test_a_file_that_is_intended_to_be_added_is_new_and_not_staged(
     (tree / "new").write_text("new\n")
     repo.git("add", "--intent-to-add", "new", at=tree)
     assert await changed(repo, session, DiffScope.STAGED) == {}
-    assert await changed(repo, session, DiffScope.UNSTAGED) == {"new": ChangeKind.ADDED}
-    assert await changed(repo, session, DiffScope.BRANCH) == {"new": ChangeKind.ADDED}
+    assert await changed(repo, session, DiffScope.UNSTAGED) == {"new": FileChange.ADDED}
+    assert await changed(repo, session, DiffScope.BRANCH) == {"new": FileChange.ADDED}
 
 
 async def test_of_a_submodule_only_its_commit_counts(
@@ -180,7 +180,7 @@ async def test_of_a_submodule_only_its_commit_counts(
     (tree / "lib" / "new").touch()
     repo.git("config", "diff.submodule", "log")
     repo.git("config", "submodule.lib.ignore", "all")
-    assert await changed(repo, session, DiffScope.UNSTAGED) == {"lib": ChangeKind.MODIFIED}
+    assert await changed(repo, session, DiffScope.UNSTAGED) == {"lib": FileChange.MODIFIED}
     found = await diff(repo, session, DiffScope.BRANCH)
     where = applied("main", found.content)
     assert commit in repo.git("ls-files", "--stage", "lib", at=where)
@@ -194,7 +194,7 @@ async def test_a_repository_inside_the_worktree_is_one_untracked_path(
     repo.commit(at=tree / "inner")
     for scope in (DiffScope.UNTRACKED, DiffScope.BRANCH):
         files = await repo.workspace.changed_files(session, scope)
-        assert files == (ChangedFile("inner/", ChangeKind.UNTRACKED),)
+        assert files == (ChangedFile("inner/", FileChange.UNTRACKED),)
         assert await diff(repo, session, scope) == Diff(b"")
 
 
@@ -206,7 +206,7 @@ async def test_names_that_other_systems_confuse_are_shown(
         repo.git("config", setting, "true")
     (tree / name).write_text("new\n")
     files = await repo.workspace.changed_files(session, DiffScope.UNTRACKED)
-    assert files == (ChangedFile(name, ChangeKind.UNTRACKED, 1, 0),)
+    assert files == (ChangedFile(name, FileChange.UNTRACKED, 1, 0),)
     assert b"+new" in (await diff(repo, session, DiffScope.UNTRACKED)).content
 
 
@@ -240,7 +240,7 @@ async def test_a_sparse_worktree_misses_no_files(repo: Repo, make_repo: MakeRepo
     (tree / "in" / "new").write_text("new\n")
     (tree / "out").mkdir()
     (tree / "out" / "new").write_text("new\n")
-    new = {"in/new": ChangeKind.UNTRACKED, "out/new": ChangeKind.UNTRACKED}
+    new = {"in/new": FileChange.UNTRACKED, "out/new": FileChange.UNTRACKED}
     assert await changed(repo, session, DiffScope.UNTRACKED) == new
     assert await changed(repo, session, DiffScope.BRANCH) == new
     assert await changed(repo, session, DiffScope.UNSTAGED) == {}
@@ -266,7 +266,7 @@ async def test_a_repository_with_sha256_is_compared(tmp_path: Path) -> None:
     session = await repo.create()
     (Path(session.worktree_path) / "new").write_text("new\n")
     for scope in (DiffScope.UNTRACKED, DiffScope.BRANCH):
-        assert await changed(repo, session, scope) == {"new": ChangeKind.UNTRACKED}
+        assert await changed(repo, session, scope) == {"new": FileChange.UNTRACKED}
         assert b"+new" in (await diff(repo, session, scope)).content
 
 
@@ -386,7 +386,7 @@ async def test_a_file_that_is_as_old_as_the_index_is_read(
     os.utime(file, moment)
     (tree / "new").touch()
     found = await changed(repo, session, DiffScope(scope))
-    assert found["README"] is ChangeKind.MODIFIED
+    assert found["README"] is FileChange.MODIFIED
 
 
 async def test_filters_of_the_user_apply(repo: Repo, session: Session, tree: Path) -> None:
@@ -404,7 +404,7 @@ async def test_a_file_system_monitor_is_not_started(
 ) -> None:
     repo.git("config", "core.fsmonitor", "false-monitor-that-does-not-exist")
     (tree / "README").write_text("changed\n")
-    assert await changed(repo, session, DiffScope.UNSTAGED) == {"README": ChangeKind.MODIFIED}
+    assert await changed(repo, session, DiffScope.UNSTAGED) == {"README": FileChange.MODIFIED}
 
 
 async def test_a_redirected_worktree_is_compared_itself(

@@ -11,7 +11,7 @@ import pytest
 
 from frith.errors import UnsupportedCapabilityError, WorktreeMissingError
 from frith.model import Session
-from frith.ports import ChangedFile, ChangeKind, DiffScope, WorkspaceProvider
+from frith.ports import ChangedFile, DiffScope, FileChange, WorkspaceProvider
 from frith.providers import Capability
 from frith_testing.harness.files import files_of
 from frith_testing.harness.promises import promise
@@ -58,10 +58,10 @@ class DifferencesConformance(OpenWorkspaceConformance, suite="workspace"):
     ) -> None:
         work(view, session)
         seen = {scope: await trees.changed_files(session, scope) for scope in DiffScope}
-        staged = ChangedFile("staged.txt", ChangeKind.ADDED, 1, 0)
-        changed = ChangedFile("tracked.txt", ChangeKind.MODIFIED, 1, 1)
-        new = ChangedFile("untracked.txt", ChangeKind.UNTRACKED, 1, 0)
-        committed = ChangedFile("committed.txt", ChangeKind.ADDED, 1, 0)
+        staged = ChangedFile("staged.txt", FileChange.ADDED, 1, 0)
+        changed = ChangedFile("tracked.txt", FileChange.MODIFIED, 1, 1)
+        new = ChangedFile("untracked.txt", FileChange.UNTRACKED, 1, 0)
+        committed = ChangedFile("committed.txt", FileChange.ADDED, 1, 0)
         assert seen == {
             DiffScope.STAGED: (staged,),
             DiffScope.UNSTAGED: (changed,),
@@ -114,7 +114,7 @@ class DifferencesConformance(OpenWorkspaceConformance, suite="workspace"):
         self, trees: WorkspaceProvider, view: GitView, session: Session
     ) -> None:
         view.git("mv", "tracked.txt", "renamed.txt", at=session.worktree_path)
-        renamed = ChangedFile("renamed.txt", ChangeKind.RENAMED, 0, 0, "tracked.txt")
+        renamed = ChangedFile("renamed.txt", FileChange.RENAMED, 0, 0, "tracked.txt")
         for scope in (DiffScope.STAGED, DiffScope.BRANCH):
             assert await trees.changed_files(session, scope) == (renamed,)
 
@@ -123,7 +123,7 @@ class DifferencesConformance(OpenWorkspaceConformance, suite="workspace"):
         self, trees: WorkspaceProvider, session: Session
     ) -> None:
         Path(session.worktree_path, "new").write_bytes(b"\0\n\1")
-        binary = ChangedFile("new", ChangeKind.UNTRACKED)
+        binary = ChangedFile("new", FileChange.UNTRACKED)
         assert await trees.changed_files(session, DiffScope.UNTRACKED) == (binary,)
 
     @promise(since="1.1", needs=Capability.DIFF)
