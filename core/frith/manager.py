@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import JsonValue
@@ -12,9 +12,9 @@ from pydantic import JsonValue
 from frith import doctor, naming
 from frith._engine.context import Engine
 from frith._engine.lifespan import close_engine, open_engine
-from frith._flows.changes import read_changes
 from frith._flows.create import create
 from frith._flows.destroy import destroy, inspect
+from frith._flows.differences import branches, changed_files, diff
 from frith._flows.rebuild import rebuild
 from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
@@ -30,7 +30,7 @@ from frith.doctor import Finding
 from frith.errors import ManagerClosedError
 from frith.model import AtStake, Session, SessionId, SessionStatus, now
 from frith.plugins import PluginRecord
-from frith.ports import Holder, Size, Terminal
+from frith.ports import Branch, ChangedFile, Diff, DiffScope, Holder, Size, Terminal
 
 
 class _Unset:
@@ -84,12 +84,7 @@ class SessionManager:
         self._opened = engine
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         """End what cannot outlive this process, store deferred changes, close the providers.
 
         Calls that other tasks have under way are cancelled and undone first.
@@ -210,7 +205,7 @@ class SessionManager:
         Raises:
             StoreError: the sessions cannot be read.
         """
-        return read_changes(self._engine, since)
+        return self._engine.changes(since)
 
     async def update_last_activity(self, session_id: SessionId) -> Session:
         """Set the last activity to now; durable on return.
@@ -307,6 +302,27 @@ class SessionManager:
             WorkspaceError: the worktree cannot be inspected.
         """
         return await inspect(self._engine, session_id)
+
+    async def changed_files(
+        self, session_id: SessionId, scope: DiffScope = DiffScope.BRANCH
+    ) -> tuple[ChangedFile, ...]:
+        """Return what has changed in the worktree; see ``WorkspaceProvider.changed_files``."""
+        return await self._engine.call(changed_files, session_id, DiffScope(scope))
+
+    async def diff(
+        self,
+        session_id: SessionId,
+        scope: DiffScope = DiffScope.BRANCH,
+        *,
+        paths: Collection[str] = (),
+        limit: int = 1 << 20,
+    ) -> Diff:
+        """Return a diff of what has changed in the worktree; see ``WorkspaceProvider.diff``."""
+        return await self._engine.call(diff, session_id, DiffScope(scope), paths, limit)
+
+    async def branches(self) -> tuple[Branch, ...]:
+        """Return the local branches of the workspace; see ``WorkspaceProvider.branches``."""
+        return await self._engine.call(branches)
 
     def terminal(self, session_id: SessionId) -> Terminal:
         """Return the terminal of a session whose process this manager runs.

@@ -43,6 +43,11 @@ class Capability(StrEnum):
     """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
     RECALL = "recall"
     """The last output of ended processes is kept until forgotten: ``TerminalSpawner.recall``."""
+    DIFF = "diff"
+    """A workspace shows what has changed in worktrees: ``WorkspaceProvider.changed_files`` and
+    ``WorkspaceProvider.diff``."""
+    BRANCHES = "branches"
+    """A workspace lists its branches: ``WorkspaceProvider.branches``."""
     MULTI_PROCESS = "multi-process"
     """Any number of processes use it on one workspace at once. A provider without it refuses to
     be opened while another process has it open."""

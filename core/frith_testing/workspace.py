@@ -19,6 +19,8 @@ from frith.ports import WorkspaceProvider, WorktreePlan
 from frith_testing.harness.base import Opening
 from frith_testing.harness.files import changed, files_of
 from frith_testing.harness.promises import promise
+from frith_testing.suites.workspace.branches import BranchesConformance
+from frith_testing.suites.workspace.differences import DifferencesConformance
 from frith_testing.suites.workspace.foreign_files import ForeignFilesConformance
 from frith_testing.suites.workspace.git_view import GitView
 from frith_testing.suites.workspace.hidden_work import HiddenWorkConformance
@@ -37,6 +39,8 @@ class WorkspaceConformance(
     ForeignFilesConformance,
     LocateConformance,
     RedirectedGitConformance,
+    DifferencesConformance,
+    BranchesConformance,
     StoreBindingConformance,
     suite="workspace",
 ):

@@ -41,6 +41,7 @@ class GitWorkspaceOptions(Options):
     """Number of processes that fill one large worktree; 0 for one per processor."""
 
 
+_OF_WORKTREES = frozenset({Capability.DIFF, Capability.BRANCHES})
 _OF_MARKERS = frozenset({Capability.FILE_BACKED, Capability.CHECKSUMMED, Capability.MULTI_PROCESS})
 
 
@@ -64,6 +65,8 @@ def _open_recovery(
 def frith_providers() -> Iterable[ProviderSpec]:
     """Return the workspace and the recovery provider `git`."""
     return (
-        ProviderSpec(Role.WORKSPACE, "git", _open_workspace, GitWorkspaceOptions),
+        ProviderSpec(
+            Role.WORKSPACE, "git", _open_workspace, GitWorkspaceOptions, capabilities=_OF_WORKTREES
+        ),
         ProviderSpec(Role.RECOVERY, "git", _open_recovery, capabilities=_OF_MARKERS),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate
 
 from frith.errors import (
@@ -16,15 +17,27 @@ from frith.errors import (
     InvalidBranchError,
     InvalidWorkspaceError,
 )
-from frith.ports import WorktreePlan, WorktreeRequest
+from frith.ports import Branch, WorktreePlan, WorktreeRequest
 from frith_git import git
 from frith_git.repository import GitFileError, Repository, read_bytes
 
 HEADS = "refs/heads/"
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|\Z)|\A[-./]|[./]\Z")
+_FIELDS = (
+    "%(refname:lstrip=2)%00",
+    "%(objectname)%00",
+    "%(committerdate:unix)%00",
+    "%(upstream:lstrip=2)%00",
+    "%(HEAD)%00",
+    "%(worktreepath)%00",
+)
+_LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+"""Of a commit with a later date, which git accepts."""
 _LONGEST_COMPONENT = 250
 """Bytes: file systems allow 255, and git adds ``.lock``."""
+_CREATED = "frith: created for session"
+"""Beginning of the first message in the reflog of a branch that was created for a session."""
 _COMMIT = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n")
 _BRANCH = re.compile(rb"ref: (refs/heads/[^\n]+)\n")
 
@@ -193,12 +206,55 @@ def check_free(repository: Repository, branch: str, path: str) -> None:
     Raises:
         BranchInUseError: the branch is checked out elsewhere.
     """
-    places = [(found.admin, found.path) for found in repository.worktrees()]
-    if repository.main:
-        places.append((repository.common, repository.main))
-    for git_dir, place in places:
-        if place and place != path and branch in checked_out(git_dir):
+    for git_dir, place in _places(repository):
+        if place != path and branch in checked_out(git_dir):
             raise BranchInUseError(branch, place)
+
+
+def _places(repository: Repository) -> Iterator[tuple[str, str]]:
+    """Yield the git directory and the path of each worktree."""
+    if repository.main:
+        yield repository.common, repository.main
+    for found in repository.worktrees():
+        if found.path:
+            yield found.admin, found.path
+
+
+async def list_branches(repository: Repository) -> tuple[Branch, ...]:
+    """Return the local branches, ordered by name. One git process."""
+    in_use = {
+        branch: path for git_dir, path in _places(repository) for branch in checked_out(git_dir)
+    }
+    listing = ("for-each-ref", f"--format={''.join(_FIELDS)}", "--", HEADS)
+    output = await git.read(repository.workspace, *listing)
+    fields = iter(os.fsdecode(output).split("\0")[:-1])
+    entries = zip(*[fields] * len(_FIELDS), strict=True)
+    return tuple(_branch(repository, in_use, *entry) for entry in entries)
+
+
+def _branch(
+    repository: Repository,
+    in_use: Mapping[str, str],
+    name: str,
+    commit: str,
+    moment: str,
+    upstream: str,
+    head: str,
+    checked_out_at: str,
+) -> Branch:
+    name = name.removeprefix("\n")
+    if checked_out_at == repository.common:  # bare
+        checked_out_at = ""
+    return Branch(
+        name=name,
+        commit=commit,
+        committed_at=datetime.fromtimestamp(min(int(moment or 0), _LAST_SECOND), UTC),
+        # Git names no worktree of a branch that is being rebased; its files do not name the branch
+        # of HEAD in the reftable format.
+        worktree_path=in_use.get(name) or checked_out_at or None,
+        upstream=upstream or None,
+        is_head=head == "*",
+    )
 
 
 async def create_branch(repository: Repository, plan: WorktreePlan) -> None:
@@ -235,10 +291,8 @@ async def delete_branch(repository: Repository, plan: WorktreePlan) -> tuple[str
     commit = await git.resolve(repository.workspace, ref) if plan.creates_branch else None
     if commit is None:
         return ()
-    reflog = ("log", "--walk-reflogs", "--no-show-signature", "--format=%gs", ref, "--")
-    notes = await git.read(repository.workspace, *reflog)
-    history = notes.decode(errors="replace").splitlines()
-    if history[-1:] != [_note(plan)]:
+    history = await _history(repository, ref)
+    if [note for _, note in history[-1:]] != [_note(plan)]:
         return ()
     if len(history) > 1:
         return (commit,)
@@ -246,5 +300,24 @@ async def delete_branch(repository: Repository, plan: WorktreePlan) -> tuple[str
     return ()
 
 
+async def created_at(repository: Repository, ref: str) -> str | None:
+    """Return the commit at which the branch ``ref`` was created for a session.
+
+    ``None`` if it was created otherwise, or so long ago that its reflog has expired
+    (``gc.reflogExpire``).
+    """
+    history = await _history(repository, ref)
+    commits = [commit for commit, note in history[-1:] if note.startswith(_CREATED)]
+    return commits[0] if commits else None
+
+
+async def _history(repository: Repository, ref: str) -> list[tuple[str, str]]:
+    """Return commit and message of each entry in the reflog of ``ref``, the newest first."""
+    command = ("log", "--walk-reflogs", "--no-show-signature", "--format=%H %gs", ref, "--")
+    output = await git.read(repository.workspace, *command)
+    lines = [line.partition(" ") for line in output.decode(errors="replace").splitlines()]
+    return [(commit, note) for commit, _, note in lines]
+
+
 def _note(plan: WorktreePlan) -> str:
-    return f"frith: created for session {plan.session_id}"
+    return f"{_CREATED} {plan.session_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ _OF_SESSIONS = frozenset({SESSION_ID, WORKSPACE, TERMINAL_ID})
 its git processes must not inherit them, because they work for other sessions."""
 _USAGE = 129
 _DUBIOUS = "detected dubious ownership"
+_MOST_ERRORS = 65536
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -89,6 +91,7 @@ async def run(
     env: Mapping[str, str] | None = None,
     in_tree: bool = False,
     reads: bool = False,
+    limit: int | None = None,
 ) -> bytes:
     """Run ``git -C directory args`` and return its standard output.
 
@@ -104,6 +107,8 @@ async def run(
             git's ownership check.
         reads: whether the command changes nothing. It then takes no optional lock, and does not
             inherit the locks that the task holds.
+        limit: number of bytes after which the process is ended; longer output is returned up to
+            the first byte beyond it.
 
     Raises:
         GitError: the exit code is not one of ``ok``.
@@ -125,13 +130,13 @@ async def run(
     inherited = () if reads else held.get()
     try:
         code, output, errors = await run_process(
-            argv, cwd="/", env=environment, stdin=stdin, inherited=inherited
+            argv, cwd="/", env=environment, stdin=stdin, inherited=inherited, limit=limit
         )
     except (FileNotFoundError, PermissionError) as error:
         raise GitNotFoundError from error
     except OSError as error:
         raise GitNotStartedError(error) from error
-    if code in ok:
+    if code in ok or (limit is not None and len(output) > limit):
         return output
     stderr = errors.decode(errors="backslashreplace")
     if _DUBIOUS in stderr:
@@ -189,6 +194,7 @@ async def run_process(
     stdin: bytes = b"",
     output: IO[bytes] | None = None,
     inherited: Sequence[int] = (),
+    limit: int | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Run ``argv`` and return its exit code, standard output and standard error.
 
@@ -200,6 +206,7 @@ async def run_process(
         stdin: its input; empty for ``/dev/null``.
         output: a file that gets both output streams instead.
         inherited: file descriptors that it inherits.
+        limit: number of bytes of standard output after which it is ended; for one without input.
 
     Raises:
         OSError: the process cannot be started.
@@ -215,7 +222,7 @@ async def run_process(
         start_new_session=True,
         pass_fds=inherited,
     )
-    child = _Child(start, stdin)
+    child = _Child(start, stdin, limit)
     try:
         return await anyio.to_thread.run_sync(child.run, abandon_on_cancel=True)
     except BaseException:
@@ -226,22 +233,37 @@ async def run_process(
 
 
 class _Child:
-    def __init__(self, start: Callable[[], subprocess.Popen[Any]], stdin: bytes) -> None:
+    def __init__(
+        self, start: Callable[..., subprocess.Popen[Any]], stdin: bytes, limit: int | None
+    ) -> None:
         self._start = start
         self._stdin = stdin
+        self._limit = limit
         self._starting = threading.Lock()
         self._cancelled = False
         self._process: subprocess.Popen[Any] | None = None
         self._done = threading.Event()
 
     def run(self) -> tuple[int, bytes, bytes]:
+        if self._limit is None:
+            return self._run(lambda process: process.communicate(self._stdin or None))
+        limit = self._limit
+        # Not a pipe, which a process that is not read would fill with warnings.
+        with tempfile.TemporaryFile() as errors:
+            code, output, _ = self._run(partial(_read_up_to, limit), stderr=errors)
+            errors.seek(0)
+            return code, output, errors.read(_MOST_ERRORS)
+
+    def _run(
+        self, read: Callable[[subprocess.Popen[Any]], tuple[bytes, bytes]], **options: Any
+    ) -> tuple[int, bytes, bytes]:
         with self._starting:
             if self._cancelled:
                 return -signal.SIGTERM, b"", b""
-            self._process = process = self._start()
+            self._process = process = self._start(**options)
         try:
             with process:
-                out, err = process.communicate(self._stdin or None)
+                out, err = read(process)
             return process.returncode, out or b"", err or b""
         finally:
             self._done.set()
@@ -259,3 +281,12 @@ class _Child:
                     os.killpg(process.pid, number)
             if self._done.wait(_GRACE):
                 return
+
+
+def _read_up_to(limit: int, process: subprocess.Popen[Any]) -> tuple[bytes, bytes]:
+    """Read standard output; if it is longer than ``limit``, end the process."""
+    output: bytes = process.stdout.read(limit + 1) if process.stdout else b""
+    if len(output) > limit:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    return output, b""

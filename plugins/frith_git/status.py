@@ -20,6 +20,8 @@ _STATUS = (
     *("--ignored=matching", "--untracked-files=normal", "--ignore-submodules=dirty"),
 )
 _GITLINK = b"160000"
+EMPTY_TREE = ("hash-object", "-t", "tree", "--stdin")
+"""The command that prints the object id of the empty tree."""
 _AT_MOST = "--max-count=20"
 _OPERATIONS = {
     "MERGE_HEAD": "merge",
@@ -79,7 +81,7 @@ async def tree_status(path: str, git_dir: str) -> TreeStatus:
     """
     if os.path.exists(f"{git_dir}/index"):
         return await _with_index(path, f"{git_dir}/index", {})
-    with _temporary_index() as env:
+    with temporary_index() as env:
         if await git.resolve(path, "HEAD"):
             await git.run(path, "read-tree", "HEAD", in_tree=True, env=env)
         status = await _with_index(path, env["GIT_INDEX_FILE"], env)
@@ -114,7 +116,7 @@ def _exists(root: str, name: bytes) -> bool:
 
 async def _hidden_changes(path: str, index: str, names: Collection[bytes]) -> list[bytes]:
     """Return those of ``names`` that differ from the index, ignoring the index's flags."""
-    with _temporary_index() as env:
+    with temporary_index() as env:
         # With its times, which git compares with those of the files.
         shutil.copy2(index, env["GIT_INDEX_FILE"])
         run = partial(git.run, path, in_tree=True, env=env)
@@ -127,7 +129,8 @@ async def _hidden_changes(path: str, index: str, names: Collection[bytes]) -> li
 
 
 @contextmanager
-def _temporary_index() -> Iterator[dict[str, str]]:
+def temporary_index() -> Iterator[dict[str, str]]:
+    """Yield the variable that makes git use an index of its own, which does not exist yet."""
     with tempfile.TemporaryDirectory(prefix="frith-git-") as directory:
         yield {"GIT_INDEX_FILE": f"{directory}/index"}
 
@@ -146,8 +149,7 @@ async def staged_in(git_dir: str, head: str | None) -> list[bytes]:
     """
     if not os.path.exists(f"{git_dir}/index"):
         return []
-    empty_tree = ("hash-object", "-t", "tree", "--stdin")
-    tree = head or (await _read_without_tree(git_dir, *empty_tree)).decode().strip()
+    tree = head or (await _read_without_tree(git_dir, *EMPTY_TREE)).decode().strip()
     options = ("--cached", "-z", "--name-only", "--ignore-submodules=dirty")
     output = await _read_without_tree(git_dir, "diff-index", *options, tree, "--")
     return output.split(b"\0")[:-1]

@@ -14,10 +14,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frith.errors import RemovalBlockedError, StoreMismatchError, WorkAtStakeError
 from frith.model import AtStake, Session, SessionId
-from frith.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
+from frith.ports import (
+    Branch,
+    ChangedFile,
+    Diff,
+    DiffScope,
+    Location,
+    Presence,
+    WorkspaceProvider,
+    WorktreePlan,
+    WorktreeRequest,
+)
 from frith_git import GitWorkspaceOptions, locate
-from frith_git.branches import starting_point, taken
+from frith_git.branches import list_branches, starting_point, taken
 from frith_git.create import create, discard, redirection
+from frith_git.diff import changed_files, diff
 from frith_git.git import together
 from frith_git.inspect import Inspector
 from frith_git.lock import locked
@@ -116,6 +127,20 @@ class GitWorkspace(WorkspaceProvider):
         """Repair the links and locks of worktrees, but never take over those of a copy."""
         async with self._changing() as repository:
             return await locate.repair(repository)
+
+    async def changed_files(self, session: Session, scope: DiffScope) -> tuple[ChangedFile, ...]:
+        """One git process; for untracked files four, since branching usually eight."""
+        return await changed_files(self._repository(), session, scope)
+
+    async def diff(
+        self, session: Session, scope: DiffScope, *, paths: Collection[str] = (), limit: int
+    ) -> Diff:
+        """As many git processes as for the changed files, the last ended at the limit."""
+        return await diff(self._repository(), session, scope, paths, limit)
+
+    async def branches(self) -> tuple[Branch, ...]:
+        """One git process."""
+        return await list_branches(self._repository())
 
     def _repository(self) -> Repository:
         """Return the repository, found anew each time because the workspace may be moved."""

@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +21,7 @@ from unittest.mock import patch
 import anyio
 
 from frith.model import Session, SessionStatus, now
-from frith.ports import MarkerState, WorktreeRequest
+from frith.ports import DiffScope, MarkerState, WorktreeRequest
 from frith_git import GitWorkspaceOptions
 from frith_git.git import run_process
 from frith_git.recovery import GitRecovery
@@ -184,6 +185,31 @@ class Bench:
         clear(self.workspace)
         return pairs.row(f"rebuild {worktrees} sessions", "`git worktree list`", 1.5)
 
+    async def changes(self, scope: DiffScope, commands: list[list[str]], bar: float) -> Row:
+        """Compare listing the changed files of a worktree with the git commands that do it."""
+        session = await self.ours()
+        tree = Path(session.worktree_path)
+        for number in range(0, 10_000, 100):
+            directory = tree / f"directory-{number // 100}"
+            (directory / f"file-{number}").write_text("changed\n")
+            (directory / "new").write_text("new\n")
+
+        def run() -> None:
+            for command in commands:
+                subprocess.run(["git", "-C", tree, *command], check=True, capture_output=True)
+
+        pairs = Pairs()
+        for turn in range(ROUNDS):
+            both: list[tuple[Action, list[float]]] = [
+                (partial(self.provider.changed_files, session, scope), pairs.ours),
+                (partial(anyio.to_thread.run_sync, run), pairs.theirs),
+            ]
+            for action, times in both if turn % 2 else reversed(both):
+                times.append(await timed(action))
+        clear(self.workspace)
+        against = ", ".join(f"`git {command[0]}`" for command in commands)
+        return pairs.row(f"changed files ({scope}) of 10000 files", against, bar)
+
 
 async def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as directory:
@@ -198,7 +224,17 @@ async def measure() -> list[Row]:
             await bench.rebuilds(100),
         ]
         make_repository(many, 10_000)
-        return [*rows, await Bench(many).creations(10_000, bar=0.9)]
+        bench = Bench(many)
+        unstaged = ["diff", "--numstat"]
+        base = ["merge-base", "HEAD", "HEAD"]
+        branch = ["diff", "--numstat", "HEAD"]
+        untracked = ["ls-files", "--others", "--exclude-standard"]
+        return [
+            *rows,
+            await bench.creations(10_000, bar=0.9),
+            await bench.changes(DiffScope.UNSTAGED, [unstaged], bar=1.2),
+            await bench.changes(DiffScope.BRANCH, [base, branch, untracked], bar=2.0),
+        ]
 
 
 def run() -> list[Row]:

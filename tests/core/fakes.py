@@ -22,10 +22,14 @@ from frith.model import AtStake, ExitStatus, Session, SessionId, Snapshot
 from frith.ports import (
     Attachment,
     AttachMode,
+    ChangedFile,
     Chunk,
     Claim,
     Committed,
     Conclusion,
+    Diff,
+    DiffScope,
+    FileChange,
     Gap,
     Holder,
     Location,
@@ -223,6 +227,17 @@ class FakeWorkspace(WorkspaceProvider):
             raise WorkAtStakeError(session.worktree_path, at_stake)
         self.world.worktrees.pop(session.worktree_path, None)
         self.world.markers.pop(session.id, None)
+
+    async def changed_files(self, session: Session, scope: DiffScope) -> tuple[ChangedFile, ...]:
+        await self.world.step(f"changed files {scope}")
+        return (ChangedFile(f"in {session.branch}", FileChange.MODIFIED),)
+
+    async def diff(
+        self, session: Session, scope: DiffScope, *, paths: Collection[str] = (), limit: int
+    ) -> Diff:
+        await self.world.step(f"diff {scope}")
+        content = f"{session.branch}: {', '.join(paths)}".encode()
+        return Diff(content[:limit], is_cut=len(content) > limit)
 
     async def repair(self) -> tuple[str, ...]:
         await self.world.step("repair")

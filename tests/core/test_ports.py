@@ -10,9 +10,16 @@ import pytest
 from frith._flows import terminals as identity
 from frith.errors import UnsupportedCapabilityError
 from frith.model import Changes
-from frith.ports import Holder, SessionStore, TerminalSpawner, WrappedStore
+from frith.ports import (
+    DiffScope,
+    Holder,
+    SessionStore,
+    TerminalSpawner,
+    WorkspaceProvider,
+    WrappedStore,
+)
 
-from .fakes import FakeSpawner, FakeStore
+from .fakes import FakeSpawner, FakeStore, FakeWorkspace
 from .world import World, a_session
 
 
@@ -22,6 +29,13 @@ class PlainStore(FakeStore):
     holder_info = SessionStore.holder_info
     replace_corrupt = SessionStore.replace_corrupt
     watch = SessionStore.watch
+
+
+class PlainWorkspace(FakeWorkspace):
+    """A workspace without any optional ability."""
+
+    changed_files = WorkspaceProvider.changed_files
+    diff = WorkspaceProvider.diff
 
 
 def test_a_store_that_does_not_watch_says_so(world: World) -> None:
@@ -42,6 +56,16 @@ async def test_a_spawner_that_does_not_adopt_says_so(world: World) -> None:
     with pytest.raises(UnsupportedCapabilityError, match="'adopt'") as refused:
         await FakeSpawner(world).adopt(a_session())
     assert (refused.value.provider, refused.value.capability) == ("FakeSpawner", "adopt")
+
+
+async def test_a_workspace_that_shows_no_changes_says_so(world: World) -> None:
+    workspace = PlainWorkspace(world)
+    with pytest.raises(UnsupportedCapabilityError, match="PlainWorkspace does not support 'diff'"):
+        await workspace.changed_files(a_session(), DiffScope.BRANCH)
+    with pytest.raises(UnsupportedCapabilityError, match="'diff'"):
+        await workspace.diff(a_session(), DiffScope.BRANCH, limit=1)
+    with pytest.raises(UnsupportedCapabilityError, match="'branches'"):
+        await workspace.branches()
 
 
 @pytest.mark.parametrize("port", [SessionStore, TerminalSpawner])

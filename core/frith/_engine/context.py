@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
@@ -17,12 +17,15 @@ from frith._engine.markers import Markers
 from frith._engine.open_providers import Providers
 from frith._engine.processes import ProcessTable
 from frith._engine.reactions import Reactions
+from frith._engine.readers import Reader
 from frith._engine.tasks import Task, Tasks
+from frith.changes import Cursor
 from frith.config import ManagerConfig
 from frith.errors import SessionError
 from frith.events import SessionStatusChanged, SessionUpdated
 from frith.model import Session, SessionId
 from frith.plugins import Plugins
+from frith.providers import Role
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
@@ -88,6 +91,17 @@ class Engine:
         if self._follower is None:
             self._follower = self.tasks.start(self.ledger.follow)
 
+    @asynccontextmanager
+    async def changes(self, since: Cursor | None) -> AsyncIterator[Reader]:
+        """Yield a reader; see :meth:`frith.SessionManager.changes`."""
+        self.follow()
+        identity = await self.call(_identity_when_refreshed)
+        reader = self.ledger.readers.open(identity, self.ledger.all(), since)
+        try:
+            yield reader
+        finally:
+            self.ledger.readers.close(reader)
+
     async def unfollow(self) -> None:
         """Stop taking over the changes of other processes."""
         if self._follower is not None:
@@ -108,3 +122,9 @@ class Engine:
             await self.hooks.notify(
                 SessionUpdated(workspace=self.workspace, before=before, session=session)
             )
+
+
+async def _identity_when_refreshed(engine: Engine) -> str:
+    await engine.ledger.refresh()
+    async with engine.providers.use(Role.STORE) as store:
+        return store.identity

@@ -31,6 +31,11 @@ from frith.ports.terminal import (
     TerminalSpawner,
 )
 from frith.ports.workspace import (
+    Branch,
+    ChangedFile,
+    Diff,
+    DiffScope,
+    FileChange,
     Location,
     Presence,
     WorkspaceProvider,
@@ -41,10 +46,15 @@ from frith.ports.workspace import (
 __all__ = [
     "AttachMode",
     "Attachment",
+    "Branch",
+    "ChangedFile",
     "Chunk",
     "Claim",
     "Committed",
     "Conclusion",
+    "Diff",
+    "DiffScope",
+    "FileChange",
     "Foreground",
     "Gap",
     "Holder",

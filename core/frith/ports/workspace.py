@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
+from frith.errors import UnsupportedCapabilityError
 from frith.model import AtStake, Session, SessionId
 
 
@@ -58,6 +60,83 @@ class Location:
     """Absolute path: where it is, or was last."""
     reason: str = ""
     """The cause of the redirection and its remedy, for the user."""
+
+
+class DiffScope(StrEnum):
+    """What is compared to show the changes in a worktree."""
+
+    STAGED = "staged"
+    """The last commit and the index."""
+    UNSTAGED = "unstaged"
+    """The index and the files that it lists; conflicting files with our side of the merge."""
+    UNTRACKED = "untracked"
+    """Nothing and the files that the index does not list, without ignored ones."""
+    BRANCH = "branch"
+    """The commit at which the branch began and all files, committed or not, without ignored ones.
+
+    That is the last commit that the branch has in common with its upstream, if it tracks another
+    branch. Otherwise it is the last one in common with the workspace's HEAD or, if that is older,
+    the commit at which the branch was created for a session. If there is none, every file is new.
+    """
+
+
+class FileChange(StrEnum):
+    """How a file has changed."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    RENAMED = "renamed"
+    """Also if its content has changed."""
+    TYPE_CHANGED = "type-changed"
+    """Between a regular file, a symbolic link and a submodule."""
+    UNMERGED = "unmerged"
+    """A merge has left a conflict in it; not told apart from ``modified`` since branching."""
+    UNTRACKED = "untracked"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """One changed file. Paths are relative to the worktree, decoded by ``os.fsdecode``."""
+
+    path: str
+    """Where it is or, if it was deleted, was. A repository inside the worktree is one path, which
+    ends with a slash, and in no diff."""
+    kind: FileChange
+    added: int | None = None
+    """Number of added lines; ``None`` for a binary file."""
+    deleted: int | None = None
+    """Number of deleted lines; ``None`` for a binary file."""
+    previous: str | None = None
+    """Where a renamed file was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A unified diff in the format of git, with the content of binary files."""
+
+    content: bytes
+    """What ``git apply`` accepts, unless it was cut."""
+    is_cut: bool = False
+    """Whether the diff is longer than the limit, and this is its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A local branch."""
+
+    name: str
+    """Without ``refs/heads/``, decoded by ``os.fsdecode``."""
+    commit: str
+    """Object id of its last commit."""
+    committed_at: datetime
+    """Committer date of that commit."""
+    worktree_path: str | None = None
+    """Path of the worktree in which it is checked out, or being rebased."""
+    upstream: str | None = None
+    """The branch that it tracks: ``origin/main``, or ``main`` for a local one."""
+    is_head: bool = False
+    """Whether the HEAD of the workspace names it."""
 
 
 class WorkspaceProvider(ABC):
@@ -158,3 +237,46 @@ class WorkspaceProvider(ABC):
 
         It waits until the programs that dead processes have started in the worktrees have ended.
         """
+
+    async def changed_files(self, session: Session, scope: DiffScope) -> tuple[ChangedFile, ...]:
+        """Return the changed files in the worktree of ``session``, ordered by path.
+
+        As :meth:`diff`, it changes nothing, neither the index nor the object database, and does
+        not depend on how the user has configured git to show changes. Of a submodule only its
+        commit counts. Requires ``Capability.DIFF``.
+
+        Raises:
+            WorktreeMissingError: the worktree is missing or was moved.
+            WorkspaceError: anything else.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "diff")
+
+    async def diff(
+        self, session: Session, scope: DiffScope, *, paths: Collection[str] = (), limit: int
+    ) -> Diff:
+        """Return a diff of the changes in the worktree of ``session``.
+
+        Untracked files are new files in it. Requires ``Capability.DIFF``.
+
+        Args:
+            session: the session.
+            scope: what is compared.
+            paths: files and directories to which it is limited, relative to the worktree; for a
+                renamed file both its paths. All if there are none.
+            limit: length at which the diff is cut, in bytes.
+
+        Raises:
+            WorktreeMissingError: the worktree is missing or was moved.
+            WorkspaceError: anything else.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "diff")
+
+    async def branches(self) -> tuple[Branch, ...]:
+        """Return the local branches of the workspace, ordered by name.
+
+        Requires ``Capability.BRANCHES``.
+
+        Raises:
+            WorkspaceError: they cannot be read.
+        """
+        raise UnsupportedCapabilityError(type(self).__qualname__, "branches")

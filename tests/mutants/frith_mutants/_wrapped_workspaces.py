@@ -12,7 +12,17 @@ import anyio
 
 from frith.errors import BranchBlockedError, BranchTakenError, RemovalBlockedError
 from frith.model import AtStake, Session
-from frith.ports import Location, Presence, WorkspaceProvider, WorktreePlan, WorktreeRequest
+from frith.ports import (
+    Branch,
+    ChangedFile,
+    Diff,
+    DiffScope,
+    Location,
+    Presence,
+    WorkspaceProvider,
+    WorktreePlan,
+    WorktreeRequest,
+)
 from frith.providers import ProviderContext
 
 
@@ -52,6 +62,17 @@ class Wrapped(WorkspaceProvider):
 
     async def repair(self) -> tuple[str, ...]:
         return await self.inner.repair()
+
+    async def changed_files(self, session: Session, scope: DiffScope) -> tuple[ChangedFile, ...]:
+        return await self.inner.changed_files(session, scope)
+
+    async def diff(
+        self, session: Session, scope: DiffScope, *, paths: Collection[str] = (), limit: int
+    ) -> Diff:
+        return await self.inner.diff(session, scope, paths=paths, limit=limit)
+
+    async def branches(self) -> tuple[Branch, ...]:
+        return await self.inner.branches()
 
     def git(self, *arguments: str, at: str | Path | None = None) -> None:
         """Run git in the workspace or ``at`` another place, whatever comes of it."""

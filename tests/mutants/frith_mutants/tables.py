@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from frith_mutants.differences import DIFFERENCES
 from frith_mutants.mutant import Mutant
 from frith_mutants.recoveries import RECOVERIES
 from frith_mutants.spawners import SPAWNERS
@@ -9,4 +10,11 @@ from frith_mutants.statuses import STATUSES
 from frith_mutants.stores import STORES
 from frith_mutants.workspaces import WORKSPACES
 
-PROVIDERS: tuple[Mutant, ...] = (*STORES, *WORKSPACES, *RECOVERIES, *SPAWNERS, *STATUSES)
+PROVIDERS: tuple[Mutant, ...] = (
+    *STORES,
+    *WORKSPACES,
+    *DIFFERENCES,
+    *RECOVERIES,
+    *SPAWNERS,
+    *STATUSES,
+)
