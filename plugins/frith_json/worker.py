@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
@@ -33,8 +35,8 @@ class Worker:
         self.thread.start()
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Have ``task`` called in the thread; it must not raise."""
-        self._queue.put(task)
+        """Have ``task`` called in the thread and the caller's context; it must not raise."""
+        self._queue.put(partial(copy_context().run, task))
 
     async def run(
         self,
