@@ -10,6 +10,7 @@ marked *may veto* may raise :class:`~frith.errors.SessionVetoed`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,30 @@ def frith_providers() -> Iterable[ProviderSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def frith_configure(config: ManagerConfig) -> None:
+def frith_configure(config: ManagerConfig) -> object:
     """Read the options of this plugin: ``config.plugin_options(name, Model)``.
 
-    Called once when a manager opens, before any provider is opened.
+    Called once when a manager opens, before any provider is opened. A module serves all managers of
+    the process, each with options of its own: keep nothing of ``config`` in the module.
+
+    Returns an object that implements lifecycle hooks or :func:`frith_logger` for this manager, in
+    addition to those of the plugin, which are called first; or ``None``. It may be a context
+    manager, which is entered at once and exited when the manager has closed, and whose result is
+    the object: so a plugin releases what it holds for the manager.
 
     Raises:
         ConfigurationError: an option is wrong; the manager does not open.
+    """
+
+
+@hookspec
+def frith_logger() -> logging.Logger | None:
+    """Return the logger for all lines of this manager; ``None`` for the host's.
+
+    Called once, after all plugins were configured; the first logger is used. It gets what the
+    manager, its providers and hooks log with :data:`frith.logs.log`, a JSON object each, instead of
+    the host's structlog or the logger ``frith``. Make it by ``logging.Logger("frith")``, so that it
+    belongs to no hierarchy of the process.
     """
 
 

@@ -28,6 +28,7 @@ from frith.changes import ChangeReader, Cursor
 from frith.config import ManagerConfig
 from frith.doctor import Finding
 from frith.errors import ManagerClosedError
+from frith.logs import logged_by
 from frith.model import AtStake, Session, SessionId, SessionStatus, now
 from frith.plugins import PluginRecord
 from frith.ports import Branch, ChangedFile, Diff, DiffScope, Holder, Size, Terminal
@@ -77,7 +78,8 @@ class SessionManager:
         """
         engine = await open_engine(self.config, self._own_plugins, ManagerReactions)
         try:
-            await start(engine, restore=self._restore)
+            with logged_by(engine.plugins.logger):
+                await start(engine, restore=self._restore)
         except BaseException:
             await close_engine(engine)
             raise
@@ -301,7 +303,7 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             WorkspaceError: the worktree cannot be inspected.
         """
-        return await inspect(self._engine, session_id)
+        return await self._engine.call(inspect, session_id)
 
     async def changed_files(
         self, session_id: SessionId, scope: DiffScope = DiffScope.BRANCH
@@ -352,8 +354,7 @@ class SessionManager:
             SessionNotRunningError: it is not running, or only another host can show it.
             TerminalError: it cannot be reached.
         """
-        with self._engine.naming():
-            return await open_terminal(self._engine, session_id, ended)
+        return await self._engine.call(open_terminal, session_id, ended)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process of a session has ended, and return the session as recorded then.
@@ -369,7 +370,8 @@ class SessionManager:
 
     async def holder(self, session_id: SessionId) -> Holder:
         """Return whether a process, this one included, owns the session."""
-        return await self._engine.claims.holder(session_id)
+        engine = self._engine
+        return await engine.tasks.call(engine.claims.holder, session_id)
 
     async def load_sessions(self) -> tuple[Session, ...]:
         """Load the stored sessions, and reconcile them as at start.
@@ -385,7 +387,8 @@ class SessionManager:
         Raises:
             StoreError: it could not be stored; it will be tried again.
         """
-        await self._engine.ledger.flush()
+        engine = self._engine
+        await engine.tasks.call(engine.ledger.flush)
 
     async def rebuild_from_worktrees(self, *, dry_run: bool = False) -> tuple[Session, ...]:
         """Add and correct sessions by the markers in their worktrees.
@@ -399,7 +402,7 @@ class SessionManager:
 
     async def diagnose(self) -> tuple[Finding, ...]:
         """Compare record, worktrees, owners and markers; return the differences."""
-        return await doctor.diagnose(self._engine)
+        return await self._engine.call(doctor.diagnose)
 
     async def repair(self) -> tuple[Finding, ...]:
         """Repair what :meth:`diagnose` finds; return each finding with whether it is repaired."""

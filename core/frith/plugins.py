@@ -7,8 +7,10 @@ wrappers and skips duplicate entry-point names silently.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
@@ -28,6 +30,7 @@ from frith.errors import (
     ProviderNotFoundError,
     nearest,
 )
+from frith.logs import log
 from frith.providers import ProviderSpec, Role
 
 HOOKS: Mapping[str, Callable[..., Any]] = {
@@ -38,6 +41,8 @@ HOOKS: Mapping[str, Callable[..., Any]] = {
 """The specification of every hook, by name."""
 
 _HOST = "host"
+_CONFIGURED = " (configured)"
+"""Follows the plugin's name in that of the object that its ``frith_configure`` has returned."""
 
 
 class PluginState(StrEnum):
@@ -100,6 +105,10 @@ class Plugins:
         self._offers: dict[str, list[Offer]] = {}
         """The providers of each loaded plugin, in the order in which plugins are called."""
         self.records: list[PluginRecord] = []
+        self.logger: logging.Logger | None = None
+        """The logger of the manager's own; ``None`` for the host's."""
+        self._exits: list[tuple[str, AbstractContextManager[object]]] = []
+        """What plugins hold for the manager, each with the plugin."""
 
     @property
     def offers(self) -> list[Offer]:
@@ -149,11 +158,39 @@ class Plugins:
         self.records.append(record)
 
     def configure(self, config: ManagerConfig) -> None:
-        """Call ``frith_configure`` of every plugin; one that fails in it is recorded as failed.
+        """Have every plugin read its options; one that fails in it is recorded as failed.
 
         Raises:
-            ConfigurationError: a plugin refuses its options, or there is no such plugin.
+            ConfigurationError: a plugin refuses its options.
             FrithError: any other error of frith that a plugin raises.
+        """
+        try:
+            for configure in self.implementations("frith_configure"):
+                with self._recording_failure(configure.plugin, "frith_configure"):
+                    self._keep(configure.plugin, configure.call(config))
+            for logger in self.implementations("frith_logger"):
+                with self._recording_failure(logger.plugin, "frith_logger"):
+                    self.logger = self.logger or _checked_logger(logger.call())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Exit what plugins hold for the manager; a failure is logged with the plugin."""
+        while self._exits:
+            plugin, held = self._exits.pop()
+            try:
+                held.__exit__(None, None, None)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                log.error("plugin_not_closed", plugin=plugin, reason=described(error))
+
+    def check_sections(self, config: ManagerConfig) -> None:
+        """Check that each section of the options is that of a plugin or provider.
+
+        Raises:
+            ConfigurationError: there is no such plugin or provider.
         """
         known = [record.name for record in self.records]
         for name in config.options.get("plugin", {}):
@@ -162,13 +199,6 @@ class Plugins:
         for kind, named in config.options.items():
             if kind != "plugin":
                 self._check_section(kind, named)
-        for implementation in self.implementations("frith_configure"):
-            try:
-                implementation.call(config)
-            except BaseException as error:
-                if is_interrupt(error) or isinstance(error, FrithError):
-                    raise
-                self._fail(implementation.plugin, f"frith_configure failed: {described(error)}")
 
     def implementations(self, hook: str) -> list[HookImplementation]:
         """Return the implementations of ``hook`` in the order in which they are called."""
@@ -176,9 +206,10 @@ class Plugins:
             each.plugin_name: each for each in getattr(self._manager.hook, hook).get_hookimpls()
         }
         return [
-            HookImplementation(label, _adapted(found[label].function, bool(found[label].argnames)))
+            HookImplementation(label, _adapted(found[name].function, bool(found[name].argnames)))
             for label in self._offers
-            if label in found
+            for name in (label, label + _CONFIGURED)
+            if name in found
         ]
 
     def plugin(self, name: str) -> object:
@@ -244,10 +275,35 @@ class Plugins:
         self._offers[label] = offers
         return tuple(f"{offer.spec.role}:{offer.spec.name}" for offer in offers)
 
+    def _keep(self, label: str, returned: object) -> None:
+        """Register what ``frith_configure`` of a plugin has returned."""
+        if isinstance(returned, AbstractContextManager):
+            entered = returned.__enter__()
+            self._exits.append((label, returned))
+            returned = entered
+        if returned is None:
+            return
+        check_plugin(returned)
+        hooks = HOOKS.keys() & set(dir(returned))
+        if not hooks or hooks & {"frith_providers", "frith_configure"}:
+            what = ", ".join(sorted(hooks)) or "no hook"
+            raise InvalidPluginError(f"it returned {returned!r}, which implements {what}")
+        self._manager.register(returned, label + _CONFIGURED)
+
+    @contextmanager
+    def _recording_failure(self, label: str, hook: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            is_invalid = isinstance(error, InvalidPluginError)
+            if is_interrupt(error) or (isinstance(error, FrithError) and not is_invalid):
+                raise
+            self._fail(label, f"{hook} failed: {described(error)}")
+
     def _fail(self, label: str, reason: str) -> None:
         """Unload a plugin that fails after it was loaded."""
-        self._manager.unregister(name=label)
-        del self._offers[label]
+        if self._offers.pop(label, None) is not None:
+            self._manager.unregister(name=label)
         self.records = [
             replace(record, state=PluginState.FAILED, reason=reason, providers=())
             if record.state is PluginState.LOADED
@@ -331,6 +387,12 @@ def _provider_specs(plugin: object) -> list[ProviderSpec]:
                 f"frith_providers returned {spec!r}, which is not a ProviderSpec"
             )
     return specs
+
+
+def _checked_logger(logger: object) -> logging.Logger | None:
+    if logger is None or isinstance(logger, logging.Logger):
+        return logger
+    raise InvalidPluginError(f"frith_logger returned {logger!r}, which is not a logging.Logger")
 
 
 def _adapted(function: Callable[..., Any], takes_argument: bool) -> Callable[..., Any]:

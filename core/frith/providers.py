@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from anyio import CapacityLimiter
 from pydantic import BaseModel
 
 from frith.config import Options
@@ -64,6 +65,14 @@ class ProviderContext(Protocol):
     @property
     def workspace(self) -> Path:
         """Absolute path of the workspace."""
+
+    @property
+    def limiter(self) -> CapacityLimiter:
+        """Limits the threads in which the manager's providers may block at once.
+
+        Pass it to every ``anyio.to_thread.run_sync``. Otherwise threads that are stuck, on a hung
+        mount for example, hold up every other manager of the process.
+        """
 
     def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
         """Open another provider, to wrap it.

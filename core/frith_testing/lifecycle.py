@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from frith.config import ManagerConfig
 from frith.errors import SessionVetoed
 from frith.plugins import Plugins
 from frith_testing.harness.resources import resources_now
+from frith_testing.suites.lifecycle.configured import calls_of
 from frith_testing.suites.lifecycle.configured import configured as configured_plugin
+from frith_testing.suites.lifecycle.hook_call import LIFECYCLE_HOOKS as LIFECYCLE_HOOKS
 from frith_testing.suites.lifecycle.hook_call import Call
 from frith_testing.suites.lifecycle.host_process import HostProcessConformance
 from frith_testing.suites.lifecycle.process_state import (
@@ -31,45 +33,41 @@ from frith_testing.suites.lifecycle.repeated_calls import (
     TRIES,
     RepeatedCallsConformance,
 )
-from frith_testing.suites.lifecycle.sample_events import content_of, sample_events
-
-LIFECYCLE_HOOKS = tuple(
-    name for name, hook in vars(hookspecs).items() if inspect.iscoroutinefunction(hook)
-)
+from frith_testing.suites.lifecycle.sample_events import content_of
+from frith_testing.suites.lifecycle.several_managers import SeveralManagersConformance
 
 
 class LifecyclePluginConformance(
     HostProcessConformance,
     RepeatedCallsConformance,
     RaisedErrorsConformance,
+    SeveralManagersConformance,
     suite="lifecycle",
     subject="plugin",
 ):
     """Tests of a plugin with lifecycle hooks.
 
-    Define the fixture ``plugin``, which returns the module or object that implements the hooks.
-    They are called with plain events and with odd ones: long and empty texts, control characters.
+    Define the fixture ``plugin``, which returns the module or object that implements the hooks. A
+    plugin with options is tested with those of the fixture ``config``, beside a manager with those
+    of the fixture ``other_config``. The hooks are called with plain events and with odd ones: long
+    and empty texts, control characters.
     """
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> ManagerConfig:
-        """Return the configuration of the host; override it if the plugin needs options."""
+        """Return the configuration of a manager; override it if the plugin has options."""
         return ManagerConfig(workspace=tmp_path)
 
     @pytest.fixture
-    def configured(self, plugin: Any, config: ManagerConfig) -> Plugins:
+    def configured(self, plugin: Any, config: ManagerConfig) -> Iterator[Plugins]:
         """Return the plugin, loaded and configured as frith does it."""
-        return configured_plugin(plugin, config)
+        with configured_plugin(plugin, config) as plugins:
+            yield plugins
 
     @pytest.fixture
     def calls(self, configured: Plugins, config: ManagerConfig) -> list[Call]:
         """Return every lifecycle hook that the plugin implements, with each sample event."""
-        return [
-            Call(name, implementation.call, event, config.hook_timeout)
-            for name in LIFECYCLE_HOOKS
-            for implementation in configured.implementations(name)
-            for event in sample_events(name, str(config.workspace))
-        ]
+        return calls_of(configured, config)
 
     def test_every_hook_is_implemented_as_specified(self, plugin: Any) -> None:
         Plugins().add("plugin", plugin)
@@ -82,7 +80,8 @@ class LifecyclePluginConformance(
         self, plugin: Any, config: ManagerConfig
     ) -> None:
         before = logging_now()
-        configured_plugin(plugin, config)
+        with configured_plugin(plugin, config):
+            assert logging_now() == before
         assert logging_now() == before
 
     async def test_hooks_do_not_change_logging(self, calls: list[Call]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -35,6 +35,20 @@ class RecoveryConformance(MarkerIsolationConformance, RecoveryFaultConformance, 
         """Return the recovery, opened."""
         async with opening.open() as provider:
             yield provider
+
+    @pytest.fixture
+    def operate(
+        self, add_worktree: Callable[[Session], Session]
+    ) -> Callable[[SessionRecovery], Awaitable[None]]:
+        """Return a function that calls every operation of an opened provider."""
+
+        async def operate(recovery: SessionRecovery) -> None:
+            session = add_worktree(a_session())
+            await recovery.remember(session, MarkerState.LIVE)
+            await recovery.rebuild()
+            await recovery.forget(session.id)
+
+        return operate
 
     @pytest.fixture
     def add_worktree(self, workspace: Path) -> Callable[[Session], Session]:

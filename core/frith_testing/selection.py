@@ -62,7 +62,8 @@ def suites_for(chosen: Iterable[str], options: Iterable[str] = ()) -> Iterator[t
 
 def _all(plugins: Plugins) -> Iterator[str]:
     yield from (f"{offer.spec.role.value}:{offer.spec.name}" for offer in plugins.offers)
-    hooked = {found.plugin for hook in LIFECYCLE_HOOKS for found in plugins.implementations(hook)}
+    hooks = (*LIFECYCLE_HOOKS, "frith_configure")  # which may return an object with such hooks
+    hooked = {found.plugin for hook in hooks for found in plugins.implementations(hook)}
     yield from (f"{_LIFECYCLE}:{plugin}" for plugin in sorted(hooked))
 
 

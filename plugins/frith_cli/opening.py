@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TypeVar
 
-from frith import ManagerConfig, SessionManager
+from frith import SessionManager
 from frith.logs import printable
 from frith_cli.config import settings_of
 from frith_cli.console import progress
@@ -35,7 +35,7 @@ async def opened(app: App, *, restore: bool = True) -> AsyncIterator[SessionMana
     config = settings_of(app).config
     manager = SessionManager(config, restore=restore)
     async with guarded() as guard, AsyncExitStack() as stack:
-        stack.enter_context(routed_logs(config, app.verbosity))
+        stack.enter_context(routed_logs(app.verbosity))
         with progress("Opening the workspace") if restore else nullcontext():
             await stack.enter_async_context(manager)
         with guard.within():
@@ -58,14 +58,11 @@ def with_manager(
 
 
 @contextmanager
-def routed_logs(config: ManagerConfig, verbosity: int) -> Iterator[None]:
-    """Show the log of frith on standard error, unless ``config`` lets the plugin ``log`` write it.
+def routed_logs(verbosity: int) -> Iterator[None]:
+    """Show the log of frith on standard error, unless a plugin such as `log` has the manager's.
 
     A ``verbosity`` of -1 shows nothing, 0 warnings, 1 events too, 2 debug messages too.
     """
-    if config.options.get("plugin", {}).get("log", {}).get("configure"):
-        yield
-        return
     logger = logging.getLogger("frith")
     handler = _Lines(verbosity)
     before = logger.level, logger.propagate

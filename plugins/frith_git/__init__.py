@@ -50,7 +50,7 @@ def _open_workspace(
 ) -> AbstractAsyncContextManager[WorkspaceProvider]:
     from frith_git.workspace import GitWorkspace
 
-    return nullcontext(GitWorkspace(options, context.workspace))
+    return nullcontext(GitWorkspace(options, context.workspace, context.limiter))
 
 
 def _open_recovery(
@@ -58,7 +58,7 @@ def _open_recovery(
 ) -> AbstractAsyncContextManager[SessionRecovery]:
     from frith_git.recovery import open_recovery
 
-    return open_recovery(context.workspace)
+    return open_recovery(context.workspace, context.limiter)
 
 
 @hookimpl

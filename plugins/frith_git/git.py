@@ -16,6 +16,7 @@ import anyio
 
 from frith.errors import InvalidWorkspaceError, WorkspaceError
 from frith_git.lock import held
+from frith_git.threads import in_thread
 from frith_terminals.environment import GIT_VARIABLES, SESSION_ID, TERMINAL_ID, WORKSPACE
 
 _T = TypeVar("_T")
@@ -224,10 +225,10 @@ async def run_process(
     )
     child = _Child(start, stdin, limit)
     try:
-        return await anyio.to_thread.run_sync(child.run, abandon_on_cancel=True)
+        return await in_thread(child.run, abandon_on_cancel=True)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            # With a limiter of its own: waiting processes may occupy every thread of the default.
+            # With a limiter of its own: waiting processes may occupy every thread of the manager.
             await anyio.to_thread.run_sync(child.end, limiter=anyio.CapacityLimiter(1))
         raise
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import anyio
-
 from frith.logs import printable
 from frith.model import AtStake, SessionId
 from frith.ports import MarkerState
@@ -34,6 +32,7 @@ from frith_git.status import (
     unpushed_commits,
     unreachable_commits,
 )
+from frith_git.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,7 @@ class Inspector:
     ) -> Findings:
         admin = worktree.admin
         status = await tree_status(path, admin)
-        nested = await anyio.to_thread.run_sync(
-            lambda: list(nested_repositories(path, self._disposable))
-        )
+        nested = await in_thread(lambda: list(nested_repositories(path, self._disposable)))
         blocked = self._forbidden(session_id, worktree)
         # Before the submodules are read, so that a later clone is not removed by force.
         has_modules = os.path.isdir(f"{admin}/modules")
@@ -187,7 +184,7 @@ class Inspector:
 
 
 async def _unpushed_in_modules(admin: str) -> list[str]:
-    directories = await anyio.to_thread.run_sync(lambda: list(_module_directories(admin)))
+    directories = await in_thread(lambda: list(_module_directories(admin)))
     return [line for name, git_dir in directories for line in await _unpushed(name, git_dir)]
 
 

@@ -13,6 +13,7 @@ import anyio
 
 from frith.errors import WorkspaceError
 from frith_git.repository import OWN_DIRECTORY, accessing
+from frith_git.threads import in_thread
 from frith_os.locks import FileLock, Waiting, describe_holders, holders
 
 _PATIENCE = 60.0
@@ -81,14 +82,14 @@ async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
 async def _wait(waiting: Waiting, path: str) -> None:
     turns = 1
     while not await _is_readable(waiting.socket, _PATIENCE):
-        is_own = os.getpid() in await anyio.to_thread.run_sync(holders, path)
+        is_own = os.getpid() in await in_thread(holders, path)
         if is_own and turns < _OWN_TURNS:
             turns += 1
             continue
         # The lock may have been released before its holders were read.
         if await _is_readable(waiting.socket, _GRACE):
             break
-        holder = await anyio.to_thread.run_sync(describe_holders, path)
+        holder = await in_thread(describe_holders, path)
         raise GitLockedError(path, holder)
     waiting.result()
 

@@ -38,6 +38,7 @@ from frith_git.repository import (
     names_in,
     read_bytes,
 )
+from frith_git.threads import current_limiter, in_thread
 from frith_os import atomic, private
 
 NAME = "frith.json"
@@ -141,8 +142,9 @@ class GitRecovery(SessionRecovery):
     gitrepository-layout(5).
     """
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, limiter: anyio.CapacityLimiter | None = None) -> None:
         self._workspace = workspace
+        self._limiter = limiter
 
     async def remember(self, session: Session, state: MarkerState, *, durable: bool = True) -> None:
         """Write the session into the marker of its worktree, beside others that share it."""
@@ -174,20 +176,24 @@ class GitRecovery(SessionRecovery):
             InvalidWorkspaceError: the workspace is not a repository.
             GitFileError: a file cannot be read.
         """
-        return await anyio.to_thread.run_sync(lambda: _rebuild(Repository.find(self._workspace)))
+        current_limiter.set(self._limiter)
+        return await in_thread(lambda: _rebuild(Repository.find(self._workspace)))
 
     async def _change(self, write: Callable[[Repository], None]) -> None:
+        current_limiter.set(self._limiter)
         repository = Repository.find(self._workspace)
         async with locked(repository.markers_lock):
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(write, repository)
+                await in_thread(write, repository)
 
 
 @asynccontextmanager
-async def open_recovery(workspace: Path) -> AsyncIterator[GitRecovery]:
+async def open_recovery(
+    workspace: Path, limiter: anyio.CapacityLimiter | None = None
+) -> AsyncIterator[GitRecovery]:
     """Open the recovery provider `git` on ``workspace``."""
-    await anyio.to_thread.run_sync(_restrict_markers, workspace)
-    yield GitRecovery(workspace)
+    await anyio.to_thread.run_sync(_restrict_markers, workspace, limiter=limiter)
+    yield GitRecovery(workspace, limiter)
 
 
 def _restrict_markers(workspace: Path) -> None:

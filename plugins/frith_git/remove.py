@@ -7,13 +7,12 @@ import shutil
 import stat
 from contextlib import suppress
 
-import anyio
-
 from frith.logs import log
 from frith_git import git
 from frith_git.git import GitError
 from frith_git.lock import locked
 from frith_git.repository import Repository, Worktree, accessing, exists, names_in
+from frith_git.threads import in_thread
 
 
 async def take_away(repository: Repository, worktree: Worktree, path: str, *, force: bool) -> None:
@@ -46,9 +45,9 @@ async def take_away(repository: Repository, worktree: Worktree, path: str, *, fo
             raise
         # Git unregisters a worktree even if it could not delete all of its files: read-only
         # directories, or files created meanwhile, such as a marker.
-        await anyio.to_thread.run_sync(_delete_rest, path)
+        await in_thread(_delete_rest, path)
         async with locked(repository.markers_lock):
-            await anyio.to_thread.run_sync(_delete_rest, worktree.admin)
+            await in_thread(_delete_rest, worktree.admin)
 
 
 def _delete_rest(path: str) -> None:

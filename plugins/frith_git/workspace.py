@@ -34,15 +34,22 @@ from frith_git.inspect import Inspector
 from frith_git.lock import locked
 from frith_git.remove import take_away
 from frith_git.repository import WORKTREES, Repository, accessing, read_bytes
+from frith_git.threads import current_limiter, in_thread
 from frith_os import atomic, private
 
 
 class GitWorkspace(WorkspaceProvider):
     """Worktrees in ``{workspace}/.worktrees/{session id}``, locked while sessions use them."""
 
-    def __init__(self, options: GitWorkspaceOptions, workspace: Path) -> None:
+    def __init__(
+        self,
+        options: GitWorkspaceOptions,
+        workspace: Path,
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> None:
         self._options = options
         self._workspace = workspace
+        self._limiter = limiter
         self._checkouts = anyio.CapacityLimiter(options.concurrency)
 
     async def bind_store(self, identity: str, *, write: bool) -> None:
@@ -51,7 +58,7 @@ class GitWorkspace(WorkspaceProvider):
         if not _is_bound(repository, identity) and write:
             async with locked(repository.markers_lock):
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(_bind, repository, identity)
+                    await in_thread(_bind, repository, identity)
 
     async def taken(self, branches: Collection[str]) -> frozenset[str]:
         """At most one git process."""
@@ -93,7 +100,7 @@ class GitWorkspace(WorkspaceProvider):
     async def locate(self, sessions: Collection[Session]) -> dict[SessionId, Location]:
         """No git process, unless ``extensions.worktreeConfig`` is set."""
         repository = self._repository()
-        found = await anyio.to_thread.run_sync(
+        found = await in_thread(
             lambda: {session.id: locate.locate(repository, session) for session in sessions}
         )
 
@@ -143,7 +150,11 @@ class GitWorkspace(WorkspaceProvider):
         return await list_branches(self._repository())
 
     def _repository(self) -> Repository:
-        """Return the repository, found anew each time because the workspace may be moved."""
+        """Return the repository, found anew each time because the workspace may be moved.
+
+        What the current call does from now on blocks threads of this manager only.
+        """
+        current_limiter.set(self._limiter)
         return Repository.find(self._workspace)
 
     def _inspector(self, repository: Repository) -> Inspector:
@@ -234,7 +245,7 @@ async def _give_to_owner(repository: Repository, path: str, branch: str) -> None
     relative to the descriptor of its directory, and links are not followed.
     """
     if private.is_root():
-        await anyio.to_thread.run_sync(_give, repository, os.path.basename(path), branch)
+        await in_thread(_give, repository, os.path.basename(path), branch)
 
 
 def _give(repository: Repository, name: str, branch: str) -> None:

@@ -16,6 +16,7 @@ from anyio import CancelScope
 from frith.errors import (
     ClaimLostError,
     CommitOutcomeUnknownError,
+    StoreBusyError,
     StoreError,
     UnsupportedCapabilityError,
 )
@@ -27,6 +28,7 @@ from frith_json.options import CAN_WATCH, JsonOptions
 from frith_json.places import Places
 from frith_json.state import StateFile
 from frith_json.worker import Worker, thread_safe_call
+from frith_os.locks import describe_holders
 
 _CLOSING = 1.0
 """Seconds that closing waits for the threads; one that waits for a lock ends when it gets it."""
@@ -151,6 +153,15 @@ class JsonStore(SessionStore):
         return await self._writer.run(
             work,
             within=self.state.locked,
-            lock=self._places.lock,
+            busy=self._lock_is_held,
             late=CommitOutcomeUnknownError,
+        )
+
+    async def _lock_is_held(self, seconds: float) -> StoreBusyError:
+        lock = self._places.lock
+        holder = await self._reader.run(lambda: describe_holders(lock))
+        return StoreBusyError(
+            f"{holder} kept the store busy for {seconds:g} seconds; nothing was changed. Let it "
+            f"finish, or end it; then try again. The lock is {lock!r}.",
+            holder,
         )

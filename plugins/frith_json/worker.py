@@ -11,14 +11,15 @@ import asyncio
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
 
 from frith.errors import StoreBusyError, StoreError
-from frith_os.locks import describe_holders
 
 T = TypeVar("T")
 
@@ -34,15 +35,15 @@ class Worker:
         self.thread.start()
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Have ``task`` called in the thread; it must not raise."""
-        self._queue.put(task)
+        """Have ``task`` called in the thread and the caller's context; it must not raise."""
+        self._queue.put(partial(copy_context().run, task))
 
     async def run(
         self,
         work: Callable[[], T],
         *,
         within: Callable[[], AbstractContextManager[None]] = nullcontext,
-        lock: str | None = None,
+        busy: Callable[[float], Awaitable[StoreBusyError]] | None = None,
         late: type[StoreError] = StoreError,
         undo: Callable[[T], None] = lambda _: None,
     ) -> T:
@@ -54,7 +55,7 @@ class Worker:
         Args:
             work: what to do.
             within: a context for the work, such as that of a lock; the work begins inside.
-            lock: path of the lock file that the context waits for, for the error.
+            busy: returns the error, given the seconds, if the context does not open in time.
             late: what is raised if the work does not end in time.
             undo: called with the result if the caller does not take it; quick, never blocks.
 
@@ -64,7 +65,7 @@ class Worker:
         """
         job = Job(work, within, undo)
         self.submit(job.do)
-        return await job.outcome(*self._limits, late, lock)
+        return await job.outcome(*self._limits, late, busy or _disk_is_busy)
 
     async def close(self, within: float) -> None:
         """Have the thread end after what it was given; wait for that at most ``within`` seconds."""
@@ -112,7 +113,11 @@ class Job(Generic[T]):
             self._call_soon(self._ended.set)
 
     async def outcome(
-        self, begin_within: float, end_within: float, late: type[StoreError], lock: str | None
+        self,
+        begin_within: float,
+        end_within: float,
+        late: type[StoreError],
+        busy: Callable[[float], Awaitable[StoreBusyError]],
     ) -> T:
         """Wait for the result: see :meth:`Worker.run`."""
         try:
@@ -126,7 +131,7 @@ class Job(Generic[T]):
             raise
         if not self._ended.is_set():
             if _is_first(self._begun):
-                raise await _busy(begin_within, lock)
+                raise await busy(begin_within)
             await self._end(end_within)
         if not self._ended.is_set() and _is_first(self._delivered):
             raise late(
@@ -149,16 +154,9 @@ def _is_first(decision: threading.Lock) -> bool:
     return decision.acquire(blocking=False)
 
 
-async def _busy(seconds: float, lock: str | None) -> StoreBusyError:
-    if lock is None:
-        return StoreBusyError(
-            f"The disk kept the store busy for {seconds:g} seconds; nothing was changed. Try again."
-        )
-    holder = await anyio.to_thread.run_sync(describe_holders, lock)
+async def _disk_is_busy(seconds: float) -> StoreBusyError:
     return StoreBusyError(
-        f"{holder} kept the store busy for {seconds:g} seconds; nothing was changed. Let it "
-        f"finish, or end it; then try again. The lock is {lock!r}.",
-        holder,
+        f"The disk kept the store busy for {seconds:g} seconds; nothing was changed. Try again."
     )
 
 

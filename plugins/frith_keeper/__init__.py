@@ -16,7 +16,7 @@ def _open(
 ) -> AbstractAsyncContextManager[TerminalSpawner]:
     from frith_keeper.spawner import open_spawner
 
-    return open_spawner(options, context.workspace)
+    return open_spawner(options, context.workspace, context.limiter)
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from anyio import fail_after, move_on_after, sleep, to_thread, wait_readable
+from anyio import CapacityLimiter, fail_after, move_on_after, sleep, to_thread, wait_readable
 from pydantic import JsonValue, ValidationError
 
 from frith.model import SessionId
@@ -35,8 +35,12 @@ _NOT_THERE = FileNotFoundError, ConnectionError
 class Keepers:
     """The keepers of a workspace, by name; the files of those that are gone, too."""
 
-    def __init__(self, workspace: Path, options: KeeperOptions) -> None:
+    def __init__(
+        self, workspace: Path, options: KeeperOptions, limiter: CapacityLimiter | None = None
+    ) -> None:
         home, directory = _home(workspace), options.directory
+        self.limiter = limiter
+        """Limits the threads that work for them."""
         self.base = str(home.parent)
         """The directory without which no host finds the keepers; it may be moved."""
         self.directory = str(workspace / directory if directory else home / "keepers")
@@ -74,7 +78,7 @@ class Keepers:
 
     async def running(self) -> dict[str, dict[str, JsonValue]]:
         """Return the living keepers by name, those without files, too; see :func:`find_keepers`."""
-        return await to_thread.run_sync(find_keepers, self.base)
+        return await to_thread.run_sync(find_keepers, self.base, limiter=self.limiter)
 
     def exit_of(self, name: str) -> Ended | None:
         """Return the exit status that a keeper has written; ``None`` if others could have."""
@@ -118,7 +122,7 @@ class Keepers:
             await self.dismiss(name, ref)
         with suppress(KeeperError, OSError):  # it stays where the next sweep finds it
             if await end(ref, self._answer_within):
-                await to_thread.run_sync(self.clear, name)
+                await to_thread.run_sync(self.clear, name, limiter=self.limiter)
 
     async def dismiss(self, name: str, ref: dict[str, Any]) -> None:
         """Have a keeper end whose process has ended.
@@ -129,8 +133,10 @@ class Keepers:
         greeted = await self.find(name, ref)
         if greeted is not None:
             with closing(greeted):
-                await to_thread.run_sync(_collect, greeted, self._answer_within)
-        await to_thread.run_sync(self.clear, name)
+                await to_thread.run_sync(
+                    _collect, greeted, self._answer_within, limiter=self.limiter
+                )
+        await to_thread.run_sync(self.clear, name, limiter=self.limiter)
 
     async def find(self, name: str, ref: dict[str, Any]) -> Greeted | None:
         """Return the keeper called ``name``, greeted; ``None`` if there is none."""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from anyio import create_task_group, lowlevel, to_thread
+from anyio import CapacityLimiter, create_task_group, lowlevel, to_thread
 from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
@@ -31,7 +31,9 @@ from frith_terminals.threads import start_in_thread
 
 
 @asynccontextmanager
-async def open_spawner(options: KeeperOptions, workspace: Path) -> AsyncIterator[KeeperSpawner]:
+async def open_spawner(
+    options: KeeperOptions, workspace: Path, limiter: CapacityLimiter | None = None
+) -> AsyncIterator[KeeperSpawner]:
     """Open the provider; when it closes, the processes run on.
 
     Raises:
@@ -41,7 +43,7 @@ async def open_spawner(options: KeeperOptions, workspace: Path) -> AsyncIterator
         raise UnsupportedPlatformError("Terminal provider 'keeper'", sys.platform)
     async with create_task_group() as tasks:
         readiness = Readiness(tasks)
-        spawner = KeeperSpawner(options, workspace, tasks, readiness)
+        spawner = KeeperSpawner(options, workspace, tasks, readiness, limiter)
         try:
             yield spawner
         finally:
@@ -53,12 +55,17 @@ class KeeperSpawner(TerminalSpawner):
     """Starts each process under a keeper of its own, and adopts those of other hosts."""
 
     def __init__(
-        self, options: KeeperOptions, workspace: Path, tasks: TaskGroup, readiness: Readiness
+        self,
+        options: KeeperOptions,
+        workspace: Path,
+        tasks: TaskGroup,
+        readiness: Readiness,
+        limiter: CapacityLimiter | None,
     ) -> None:
         """Serve ``workspace``, with tasks in ``tasks``; ``readiness`` watches the keepers."""
         self._options = options
         self._workspace = str(workspace)
-        self._keepers = Keepers(workspace, options)
+        self._keepers = Keepers(workspace, options, limiter)
         self._tasks = tasks
         self._readiness = readiness
         self._terminals: set[KeeperTerminal] = set()
@@ -133,11 +140,14 @@ class KeeperSpawner(TerminalSpawner):
         return EndedTerminal(session.id, ref, Ended(exit=output.exit), output)
 
     async def _kept_output(self, session_id: SessionId) -> KeptOutput | None:
-        return KeptOutput.parse(await to_thread.run_sync(self._keepers.output_of, session_id))
+        keepers = self._keepers
+        output = await to_thread.run_sync(keepers.output_of, session_id, limiter=keepers.limiter)
+        return KeptOutput.parse(output)
 
     async def forget(self, session_id: SessionId) -> None:
         """Remove the output of a session; see ``TerminalSpawner.forget``."""
-        await to_thread.run_sync(self._keepers.forget, session_id)
+        keepers = self._keepers
+        await to_thread.run_sync(keepers.forget, session_id, limiter=keepers.limiter)
 
     async def kept(self) -> dict[SessionId, int]:
         """Return the sessions with a keeper; see ``TerminalSpawner.kept``."""
@@ -157,7 +167,7 @@ class KeeperSpawner(TerminalSpawner):
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End processes of a dead host, and their keepers; see ``TerminalSpawner.sweep``."""
         ours = tuple(self._started)
-        report = await sweep(session, self._workspace, grace, ours)
+        report = await sweep(session, self._workspace, grace, ours, self._keepers.limiter)
         running = await self._keepers.running()
         for name in {*self._keepers.names(session.id), *running}:
             if session_of(name) == session.id and name.rpartition(".")[2] not in ours:

@@ -173,7 +173,7 @@ class KeeperTerminal(ViewedTerminal):
         """
         while (status := self._status) is None:
             if self._is_lost:
-                await end_all(self._is_ours, 0)
+                await end_all(self._is_ours, 0, limiter=self._keepers.limiter)
                 raise KeeperLostError(
                     f"The keeper of session {self.session_id} (process {self._greeting.keeper}) "
                     "was killed, and with it the terminal of its process; resume the session."
@@ -198,7 +198,7 @@ class KeeperTerminal(ViewedTerminal):
         with suppress(KeeperError):
             await self._link.ask("release")
         async with self._ending:
-            await end_all(self._is_ours, grace)
+            await end_all(self._is_ours, grace, limiter=self._keepers.limiter)
             await self.drained()
         status = await self.exited()
         with suppress(KeeperError):  # the process has ended; the keeper can be dismissed later

@@ -1,7 +1,7 @@
 """The plugin `log`: writes one structured log line for each lifecycle event.
 
-The lines go through the host's structlog or its logger ``frith``; see :mod:`frith.logs`. Logging is
-configured only if the option ``configure`` is set.
+The lines go through the host's structlog or its logger ``frith``; see :mod:`frith.logs`. If the
+option ``configure`` is set, all lines of the manager go to a file or standard error instead.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from frith import events
     from frith.config import ManagerConfig
     from frith.model import Session
+    from frith_log.configure import OwnLog
 
 
 def _fields(session: Session) -> dict[str, Any]:
@@ -29,13 +30,12 @@ def _fields(session: Session) -> dict[str, Any]:
 
 
 @hookimpl
-def frith_configure(config: ManagerConfig) -> None:
-    """Validate the options of ``[options.plugin.log]``, and configure logging if ``configure``."""
-    from frith_log.configure import LogOptions, configure
+def frith_configure(config: ManagerConfig) -> OwnLog | None:
+    """Return the log of this manager, if its options ask for one."""
+    from frith_log.configure import LogOptions, OwnLog
 
     options = config.plugin_options("log", LogOptions)
-    if options.configure:
-        configure(options, config.workspace)
+    return OwnLog(options, config.workspace) if options.configure else None
 
 
 @hookimpl

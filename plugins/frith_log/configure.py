@@ -1,4 +1,4 @@
-"""Configuring the logger ``frith`` for hosts that ask for it."""
+"""The log of one manager, for hosts without logging of their own."""
 
 from __future__ import annotations
 
@@ -6,52 +6,61 @@ import logging
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from frith.config import Options
 from frith.errors import ConfigurationError
+from frith.hookspecs import hookimpl
+from frith.logs import host_has_configured_structlog
 from frith_os import private
-
-_HANDLER = "frith.log"
 
 
 class LogOptions(Options):
     """Options of the plugin `log`: ``options={"plugin": {"log": {…}}}``."""
 
     configure: bool = False
-    """Whether to configure logging for the host, with one JSON line for each event."""
+    """Whether to write the lines of the manager, one JSON object each, to standard error or a
+    file. They then go nowhere else."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is written."""
     file: Path | None = None
-    """File to append to, relative to the workspace; ``None`` for stderr."""
+    """File to append to, relative to the workspace; ``None`` for standard error."""
 
 
-def configure(options: LogOptions, workspace: Path) -> None:
-    """Let the logger ``frith`` write only to ``options.file`` or stderr.
+class OwnLog:
+    """Writes the lines of one manager. Its logger belongs to no hierarchy of the process."""
 
-    Applies to the whole process. Configuring again replaces the previous handler.
+    def __init__(self, options: LogOptions, workspace: Path) -> None:
+        """Check that the host has no logging; opened as a context."""
+        if host_has_configured_structlog():
+            raise ConfigurationError(
+                "options.plugin.log.configure",
+                "the host has configured structlog, which receives the events; remove this option",
+            )
+        self._options = options
+        self._workspace = workspace
+        self._logger = logging.Logger("frith", options.level.upper())
 
-    Raises:
-        ConfigurationError: the host has configured structlog, which receives the events already,
-            or the file cannot be opened.
-    """
-    import structlog  # imported only on demand, because it takes long
+    def __enter__(self) -> Self:
+        """Open the file.
 
-    if structlog.is_configured():
-        raise ConfigurationError(
-            "options.plugin.log.configure",
-            "the host has configured structlog, which receives the events; remove this option",
-        )
-    handler = _handler(options, workspace)
-    handler.set_name(_HANDLER)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("frith")
-    for former in [known for known in logger.handlers if known.get_name() == _HANDLER]:
-        logger.removeHandler(former)
-        former.close()
-    logger.addHandler(handler)
-    logger.setLevel(options.level.upper())
-    logger.propagate = False
+        Raises:
+            ConfigurationError: it cannot be opened.
+        """
+        self._handler = _handler(self._options, self._workspace)
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        self._logger.addHandler(self._handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._logger.removeHandler(self._handler)
+        self._handler.close()
+
+    @hookimpl
+    def frith_logger(self) -> logging.Logger:
+        """Return the logger, for all lines of the manager."""
+        return self._logger
 
 
 def _handler(options: LogOptions, workspace: Path) -> logging.Handler:

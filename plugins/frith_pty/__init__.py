@@ -16,7 +16,7 @@ def _open(
 ) -> AbstractAsyncContextManager[TerminalSpawner]:
     from frith_pty.spawner import open_spawner
 
-    return open_spawner(options, str(context.workspace))
+    return open_spawner(options, str(context.workspace), context.limiter)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from anyio import CancelScope, create_task_group, lowlevel
+from anyio import CancelScope, CapacityLimiter, create_task_group, lowlevel
 
 from frith.errors import SpawnError, UnsupportedPlatformError
 from frith.model import Session
@@ -27,7 +27,9 @@ from frith_terminals.threads import start_in_thread
 
 
 @asynccontextmanager
-async def open_spawner(options: TerminalOptions, workspace: str) -> AsyncIterator[PtySpawner]:
+async def open_spawner(
+    options: TerminalOptions, workspace: str, limiter: CapacityLimiter | None = None
+) -> AsyncIterator[PtySpawner]:
     """Open the provider; when it closes, every process of its terminals has ended.
 
     Raises:
@@ -36,7 +38,7 @@ async def open_spawner(options: TerminalOptions, workspace: str) -> AsyncIterato
     _check_platform()
     async with create_task_group() as tasks:
         readiness, stops = Readiness(tasks), Stops()
-        shared = Shared(tasks, readiness, stops, Turns(tasks, readiness))
+        shared = Shared(tasks, readiness, stops, Turns(tasks, readiness), limiter)
         tasks.start_soon(stops.watch, shared.terminals)
         spawner = PtySpawner(options, workspace, shared)
         try:
@@ -101,7 +103,7 @@ class PtySpawner(TerminalSpawner):
         environment. This process and its ancestors are never touched.
         """
         ours = [terminal.terminal_id for terminal in self._shared.terminals]
-        return await sweep(session, self._workspace, grace, ours)
+        return await sweep(session, self._workspace, grace, ours, self._shared.limiter)
 
     async def aclose(self) -> None:
         """End every process and release every descriptor. No spawning afterwards."""

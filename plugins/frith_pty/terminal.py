@@ -8,7 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
-from anyio import CancelScope, Lock, lowlevel, move_on_after, wait_readable, wait_writable
+from anyio import (
+    CancelScope,
+    CapacityLimiter,
+    Lock,
+    lowlevel,
+    move_on_after,
+    wait_readable,
+    wait_writable,
+)
 from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
@@ -44,6 +52,8 @@ class Shared:
     readiness: Readiness
     stops: Stops
     turns: Turns
+    limiter: CapacityLimiter | None
+    """Limits the threads that look for processes."""
     terminals: set[PtyTerminal] = field(default_factory=set)
     """Those whose process has not been reaped."""
 
@@ -204,7 +214,7 @@ class PtyTerminal(ViewedTerminal):
         try:
             async with self._ending:
                 kill = self._group.kill if self._group else None
-                await end_all(self._is_ours, grace, ask, kill)
+                await end_all(self._is_ours, grace, ask, kill, self._shared.limiter)
                 await self.drained()
         finally:
             self._users -= 1

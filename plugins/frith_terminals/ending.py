@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from anyio import current_time, move_on_after, to_thread, wait_readable
+from anyio import CapacityLimiter, current_time, move_on_after, to_thread, wait_readable
 
 from frith.errors import TerminalError
 from frith_os.processes import Process, all_pids, ignores, matching
@@ -32,6 +32,7 @@ async def end_all(
     grace: float,
     ask: Callable[[Process], None] = ask_to_end,
     kill: Callable[[], None] | None = None,
+    limiter: CapacityLimiter | None = None,
 ) -> tuple[frozenset[int], frozenset[int]]:
     """End every process that satisfies ``belongs``, including those started meanwhile.
 
@@ -43,6 +44,7 @@ async def end_all(
         grace: in seconds.
         ask: asks a process to end.
         kill: kills many of them at once.
+        limiter: limits the threads that look for them.
 
     Returns:
         The ids of all processes found, and of those that still run.
@@ -53,7 +55,7 @@ async def end_all(
     found: set[int] = set()
     deadline = current_time() + grace
     for _ in range(_ROUNDS):
-        while processes := await _living(belongs):
+        while processes := await _living(belongs, limiter):
             with ExitStack() as handles:
                 for process in processes:
                     handles.callback(process.close)
@@ -74,10 +76,12 @@ async def end_all(
     return frozenset(found), frozenset(process.pid for process in processes)
 
 
-async def _living(belongs: Callable[[int], bool]) -> list[Process]:
+async def _living(belongs: Callable[[int], bool], limiter: CapacityLimiter | None) -> list[Process]:
     with searching():
         # A scan reads files of every process, so it is done in a thread.
-        candidates = await to_thread.run_sync(lambda: list(filter(belongs, all_pids())))
+        candidates = await to_thread.run_sync(
+            lambda: list(filter(belongs, all_pids())), limiter=limiter
+        )
         return matching(belongs, candidates)
 
 

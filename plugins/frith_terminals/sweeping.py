@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from frith.model import Session
 from frith.ports import SweepReport
@@ -14,7 +14,11 @@ from frith_terminals.environment import SESSION_ID, TERMINAL_ID, WORKSPACE
 
 
 async def sweep(
-    session: Session, workspace: str, grace: float, ours: Collection[str]
+    session: Session,
+    workspace: str,
+    grace: float,
+    ours: Collection[str],
+    limiter: CapacityLimiter | None,
 ) -> SweepReport:
     """End the processes with the identity of ``session``; see ``TerminalSpawner.sweep``.
 
@@ -24,11 +28,12 @@ async def sweep(
             of a workspace has the same session ids.
         grace: seconds between SIGTERM and SIGKILL.
         ours: ids of terminals of this host, whose processes are spared.
+        limiter: limits the threads that look for them.
     """
     with searching():
         carriers = _Carriers(session, workspace, ours)
-        found, left = await end_all(carriers.belongs, grace)
-        unknown = await to_thread.run_sync(carriers.doubtful)
+        found, left = await end_all(carriers.belongs, grace, limiter=limiter)
+        unknown = await to_thread.run_sync(carriers.doubtful, limiter=limiter)
     return SweepReport(
         found=tuple(sorted(found)), ended=tuple(sorted(found - left)), unknown=unknown
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from _thread import start_new_thread
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from threading import gettrace
 from typing import Generic, TypeVar
 
@@ -29,7 +30,7 @@ class _Start(Generic[S, T]):
         self._token = current_token()
         self._returned = Event()
         # threading.Thread would keep the event loop waiting until the thread runs.
-        start_new_thread(self._run, ())
+        start_new_thread(copy_context().run, (self._run,))
 
     def _run(self) -> None:
         sys.settrace(gettrace())  # as threading.Thread does, for debuggers and coverage

@@ -411,6 +411,7 @@ class Thrifty:
 def _configured(plugin: Thrifty, options: dict[str, Any]) -> Plugins:
     config = configuration(options=options)
     plugins = load_plugins(config, {"thrifty": plugin})
+    plugins.check_sections(config)
     plugins.configure(config)
     return plugins
 
@@ -445,7 +446,7 @@ def test_options_of_a_blocked_plugin_are_not_an_error(install: Install) -> None:
         blocked_plugins=BUILT_INS | {"acme"},
         options={"store": {"acme": {"size": 1}}, "plugin": {"acme": {"size": 1}}},
     )
-    load_plugins(config).configure(config)
+    load_plugins(config).check_sections(config)
 
 
 @pytest.mark.requirement("R9.1")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import assert_type
+from typing import TextIO, assert_type
+
+from anyio import CapacityLimiter
 
 from frith.config import ManagerConfig, Options
 from frith.errors import SessionVetoed
-from frith.events import ProcessExited, SessionCreating
+from frith.events import ProcessExited, SessionCreated, SessionCreating
 from frith.hookspecs import hookimpl
 from frith.model import Changes, ExitStatus, Session, SessionId, Snapshot
 from frith.ports import Claim, Committed, Holder, SessionStore, Transaction
@@ -53,6 +56,7 @@ async def counting_store(
     options: CountingOptions, context: ProviderContext
 ) -> AsyncIterator[SessionStore]:
     assert_type(context.workspace, Path)
+    assert_type(context.limiter, CapacityLimiter)
     async with context.open(Role.STORE, options.inner) as inner:
         yield CountingStore(inner)
 
@@ -68,9 +72,25 @@ def frith_providers() -> Iterable[ProviderSpec]:
     )
 
 
+class Counted:
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    @hookimpl
+    async def frith_session_created(self, event: SessionCreated) -> None:
+        assert_type(event.session, Session)
+
+    @hookimpl
+    def frith_logger(self) -> logging.Logger:
+        return logging.Logger("frith")
+
+
 @hookimpl
-def frith_configure(config: ManagerConfig) -> None:
+@contextmanager
+def frith_configure(config: ManagerConfig) -> Iterator[Counted]:
     assert_type(config.plugin_options("counting", CountingOptions), CountingOptions)
+    with Path("counted").open("a") as file:
+        yield Counted(file)
 
 
 @hookimpl

@@ -51,7 +51,7 @@ class Engine:
         """
         self.config = config
         self.workspace = str(config.workspace)
-        self.tasks = Tasks(task_group)
+        self.tasks = Tasks(task_group, plugins.logger)
         self.plugins = plugins
         self.providers = Providers(self.tasks, config, plugins)
         self.hooks = Hooks(plugins, config.hook_timeout)

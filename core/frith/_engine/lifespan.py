@@ -10,7 +10,7 @@ from frith._engine.context import Engine
 from frith._engine.reactions import Reactions
 from frith.config import ManagerConfig
 from frith.errors import FrithError
-from frith.logs import log
+from frith.logs import log, logged_by
 from frith.plugins import load_plugins
 
 _PATIENCE = 30.0
@@ -24,6 +24,7 @@ async def open_engine(
 ) -> Engine:
     """Load the plugins and start the writer of the ledger."""
     plugins = load_plugins(config, own_plugins)
+    plugins.check_sections(config)
     plugins.configure(config)
     task_group = create_task_group()
     engine = Engine(config, plugins, task_group, reactions)
@@ -33,7 +34,7 @@ async def open_engine(
 
 
 async def close_engine(engine: Engine) -> None:
-    """End what cannot outlive this process, store deferred changes, close the providers."""
+    """End what cannot outlive this process, store deferred changes, close providers and plugins."""
     grace = engine.config.terminate_grace
 
     async def flush_ledger() -> None:
@@ -42,7 +43,7 @@ async def close_engine(engine: Engine) -> None:
         except FrithError as error:
             log.error("flush_failed", reason=str(error))
 
-    with CancelScope(shield=True):
+    with CancelScope(shield=True), logged_by(engine.plugins.logger):
         for step, patience in (
             (engine.tasks.end_calls, grace + _PATIENCE),
             (engine.processes.cancel_takeovers, _PATIENCE),
@@ -57,4 +58,7 @@ async def close_engine(engine: Engine) -> None:
                 await step()
             if scope.cancelled_caught:
                 log.error("closing_step_abandoned", step=step.__name__, seconds=patience)
-    await engine.tasks.close()
+    try:
+        await engine.tasks.close()
+    finally:
+        engine.plugins.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from anyio import CancelScope, Event, Lock
+from anyio import CancelScope, CapacityLimiter, Event, Lock
 
 from frith._engine.tasks import Tasks
 from frith._failures import described, is_from_outside, unwrapped
@@ -28,6 +28,9 @@ from frith.ports import (
     WorkspaceProvider,
 )
 from frith.providers import Capability, Role
+
+_THREADS = 40
+"""Threads in which the providers of a manager may block at once, as many as anyio's default."""
 
 
 @dataclass(slots=True)
@@ -61,6 +64,10 @@ class _Context:
     def workspace(self) -> Path:
         return self.providers.config.workspace
 
+    @property
+    def limiter(self) -> CapacityLimiter:
+        return self.providers.limiter
+
     def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
         return self.providers.enter(self.providers.plugins.choose(role, name), self.chain)
 
@@ -71,6 +78,7 @@ class Providers:
     def __init__(self, tasks: Tasks, config: ManagerConfig, plugins: Plugins) -> None:
         self.config = config
         self.plugins = plugins
+        self.limiter = CapacityLimiter(_THREADS)
         self._tasks = tasks
         self._open: dict[tuple[Role, str], _Hosted] = {}
         self._opening = Lock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from logging import Logger
 from typing import Any, TypeVar, TypeVarTuple
 
 from anyio import CancelScope, Event, get_cancelled_exc_class
@@ -15,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from frith._failures import described, is_from_outside
 from frith.errors import ManagerClosedError
-from frith.logs import log
+from frith.logs import log, logged_by
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
@@ -72,8 +73,10 @@ class Task:
 class Tasks:
     """Starts background tasks and calls of the manager, and ends them all."""
 
-    def __init__(self, task_group: TaskGroup) -> None:
+    def __init__(self, task_group: TaskGroup, logger: Logger | None = None) -> None:
+        """Start tasks in ``task_group``; what they log goes to ``logger``, if there is one."""
         self._task_group = task_group
+        self._logger = logger
         self._running: set[Task] = set()
         self._calls: set[Task] = set()
         self._closed = False
@@ -156,14 +159,15 @@ class Tasks:
         await self._task_group.__aexit__(None, None, None)
 
     async def _run(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        try:
-            await task.run(function, *args)
-        except BaseException as error:
-            if is_from_outside(error):
-                raise
-            log.error("task_failed", task=function.__qualname__, reason=described(error))
-        finally:
-            self._running.discard(task)
+        with logged_by(self._logger):
+            try:
+                await task.run(function, *args)
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                log.error("task_failed", task=function.__qualname__, reason=described(error))
+            finally:
+                self._running.discard(task)
 
 
 @asynccontextmanager

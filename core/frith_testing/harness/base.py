@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar
@@ -14,8 +15,9 @@ from pydantic import BaseModel
 from frith.providers import ProviderSpec, Role
 from frith_testing.harness.loops import PlainLoop
 from frith_testing.harness.opening import Opening as Opening
-from frith_testing.harness.promises import Deviation, expected_failure, promise_of
+from frith_testing.harness.promises import Deviation, expected_failure, promise, promise_of
 from frith_testing.harness.report import DOES_NOT_APPLY, LEFT_OUT
+from frith_testing.harness.threads import default_threads_taken
 
 PATIENCE = 30.0
 """Seconds after which a test gives up on something that should happen at once."""
@@ -109,7 +111,8 @@ class ProviderConformance(Conformance, suite="provider", subject="provider"):
     """Base of the suites for providers.
 
     A subclass defines the fixture ``provider``, which returns the
-    :class:`~frith.providers.ProviderSpec`. It may override ``options``, the options to open the
+    :class:`~frith.providers.ProviderSpec`. The suite of a role defines the fixture ``operate``. A
+    subclass may override ``options``, the options to open the
     provider with, and ``workspace``, the directory of the workspace.
     """
 
@@ -118,12 +121,12 @@ class ProviderConformance(Conformance, suite="provider", subject="provider"):
     @pytest.fixture(autouse=True)
     def _applies(self, request: pytest.FixtureRequest, provider: ProviderSpec) -> None:
         """Skip a promise that the provider's capabilities or ``--frith-quick`` rule out."""
-        promise = promise_of(request.function)
-        if promise.needs is not None and promise.needs not in provider.capabilities:
-            pytest.skip(f"{DOES_NOT_APPLY}{promise.needs.value!r} is not declared")
-        if promise.without is not None and promise.without in provider.capabilities:
-            pytest.skip(f"{DOES_NOT_APPLY}{promise.without.value!r} is declared")
-        if promise.is_slow and request.config.getoption("--frith-quick"):
+        tested = promise_of(request.function)
+        if tested.needs is not None and tested.needs not in provider.capabilities:
+            pytest.skip(f"{DOES_NOT_APPLY}{tested.needs.value!r} is not declared")
+        if tested.without is not None and tested.without in provider.capabilities:
+            pytest.skip(f"{DOES_NOT_APPLY}{tested.without.value!r} is declared")
+        if tested.is_slow and request.config.getoption("--frith-quick"):
             pytest.skip(LEFT_OUT)
 
     @pytest.fixture
@@ -142,3 +145,10 @@ class ProviderConformance(Conformance, suite="provider", subject="provider"):
         """Return an object that opens the provider, any number of times."""
         assert provider.role is self.role, f"not a {self.role} provider"
         return Opening(provider, options, workspace)
+
+    @promise(since="1.1")
+    async def test_its_operations_do_not_need_the_default_threads(
+        self, opening: Opening, operate: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        async with default_threads_taken(), opening.open() as provider:
+            await operate(provider)

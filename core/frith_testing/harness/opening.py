@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter
 from pydantic import BaseModel
 
 from frith.config import ManagerConfig
@@ -19,6 +20,7 @@ class Context:
     """The context of a provider's factory: it opens installed providers, with their defaults."""
 
     workspace: Path
+    limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(40))
 
     def open(self, role: Role, name: str) -> AbstractAsyncContextManager[Any]:
         """Open another installed provider, to wrap it.

@@ -37,7 +37,7 @@ async def run(*, keep: bool) -> int:
     async with guarded():
         with temporary_repository(keep=keep) as workspace:
             config = ManagerConfig(workspace=workspace, terminate_grace=2.0)
-            with routed_logs(config, 0):
+            with routed_logs(0):
                 try:
                     await _Steps(config, checks).run()
                 except Exception as error:  # the checks before it are summed up

@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from functools import wraps
 from itertools import count
+from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
@@ -282,6 +283,58 @@ class ChangesTheSession(Plugin):
         details["command"] = (*(details["command"] or ()), "--verbose")
 
 
+class KnowsTheLastManager(Plugin):
+    name = "knows-the-last-manager"
+    broken = "What a manager is configured with holds for every manager of the process."
+    promise = "another manager does not change the results of hooks"
+    workspace = ""
+
+    @hookimpl
+    def frith_configure(self, config: ManagerConfig) -> None:
+        self.workspace = str(config.workspace)
+
+    @hookimpl
+    async def frith_session_creating(self, event: SessionCreating) -> None:
+        if event.workspace != self.workspace:
+            raise SessionVetoed(f"sessions are created in {self.workspace}")
+
+
+class WritesWhereItWasLast(Plugin):
+    name = "writes-where-it-was-last"
+    broken = "The events of every manager are written into the workspace of the last one."
+    promise = "hooks write nothing in the workspace of another manager"
+    file = Path(os.devnull)
+
+    @hookimpl
+    def frith_configure(self, config: ManagerConfig) -> None:
+        self.file = config.workspace / "events"
+
+    @hookimpl
+    async def frith_session_created(self, event: SessionCreated) -> None:
+        with self.file.open("a") as file:
+            file.write(f"{event.session.id}\n")
+
+
+class HandlesAllLogging(Plugin):
+    name = "handles-all-logging"
+    broken = "A handler is added to the root logger each time that a manager opens."
+    promise = "loading and configuring do not change logging"
+
+    @hookimpl
+    def frith_configure(self, config: ManagerConfig) -> None:
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
+class TellsEveryChild(Plugin):
+    name = "tells-every-child"
+    broken = "A variable in the environment of the host names the workspace that was opened last."
+    promise = "configuring does not change the shared state of the process"
+
+    @hookimpl
+    def frith_configure(self, config: ManagerConfig) -> None:
+        os.environ["LAST_WORKSPACE"] = str(config.workspace)
+
+
 hangs, answers, fails, blocks = Hangs(), Answers(), Fails(), Blocks()
 vetoes_too_late, vetoes_without_reason = VetoesTooLate(), VetoesWithoutReason()
 ignores_cancellation, configures_logging = IgnoresCancellation(), ConfiguresLogging()
@@ -292,5 +345,7 @@ sets_the_timeout, opens_when_configured = SetsTheTimeout(), OpensWhenConfigured(
 leaks_threads, leaks_a_cancellation = LeaksThreads(), LeaksACancellation()
 ends_the_host, exits_when_configured = EndsTheHost(), ExitsWhenConfigured()
 swallows_cancellation, changes_the_session = SwallowsCancellation(), ChangesTheSession()
+knows_the_last_manager, writes_where_it_was_last = KnowsTheLastManager(), WritesWhereItWasLast()
+handles_all_logging, tells_every_child = HandlesAllLogging(), TellsEveryChild()
 
 LIFECYCLE: tuple[Plugin, ...] = tuple(p for p in list(vars().values()) if isinstance(p, Plugin))

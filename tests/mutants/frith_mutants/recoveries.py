@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 from frith.model import Session
 from frith.ports import Marker, MarkerState, SessionRecovery
 from frith.providers import ProviderContext, Role
+from frith_mutants import _default_threads as threads
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.RECOVERY)
@@ -229,5 +230,11 @@ RECOVERIES = (
         "Each opening has a thread, which stays.",
         "a closed recovery leaves no descriptor and no thread",
         wraps=LeavesAThread,
+    ),
+    _mutant(
+        "shares-its-threads",
+        "Markers are written in threads that other workspaces occupy.",
+        "its operations do not need the default threads",
+        wraps=threads.drops_the_limiter(),
     ),
 )

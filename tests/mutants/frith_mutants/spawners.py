@@ -6,6 +6,7 @@ from functools import partial
 
 from frith.providers import Role
 from frith_mutants import _careless_terminals as careless
+from frith_mutants import _default_threads as threads
 from frith_mutants import _wrapped_spawners as wrapped
 from frith_mutants.mutant import Mutant
 
@@ -327,5 +328,17 @@ SPAWNERS = (
         "The output of a process is deleted when its end is collected.",
         "any host can recall the output of a collected process",
         replaces={"frith_keeper.finding:Keepers.output_of": careless.does_nothing_at_once},
+    ),
+    _mutant(
+        "shares-its-threads",
+        "Processes are looked for in threads that other workspaces occupy.",
+        "its operations do not need the default threads",
+        wraps=threads.drops_the_limiter("_shared"),
+    ),
+    _keeper(
+        "keeper-shares-its-threads",
+        "Keepers are looked for in threads that other workspaces occupy.",
+        "its operations do not need the default threads",
+        wraps=threads.drops_the_limiter("_keepers"),
     ),
 )

@@ -14,6 +14,7 @@ from anyio import create_task_group
 from frith.model import Session, SessionStatus, Source
 from frith.ports import Conclusion, StatusDetector, StatusWatch, Stuck, Terminal
 from frith.providers import ProviderContext, Role
+from frith_mutants import _default_threads as threads
 from frith_mutants.mutant import Mutant
 
 _mutant = partial(Mutant, Role.STATUS)
@@ -213,5 +214,11 @@ STATUSES = (
         "Each watch has a thread, which stays.",
         "an ended watch leaves no descriptor and no thread",
         wraps=HasAThread,
+    ),
+    _mutant(
+        "shares-its-threads",
+        "A watch waits for threads that other workspaces occupy.",
+        "its operations do not need the default threads",
+        wraps=threads.watches_in_any_thread,
     ),
 )

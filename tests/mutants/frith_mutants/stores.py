@@ -6,6 +6,7 @@ from functools import partial
 
 from frith.providers import Capability, Role
 from frith_mutants import _careless_files as careless
+from frith_mutants import _default_threads as threads
 from frith_mutants import _wrapped_changes as changes
 from frith_mutants import _wrapped_claims as claims
 from frith_mutants import _wrapped_stores as wrapped
@@ -348,5 +349,11 @@ STORES = (
         "The description of a holder has several lines.",
         "the description of a holder is one line or empty",
         wraps=changes.DescribesAtLength,
+    ),
+    _mutant(
+        "shares-its-threads",
+        "The state is read in threads that other workspaces occupy.",
+        "its operations do not need the default threads",
+        wraps=threads.reads_in_any_thread,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from frith.providers import Role
+from frith_mutants import _default_threads as threads
 from frith_mutants import _hasty_workspaces as hasty
 from frith_mutants import _wrapped_workspaces as wrapped
 from frith_mutants.mutant import Mutant
@@ -265,5 +266,11 @@ WORKSPACES = (
         "Each opening has a thread, which stays.",
         "a closed workspace leaves no descriptor and no thread",
         wraps=hasty.LeavesAThread,
+    ),
+    _mutant(
+        "shares-its-threads",
+        "Its git commands wait for threads that other workspaces occupy.",
+        "its operations do not need the default threads",
+        wraps=threads.drops_the_limiter(),
     ),
 )

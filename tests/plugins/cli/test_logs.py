@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from frith.config import ManagerConfig
 from frith.logs import log
 from frith_cli.opening import routed_logs
 
 from .conftest import Frith
-
-CONFIG = ManagerConfig(workspace=Path("/nowhere"))
 
 
 def _log_one_of_each() -> None:
@@ -40,14 +37,14 @@ def _log_one_of_each() -> None:
 def test_the_verbosity_selects_the_events(
     verbosity: int, events: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with routed_logs(CONFIG, verbosity):
+    with routed_logs(verbosity):
         _log_one_of_each()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[2] for line in lines] == events
 
 
 def test_an_event_is_a_readable_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with routed_logs(CONFIG, 1):
+    with routed_logs(1):
         _log_one_of_each()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "frith: info: session_created name=one exit_code=0"
@@ -57,7 +54,7 @@ def test_an_event_is_a_readable_line(capsys: pytest.CaptureFixture[str]) -> None
 def test_the_logger_is_restored() -> None:
     logger = logging.getLogger("frith")
     before = (logger.level, logger.propagate, list(logger.handlers))
-    with routed_logs(CONFIG, 2):
+    with routed_logs(2):
         pass
     assert (logger.level, logger.propagate, logger.handlers) == before
 
@@ -69,16 +66,11 @@ def test_the_plugin_log_replaces_the_log_of_the_command(frith: Frith, repository
     )
     logger = logging.getLogger("frith")
     before = (logger.level, logger.propagate, list(logger.handlers))
-    try:
-        created = frith("--verbose", "new", "one", "--no-attach")
-        assert created.err.startswith("frith: Created one")
-        lines = (repository / ".git" / "frith.log").read_text().splitlines()
-        assert "session_created" in [json.loads(line)["event"] for line in lines]
-    finally:
-        for handler in set(logger.handlers) - set(before[2]):
-            logger.removeHandler(handler)
-            handler.close()
-        logger.level, logger.propagate = before[:2]
+    created = frith("--verbose", "new", "one", "--no-attach")
+    assert created.err.startswith("frith: Created one")
+    lines = (repository / ".git" / "frith.log").read_text().splitlines()
+    assert "session_created" in [json.loads(line)["event"] for line in lines]
+    assert (logger.level, logger.propagate, logger.handlers) == before
 
 
 def test_verbose_shows_events(frith: Frith) -> None:

@@ -11,22 +11,19 @@ import json
 import sys
 import termios
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import anyio
 
 import frith_keeper
 from frith.ports import Chunk, SpawnRequest
+from frith_testing.harness.opening import Context
 
 
 async def run(workspace: Path, session_id: str, script: str) -> None:
     (spec,) = frith_keeper.frith_providers()
-
-    context: Any = SimpleNamespace(workspace=workspace)
     command = ("sh", "-c", script)
     request = SpawnRequest(session_id, command, str(workspace), str(workspace))
-    async with spec.factory(spec.config(), context) as spawner:
+    async with spec.factory(spec.config(), Context(workspace)) as spawner:
         terminal = await spawner.spawn(request)
         async with terminal.attach() as view:
             seen = view.snapshot

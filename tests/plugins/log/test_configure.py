@@ -1,4 +1,4 @@
-"""The plugin configures logging only for hosts that ask for it."""
+"""The plugin gives a manager a log of its own, if the host asks for it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 import frith_log
 from frith.config import ManagerConfig
 from frith.errors import ConfigurationError
-from frith.logs import log
+from frith.logs import log, logged_by
+from frith.plugins import Plugins
 
 pytestmark = pytest.mark.requirement("R8.2")
 
 
-def configured(workspace: Path, **options: Any) -> None:
-    config = ManagerConfig(workspace=workspace, options={"plugin": {"log": options}})
-    frith_log.frith_configure(config)
+@contextmanager
+def configured(workspace: Path, **options: Any) -> Iterator[None]:
+    """Log in the block as a manager with ``options`` does."""
+    plugins = Plugins()
+    plugins.add("log", frith_log)
+    plugins.configure(ManagerConfig(workspace=workspace, options={"plugin": {"log": options}}))
+    try:
+        with logged_by(plugins.logger):
+            yield
+    finally:
+        plugins.close()
 
 
 def state_of_logging() -> object:
@@ -39,9 +51,9 @@ def test_logging_is_not_configured_without_the_option(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
     before = state_of_logging()
-    configured(tmp_path, **options)
-    log.info("event")
-    assert state_of_logging() == before
+    with configured(tmp_path, **options):
+        log.info("event")
+        assert state_of_logging() == before
     assert not list(tmp_path.iterdir())
 
 
@@ -58,8 +70,8 @@ def test_importing_the_plugin_configures_nothing_and_imports_nothing_more() -> N
 
 @pytest.mark.requirement("R8.1")
 def test_a_file_gets_json_lines_with_iso_timestamps_in_utc(tmp_path: Path) -> None:
-    configured(tmp_path, configure=True, file="frith.log")
-    log.info("session_created", name="login")
+    with configured(tmp_path, configure=True, file="frith.log"):
+        log.info("session_created", name="login")
     (line,) = map(json.loads, (tmp_path / "frith.log").read_text().splitlines())
     moment = line.pop("timestamp")
     assert line == {"event": "session_created", "level": "info", "name": "login"}
@@ -70,48 +82,54 @@ def test_a_file_gets_json_lines_with_iso_timestamps_in_utc(tmp_path: Path) -> No
 def test_stderr_gets_the_lines_when_no_file_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configured(tmp_path, configure=True)
-    log.warning("state_file_corrupted", path="/w")
+    with configured(tmp_path, configure=True):
+        log.warning("state_file_corrupted", path="/w")
     output = capsys.readouterr()
     assert json.loads(output.err)["event"] == "state_file_corrupted"
     assert not output.out
 
 
 def test_lines_below_the_level_are_not_written(tmp_path: Path) -> None:
-    configured(tmp_path, configure=True, file="log", level="warning")
-    for level in ("debug", "info", "warning", "error"):
-        getattr(log, level)(level)
+    with configured(tmp_path, configure=True, file="log", level="warning"):
+        for level in ("debug", "info", "warning", "error"):
+            getattr(log, level)(level)
     lines = (tmp_path / "log").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["warning", "error"]
-
-
-def test_configuring_again_replaces_the_file(tmp_path: Path) -> None:
-    configured(tmp_path, configure=True, file="first")
-    configured(tmp_path, configure=True, file="second")
-    log.info("event")
-    assert not (tmp_path / "first").read_text()
-    assert len((tmp_path / "second").read_text().splitlines()) == 1
 
 
 def test_the_lines_do_not_reach_other_handlers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    configured(tmp_path, configure=True, file="log")
-    log.warning("event")
-    assert not caplog.messages
+    before = state_of_logging()
+    with configured(tmp_path, configure=True, file="log"):
+        assert state_of_logging() == before
+        log.warning("event")
+        assert not caplog.messages
+    log.warning("outside")
+    assert [json.loads(message)["event"] for message in caplog.messages] == ["outside"]
+
+
+def test_a_host_that_configures_structlog_later_does_not_get_the_lines(tmp_path: Path) -> None:
+    with configured(tmp_path, configure=True, file="log"), capture_logs() as captured:
+        structlog.configure(processors=structlog.get_config()["processors"])
+        log.warning("event")
+    assert not captured
+    assert "event" in (tmp_path / "log").read_text()
 
 
 def test_configuring_is_refused_if_the_host_has_configured_structlog(tmp_path: Path) -> None:
     structlog.configure()
-    with pytest.raises(ConfigurationError, match="the host has configured structlog") as caught:
-        configured(tmp_path, configure=True)
+    refused = pytest.raises(ConfigurationError, match="the host has configured structlog")
+    with refused as caught, configured(tmp_path, configure=True):
+        pass
     assert caught.value.key == "options.plugin.log.configure"
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     before = state_of_logging()
-    with pytest.raises(ConfigurationError, match="cannot append to it") as caught:
-        configured(tmp_path, configure=True, file="missing/directory/log")
+    refused = pytest.raises(ConfigurationError, match="cannot append to it")
+    with refused as caught, configured(tmp_path, configure=True, file="missing/directory/log"):
+        pass
     assert caught.value.key == "options.plugin.log.file"
     assert state_of_logging() == before
 
@@ -127,6 +145,6 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 def test_an_invalid_option_is_an_error_that_names_it(
     options: dict[str, Any], key: str, suggestion: str | None, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        configured(tmp_path, **options)
+    with pytest.raises(ConfigurationError) as caught, configured(tmp_path, **options):
+        pass
     assert (caught.value.key, caught.value.suggestion) == (key, suggestion)

@@ -15,6 +15,7 @@ import frith_pty
 import frith_status
 from frith.model import Session, SessionStatus, now
 from frith.ports import Conclusion, SpawnRequest, StatusDetector, StatusWatch, Stuck, Terminal
+from frith_testing.harness.opening import Context
 from waiting import PATIENCE
 
 
@@ -56,16 +57,13 @@ Watching = Callable[..., AbstractAsyncContextManager[Watched]]
 def watching(tmp_path: Path) -> Watching:
     """Start a command and watch it. Options are those of the provider."""
 
-    class Context:
-        workspace = tmp_path
-
     @asynccontextmanager
     async def start(
         *command: str, env: dict[str, str] | None = None, cwd: Path = tmp_path, **options: Any
     ) -> AsyncIterator[Watched]:
         (pty,) = frith_pty.frith_providers()
         (status,) = frith_status.frith_providers()
-        context: Any = Context()
+        context = Context(tmp_path)
         session_id = str(uuid4())
         request = SpawnRequest(session_id, command, str(cwd), str(tmp_path), env or {})
         async with (

@@ -89,9 +89,24 @@ def tasks_now() -> set[int]:
 
 
 def logging_now() -> object:
-    """Return the configuration of logging and structlog."""
+    """Return the configuration of structlog and of each logger that is not as a new one is."""
     root = logging.getLogger()
-    return structlog.is_configured(), root.level, root.manager.disable, tuple(root.handlers)
+    named = {
+        name: _settings(logger)
+        for name, logger in root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    changed = {
+        name: each for name, each in named.items() if each != _settings(logging.Logger(name))
+    }
+    configured = structlog.is_configured()
+    return configured, root.manager.disable, _settings(root), tuple(root.handlers), changed
+
+
+def _settings(logger: logging.Logger) -> object:
+    # A library may add a NullHandler to a logger of its own.
+    handlers = [each for each in logger.handlers if type(each) is not logging.NullHandler]
+    return logger.level, logger.propagate, logger.disabled, handlers, tuple(logger.filters)
 
 
 def process_now() -> object:

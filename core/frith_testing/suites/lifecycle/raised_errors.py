@@ -5,14 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import pytest
-
 from frith._engine.hooks import HookCall
-from frith._failures import is_interrupt
 from frith.config import ManagerConfig
-from frith.plugins import Plugins
 from frith_testing.harness.base import Conformance
 from frith_testing.harness.promises import promise
+from frith_testing.suites.lifecycle.configured import configured
 from frith_testing.suites.lifecycle.hook_call import Call
 
 
@@ -23,15 +20,8 @@ class RaisedErrorsConformance(Conformance, suite="lifecycle", subject="plugin"):
     def test_a_plugin_is_loaded_and_configured_without_an_error(
         self, plugin: Any, config: ManagerConfig
     ) -> None:
-        plugins = Plugins()
-        plugins.add("plugin", plugin)
-        for configure in plugins.implementations("frith_configure"):
-            try:
-                configure.call(config)
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise
-                pytest.fail(f"frith_configure raised {error!r}")
+        with configured(plugin, config):
+            pass
 
     @promise(since="1.1")
     async def test_hooks_raise_neither_a_cancellation_nor_an_exit(self, calls: list[Call]) -> None:

@@ -59,7 +59,8 @@ class RepeatedCallsConformance(Conformance, suite="lifecycle", subject="plugin")
         # A host may open many managers, and each configures the plugin.
         used = []
         for _ in range(3):
-            configured(plugin, config)
+            with configured(plugin, config):
+                pass
             used.append(resources_now())
         for what in used[0]:
             first, second, third = (resources[what] for resources in used)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -42,6 +42,17 @@ class OpenStatusConformance(ProviderConformance, suite="status"):
         """Return the status provider, opened."""
         async with opening.open() as detector:
             yield detector
+
+    @pytest.fixture
+    def operate(self, spawn: Spawn) -> Callable[[StatusDetector], Awaitable[None]]:
+        """Return a function that watches a terminal with an opened provider."""
+
+        async def operate(detector: StatusDetector) -> None:
+            async with watched(detector, await spawn("read -r _")) as (watch, findings):
+                watch.tell(ASKED)
+                await concluded(findings, ASKED.status)
+
+        return operate
 
 
 @asynccontextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from frith.model import Changes
 from frith.ports import SessionStore
 from frith.providers import Role
 from frith_testing.harness.base import Opening, ProviderConformance
+from frith_testing.harness.samples import a_session
 
 DETAILS_ARE_LOST = (
     "Session.details did not come back. The record, Session.to_record(), does not contain them: "
@@ -27,3 +29,17 @@ class OpenStoreConformance(ProviderConformance, suite="store"):
         """Return the store, opened."""
         async with opening.open() as store:
             yield store
+
+    @pytest.fixture
+    def operate(self) -> Callable[[SessionStore], Awaitable[None]]:
+        """Return a function that calls the operations of an opened store."""
+
+        async def operate(store: SessionStore) -> None:
+            session = a_session()
+            await store.load()
+            async with store.claim(session.id):
+                await store.transact(lambda _: Changes(put=(session,)))
+                await store.holder(session.id)
+                await store.holder_info(session.id)
+
+        return operate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,23 @@ class OpenWorkspaceConformance(ProviderConformance, suite="workspace"):
         """Return the workspace provider, opened."""
         async with opening.open() as provider:
             yield provider
+
+    @pytest.fixture
+    def operate(self) -> Callable[[WorkspaceProvider], Awaitable[None]]:
+        """Return a function that calls every operation of an opened provider."""
+
+        async def operate(trees: WorkspaceProvider) -> None:
+            await trees.bind_store("a-store", write=True)
+            await trees.taken(["feature/one"])
+            session = session_of(await created(trees, request("feature/one")))
+            await trees.locate([session])
+            await trees.restore(session)
+            await trees.inspect(session)
+            await trees.remove(session)
+            await trees.discard(await created(trees, request("feature/two")))
+            await trees.repair()
+
+        return operate
 
     @pytest.fixture
     def view(self, workspace: Path) -> GitView:

@@ -14,15 +14,10 @@ class PolicyOptions(Options):
 
 
 class Policy:
-    """Refuses names. One object, because its options are known only when a manager opens."""
+    """Refuses names in one manager."""
 
-    def __init__(self) -> None:
-        self._options = PolicyOptions()
-
-    @hookimpl
-    def frith_configure(self, config: ManagerConfig) -> None:
-        """Keep the options."""
-        self._options = config.plugin_options("policy", PolicyOptions)
+    def __init__(self, options: PolicyOptions) -> None:
+        self._options = options
 
     @hookimpl
     async def frith_session_creating(self, event: SessionCreating) -> None:
@@ -31,4 +26,7 @@ class Policy:
             raise SessionVetoed(f"no name may begin with {self._options.forbidden!r}")
 
 
-plugin = Policy()
+@hookimpl
+def frith_configure(config: ManagerConfig) -> Policy:
+    """Return the policy of a manager."""
+    return Policy(config.plugin_options("policy", PolicyOptions))

@@ -29,7 +29,8 @@ async def open_store(
     """Open the store of ``context.workspace``."""
     from frith_sqlite._store import SqliteStore
 
-    yield SqliteStore(context.workspace / options.directory, options.busy_timeout)
+    directory = context.workspace / options.directory
+    yield SqliteStore(directory, options.busy_timeout, context.limiter)
 
 
 @hookimpl

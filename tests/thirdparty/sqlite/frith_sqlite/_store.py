@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from frith.errors import (
@@ -35,12 +36,13 @@ CREATE TABLE IF NOT EXISTS host (number INTEGER PRIMARY KEY, host TEXT, last_com
 class SqliteStore(SessionStore):
     """A store that opens its database for each operation, in a thread, because it may wait."""
 
-    def __init__(self, directory: Path, busy_timeout: float) -> None:
+    def __init__(self, directory: Path, busy_timeout: float, limiter: CapacityLimiter) -> None:
         _make(directory)
         self._identity = f"sqlite:{directory.name}"
         self._path = directory / "sessions.db"
         self._repair_lock = directory / "repair.lock"
         self._busy_timeout = busy_timeout
+        self._limiter = limiter
         self._claims = Claims(directory / "claims")
 
     @property
@@ -50,18 +52,20 @@ class SqliteStore(SessionStore):
 
     async def load(self) -> Snapshot:
         """See :meth:`frith.ports.SessionStore.load`, as for the other methods."""
-        return await run_sync(self._load)
+        return await run_sync(self._load, limiter=self._limiter)
 
     async def transact(self, fn: Transaction) -> Committed:
         cancelled = Event()
         try:
             # The thread cannot be interrupted while it waits for the lock: it is abandoned.
-            return await run_sync(self._transact, fn, cancelled, abandon_on_cancel=True)
+            return await run_sync(
+                self._transact, fn, cancelled, abandon_on_cancel=True, limiter=self._limiter
+            )
         finally:
             cancelled.set()
 
     async def replace_corrupt(self, token: str, snapshot: Snapshot) -> Committed:
-        return await run_sync(self._replace_corrupt, token, snapshot)
+        return await run_sync(self._replace_corrupt, token, snapshot, limiter=self._limiter)
 
     @asynccontextmanager
     async def claim(self, session_id: SessionId) -> AsyncIterator[Claim]:
