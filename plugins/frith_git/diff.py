@@ -14,8 +14,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-import anyio
-
 from frith.errors import WorktreeMissingError
 from frith.model import Session
 from frith.ports import ChangedFile, Diff, DiffScope, FileChange, Presence
@@ -25,6 +23,7 @@ from frith_git.git import together
 from frith_git.locate import locate
 from frith_git.repository import Repository, accessing, link_target
 from frith_git.status import EMPTY_TREE, temporary_index
+from frith_git.threads import in_thread
 
 _DIFF = (
     *("-c", "core.quotePath=false", "-c", "diff.suppressBlankEmpty=false"),
@@ -143,7 +142,7 @@ async def _compared(
     only = ("--", *paths)
     with temporary_index() as variables:
         env = {**_ENVIRONMENT, **variables}
-        await anyio.to_thread.run_sync(_copy_index, path, env["GIT_INDEX_FILE"])
+        await in_thread(_copy_index, path, env["GIT_INDEX_FILE"])
         if scope is DiffScope.STAGED:
             yield _Compared(path, ("--cached", *only), env)
             return
@@ -179,7 +178,7 @@ async def _present(repository: Repository, session: Session) -> str:
     Raises:
         WorktreeMissingError: it is not there.
     """
-    found = await anyio.to_thread.run_sync(locate, repository, session)
+    found = await in_thread(locate, repository, session)
     if found.presence is Presence.MISSING:
         reason = "its files are gone. Resume the session to restore them from its branch."
         raise WorktreeMissingError(found.path, reason)
