@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import JsonValue
 
 from frith import doctor, naming
-from frith._engine.context import Engine
 from frith._engine.lifespan import close_engine, open_engine
 from frith._flows.create import create
-from frith._flows.destroy import destroy, inspect
-from frith._flows.differences import branches, changed_files, diff
+from frith._flows.destroy import destroy
 from frith._flows.rebuild import rebuild
 from frith._flows.reserve import CreateRequest
 from frith._flows.respond import ManagerReactions
 from frith._flows.restore import reload, start
 from frith._flows.resume import resume
-from frith._flows.stop import stop, wait_ended
-from frith._flows.terminals import open_terminal, terminal
+from frith._flows.stop import stop
 from frith._flows.update import tell_status, update
 from frith._immutable import frozen
-from frith.changes import ChangeReader, Cursor
+from frith._reading import SessionReader
 from frith.config import ManagerConfig
 from frith.doctor import Finding
-from frith.errors import ManagerClosedError
 from frith.logs import logged_by
-from frith.model import AtStake, Session, SessionId, SessionStatus, now
+from frith.model import Session, SessionId, SessionStatus, now
 from frith.plugins import PluginRecord
-from frith.ports import Branch, ChangedFile, Diff, DiffScope, Holder, Size, Terminal
+from frith.ports import Size
 
 
 class _Unset:
@@ -42,7 +37,7 @@ UNSET = _Unset()
 """Leave this as it is; ``None`` removes it."""
 
 
-class SessionManager:
+class SessionManager(SessionReader):
     """Creates, finds, changes and destroys the sessions of one workspace.
 
     Use it as an async context manager, on asyncio or trio. On leaving, it ends the processes that
@@ -66,7 +61,6 @@ class SessionManager:
         self.config = config
         self._own_plugins = dict(plugins)
         self._restore = restore
-        self._opened: Engine | None = None
 
     async def __aenter__(self) -> Self:
         """Load the plugins, open the store and restore the sessions.
@@ -94,12 +88,6 @@ class SessionManager:
         engine, self._opened = self._opened, None
         if engine is not None:
             await close_engine(engine)
-
-    @property
-    def _engine(self) -> Engine:
-        if self._opened is None:
-            raise ManagerClosedError
-        return self._opened
 
     @property
     def plugins(self) -> tuple[PluginRecord, ...]:
@@ -167,14 +155,6 @@ class SessionManager:
         )
         return await self._engine.call(create, request)
 
-    def get_session(self, session_id: SessionId) -> Session | None:
-        """Return the session from memory, ``None`` if there is none."""
-        return self._engine.ledger.get(session_id)
-
-    def get_all_sessions(self) -> tuple[Session, ...]:
-        """Return all sessions from memory."""
-        return self._engine.ledger.all()
-
     async def update_session_status(
         self, session_id: SessionId, status: SessionStatus, *, message: str | None = None
     ) -> Session:
@@ -193,21 +173,6 @@ class SessionManager:
             StoreError: it could not be stored.
         """
         return await tell_status(self._engine, session_id, SessionStatus(status), message)
-
-    def changes(self, since: Cursor | None = None) -> AbstractAsyncContextManager[ChangeReader]:
-        """Read all sessions, then every change, whoever makes it: here or in another process.
-
-        A slow reader misses no final state: several changes of one session are one. The iteration
-        ends when the manager closes.
-
-        Args:
-            since: the cursor of the last item of an earlier reader. If what has changed since is
-                still known, it comes instead of all sessions.
-
-        Raises:
-            StoreError: the sessions cannot be read.
-        """
-        return self._engine.changes(since)
 
     async def update_last_activity(self, session_id: SessionId) -> Session:
         """Set the last activity to now; durable on return.
@@ -295,83 +260,6 @@ class SessionManager:
             WorkspaceError, StoreError: a step failed; the session still exists.
         """
         await self._engine.call(destroy, session_id, cleanup, force)
-
-    async def inspect_session(self, session_id: SessionId) -> AtStake:
-        """Return what destroying the session with ``cleanup`` would destroy.
-
-        Raises:
-            SessionNotFoundError: there is no such session.
-            WorkspaceError: the worktree cannot be inspected.
-        """
-        return await self._engine.call(inspect, session_id)
-
-    async def changed_files(
-        self, session_id: SessionId, scope: DiffScope = DiffScope.BRANCH
-    ) -> tuple[ChangedFile, ...]:
-        """Return what has changed in the worktree; see ``WorkspaceProvider.changed_files``."""
-        return await self._engine.call(changed_files, session_id, DiffScope(scope))
-
-    async def diff(
-        self,
-        session_id: SessionId,
-        scope: DiffScope = DiffScope.BRANCH,
-        *,
-        paths: Collection[str] = (),
-        limit: int = 1 << 20,
-    ) -> Diff:
-        """Return a diff of what has changed in the worktree; see ``WorkspaceProvider.diff``."""
-        return await self._engine.call(diff, session_id, DiffScope(scope), paths, limit)
-
-    async def branches(self) -> tuple[Branch, ...]:
-        """Return the local branches of the workspace; see ``WorkspaceProvider.branches``."""
-        return await self._engine.call(branches)
-
-    def terminal(self, session_id: SessionId) -> Terminal:
-        """Return the terminal of a session whose process this manager runs.
-
-        Also after the process has ended, until the session has another one.
-
-        Raises:
-            SessionNotRunningError: this manager does not run it; :meth:`open_terminal` may open
-                the terminal of another host.
-        """
-        with self._engine.naming():
-            return terminal(self._engine, session_id)
-
-    async def open_terminal(self, session_id: SessionId, *, ended: bool = False) -> Terminal:
-        """Return the terminal of a running session, whichever host runs it.
-
-        The terminal of another host's process needs a terminal provider whose processes outlive
-        their host; several hosts may use it.
-
-        Args:
-            session_id: the session.
-            ended: also if the process has ended, as far as its output is kept: by the provider, or
-                by this manager if it ran the process.
-
-        Raises:
-            SessionNotFoundError: there is no such session.
-            SessionNotRunningError: it is not running, or only another host can show it.
-            TerminalError: it cannot be reached.
-        """
-        return await self._engine.call(open_terminal, session_id, ended)
-
-    async def wait_ended(self, session_id: SessionId) -> Session:
-        """Wait until the process of a session has ended, and return the session as recorded then.
-
-        Whichever host runs it. If that host dies, this manager takes over the process, where it
-        outlives its host; otherwise the session becomes ``idle``.
-
-        Raises:
-            SessionNotFoundError: there is no such session, or it was destroyed meanwhile.
-            StoreError: the sessions cannot be read.
-        """
-        return await self._engine.call(wait_ended, session_id)
-
-    async def holder(self, session_id: SessionId) -> Holder:
-        """Return whether a process, this one included, owns the session."""
-        engine = self._engine
-        return await engine.tasks.call(engine.claims.holder, session_id)
 
     async def load_sessions(self) -> tuple[Session, ...]:
         """Load the stored sessions, and reconcile them as at start.
