@@ -73,7 +73,7 @@ class KeeperTerminal(ViewedTerminal):
         self._ring = greeted.ring
         self._sizes = greeting.sizes
         self._due = (self._ring.capacity - SPARE) // 2
-        viewers = Viewers(self._ring, self._sizes, self._hold)
+        viewers = Viewers(self._ring, self._sizes, self._hold, readiness.later)
         super().__init__(greeting.session, greeting.terminal, viewers)
         self._link = Link(
             greeted.connection,
@@ -267,7 +267,7 @@ class KeeperTerminal(ViewedTerminal):
     def _on_output(self) -> None:
         if self._ring.end >= self._due:
             self._due = self._viewers.picture.keep_up(_READ)
-        self._viewers.news.ring()
+        self._viewers.more()
 
     def _on_event(self, message: wire.Message) -> None:
         event = message.get("event")
