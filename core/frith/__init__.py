@@ -19,26 +19,31 @@ if TYPE_CHECKING:
     from frith.plugins import PluginRecord, PluginState, installed_plugins
     from frith.ports import Holder, Size
     from frith.providers import Capability, ProviderContext, ProviderSpec, Role
+    from frith.views import Ended, Output, Redraw, View
 
 __all__ = [
     "AtStake",
     "Capability",
+    "Ended",
     "ExitStatus",
     "Finding",
     "FrithError",
     "Holder",
     "ManagerConfig",
     "Options",
+    "Output",
     "PluginRecord",
     "PluginState",
     "ProviderContext",
     "ProviderSpec",
+    "Redraw",
     "Role",
     "Session",
     "SessionManager",
     "SessionStatus",
     "SessionVetoed",
     "Size",
+    "View",
     "hookimpl",
     "installed_plugins",
 ]
@@ -53,6 +58,7 @@ _HOMES = {
     "frith.model": ("AtStake", "ExitStatus", "Session", "SessionStatus"),
     "frith.ports": ("Holder", "Size"),
     "frith.providers": ("Capability", "ProviderContext", "ProviderSpec", "Role"),
+    "frith.views": ("Ended", "Output", "Redraw", "View"),
 }
 
 

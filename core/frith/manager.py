@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import JsonValue
@@ -21,13 +22,15 @@ from frith._flows.resume import resume
 from frith._flows.stop import stop, wait_ended
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.update import tell_status, update
+from frith._flows.view import view
 from frith._immutable import frozen
 from frith.config import ManagerConfig
 from frith.doctor import Finding
 from frith.errors import ManagerClosedError
 from frith.model import AtStake, Session, SessionId, SessionStatus, now
 from frith.plugins import PluginRecord
-from frith.ports import Holder, Size, Terminal
+from frith.ports import AttachMode, Holder, Size, Terminal
+from frith.views import View
 
 
 class _Unset:
@@ -81,12 +84,7 @@ class SessionManager:
         self._opened = engine
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         """End what cannot outlive this process, store deferred changes, close the providers.
 
         Calls that other tasks have under way are cancelled and undone first.
@@ -184,7 +182,6 @@ class SessionManager:
         user has answered.
 
         Args:
-            session_id: the session.
             status: what it is doing.
             message: what the user is asked or told.
 
@@ -275,7 +272,6 @@ class SessionManager:
         """End the process of a session and remove its record; the branch always stays.
 
         Args:
-            session_id: the session.
             cleanup: remove its worktree too.
             force: remove it even if that destroys work that exists nowhere else.
 
@@ -317,7 +313,6 @@ class SessionManager:
         their host; several hosts may use it.
 
         Args:
-            session_id: the session.
             ended: also if the process has ended, as far as its output is kept: by the provider, or
                 by this manager if it ran the process.
 
@@ -328,6 +323,29 @@ class SessionManager:
         """
         with self._engine.naming():
             return await open_terminal(self._engine, session_id, ended)
+
+    def view(
+        self,
+        session_id: SessionId,
+        viewer: str | None = None,
+        size: Size | None = None,
+        *,
+        read_only: bool = False,
+        mode: AttachMode = AttachMode.LOSSY,
+        ended: bool = False,
+        scrollback: bool = False,
+    ) -> AbstractAsyncContextManager[View]:
+        """View the terminal of a session, opened as by :meth:`open_terminal`, until left.
+
+        Args:
+            viewer: a name that no other viewer of the session has; generated if ``None``.
+            size: of the viewer's window; the process gets it. ``None`` takes that of the process.
+            read_only: send the process neither input nor the size.
+            mode: what happens if this viewer is slower than the output.
+            ended: also if the process has ended; see :meth:`open_terminal`.
+            scrollback: begin with the output that is kept, in place of the screen.
+        """
+        return view(self._engine, session_id, viewer, size, read_only, mode, ended, scrollback)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process of a session has ended, and return the session as recorded then.

@@ -104,7 +104,11 @@ class KeeperTerminal(ViewedTerminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """View the output; a lossless viewer in any host holds the process up."""
         viewers = self._viewers
@@ -117,8 +121,8 @@ class KeeperTerminal(ViewedTerminal):
             except BaseException:
                 self._hold(viewers.slowest)  # the keeper may have been asked already
                 raise
-        async with super().attach(from_offset, mode) as viewer:
-            yield viewer
+        async with super().attach(from_offset, mode, viewer=viewer) as attachment:
+            yield attachment
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
