@@ -8,6 +8,7 @@ All that keep pace get the same pieces of output, copied from the ring once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from anyio import lowlevel
 
@@ -21,7 +22,9 @@ _LITTLE = 4096
 """Less output, an echo or a line, is passed on at once, unless much came just before."""
 _PACE = 0.004
 """Seconds between two times that viewers are woken in a flood, unless the ring fills sooner."""
-_TURNS = 256
+_HOLD = 0.002
+"""Seconds within which no other code runs while a screen is drawn."""
+_TURNS = 1000
 """Turns of the event loop within which the screen is worked out, however much output comes."""
 
 
@@ -154,13 +157,22 @@ class Viewers:
     async def screen(self, size: Size | None) -> Screen:
         """Return the screen as it is now; see ``Terminal.screen``."""
         await lowlevel.checkpoint()
+        picture, end = self.picture, self.ring.end
         for _ in range(_TURNS):
-            if self.picture.is_near:
+            if picture.approach(end):
                 break
-            self.picture.approach()
             await lowlevel.checkpoint()
-        at, own, data = self.picture.screen((size.rows, size.columns) if size else None)
-        return Screen(at, Size(*own), data)
+        else:
+            while not picture.skim(end):
+                await lowlevel.checkpoint()
+        at, own, pieces = picture.screen((size.rows, size.columns) if size else None)
+        data, until = bytearray(), perf_counter() + _HOLD
+        for piece in pieces:
+            data += piece
+            if perf_counter() >= until:
+                await lowlevel.checkpoint()
+                until = perf_counter() + _HOLD
+        return Screen(at, Size(*own), bytes(data))
 
 
 class Viewer(Attachment):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 
 import anyio
 import pytest
 
-from frith.ports import AttachMode, Chunk, Gap
+from frith.ports import AttachMode, Chunk, Gap, Size
 from frith_os.pty.ring import WrittenRing
+from frith_terminals import viewing
 from frith_terminals.viewing import Viewer, Viewers
 
 SCROLLBACK = 1 << 20
@@ -153,3 +155,35 @@ async def test_a_viewer_that_lags_has_nothing_kept_for_it(written: Written) -> N
     kept = [await anext(lossless), await anext(other)]
     assert kept[0] == kept[1]
     assert not written.viewers._shared
+
+
+async def test_others_run_while_a_screen_is_worked_out_and_drawn(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = 0
+
+    async def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    seconds = itertools.count()
+    monkeypatch.setattr(viewing, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr("frith_terminals.viewing.lowlevel.checkpoint", pause)
+    written.viewers.picture._clock = lambda: next(seconds)
+    os.write(written._writing, b"\x1b[31mred\x1b[Hx" * 100)
+    written.ring.fill(written._reading, 4096)
+    screen = await written.viewers.screen(None)
+    assert (screen.offset, screen.size) == (written.ring.end, Size(24, 80))
+    assert pauses > 2 * 100 + 24, "after some sequences, and after each row"
+
+
+async def test_output_that_takes_too_long_to_interpret_is_skimmed(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewing, "_TURNS", 0)
+    os.write(written._writing, b"text\x1b[?2004h")
+    written.ring.fill(written._reading, 4096)
+    screen = await written.viewers.screen(None)
+    assert screen.offset == written.ring.end
+    assert b"2004h" in screen.data
+    assert b"text" not in screen.data
