@@ -18,8 +18,7 @@ import trio
 import uvicorn
 import uvloop
 
-from frith import ManagerConfig, SessionManager
-from frith.ports import Chunk
+from frith import Ended, ManagerConfig, SessionManager, Size
 
 PATIENCE = 60
 # It waits for input, so that its end is never known already when the terminal is opened.
@@ -31,19 +30,20 @@ async def story(workspace: Path, provider: str) -> None:
     with anyio.fail_after(PATIENCE):
         async with SessionManager(config) as manager:
             session = await manager.create_session(command=COMMAND)
-            terminal = manager.terminal(session.id)
-            async with terminal.attach() as view:
-                output, parts = view.snapshot, aiter(view)
-                while b"hi" not in output:
-                    part = await anext(parts)
-                    output += part.data if isinstance(part, Chunk) else b""
-            await terminal.write(b"\n")
+            async with manager.view(session.id, size=Size(20, 60)) as view:
+                shown, items = "", view.text()
+                while "hi" not in shown:
+                    item = await anext(items)
+                    shown += "" if isinstance(item, Ended) else item.data
+                await view.write(b"\n")
+                while not isinstance(item, Ended):
+                    item = await anext(items)
             ended = await manager.wait_ended(session.id)
-            await terminal.drained()
-            async with terminal.attach() as view:
-                output = view.snapshot
-            assert ended.details.exit is not None
-            say(status=ended.status, code=ended.details.exit.code, output=output.decode())
+            assert item.exit is not None
+            assert item.exit == ended.details.exit
+            async with view.terminal.attach() as attached:
+                output = attached.snapshot
+            say(status=ended.status, code=item.exit.code, output=output.decode())
 
 
 async def in_a_web_server(workspace: Path, provider: str) -> None:
