@@ -28,7 +28,7 @@ _SLICE = 8 * 1024
 """Bytes that are interpreted without looking for text to skip; four times that are skimmed."""
 _PIECE = 1024
 """Bytes that are decoded at once."""
-_WINDOW = 128 * 1024
+_WINDOW = 64 * 1024
 """Bytes that are searched for text to skip at once."""
 _HOLD = 0.002
 """Seconds within which no other code runs: with one more sequence, the longest, less than five."""

@@ -31,7 +31,7 @@ def config(workspace: Path, terminal: str, left: object) -> ManagerConfig:
     return ManagerConfig.of(
         workspace=workspace,
         terminal=terminal,
-        terminate_grace=0.1,
+        terminate_grace=PATIENCE,
         options={"terminal": {terminal: {"scrollback": 64 * 1024}}},
     )
 
