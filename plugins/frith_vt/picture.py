@@ -104,14 +104,14 @@ class Picture:
         """
         ring = self._ring
         most = ring.kept // 2
-        self._skip_plain()
+        until = self._clock() + _HOLD
+        self._skip_plain(until)
         if self._behind > most:
             now = self._clock()
             earned = int(min(now - self._kept_up, 1.0) * _RATE)
             self._kept_up = now
-            to = self.at + min(earned, self._behind, max(_SLICE, 2 * came))
-            if self._advance(to, now + _HOLD):
-                self._skip_plain()  # a prompt, then a flood
+            self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)), until)
+            self._skip_plain(until)  # a prompt, then a flood
         if self._behind > most + most // 2:
             while not self.skim(ring.end - most // 2):
                 pass
@@ -121,7 +121,7 @@ class Picture:
         """Interpret some of the output before the offset ``to``; return whether all of it is."""
         until = self._clock() + _HOLD
         if self.at < to:
-            self._skip_plain()
+            self._skip_plain(until)
         to = max(to, self._whole_from)
         return self._advance(min(to, self.at + _SLICE), until) and self.at >= to
 
@@ -149,12 +149,11 @@ class Picture:
             self._emulator = Emulator(*_bounded(*self._sizes[0][1:]))
         return self._emulator
 
-    def _skip_plain(self) -> None:
+    def _skip_plain(self, until: float) -> None:
         """Skip plain text that scrolled away, and was written at one size."""
-        self._skip_lost()
-        self._fit()
+        has_time = self._advance(self.at, until)  # what was left when time was over
         emulator, ring = self._started(), self._ring
-        if not emulator.is_settled:
+        if not (has_time and emulator.is_settled):
             return
         later = [offset for offset, *_ in self._sizes if offset > self.at]
         end = later[0] if later else ring.end

@@ -20,7 +20,7 @@ from frith_cli.attach.tty import Tty, raw_tty
 from frith_cli.context import Interrupted
 
 if TYPE_CHECKING:
-    from anyio.abc import ObjectReceiveStream, ObjectSendStream
+    from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskStatus
 
     from frith.model import Session
     from frith.ports import Terminal
@@ -123,12 +123,14 @@ class _Attached:
         async for shown in self._view:
             if terminal is not self._view.terminal:
                 terminal = self._view.terminal
-                self._tasks.start_soon(self._look_for_loops, terminal)
+                await self._tasks.start(self._look_for_loops, terminal)
+                if isinstance(shown, Output):
+                    await self._write(self._mark.sequence)
             match shown:
                 case Redraw(data, size):
                     self._has_other_size = self._view.size not in (None, size)
                     await self._tty.end_cut_sequence()
-                    await self._write(self._modes.clear())
+                    await self._write(self._mark.sequence + self._modes.clear())
                     await self._pass_on(without_marks(data))
                 case Output(data):
                     self._has_other_size = False
@@ -138,14 +140,15 @@ class _Attached:
                     self._scope.cancel()
                     return
 
-    async def _look_for_loops(self, terminal: Terminal) -> None:
+    async def _look_for_loops(self, terminal: Terminal, *, task_status: TaskStatus[None]) -> None:
         """Look for marks in all of the output, also where screens are shown in its place."""
         async with terminal.attach() as output:
-            await self._write(self._mark.sequence)
+            task_status.started()
             is_old = False
             async for piece in output:
                 if isinstance(piece, Gap):
-                    await self._write(self._mark.sequence)
+                    if self._mark.sequence:
+                        self._view.redraw()  # writes it again, where it cuts no other sequence
                 elif not is_old and (marks := self._mark.look(piece.data)) and self._has_other_size:
                     await self._write(marks)
                 is_old = isinstance(piece, Gap)
