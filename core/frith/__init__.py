@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from frith.plugins import PluginRecord, PluginState, installed_plugins
     from frith.ports import Holder, Size
     from frith.providers import Capability, ProviderContext, ProviderSpec, Role
+    from frith.views import Ended, Output, Redraw, View
 
 __all__ = [
     "AllSessions",
@@ -28,16 +29,19 @@ __all__ = [
     "ChangeKind",
     "ChangeReader",
     "Cursor",
+    "Ended",
     "ExitStatus",
     "Finding",
     "FrithError",
     "Holder",
     "ManagerConfig",
     "Options",
+    "Output",
     "PluginRecord",
     "PluginState",
     "ProviderContext",
     "ProviderSpec",
+    "Redraw",
     "Role",
     "Session",
     "SessionChange",
@@ -45,6 +49,7 @@ __all__ = [
     "SessionStatus",
     "SessionVetoed",
     "Size",
+    "View",
     "hookimpl",
     "installed_plugins",
 ]
@@ -60,6 +65,7 @@ _HOMES = {
     "frith.model": ("AtStake", "ExitStatus", "Session", "SessionStatus"),
     "frith.ports": ("Holder", "Size"),
     "frith.providers": ("Capability", "ProviderContext", "ProviderSpec", "Role"),
+    "frith.views": ("Ended", "Output", "Redraw", "View"),
 }
 
 

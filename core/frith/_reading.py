@@ -1,4 +1,4 @@
-"""Looking at the sessions of an open manager: records, changes, terminals, differences."""
+"""Looking at the sessions of an open manager: records, changes, terminals, worktrees."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from frith._flows.destroy import inspect
 from frith._flows.differences import branches, changed_files, diff
 from frith._flows.stop import wait_ended
 from frith._flows.terminals import open_terminal, terminal
+from frith._flows.view import view
 from frith.changes import ChangeReader, Cursor
 from frith.errors import ManagerClosedError
 from frith.model import AtStake, Session, SessionId
-from frith.ports import Branch, ChangedFile, Diff, DiffScope, Holder, Terminal
+from frith.ports import AttachMode, Branch, ChangedFile, Diff, DiffScope, Holder, Size, Terminal
+from frith.views import View
 
 
 class SessionReader:
-    """The methods of :class:`~frith.SessionManager` that change nothing."""
+    """The methods of :class:`~frith.SessionManager` that change no session."""
 
     _opened: Engine | None = None
 
@@ -109,6 +111,30 @@ class SessionReader:
             TerminalError: it cannot be reached.
         """
         return await self._engine.call(open_terminal, session_id, ended)
+
+    def view(
+        self,
+        session_id: SessionId,
+        viewer: str | None = None,
+        size: Size | None = None,
+        *,
+        read_only: bool = False,
+        mode: AttachMode = AttachMode.LOSSY,
+        ended: bool = False,
+        scrollback: bool = False,
+    ) -> AbstractAsyncContextManager[View]:
+        """View the terminal of a session, opened as by :meth:`open_terminal`, until left.
+
+        Args:
+            session_id: the session.
+            viewer: a name that no other viewer of the session has; generated if ``None``.
+            size: of the viewer's window; the process gets it. ``None`` takes that of the process.
+            read_only: send the process neither input nor the size.
+            mode: what happens if this viewer is slower than the output.
+            ended: also if the process has ended; see :meth:`open_terminal`.
+            scrollback: begin with the output that is kept, in place of the screen.
+        """
+        return view(self._engine, session_id, viewer, size, read_only, mode, ended, scrollback)
 
     async def wait_ended(self, session_id: SessionId) -> Session:
         """Wait until the process of a session has ended, and return the session as recorded then.

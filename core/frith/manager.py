@@ -164,7 +164,6 @@ class SessionManager(SessionReader):
         user has answered.
 
         Args:
-            session_id: the session.
             status: what it is doing.
             message: what the user is asked or told.
 
@@ -247,7 +246,6 @@ class SessionManager(SessionReader):
         """End the process of a session and remove its record; the branch always stays.
 
         Args:
-            session_id: the session.
             cleanup: remove its worktree too.
             force: remove it even if that destroys work that exists nowhere else.
 

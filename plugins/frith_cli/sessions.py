@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,6 @@ from pydantic_core import to_jsonable_python
 from frith import FrithError, Holder, Session, SessionManager, SessionStatus, errors
 from frith.model import now
 from frith.naming import check_name
-from frith.ports import Terminal
 
 COLUMNS = ("NAME", "STATUS", "BRANCH", "ACTIVITY", "ID", "OWNER")
 OPTIONAL = ("OWNER", "ID", "ACTIVITY", "BRANCH")
@@ -181,18 +181,16 @@ async def views_of(manager: SessionManager) -> list[View]:
     return [await view(manager, session) for session in oldest_first(manager)]
 
 
-async def terminal_of(
-    manager: SessionManager, session: Session, *, ended: bool = False
-) -> Terminal:
-    """Return the terminal of ``session``; with ``ended`` also after its process has ended.
+@asynccontextmanager
+async def reachable(manager: SessionManager, session: Session) -> AsyncIterator[None]:
+    """Open the terminal of ``session`` in the block, and say which host has it if that fails.
 
     Raises:
         SessionNotRunningError: the session is not running.
         TerminalElsewhereError: only the host of the process can show it.
-        TerminalError: the terminal cannot be reached.
     """
     try:
-        return await manager.open_terminal(session.id, ended=ended)
+        yield
     except errors.SessionNotRunningError:
         seen = await view(manager, manager.get_session(session.id) or session)
         if seen.session.pty_pid is None:

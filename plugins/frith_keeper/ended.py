@@ -58,7 +58,8 @@ class EndedTerminal(ViewedTerminal):
             clear: removes the exit status that its keeper has written.
         """
         ring = Ring(output.offset, output.data) if output else Ring(0, b"")
-        viewers = Viewers(ring, output.sizes if output else [(0, 24, 80)], lambda _: None)
+        sizes = output.sizes if output else [(0, 24, 80)]
+        viewers = Viewers(ring, sizes, hold=lambda _: None, later=lambda *_: None)
         super().__init__(session_id, str(ref.get("terminal")), viewers)
         self._ref = ref
         self._was_shut_down = ended.shut_down

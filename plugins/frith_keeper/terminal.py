@@ -73,7 +73,7 @@ class KeeperTerminal(ViewedTerminal):
         self._ring = greeted.ring
         self._sizes = greeting.sizes
         self._due = (self._ring.capacity - SPARE) // 2
-        viewers = Viewers(self._ring, self._sizes, self._hold)
+        viewers = Viewers(self._ring, self._sizes, self._hold, readiness.later)
         super().__init__(greeting.session, greeting.terminal, viewers)
         self._link = Link(
             greeted.connection,
@@ -104,7 +104,11 @@ class KeeperTerminal(ViewedTerminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """View the output; a lossless viewer in any host holds the process up."""
         viewers = self._viewers
@@ -117,8 +121,8 @@ class KeeperTerminal(ViewedTerminal):
             except BaseException:
                 self._hold(viewers.slowest)  # the keeper may have been asked already
                 raise
-        async with super().attach(from_offset, mode) as viewer:
-            yield viewer
+        async with super().attach(from_offset, mode, viewer=viewer) as attachment:
+            yield attachment
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
@@ -267,7 +271,7 @@ class KeeperTerminal(ViewedTerminal):
     def _on_output(self) -> None:
         if self._ring.end >= self._due:
             self._due = self._viewers.picture.keep_up(_READ)
-        self._viewers.news.ring()
+        self._viewers.more()
 
     def _on_event(self, message: wire.Message) -> None:
         event = message.get("event")

@@ -91,7 +91,7 @@ class PtyTerminal(ViewedTerminal):
         self._tty = started.tty
         self._ref = started.ref
         self._output = output = started.output
-        viewers = Viewers(output.ring, output.sizes, self._hold)
+        viewers = Viewers(output.ring, output.sizes, self._hold, shared.readiness.later)
         output.due, output.keep_up = options.scrollback // 2, viewers.picture.keep_up
         super().__init__(started.request.session_id, started.terminal_id, viewers)
         self._input = Input(output.master, options.write_timeout, output.ring)
@@ -258,7 +258,7 @@ class PtyTerminal(ViewedTerminal):
         output, before = self._output, self._output.ring.end
         stopped = output.read(_TURN, self._begin_turn)
         if output.ring.end > before:
-            self._viewers.news.ring()
+            self._viewers.more()
         return stopped
 
     def _begin_turn(self) -> float:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from anyio import CancelScope, Event, lowlevel, wait_readable
+from anyio import CancelScope, Event, lowlevel, sleep, wait_readable
 from anyio.abc import TaskGroup
 
 
@@ -131,6 +131,17 @@ class Readiness:
         # Shielded: a terminal is watched until it has been closed.
         scope = self._scopes[fd] = CancelScope(shield=True)
         self._tasks.start_soon(self._follow, fd, callback, scope)
+
+    def later(self, delay: float, callback: Callable[[], None]) -> None:
+        """Call ``callback`` after ``delay`` seconds; the same holds for it as for :meth:`watch`."""
+        if self._loop is not None:
+            self._loop.call_later(delay, callback)
+        else:
+            self._tasks.start_soon(self._call_later, delay, callback)
+
+    async def _call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        await sleep(delay)
+        callback()
 
     def unwatch(self, fd: int) -> None:
         """Stop watching ``fd``; no callback follows. Not an error if it is not watched."""

@@ -33,15 +33,19 @@ class ViewedTerminal(Terminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """View the output; see ``Terminal.attach``."""
-        viewer = Viewer(self._viewers, from_offset, mode)
-        self._viewers.add(viewer)
+        attachment = Viewer(self._viewers, from_offset, mode)
+        self._viewers.add(attachment)
         try:
-            yield viewer
+            yield attachment
         finally:
-            self._viewers.remove(viewer)
+            self._viewers.remove(attachment)
 
     async def screen(self, size: Size | None = None) -> Screen:
         """Return the screen as it is; see ``Terminal.screen``."""

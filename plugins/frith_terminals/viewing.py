@@ -1,8 +1,14 @@
-"""Viewers of the output of a terminal: each has a cursor into the ring, none a queue."""
+"""Viewers of the output of a terminal: each has a cursor into the ring, none a queue.
+
+Waking a viewer costs as much as reading some kilobytes. So whoever reads the terminal wakes all of
+them together: at once if little came, or if it came after a pause; at a bounded pace in a flood.
+All that keep pace get the same pieces of output, copied from the ring once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from anyio import lowlevel
 
@@ -12,9 +18,13 @@ from frith_terminals.readiness import Bell
 from frith_vt import Picture
 
 _CHUNK = 64 * 1024
-_SHARED = 4
-"""Chunks that viewers share at most: as much as is read in one turn of the event loop."""
-_TURNS = 256
+_LITTLE = 4096
+"""Less output, an echo or a line, is passed on at once, unless much came just before."""
+_PACE = 0.004
+"""Seconds between two times that viewers are woken in a flood, unless the ring fills sooner."""
+_HOLD = 0.002
+"""Seconds within which no other code runs while a screen is drawn."""
+_TURNS = 1000
 """Turns of the event loop within which the screen is worked out, however much output comes."""
 
 
@@ -22,12 +32,17 @@ class Viewers:
     """The viewers of one terminal's output, and its screen."""
 
     __slots__ = (
+        "_chunk",
         "_held",
         "_hold",
+        "_is_paced",
+        "_later",
         "_lossless",
         "_number",
         "_shared",
         "_step",
+        "_told",
+        "_told_before",
         "is_closed",
         "news",
         "picture",
@@ -40,6 +55,7 @@ class Viewers:
         ring: Ring,
         sizes: Sequence[tuple[int, int, int]],
         hold: Callable[[int | None], None],
+        later: Callable[[float, Callable[[], None]], None],
     ) -> None:
         """Show ``ring``.
 
@@ -48,20 +64,43 @@ class Viewers:
             sizes: offset, rows and columns of the window; its owner keeps this up to date.
             hold: called with the offset from which on nothing may be overwritten; with ``None``
                 if everything may.
+            later: calls a function after some seconds; see :meth:`Readiness.later`.
         """
         self.ring = ring
         self.sizes = sizes
         self.picture = Picture(ring, sizes)
         self.news = Bell()
-        """Rings when there is more, or when no more will come."""
+        """Rings when viewers are to look for more, or when no more will come."""
         self.is_closed = False
         """Whether no more will come."""
         self._hold = hold
         self._held = 0
+        self._later = later
         self._step = (ring.capacity - SPARE) // 8
+        self._chunk = max(_CHUNK, self._step)
+        self._told = self._told_before = ring.end
+        self._is_paced = False
         self._number = 0
         self._lossless: list[Viewer] = []
         self._shared: dict[int, Chunk] = {}
+
+    def more(self) -> None:
+        """Wake the viewers, now or soon: there is more output."""
+        came = self.ring.end - self._told
+        if self._is_paced and came < self._step:
+            return
+        if came >= _LITTLE and not self._is_paced:
+            self._is_paced = True
+            self._later(_PACE, self._end_pace)
+        self._told_before, self._told = self._told, self.ring.end
+        self._shared.clear()
+        self.news.ring()
+
+    def _end_pace(self) -> None:
+        self._is_paced = False
+        self._shared.clear()  # else it would be kept while nothing happens
+        if self.ring.end > self._told:
+            self.more()
 
     def close(self) -> None:
         """No more will come: viewers end once they have seen the rest."""
@@ -100,7 +139,7 @@ class Viewers:
         self._hold(slowest)
 
     def chunk(self, offset: int) -> Chunk | None:
-        """Return output from ``offset`` on, one copy for all viewers that keep pace.
+        """Return output from ``offset`` on, the same object to all viewers that keep pace.
 
         ``None`` if it was overwritten, maybe just now.
         """
@@ -108,25 +147,32 @@ class Viewers:
         if offset < ring.start:
             return None
         if (chunk := shared.get(offset)) is None:
-            chunk = Chunk(offset, ring.read(offset, _CHUNK))
+            chunk = Chunk(offset, ring.read(offset, self._chunk))
             if offset < ring.start:
                 return None
-            if self._number > 1:
-                if len(shared) == _SHARED:
-                    shared.clear()
+            if self._number > 1 and offset >= self._told_before:
                 shared[offset] = chunk
         return chunk
 
     async def screen(self, size: Size | None) -> Screen:
         """Return the screen as it is now; see ``Terminal.screen``."""
         await lowlevel.checkpoint()
+        picture, end = self.picture, self.ring.end
         for _ in range(_TURNS):
-            if self.picture.is_near:
+            if picture.approach(end):
                 break
-            self.picture.approach()
             await lowlevel.checkpoint()
-        at, own, data = self.picture.screen((size.rows, size.columns) if size else None)
-        return Screen(at, Size(*own), data)
+        else:
+            while not picture.skim(end):
+                await lowlevel.checkpoint()
+        at, own, pieces = picture.screen((size.rows, size.columns) if size else None)
+        data, until = bytearray(), perf_counter() + _HOLD
+        for piece in pieces:
+            data += piece
+            if perf_counter() >= until:
+                await lowlevel.checkpoint()
+                until = perf_counter() + _HOLD
+        return Screen(at, Size(*own), bytes(data))
 
 
 class Viewer(Attachment):

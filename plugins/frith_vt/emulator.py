@@ -212,7 +212,7 @@ class Emulator:
             if 4 in numbers(parameters):
                 self.modes.insert = function == "h"
         elif function == "b":
-            count = min(numbers(parameters)[0] or 1, self.rows * self.columns)
+            count = min(numbers(parameters)[0] or 1, self.columns - self.place)  # as tmux does
             self.text(last * count) if last else None
         elif function in _REPORTED:
             self._take_mode(function, parameters)
@@ -312,13 +312,12 @@ class Emulator:
 
     def tab(self, count: int) -> None:
         """Move over tab stops, back if negative."""
-        for _ in range(min(abs(count), self.columns)):
-            if count > 0:
-                after = (stop for stop in self.tabs if stop > self.column)
-                self.move_to_column(min(after, default=self.columns - 1))
-            else:
-                before = (stop for stop in self.tabs if stop < self.place)
-                self.move_to_column(max(before, default=0))
+        if count > 0:
+            stops = sorted(stop for stop in self.tabs if stop > self.column)
+            self.move_to_column(stops[count - 1] if count <= len(stops) else self.columns - 1)
+        else:
+            stops = sorted(stop for stop in self.tabs if stop < self.place)
+            self.move_to_column(stops[count] if -count <= len(stops) else 0)
 
     def line_feed(self) -> None:
         """Move down, or scroll at the lower margin."""

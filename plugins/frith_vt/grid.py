@@ -27,16 +27,17 @@ def width(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
 
 
-def blank_halves(line: Line) -> None:
-    """Blank the halves of wide characters whose other half is gone."""
-    if all(char and char.isascii() for char, _ in line):
+def _blank_half(line: Line, at: int) -> None:
+    """Blank the cell ``at`` if it is the half of a wide character whose other half is gone."""
+    if not 0 <= at < len(line):
         return
-    for at, (char, pen) in enumerate(line):
-        if char == "":
-            if at == 0 or not _is_wide(line[at - 1][0]):
-                line[at] = (" ", pen)
-        elif _is_wide(char) and (at + 1 == len(line) or line[at + 1][0] != ""):
-            line[at] = (" ", pen)
+    char, pen = line[at]
+    if char == "":
+        is_half = at == 0 or not _is_wide(line[at - 1][0])
+    else:
+        is_half = _is_wide(char) and (at + 1 == len(line) or line[at + 1][0] != "")
+    if is_half:
+        line[at] = (" ", pen)
 
 
 def _is_wide(char: str) -> bool:
@@ -64,14 +65,16 @@ class Grid:
         line = self.lines[row]
         line[column:column] = cells
         del line[self.columns :]
-        blank_halves(line)
+        for at in (column - 1, column + len(cells), self.columns - 1):
+            _blank_half(line, at)
 
     def delete(self, row: int, column: int, count: int, blank: Cell) -> None:
         """Delete cells; blank ones come in at the margin."""
         line = self.lines[row]
         del line[column : column + count]
         line += [blank] * (self.columns - len(line))
-        blank_halves(line)
+        for at in (column - 1, column):
+            _blank_half(line, at)
 
     def erase(self, row: int, first: int, end: int, blank: Cell) -> None:
         """Blank the cells ``first`` to ``end`` of a row."""
@@ -99,7 +102,7 @@ class Grid:
         for line in self.lines:
             del line[columns:]
             line += [BLANK] * (columns - len(line))
-            blank_halves(line)
+            _blank_half(line, columns - 1)
         while len(self.lines) > max(rows, row + 1):
             self.lines.pop()
         gone = max(0, len(self.lines) - rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ _LONGEST = 256
 _LONGEST_STRING = 4096
 
 _PIECE = re.compile(
-    r"(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
+    r"(?P<text>[^\x00-\x1f\x7f-\x9f]{1,256})"
     r"|(?P<control>[\x00-\x1a\x1c-\x1f\x7f-\x9f])"
     r"|\x1b\[(?P<body>[ -?]*)(?P<final>[@-~])"
 )
@@ -43,14 +44,15 @@ class Parser:
         self.reset()
 
     def reset(self) -> None:
-        """Drop an unfinished sequence."""
+        """Drop an unfinished sequence, and what is not interpreted yet."""
+        self._rest = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._begin(_State.GROUND)
 
     @property
     def at_rest(self) -> bool:
         """Whether no sequence and no character is unfinished."""
-        return self._state is _State.GROUND and not self._decoder.getstate()[0]
+        return self._state is _State.GROUND and not self._rest and not self._decoder.getstate()[0]
 
     @property
     def unfinished(self) -> bytes:
@@ -65,28 +67,37 @@ class Parser:
             begun = _HARMLESS.get(self._kind, "\x1bX")
         return begun.encode() + self._decoder.getstate()[0]
 
-    def feed(self, data: bytes) -> None:
-        """Split ``data``."""
-        text = self._decoder.decode(data)
+    def feed(self, data: bytes, is_over: Callable[[], bool] = lambda: False) -> bool:
+        """Split ``data``, after what was left, until ``is_over``; return whether nothing is left.
+
+        One piece is always taken. What is left is taken by the next call.
+        """
+        text = self._rest + self._decoder.decode(data)
         at, end = 0, len(text)
         while at < end:
-            if self._state is _State.GROUND:
-                if piece := _PIECE.match(text, at):
-                    self._found(piece)
-                    at = piece.end()
-                else:
-                    self._begin(_State.ESCAPE)
-                    at += 1
-            elif self._state is _State.STRING:
-                stop = _IN_STRING.match(text, at).end()  # type: ignore[union-attr]
-                self._body += text[at : min(stop, at + _LONGEST_STRING - len(self._body))]
-                at = stop
-                if at < end:
-                    self._end_string(text[at])
-                    at += 1
-            else:
-                self._step(text[at])
-                at += 1
+            at = self._take(text, at)
+            if is_over():
+                break
+        self._rest = text[at:]
+        return not self._rest
+
+    def _take(self, text: str, at: int) -> int:
+        """Take one piece of ``text``; return where the next one begins."""
+        if self._state is _State.GROUND:
+            if piece := _PIECE.match(text, at):
+                self._found(piece)
+                return piece.end()
+            self._begin(_State.ESCAPE)
+        elif self._state is _State.STRING:
+            stop = _IN_STRING.match(text, at).end()  # type: ignore[union-attr]
+            self._body += text[at : min(stop, at + _LONGEST_STRING - len(self._body))]
+            if stop == len(text):
+                return stop
+            self._end_string(text[stop])
+            return stop + 1
+        else:
+            self._step(text[at])
+        return at + 1
 
     def _found(self, piece: re.Match[str]) -> None:
         match piece.lastgroup:

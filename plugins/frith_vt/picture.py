@@ -11,7 +11,7 @@ and is interpreted when the screen is wanted, or when the ring is about to overw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Protocol
 
@@ -25,8 +25,13 @@ Size = tuple[int, int]
 _RATE = 1_000_000
 """Bytes a second that are interpreted, a quarter of what is possible."""
 _SLICE = 8 * 1024
-"""Bytes that are interpreted without a pause: some milliseconds."""
-_MOST_LEFT = 16 * _SLICE
+"""Bytes that are interpreted without looking for text to skip; four times that are skimmed."""
+_PIECE = 1024
+"""Bytes that are decoded at once."""
+_WINDOW = 64 * 1024
+"""Bytes that are searched for text to skip at once."""
+_HOLD = 0.002
+"""Seconds within which no other code runs: with one more sequence, the longest, less than five."""
 _MOST_ROWS, _MOST_COLUMNS = 500, 1000
 """The largest screen; a process may ask for 65535 by 65535."""
 
@@ -59,7 +64,7 @@ def _bounded(rows: int, columns: int) -> Size:
 class Picture:
     """The screen as it was at the offset :attr:`at`."""
 
-    __slots__ = ("_clock", "_emulator", "_kept_up", "_ring", "_sizes", "at")
+    __slots__ = ("_clock", "_emulator", "_kept_up", "_ring", "_sizes", "_whole_from", "at")
 
     def __init__(
         self,
@@ -80,6 +85,8 @@ class Picture:
         self._ring = ring
         self._sizes = sizes
         self._emulator: Emulator | None = None
+        self._whole_from = 0
+        """The offset up to which output must be interpreted, because text before was skipped."""
         self.at = 0
 
     @property
@@ -97,63 +104,67 @@ class Picture:
         """
         ring = self._ring
         most = ring.kept // 2
-        self._skip_plain()
+        until = self._clock() + _HOLD
+        self._skip_plain(until)
         if self._behind > most:
             now = self._clock()
             earned = int(min(now - self._kept_up, 1.0) * _RATE)
             self._kept_up = now
-            self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)))
-            self._skip_plain()  # a prompt, then a flood
+            self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)), until)
+            self._skip_plain(until)  # a prompt, then a flood
         if self._behind > most + most // 2:
-            self._skim(ring.end - most // 2)
+            while not self.skim(ring.end - most // 2):
+                pass
         return max(self.at + most, ring.end + min(_SLICE, most // 4))
 
-    @property
-    def is_near(self) -> bool:
-        """Whether the rest can be interpreted at once."""
-        return self._behind <= _SLICE
+    def approach(self, to: int) -> bool:
+        """Interpret some of the output before the offset ``to``; return whether all of it is."""
+        until = self._clock() + _HOLD
+        if self.at < to:
+            self._skip_plain(until)
+        to = max(to, self._whole_from)
+        return self._advance(min(to, self.at + _SLICE), until) and self.at >= to
 
-    def approach(self) -> None:
-        """Interpret some of the rest: plain text of any length, and one slice."""
-        self._skip_plain()
-        self._advance(min(self._ring.end, self.at + _SLICE))
-
-    def screen(self, size: Size | None) -> tuple[int, Size, bytes]:
-        """Return the screen at the end of the ring: its offset, its size, and output that shows it.
+    def screen(self, size: Size | None) -> tuple[int, Size, Iterator[bytes]]:
+        """Return the screen: its offset, its size, and output that shows it.
 
         Args:
             size: of the terminal that is to show it; by default that of the screen.
         """
-        if self._behind > _MOST_LEFT:
-            self._skim(self._ring.end - _MOST_LEFT)
-        self._advance(self._ring.end)
         emulator = self._started()
         own = emulator.rows, emulator.columns
         return self.at, own, render(emulator, *(size or own))
+
+    def skim(self, to: int) -> bool:
+        """Approach the offset ``to`` quickly: of the output only lasting effects count."""
+        self._skip_lost()
+        end = min(to, self.at + 4 * _SLICE)
+        if end > self.at:
+            self._started().skim(self._ring.read(self.at, end - self.at))
+            self.at = end
+        return self.at >= to
 
     def _started(self) -> Emulator:
         if self._emulator is None:
             self._emulator = Emulator(*_bounded(*self._sizes[0][1:]))
         return self._emulator
 
-    def _skip_plain(self) -> None:
+    def _skip_plain(self, until: float) -> None:
         """Skip plain text that scrolled away, and was written at one size."""
-        self._advance(self.at)
+        has_time = self._advance(self.at, until)  # what was left when time was over
         emulator, ring = self._started(), self._ring
-        if not emulator.is_settled:
+        if not (has_time and emulator.is_settled):
             return
         later = [offset for offset, *_ in self._sizes if offset > self.at]
         end = later[0] if later else ring.end
-        if not later and not any(ring.holds(byte, self.at) for byte in SPECIAL):
+        at = self.at
+        if not later and not any(ring.holds(byte, at) for byte in SPECIAL):
             # Nothing but text: its end suffices, and copying the rest would cost most.
-            self.at = max(self.at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
-        self.at += emulator.pass_over(ring.read(self.at, end - self.at))
-
-    def _skim(self, to: int) -> None:
-        self._skip_lost()
-        if to > self.at:
-            self._started().skim(self._ring.read(self.at, to - self.at))
-            self.at = to
+            at = max(at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
+        end = min(end, at + _WINDOW)
+        at += emulator.pass_over(ring.read(at, end - at))
+        if at > self.at:
+            self.at, self._whole_from = at, end
 
     def _skip_lost(self) -> None:
         """Continue at the oldest byte if others are gone: a ring smaller than one reading."""
@@ -161,16 +172,29 @@ class Picture:
             self._started().skim(b"")
             self.at = self._ring.start
 
-    def _advance(self, to: int) -> None:
-        self._skip_lost()
-        held = [size for size in self._sizes if size[0] <= self.at]
-        later = [size for size in self._sizes if self.at < size[0] <= to]
-        for offset, rows, columns in held[-1:] + later:
-            self._feed(offset)
-            self._started().resize(*_bounded(rows, columns))
-        self._feed(to)
+    def _advance(self, to: int, until: float) -> bool:
+        """Interpret up to the offset ``to``; return ``False`` if it is ``until`` before that."""
+        clock = self._clock
 
-    def _feed(self, to: int) -> None:
-        if to > self.at:
-            self._started().feed(self._ring.read(self.at, to - self.at))
-            self.at = to
+        def is_over() -> bool:
+            return clock() >= until
+
+        self._skip_lost()
+        parser = self._started().parser
+        has_time = parser.feed(b"", is_over)
+        while has_time and self.at < to:
+            self._fit()
+            later = [offset for offset, *_ in self._sizes if self.at < offset < to]
+            end = min(later[0] if later else to, self.at + _PIECE)
+            data = self._ring.read(self.at, end - self.at)
+            self.at = end
+            has_time = parser.feed(data, is_over)
+        if has_time:
+            self._fit()
+        return has_time
+
+    def _fit(self) -> None:
+        """Give the screen the size for which the output from here on was written."""
+        held = [size for size in self._sizes if size[0] <= self.at]
+        if held:
+            self._started().resize(*_bounded(*held[-1][1:]))

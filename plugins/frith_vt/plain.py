@@ -14,6 +14,8 @@ LEAST = 4096
 """Bytes that are always interpreted."""
 TAIL_A_CELL = 16
 """Bytes for each cell of the screen that suffice for it, of text with ordinary lines."""
+_MOST_SEQUENCES = 256
+"""Different sequences of skipped output that are interpreted: the latest."""
 SPECIAL = (b"\x1b", b"\x0e", b"\x0f")
 """The beginnings of anything but text: escape, and the shifts of character sets."""
 
@@ -47,7 +49,7 @@ def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
     if data.find(b"\x1b", at, cut) < 0:  # quicker than looking for sequences
         return b"", cut
     reset = max(data.rfind(sequence, at, cut) for sequence in _RESETS)
-    return b"".join(_STYLE.findall(data, max(at, reset), cut)), cut
+    return _latest(_STYLE.findall(data, max(at, reset), cut)), cut
 
 
 def _end_of_plain(data: bytes, at: int) -> int:
@@ -73,4 +75,10 @@ def lasting(data: bytes) -> bytes:
 
     An approximation, for output that arrives too fast to be interpreted.
     """
-    return b"".join(_LASTING.findall(data))
+    return _latest(_LASTING.findall(data))
+
+
+def _latest(sequences: list[bytes]) -> bytes:
+    """Return the latest of each, in order; earlier ones have no effect any more."""
+    latest = [*dict.fromkeys(reversed(sequences))][:_MOST_SEQUENCES]
+    return b"".join(reversed(latest))

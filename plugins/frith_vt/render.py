@@ -10,21 +10,23 @@ from frith_vt.grid import BLANK, Grid, Line
 from frith_vt.modes import CURSOR, KNOWN, ORIGIN, USUAL, Modes
 from frith_vt.pen import PLAIN
 
+_Row = tuple[int, Line]
 _BARE = "\x1b[?6l\x1b(B\x1b)B\x0f\x1b[0m"
 """No origin mode, ASCII, no colours."""
 _UNTOUCHED = f"\x1b[?1049l\x1b[?7h\x1b[4l\x1b[r{_BARE}\x1b[H\x1b[2J\x1b[3g\x1b[?25l"
 """Main screen, no margins, wrapping, no inserting, blank, no tab stops, cursor hidden."""
 
 
-def render(emulator: Emulator, rows: int, columns: int) -> bytes:
-    """Return output that shows the screen on a terminal of this size.
+def render(emulator: Emulator, rows: int, columns: int) -> Iterator[bytes]:
+    """Yield output that shows the screen on a terminal of this size, as it is at this moment.
 
-    Cells that the terminal has no room for are left out; of the rows those around the cursor are
-    shown. Later output continues correctly if the sizes are equal.
+    It comes in pieces, so that other code can run in between. Cells that the terminal has no room
+    for are left out; of the rows those around the cursor are shown. Later output continues
+    correctly if the sizes are equal.
     """
     fits = (rows, columns) == (emulator.rows, emulator.columns)
     first = max(0, emulator.row - rows + 1)
-    out = [_UNTOUCHED, *_tabs(emulator)]
+    out: list[str | _Row] = [_UNTOUCHED, *_tabs(emulator)]
     if fits:
         out.append(f"\x1b[{emulator.top + 1};{emulator.bottom + 1}r")
     if emulator.main:
@@ -40,7 +42,7 @@ def render(emulator: Emulator, rows: int, columns: int) -> bytes:
     out.append(_cursor(emulator.cursor, emulator.grid, emulator.top, first))
     out += _modes(emulator.modes)
     out.append(f"\x1b]2;{emulator.title}\x07" if emulator.title else "")
-    return "".join(out).encode() + (emulator.parser.unfinished if fits else b"")
+    return _written(out, emulator.parser.unfinished if fits else b"")
 
 
 def _tabs(emulator: Emulator) -> Iterator[str]:
@@ -48,12 +50,21 @@ def _tabs(emulator: Emulator) -> Iterator[str]:
         yield f"\x1b[{stop + 1}G\x1bH"
 
 
-def _cells(grid: Grid, first: int, rows: int, columns: int) -> Iterator[str]:
+def _cells(grid: Grid, first: int, rows: int, columns: int) -> Iterator[str | _Row]:
     """Yield the rows from ``first`` on, on a terminal without colours or margins set."""
     for number, line in enumerate(grid.lines[first : first + rows], 1):
-        if text := _line(line[:columns]):
-            yield f"\x1b[{number}H{text}"
+        yield number, line[:columns]
     yield "\x1b[0m"
+
+
+def _written(out: list[str | _Row], unfinished: bytes) -> Iterator[bytes]:
+    for piece in out:
+        if isinstance(piece, str):
+            yield piece.encode()
+        else:
+            text = _line(piece[1])
+            yield f"\x1b[{piece[0]}H{text}".encode() if text else b""
+    yield unfinished
 
 
 def _line(line: Line) -> str:

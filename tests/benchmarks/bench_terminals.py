@@ -19,6 +19,7 @@ from uuid import uuid4
 import anyio
 import terminal_crowd
 import terminal_rivals
+import terminal_views
 from terminal_programs import (
     BLOCKS,
     ECHO,
@@ -260,6 +261,7 @@ async def measured(runs: int, backend: str) -> list[Row]:
         heap = bytearray(os.urandom(1) * 2**30)
         rows += await spawning(spawner, runs, "1 GiB heap", loop)
         del heap
+    rows += await terminal_views.rows(runs)
     rows += await terminal_crowd.rows()
     rows += terminal_rivals.rows(runs, bare, bare_start)
     if backend == "asyncio":

@@ -15,7 +15,7 @@ from structlog.testing import LogCapture
 
 from frith import plugins
 from frith._engine import ledger, markers, processes
-from frith._flows import stop, takeover
+from frith._flows import stop, takeover, view
 
 from .managers import Witness
 from .world import World
@@ -78,7 +78,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait a hundredth of a second where a second would pass."""
     for module in (ledger, markers, processes):
         monkeypatch.setattr(module, "COALESCE", 0.01)
-    monkeypatch.setattr(stop, "TICK", 0.01)
+    for module in (stop, view):
+        monkeypatch.setattr(module, "TICK", 0.01)
 
 
 @pytest.fixture

@@ -36,6 +36,8 @@ from frith.ports import (
     Marker,
     MarkerState,
     Presence,
+    Resize,
+    Screen,
     SessionRecovery,
     SessionStore,
     Size,
@@ -269,21 +271,27 @@ class FakeRecovery(SessionRecovery):
 class FakeAttachment(Attachment):
     """A viewer of a fake terminal."""
 
-    def __init__(self, terminal: FakeTerminal) -> None:
+    def __init__(self, terminal: FakeTerminal, from_offset: int) -> None:
         self._terminal = terminal
-        self.offset = 0
-        self.snapshot = bytes(terminal.output)
-        self._seen = len(self.snapshot)
+        self.offset = max(from_offset, terminal.kept_from)
+        self.snapshot = bytes(terminal.output[self.offset :])
+        self._seen = self.offset + len(self.snapshot)
+
+    @property
+    def resizes(self) -> tuple[Resize, ...]:
+        return tuple(self._terminal.resizes)
 
     async def __aiter__(self) -> AsyncIterator[Chunk | Gap]:
-        while self._terminal.status is None or self._seen < len(self._terminal.output):
-            if self._seen == len(self._terminal.output):
-                await self._terminal.changed.wait()
+        terminal = self._terminal
+        while not terminal.is_over or self._seen < len(terminal.output):
+            if self._seen == len(terminal.output):
+                await terminal.changed.wait()
                 continue
-            data = bytes(self._terminal.output[self._seen :])
-            chunk = Chunk(self._seen, data)
-            self._seen += len(data)
-            yield chunk
+            first, self._seen = self._seen, len(terminal.output)
+            if first < terminal.kept_from:
+                yield Gap(first, terminal.kept_from - first)
+                first = terminal.kept_from
+            yield Chunk(first, bytes(terminal.output[first : self._seen]))
 
 
 class FakeTerminal(Terminal):
@@ -294,7 +302,15 @@ class FakeTerminal(Terminal):
         self.request = request
         self.status: ExitStatus | None = None
         self.output = bytearray()
+        self.kept_from = 0
+        """Offset of the oldest output that is kept."""
+        self.resizes = [Resize(0, request.size)]
+        self.sizes: dict[str, Size] = {}
+        """The window of each viewer."""
+        self.has_screen = False
         self.viewers = 0
+        self.leavers: list[str | None] = []
+        """Viewers that are not attached any more."""
         self.changed = Event()
         self.collected = self.detached = self.shut_down = False
         self._departures = 0
@@ -329,18 +345,58 @@ class FakeTerminal(Terminal):
         self._ended.set()
         self.changed.set()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether viewers see no more output here."""
+        return self.detached or self.status is not None
+
+    def lose(self, offset: int) -> None:
+        """Keep no output before ``offset``."""
+        self.kept_from = offset
+
+    def fit(self, size: Size) -> None:
+        """Give the process a window of this size."""
+        self.resizes.append(Resize(len(self.output), size))
+
+    async def screen(self, size: Size | None = None) -> Screen | None:
+        await self.world.step("screen")
+        if not self.has_screen:
+            return None
+        own = self.resizes[-1].size
+        shown = b"<%dx%d of " % ((size or own).rows, (size or own).columns)
+        return Screen(len(self.output), own, shown + self.output + b">")
+
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         self.viewers += 1
-        yield FakeAttachment(self)
+        try:
+            yield FakeAttachment(self, from_offset or 0)
+        finally:
+            self.leavers.append(viewer)
 
     async def write(self, data: bytes) -> None:
+        if self.status is not None:
+            raise TerminalClosedError("ended")
         self.say(data)
 
     async def resize(self, viewer: str, size: Size) -> None:
-        raise NotImplementedError
+        await self.world.step("resize")
+        if self.status is not None:
+            raise TerminalClosedError("ended")
+        if not size.rows:
+            raise ValueError("no rows")
+        self.sizes[viewer] = size
+        self.fit(size)
+
+    async def leave(self, viewer: str) -> None:
+        await self.world.step("leave")
+        self.sizes.pop(viewer, None)
 
     async def signal(self, number: int) -> None:
         self.end(signal=number)
@@ -369,6 +425,8 @@ class FakeTerminal(Terminal):
 
     def detach(self) -> None:
         self.detached = True
+        self.changed.set()
+        self.changed = Event()
 
     def depart(self) -> None:
         """Let a host go away."""

@@ -33,6 +33,7 @@ CODES = {
     errors.ProviderCycleError: "PROVIDER_CYCLE",
     errors.ProviderFailedError: "PROVIDER_FAILED",
     errors.ProviderNotFoundError: "PROVIDER_NOT_FOUND",
+    errors.ReadOnlyViewError: "VIEW_READ_ONLY",
     errors.RemovalBlockedError: "REMOVAL_BLOCKED",
     errors.SessionError: "SESSION_FAILED",
     errors.SessionLimitError: "MAX_SESSIONS",

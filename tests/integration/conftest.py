@@ -41,9 +41,11 @@ class Host:
         *,
         backend: str = "asyncio",
         limit: int = 4,
+        terminal: str = "pty",
         prefix: tuple[str, ...] = (),
     ) -> None:
-        command = [*prefix, sys.executable, str(SCRIPT), str(workspace), backend, str(limit)]
+        arguments = [str(SCRIPT), str(workspace), backend, str(limit), terminal]
+        command = [*prefix, sys.executable, *arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )

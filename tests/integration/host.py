@@ -1,6 +1,6 @@
 """A host in a process of its own, controlled through a pipe.
 
-``python host.py WORKSPACE BACKEND [LIMIT]``. Each line of standard input is a list of calls,
+``python host.py WORKSPACE BACKEND LIMIT TERMINAL``. Each line of standard input is a list of calls,
 ``[method, arguments, keywords]``, made concurrently; each line of standard output is the list of
 their outcomes, ``[value, null]`` or ``[null, [code, message]]``. The first line of output is the
 list of the restored sessions.
@@ -50,8 +50,10 @@ async def outcome(manager: SessionManager, call: list[Any]) -> list[Any]:
         return [None, [error.code, str(error)]]
 
 
-async def obey(workspace: Path, limit: int) -> None:
-    config = ManagerConfig(workspace=workspace, max_sessions=limit, terminate_grace=2)
+async def obey(workspace: Path, limit: int, terminal: str) -> None:
+    config = ManagerConfig(
+        workspace=workspace, max_sessions=limit, terminate_grace=2, terminal=terminal
+    )
     async with SessionManager(config) as manager:
         say(plain(manager.get_all_sessions()))
         async for line in lines():
@@ -72,4 +74,4 @@ def say(value: Any) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(obey, Path(sys.argv[1]), int(sys.argv[3]), backend=sys.argv[2])
+    anyio.run(obey, Path(sys.argv[1]), int(sys.argv[3]), sys.argv[4], backend=sys.argv[2])

@@ -18,8 +18,15 @@ import trio
 import uvicorn
 import uvloop
 
-from frith import AllSessions, ChangeReader, ManagerConfig, SessionChange, SessionManager
-from frith.ports import Chunk
+from frith import (
+    AllSessions,
+    ChangeReader,
+    Ended,
+    ManagerConfig,
+    SessionChange,
+    SessionManager,
+    Size,
+)
 
 PATIENCE = 60
 # It waits for input, so that its end is never known already when the terminal is opened.
@@ -33,21 +40,22 @@ async def story(workspace: Path, provider: str) -> None:
             assert isinstance(await anext(aiter(changes)), AllSessions)
             session = await manager.create_session(command=COMMAND)
             created = await seen(changes)
-            terminal = manager.terminal(session.id)
-            async with terminal.attach() as view:
-                output, parts = view.snapshot, aiter(view)
-                while b"hi" not in output:
-                    part = await anext(parts)
-                    output += part.data if isinstance(part, Chunk) else b""
-            await terminal.write(b"\n")
+            async with manager.view(session.id, size=Size(20, 60)) as view:
+                shown, items = "", view.text()
+                while "hi" not in shown:
+                    item = await anext(items)
+                    shown += "" if isinstance(item, Ended) else item.data
+                await view.write(b"\n")
+                while not isinstance(item, Ended):
+                    item = await anext(items)
             ended = await manager.wait_ended(session.id)
-            await terminal.drained()
-            async with terminal.attach() as view:
-                output = view.snapshot
-            assert ended.details.exit is not None
+            assert item.exit is not None
+            assert item.exit == ended.details.exit
+            async with view.terminal.attach() as attached:
+                output = attached.snapshot
             say(
                 status=ended.status,
-                code=ended.details.exit.code,
+                code=item.exit.code,
                 output=output.decode(),
                 changes=sorted(created | await seen(changes)),
             )

@@ -40,6 +40,7 @@ from frith.errors._store import (
 from frith.errors._terminal import (
     CommandNotFoundError,
     LineTooLongError,
+    ReadOnlyViewError,
     SpawnError,
     TerminalBusyError,
     TerminalClosedError,
@@ -85,6 +86,7 @@ __all__ = [
     "ProviderCycleError",
     "ProviderFailedError",
     "ProviderNotFoundError",
+    "ReadOnlyViewError",
     "RemovalBlockedError",
     "SessionError",
     "SessionLimitError",

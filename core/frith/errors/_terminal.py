@@ -80,3 +80,12 @@ class TerminalBusyError(TerminalError):
         )
         self.written = written
         self.total = total
+
+
+class ReadOnlyViewError(TerminalError):
+    """A view that was opened read-only passes on no input."""
+
+    code = "VIEW_READ_ONLY"
+
+    def __init__(self) -> None:
+        super().__init__("This view is read-only. Open one that is not to send input.")

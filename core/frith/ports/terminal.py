@@ -188,12 +188,21 @@ class Terminal(ABC):
 
     @abstractmethod
     def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AbstractAsyncContextManager[Attachment]:
         """View the output, from the whole scrollback or from an absolute offset on.
 
         Works after the process has ended too. Bytes before the oldest kept one are a
         :class:`Gap`: the attachment then starts at the oldest.
+
+        Args:
+            from_offset: the first byte to see; the oldest that is kept by default.
+            mode: what happens if this viewer is slower than the output.
+            viewer: the name under which it calls :meth:`resize` and :meth:`leave`.
         """
 
     @abstractmethod

@@ -6,13 +6,13 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import anyio
 
+from frith import Ended, Output, Redraw, View
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from frith.logs import printable
-from frith.ports import Chunk
+from frith.ports import Gap
 from frith_cli.attach.keys import DetachKey, Press, key_name
 from frith_cli.attach.modes import Modes
 from frith_cli.attach.shown_in_itself import Mark, without_marks
@@ -20,17 +20,16 @@ from frith_cli.attach.tty import Tty, raw_tty
 from frith_cli.context import Interrupted
 
 if TYPE_CHECKING:
-    from anyio.abc import ObjectReceiveStream, ObjectSendStream
+    from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskStatus
 
-    from frith.model import ExitStatus, Session
-    from frith.ports import Attachment, Screen, Terminal
+    from frith.model import Session
+    from frith.ports import Terminal
 
 # SIGINT, SIGTERM and SIGHUP stay with the caller: between two handlers, a second signal, as a
 # closing window sends it, would kill the process.
 _HANDLED = (signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _PENDING_READS = 64
 _SECONDS_TO_LEAVE = 1.0
-_SECONDS_A_FRAME = 1 / 30
 
 
 def ends_with_its_host(terminal: str | None) -> bool:
@@ -39,32 +38,27 @@ def ends_with_its_host(terminal: str | None) -> bool:
 
 
 async def attach(
-    terminal: Terminal,
+    view: View,
     session: Session,
     *,
     detach_key: bytes,
-    fresh: bool = False,
     read_only: bool = False,
     source: int = 0,
     target: int = 1,
-) -> ExitStatus | None:
-    """Show ``terminal``, that of ``session``, in this terminal, and pass input on to it.
+) -> Ended | None:
+    """Show ``view``, that of ``session``, in this terminal, and pass input on to it.
 
     Returns how the process ended; ``None`` if the user detached.
-
-    First the screen is shown. While the window of another viewer gives the session a different
-    size, the screen is redrawn after each output: the part around the cursor, if it is larger.
 
     This terminal is always restored, with the modes that the program has changed: after
     exceptions, cancellation, SIGQUIT (which ends the attachment) and SIGTSTP (which suspends it).
     For the other signals that end a command, the caller cancels.
 
     Args:
-        terminal: the terminal to attach to.
-        session: the session of its process.
+        view: a view at the size of this terminal's window.
+        session: the session.
         detach_key: ends the attachment; pressed twice, if the process ends with this command.
-        fresh: whether the process has just been started: its output follows what is shown here.
-        read_only: whether to pass on neither input nor the size of this window.
+        read_only: whether the view is.
         source: descriptor of the terminal to read from.
         target: descriptor of the terminal to write to.
 
@@ -74,9 +68,9 @@ async def attach(
         ShownInItselfError: this terminal is shown in that session.
     """
     with anyio.open_signal_receiver(*_HANDLED) as signals, raw_tty(source, target) as tty:
-        attached = _Attached(terminal, tty, session, detach_key, read_only=read_only)
+        attached = _Attached(view, tty, session, detach_key, read_only=read_only)
         try:
-            return await attached.run(signals, fresh=fresh)
+            return await attached.run(signals)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -88,12 +82,11 @@ class _Attached:
     """The tasks of one attachment, and their state."""
 
     def __init__(
-        self, terminal: Terminal, tty: Tty, session: Session, key: bytes, *, read_only: bool
+        self, view: View, tty: Tty, session: Session, key: bytes, *, read_only: bool
     ) -> None:
-        self._terminal = terminal
+        self._view = view
         self._tty = tty
         self._read_only = read_only
-        self._viewer = f"attach-{uuid4()}"
         self._name = printable(session.name)
         self._ends_with_us = ends_with_its_host(session.details.terminal)
         self._key = DetachKey(key, asks=self._ends_with_us)
@@ -102,23 +95,20 @@ class _Attached:
         self._modes = Modes()
         self._modes_left = False
         self._scope = anyio.CancelScope()
-        self._view = anyio.CancelScope()
-        self._redraws = False
-        self._exit: ExitStatus | None = None
+        self._tasks = anyio.create_task_group()
+        self._has_other_size = False
+        self._ended: Ended | None = None
 
-    async def run(
-        self, signals: AsyncIterator[signal.Signals], *, fresh: bool
-    ) -> ExitStatus | None:
+    async def run(self, signals: AsyncIterator[signal.Signals]) -> Ended | None:
         typed, pending = anyio.create_memory_object_stream[bytes](_PENDING_READS)
         with self._scope:
-            async with typed, pending, anyio.create_task_group() as tasks:
+            async with typed, pending, self._tasks as tasks:
                 tasks.start_soon(self._handle, signals)
                 await self._write(self._modes.begin())
-                await self._fit()
-                tasks.start_soon(self._show, fresh)
+                tasks.start_soon(self._show)
                 tasks.start_soon(self._read, typed)
                 tasks.start_soon(self._type, pending)
-        return self._exit
+        return self._ended
 
     async def _write(self, output: bytes) -> None:
         if not await self._tty.write(output):
@@ -127,48 +117,41 @@ class _Attached:
     async def _note(self, text: str) -> None:
         await self._write(f"\r\n[frith] {text}\r\n".encode())
 
-    async def _show(self, fresh: bool) -> None:
-        """Show the output. Lossy, so that a stopped terminal does not stop the process."""
-        while True:
-            with anyio.CancelScope() as self._view:
-                screen = await self._terminal.screen(self._tty.size())
-                self._redraws = screen is not None
-                await self._follow(None if fresh else screen)
-                self._exit = await self._terminal.exited()
-                self._scope.cancel()
-                return
-            fresh = False
+    async def _show(self) -> None:
+        """Show the view until the process ends."""
+        terminal: Terminal | None = None
+        async for shown in self._view:
+            if terminal is not self._view.terminal:
+                terminal = self._view.terminal
+                await self._tasks.start(self._look_for_loops, terminal)
+                if isinstance(shown, Output):
+                    await self._write(self._mark.sequence)
+            match shown:
+                case Redraw(data, size):
+                    self._has_other_size = self._view.size not in (None, size)
+                    await self._tty.end_cut_sequence()
+                    await self._write(self._mark.sequence + self._modes.clear())
+                    await self._pass_on(without_marks(data))
+                case Output(data):
+                    self._has_other_size = False
+                    await self._pass_on(data)
+                case Ended():
+                    self._ended = shown
+                    self._scope.cancel()
+                    return
 
-    async def _follow(self, screen: Screen | None) -> None:
-        """Show ``screen`` and what follows, until the end or until it must be redrawn."""
-        async with self._terminal.attach(screen.offset if screen else None) as view:
-            await self._write(self._mark.sequence)
-            if screen:
-                await self._tty.end_cut_sequence()
-                await self._write(self._modes.clear())
-                await self._pass_on(screen.data)
-            await self._pass_on(without_marks(view.snapshot))
-            async for piece in view:
-                marks = self._mark.look(piece.data) if isinstance(piece, Chunk) else b""
-                if self._redraws and self._has_other_size(view):
+    async def _look_for_loops(self, terminal: Terminal, *, task_status: TaskStatus[None]) -> None:
+        """Look for marks in all of the output, also where screens are shown in its place."""
+        async with terminal.attach() as output:
+            task_status.started()
+            is_old = False
+            async for piece in output:
+                if isinstance(piece, Gap):
+                    if self._mark.sequence:
+                        self._view.redraw()  # writes it again, where it cuts no other sequence
+                elif not is_old and (marks := self._mark.look(piece.data)) and self._has_other_size:
                     await self._write(marks)
-                    await anyio.sleep(_SECONDS_A_FRAME)
-                    self._redraw()
-                elif isinstance(piece, Chunk):
-                    await self._pass_on(piece.data)
-                elif self._redraws:
-                    self._redraw()
-                else:
-                    self._modes.doubt()
-                    await self._note(f"{piece.missed} bytes were skipped: they came too fast.")
-
-    def _has_other_size(self, view: Attachment) -> bool:
-        size = self._tty.size()
-        return bool(size and view.resizes) and view.resizes[-1].size != size
-
-    def _redraw(self) -> None:
-        if self._redraws:
-            self._view.cancel()
+                is_old = isinstance(piece, Gap)
 
     async def _pass_on(self, output: bytes) -> None:
         self._modes.feed(output)
@@ -196,18 +179,18 @@ class _Attached:
         async for data in pending:
             try:
                 if not self._read_only:
-                    await self._terminal.write(data)
+                    await self._view.write(data)
             except (LineTooLongError, TerminalBusyError) as error:
                 await self._note(str(error))
             except TerminalClosedError:  # _show reports the rest of the output and the end
                 return
 
     async def _fit(self) -> None:
-        """Give the process the size of this window."""
-        if (size := self._tty.size()) and not self._read_only:
-            with suppress(TerminalClosedError):
-                await self._terminal.resize(self._viewer, size)
-        self._redraw()
+        """Redraw at the size of this window, which the process gets."""
+        if size := self._tty.size():
+            await self._view.resize(size)
+        else:
+            self._view.redraw()
 
     async def _handle(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for number in signals:
@@ -221,13 +204,12 @@ class _Attached:
                 await self._fit()
 
     async def leave(self) -> None:
-        """Restore the modes of this terminal, and release the size of the other."""
+        """Restore the modes of this terminal."""
         with suppress(Interrupted):  # this terminal has gone
             await self._leave_modes()
-            if self._scope.cancel_called and self._exit is None:
+            if self._scope.cancel_called and self._ended is None:
                 fate = "ends now" if self._ends_with_us else "is still running"
                 await self._note(f"Detached: the process of {self._name} {fate}.")
-        await self._terminal.leave(self._viewer)
 
     async def _leave_modes(self) -> None:
         if not self._modes_left:
@@ -254,4 +236,4 @@ class _Attached:
             await self._write(self._modes.begin() + self._modes.enter())
         await self._fit()
         with suppress(TerminalClosedError):
-            await self._terminal.signal(signal.SIGWINCH)
+            await self._view.terminal.signal(signal.SIGWINCH)

@@ -208,13 +208,6 @@ class Modes:
         """Whether the program has switched on application cursor keys (DECCKM)."""
         return _CURSOR_KEYS in self._switched
 
-    def doubt(self) -> None:
-        """Assume that skipped output has changed everything that can safely be restored."""
-        self._partial = b""
-        self._switched |= _SAFE
-        for sequence in (b"\x1b[1;1r", b"\x1b[4h", b"\x1b(0", b"\x1b)0", b"\x0e", b"\x1b[1 q"):
-            self.feed(sequence)
-
     def begin(self) -> bytes:
         """Return what saves the title of the terminal; :meth:`leave` restores it."""
         self._has_title = True

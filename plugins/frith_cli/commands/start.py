@@ -22,7 +22,7 @@ from frith_cli.config import settings_of
 from frith_cli.console import note, progress, write, write_json
 from frith_cli.context import PROCESS_FAILED, REFUSED, App
 from frith_cli.opening import opened
-from frith_cli.sessions import called, is_valid, oldest_first, select, terminal_of, view
+from frith_cli.sessions import called, is_valid, oldest_first, reachable, select, view
 from frith_cli.workspace import SESSION_ID
 
 _TYPED = (signal.SIGINT, signal.SIGQUIT)
@@ -176,21 +176,28 @@ async def _stay(
     """Stay attached to a session until either ends, and print how."""
     key = settings_of(app).detach_key
     # A short process may have ended since: its output is shown, and how it ended.
-    terminal = await terminal_of(manager, session, ended=fresh)
-    note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
-    exit_status = await client.attach(
-        terminal, session, detach_key=key, fresh=fresh, read_only=read_only
-    )
+    async with (
+        reachable(manager, session),
+        manager.view(
+            session.id, None, window_size(1), read_only=read_only, ended=fresh, scrollback=fresh
+        ) as shown,
+    ):
+        note(f"{session.name} on {session.branch}; {key_name(key)} detaches.")
+        ended = await client.attach(shown, session, detach_key=key, read_only=read_only)
+        if ended is not None and ended.exit is None:
+            with anyio.move_on_after(_SECONDS_TO_RECORD):
+                await shown.terminal.exited()  # raises why it cannot be known
     name = called(manager.get_all_sessions(), session)
-    if exit_status is None:
+    if ended is None:
         note(f"Detached from {session.name}. {_next(session, name)}")
         return 0
+    how = f"ended with {ended.exit}" if ended.exit else "ended"
     recorded = await _recorded(manager, session)
     if recorded is None:
-        note(f"{session.name} ended with {exit_status}, and was destroyed.")
+        note(f"{session.name} {how}, and was destroyed.")
         return 0
     status = recorded.status
-    note(f"{session.name} ended with {exit_status}: {status}. {_next(recorded, name)}")
+    note(f"{session.name} {how}: {status}. {_next(recorded, name)}")
     return PROCESS_FAILED if status is SessionStatus.ERROR else 0
 
 

@@ -21,7 +21,7 @@ from frith_cli.attach.tty import CANCEL, window_size
 from frith_cli.console import note, reader_may_go
 from frith_cli.context import App, Interrupted
 from frith_cli.opening import opened
-from frith_cli.sessions import select, terminal_of
+from frith_cli.sessions import reachable, select
 
 _ENTER = "\r"
 _SECONDS_TO_LEAVE = 1.0
@@ -141,4 +141,6 @@ async def _reached(
     """Open the terminal of a session, and leave the session to its host."""
     async with opened(app, restore=False) as manager:
         session = select(manager.get_all_sessions(), given)
-        yield await terminal_of(manager, session, ended=ended), session
+        async with reachable(manager, session):
+            terminal = await manager.open_terminal(session.id, ended=ended)
+        yield terminal, session

@@ -141,6 +141,18 @@ SPAWNERS = (
         replaces={"frith_terminals.viewing:Viewers.add": careless.waits_for_every_viewer},
     ),
     _mutant(
+        "serves-a-few-viewers",
+        "Pieces of output are shared, and overwritten after three viewers have got them.",
+        "ten viewers of a flood get the same bytes",
+        replaces={"frith_terminals.viewing:Viewers.chunk": careless.serves_three},
+    ),
+    _mutant(
+        "remembers-sizes",
+        "The size of a viewer that has left still counts.",
+        "the size of a viewer that has left does not count",
+        replaces={f"{_TERMINAL}.leave": careless.does_nothing},
+    ),
+    _mutant(
         "waits-for-a-viewer-when-ending",
         "A lossless viewer that does not read keeps a process from being ended.",
         "terminating does not wait for viewers",

@@ -17,7 +17,9 @@ import anyio.lowlevel
 from frith.model import Details, ExitStatus, Session, SessionStatus, now
 from frith.ports import Attachment, AttachMode, Chunk, Gap, Resize, Screen, Size, Terminal
 from frith_cli.attach.client import attach
+from frith_cli.attach.tty import window_size
 from frith_cli.context import Interrupted
+from views import viewed
 from waiting import PATIENCE
 
 KEY = b"\x1d"
@@ -50,13 +52,32 @@ class Program(Terminal):
         self.resizes: tuple[Resize, ...] = ()
         self.attached = anyio.Event()
         self.changed = anyio.Event()
-        self.says, self.pieces = anyio.create_memory_object_stream[Chunk | Gap | Exception](1000)
+        self.pieces: list[Chunk | Gap | Exception] = []
+        self.shown_pieces = 0
+        """How many of the pieces the attachment has taken."""
+        self.viewers: dict[str, Size] = {}
+        self.has_ended = False
+        self._written = 0
 
     def say(self, data: bytes) -> None:
-        self.says.send_nowait(Chunk(0, data))
+        self.add(Chunk(self._written, data))
+
+    def skip(self, missed: int, kept: bytes = b"") -> None:
+        """Write more than viewers can take."""
+        self.add(Gap(self._written, missed))
+        self.say(kept)
+
+    def add(self, piece: Chunk | Gap | Exception) -> None:
+        if isinstance(piece, Chunk):
+            self._written += len(piece.data)
+        elif isinstance(piece, Gap):
+            self._written += piece.missed
+        self.pieces.append(piece)
+        self._change()
 
     def end(self) -> None:
-        self.says.close()
+        self.has_ended = True
+        self._change()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -68,11 +89,15 @@ class Program(Terminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         assert mode is AttachMode.LOSSY
         self.attached.set()
-        yield _View(self)
+        yield _View(self, viewer)
 
     async def write(self, data: bytes) -> None:
         if self.refuses:
@@ -85,7 +110,11 @@ class Program(Terminal):
         if self.refuses:
             raise self.refuses.pop(0)
         self.sizes.append(size)
+        self.viewers[viewer] = size
         self._change()
+
+    async def leave(self, viewer: str) -> None:
+        self.viewers.pop(viewer, None)
 
     async def signal(self, number: int) -> None:
         self.signals.append(number)
@@ -101,15 +130,16 @@ class Program(Terminal):
         return ExitStatus(code=3)
 
     async def drained(self) -> None:
-        raise NotImplementedError
+        await self.until(lambda: self.has_ended)
 
 
 class _View(Attachment, AsyncIterator[Chunk | Gap]):
-    def __init__(self, program: Program) -> None:
-        self.offset = 0
+    def __init__(self, program: Program, viewer: str | None) -> None:
+        self.offset = -len(program.scrollback)
         self.snapshot = program.scrollback
-        self._pieces = program.pieces
+        self._at = 0
         self._program = program
+        self._viewer = viewer
 
     @property
     def resizes(self) -> tuple[Resize, ...]:
@@ -119,7 +149,15 @@ class _View(Attachment, AsyncIterator[Chunk | Gap]):
         return self
 
     async def __anext__(self) -> Chunk | Gap:
-        piece = await self._pieces.__anext__()
+        program = self._program
+        await program.until(lambda: program.has_ended or self._at < len(program.pieces))
+        if self._at == len(program.pieces):
+            raise StopAsyncIteration
+        piece = program.pieces[self._at]
+        self._at += 1
+        if self._viewer:
+            program.shown_pieces = self._at
+            program._change()
         if isinstance(piece, Exception):
             raise piece
         return piece
@@ -177,10 +215,9 @@ class Attached:
         with self.scope:
             fd = self.outer.slave
             try:
-                exit_status = await attach(
-                    self.program, self.session, detach_key=KEY, source=fd, target=fd
-                )
-                self.ended = exit_status or "detached"
+                async with viewed(self.program, size=window_size(fd)) as view:
+                    ended = await attach(view, self.session, detach_key=KEY, source=fd, target=fd)
+                self.ended = ended.exit if ended else "detached"
             except Interrupted as error:
                 self.ended = error.number
 

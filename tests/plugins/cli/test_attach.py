@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import termios
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import anyio
 import anyio.lowlevel
@@ -18,19 +19,18 @@ from frith.errors import (
     TerminalClosedError,
 )
 from frith.model import ExitStatus
-from frith.ports import Gap, Resize, Screen, Size
+from frith.ports import Resize, Screen, Size
 from frith_cli.attach.client import attach
+from frith_cli.attach.shown_in_itself import Mark, ShownInItselfError
 from frith_cli.attach.tty import NotATerminalError, window_size
-from waiting import until
+from views import viewed
 
 from .attachment import KEY, SESSION, Attached, Outer, Program, attached
 
 
 @pytest.fixture
-async def program() -> AsyncIterator[Program]:
-    program = Program()
-    with program.says, program.pieces:
-        yield program
+async def program() -> Program:
+    return Program()
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def test_an_error_restores_the_terminal_and_propagates(
     outer: Outer,
     program: Program,
 ) -> None:
-    program.says.send_nowait(FrithError("broken"))
+    program.add(FrithError("broken"))
     it = Attached(outer, program)
     with pytest.raises(FrithError, match="broken"):
         await it.run()
@@ -221,16 +221,19 @@ async def test_modes_that_the_program_switched_on_are_switched_off(
         assert left in after
 
 
-async def test_skipped_output_is_reported(
+async def test_after_skipped_output_the_terminal_is_drawn_anew(
     outer: Outer,
     program: Program,
 ) -> None:
+    program.scrollback = b"\x1b[?1000h"
     async with attached(outer, program):
-        program.says.send_nowait(Gap(0, 1234))
+        await outer.sees(b"\x1b[?1000h")
+        program.skip(1234, b"kept")
+        await outer.sees(b"kept")
         program.end()
     seen = outer.read_rest()
-    assert b"1234 bytes were skipped" in seen
-    assert b"\x1b[?1000l" in seen
+    assert b"skipped" not in seen
+    assert b"\x1b[?1000l" in seen.partition(b"kept")[0]
 
 
 async def test_after_skipped_output_a_screen_of_another_size_is_redrawn(
@@ -241,9 +244,45 @@ async def test_after_skipped_output_a_screen_of_another_size_is_redrawn(
     program.shown = Screen(0, size, b"drawn")
     program.resizes = (Resize(0, size),)
     async with attached(outer, program):
-        program.says.send_nowait(Gap(0, 1234))
+        program.skip(1234)
         await outer.sees(b"drawn", times=2)
         program.end()
+
+
+async def test_the_marks_of_other_terminals_are_passed_on_where_screens_are_shown(
+    outer: Outer,
+    program: Program,
+) -> None:
+    mark = Mark(SESSION).sequence
+    size = Size(rows=3, columns=20)
+    program.shown = Screen(0, size, b"drawn")
+    program.resizes = (Resize(0, size),)
+    async with attached(outer, program):
+        await outer.sees(b"drawn")
+        program.say(b"text" + mark)
+        await outer.sees(mark)
+        program.end()
+    assert b"text" not in outer.read_rest()
+
+
+@pytest.mark.parametrize("size", [Size(24, 80), Size(3, 20)])
+async def test_a_terminal_that_would_show_itself_is_refused(
+    outer: Outer, program: Program, size: Size
+) -> None:
+    program.shown = Screen(0, size, b"drawn")
+    program.resizes = (Resize(0, size),)
+    it = Attached(outer, program)
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            with pytest.raises(ShownInItselfError):
+                await it.run()
+
+        tasks.start_soon(run)
+        seen = await outer.sees(b"\x1b]7709;")
+        while not (mark := re.search(rb"\x1b]7709;.*\x07", seen)):
+            seen = await outer.sees(b"\x07", times=outer.seen.count(b"\x07") + 1)
+        program.say(mark.group())
 
 
 async def test_a_stopped_terminal_delays_neither_input_nor_the_end(
@@ -253,7 +292,7 @@ async def test_a_stopped_terminal_delays_neither_input_nor_the_end(
     async with attached(outer, program) as it:
         for _ in range(100):
             program.say(b"x" * 65536)
-        await until(lambda: program.says.statistics().current_buffer_used < 100)
+        await program.until(lambda: program.shown_pieces > 0)
         outer.type(b"typed")
         await program.until(lambda: program.typed == b"typed")
         os.kill(os.getpid(), signal.SIGQUIT)
@@ -315,6 +354,7 @@ async def test_only_a_terminal_can_be_attached(
     program: Program,
 ) -> None:
     with open(os.devnull, "r+b") as null, pytest.raises(NotATerminalError) as caught:
-        await attach(program, SESSION, detach_key=KEY, source=outer.slave, target=null.fileno())
+        async with viewed(program) as view:
+            await attach(view, SESSION, detach_key=KEY, source=outer.slave, target=null.fileno())
     assert caught.value.code == "NOT_A_TERMINAL"
     assert outer.is_as_found()

@@ -89,7 +89,7 @@ def test_any_part_of_a_ring_can_be_read_and_searched(
 def test_bytes_that_may_be_overwritten_just_now_are_not_kept(
     scrollback: Any, before: Any, reach: Any
 ) -> None:
-    # As while the keeper is in readv(2), or was killed there.
+    # As while the keeper copies output there, or was killed meanwhile.
     with rings(scrollback) as (written, mapped, feed):
         feed(before)
         written._announce(written.end + reach)

@@ -31,15 +31,15 @@ async def test_output_after_the_first_eio_is_read(
 ) -> None:
     # Linux reports one now and then while output is still on its way.
     terminal = await shell("read go; echo all")
-    read, early = os.readv, iter([True])
+    read, early, master = os.read, iter([True]), terminal._output.master
 
-    def reading(fd: int, buffers: list[memoryview]) -> int:
-        if terminal._status is not None and next(early, False):
+    def reading(fd: int, most: int) -> bytes:
+        if fd == master and terminal._status is not None and next(early, False):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return read(fd, buffers)
+        return read(fd, most)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "readv", reading)
+        patched.setattr(os, "read", reading)
         terminal._shared.readiness.unwatch(terminal._output.master)
         await terminal.write(b"\n")
         assert await output_of(terminal) == b"\r\nall\r\n"

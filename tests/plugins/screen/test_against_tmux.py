@@ -45,7 +45,7 @@ CASES = {
 def again(data: bytes, rows: int = ROWS, columns: int = COLUMNS) -> bytes:
     emulator = Emulator(rows, columns)
     emulator.feed(data)
-    return render(emulator, rows, columns)
+    return b"".join(render(emulator, rows, columns))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -22,6 +22,7 @@ from frith_cli.attach.client import attach
 from frith_pty.spawner import open_spawner
 from frith_terminals.options import TerminalOptions
 from frith_vt.pen import PLAIN
+from views import viewed
 
 from .panes import Pane, Panes, Shown
 
@@ -110,14 +111,15 @@ class Stage:
             async with anyio.create_task_group() as tasks:
 
                 async def show() -> None:
-                    await attach(
-                        self.terminal,
-                        SESSION,
-                        detach_key=b"\x1d",
-                        read_only=read_only,
-                        source=fd,
-                        target=fd,
-                    )
+                    async with viewed(self.terminal, size=size, read_only=read_only) as view:
+                        await attach(
+                            view,
+                            SESSION,
+                            detach_key=b"\x1d",
+                            read_only=read_only,
+                            source=fd,
+                            target=fd,
+                        )
 
                 tasks.start_soon(show)
                 yield pane

@@ -23,7 +23,7 @@ def emulated(*pieces: bytes, rows: int = ROWS, columns: int = COLUMNS) -> Emulat
 
 
 def rendered(*pieces: bytes, rows: int = ROWS, columns: int = COLUMNS) -> bytes:
-    return render(emulated(*pieces, rows=rows, columns=columns), rows, columns)
+    return b"".join(render(emulated(*pieces, rows=rows, columns=columns), rows, columns))
 
 
 def lines(emulator: Emulator) -> list[str]:
@@ -35,8 +35,8 @@ def test_any_bytes_can_be_shown_at_any_size(data: Any, size: Any) -> None:
     rows, columns = size
     emulator = emulated(data, rows=rows, columns=columns)
     assert [len(line) for line in emulator.grid.lines] == [columns] * rows
-    render(emulator, rows + 1, columns + 1)
-    render(emulator, 1, 1)
+    b"".join(render(emulator, rows + 1, columns + 1))
+    b"".join(render(emulator, 1, 1))
 
 
 @given(OUTPUT, st.integers(1, 8), st.integers(1, 24))
@@ -47,7 +47,7 @@ def test_any_output_can_be_shown_after_any_change_of_size(
     emulator.resize(rows, columns)
     emulator.feed(data)
     assert [len(line) for line in emulator.grid.lines] == [columns] * rows
-    render(emulator, rows, columns)
+    b"".join(render(emulator, rows, columns))
 
 
 @given(OUTPUT | st.binary(max_size=200), st.data())
@@ -114,7 +114,7 @@ def test_a_string_too_long_to_be_kept_is_not_shown() -> None:
 def test_a_size_smaller_than_the_screen_shows_the_rows_around_the_cursor() -> None:
     text = b"\r\n".join(b"line %d" % number for number in range(ROWS))
     shown = Emulator(2, 6)
-    shown.feed(render(emulated(text), 2, 6))
+    shown.feed(b"".join(render(emulated(text), 2, 6)))
     assert lines(shown) == ["line 4", "line 5"]
 
 

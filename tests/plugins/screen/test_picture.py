@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Any
 
@@ -27,6 +28,13 @@ def fill(ring: WrittenRing, data: bytes) -> None:
     os.close(reading)
 
 
+def screen(picture: Picture, ring: WrittenRing) -> tuple[int, tuple[int, int], bytes]:
+    while not picture.approach(ring.end):
+        pass
+    at, size, pieces = picture.screen(None)
+    return at, size, b"".join(pieces)
+
+
 class Written:
     """A ring, what is seen of it, and all that was ever written."""
 
@@ -49,10 +57,10 @@ class Written:
     def should_be(self) -> bytes:
         emulator = Emulator(*SIZE)
         emulator.parser.feed(self.whole)
-        return render(emulator, *SIZE)
+        return b"".join(render(emulator, *SIZE))
 
     def shown(self) -> bytes:
-        offset, size, data = self.picture.screen(None)
+        offset, size, data = screen(self.picture, self.ring)
         assert (offset, size) == (self.ring.end, SIZE)
         return data
 
@@ -106,15 +114,65 @@ def test_any_output_is_shown_however_often_it_was_looked_at(pieces: Any, at_once
         assert written.shown() == written.should_be()
 
 
+def test_a_turn_interprets_what_its_time_allows_and_the_next_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = Written()
+    written.write(b"\x1b[31mred\x1b[Hx\x1b[0m" * 1000, 1000)
+    seconds = itertools.count()
+    written.picture = Picture(written.ring, written.sizes, lambda: next(seconds))
+    fed: list[object] = []
+    for name in ("text", "control"):
+        call = getattr(Emulator, name)
+
+        def count(self: Emulator, *what: str, call: Any = call) -> None:
+            fed.append(what)
+            call(self, *what)
+
+        monkeypatch.setattr(Emulator, name, count)
+    turns = 1
+    while not written.picture.approach(written.ring.end):
+        assert len(fed) <= 2 * turns, "each sequence takes longer than a turn may"
+        turns += 1
+    monkeypatch.undo()
+    assert len(fed) == 5 * 1000
+    assert written.shown() == written.should_be()
+
+
+def test_output_is_skimmed_a_piece_at_a_time() -> None:
+    written = Written()
+    written.write(b"text\x1b[?2004h" * 4000, 1000)
+    fresh = Picture(written.ring, written.sizes)
+    steps = 1
+    while not fresh.skim(written.ring.end):
+        steps += 1
+    assert steps == -(-written.ring.end // (32 * 1024))
+    assert b"\x1b[?2004h" in b"".join(fresh.screen(None)[2])
+    assert b"text" not in b"".join(fresh.screen(None)[2])
+
+
+def test_a_screen_is_drawn_row_by_row_as_it_was() -> None:
+    emulator = Emulator(500, 1000)
+    for row in range(500):
+        emulator.feed(b"\x1b[%dHrow %d" % (row + 1, row))
+    pieces = render(emulator, 500, 1000)
+    first = [next(pieces) for _ in range(10)]
+    emulator.feed(b"\x1b[2Jlater")
+    whole = b"".join([*first, *pieces])
+    assert whole.count(b"row ") == 500
+    assert b"later" not in whole
+    assert sum(1 for _ in render(emulator, 500, 1000)) > 500
+
+
 def test_output_is_shown_at_the_size_it_was_written_for() -> None:
     written = Written()
     written.write(b"x" * 100 + b"\r\n", 100)
     written.sizes.append((written.ring.end, 24, 40))
     written.write(b"y" * 41, 100)
-    _, size, data = written.picture.screen(None)
+    _, size, data = screen(written.picture, written.ring)
     emulator = Emulator(24, 40)
     emulator.feed(b"x" * 40 + b"\r\n" + b"x" * 20 + b"\r\n" + b"y" * 41)
-    assert (size, data) == ((24, 40), render(emulator, 24, 40))
+    assert (size, data) == ((24, 40), b"".join(render(emulator, 24, 40)))
 
 
 def test_a_window_that_claims_to_be_enormous_costs_no_more_than_a_large_one() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from frith.ports import Attachment, AttachMode, Chunk, Gap, Size
 from frith_testing.harness.base import PATIENCE
+from frith_testing.harness.promises import promise
 from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
-from frith_testing.suites.terminal.shells import Spawn, output_of, shown
+from frith_testing.suites.terminal.shells import Spawn, data_of, output_of, shown
 
 LINES = 450_000
 FLOOD = f"stty -opost; seq {LINES}"
@@ -81,6 +82,39 @@ class OutputConformance(OpenSpawnerConformance, suite="terminal"):
         await output_of(terminal)
         async with terminal.attach(from_offset=screen.offset) as view:
             assert (view.offset, view.snapshot) == (screen.offset, b"more")
+
+    @promise(since="1.1")
+    async def test_the_size_of_a_viewer_that_has_left_does_not_count(self, spawn: Spawn) -> None:
+        terminal = await spawn("stty -echo; echo ready; read -r _; stty size")
+        await shown(terminal, b"ready")
+        await terminal.resize("stays", Size(rows=30, columns=90))
+        await terminal.resize("leaves", Size(rows=20, columns=60))
+        await terminal.leave("leaves")
+        await terminal.write(b"\n")
+        assert (await output_of(terminal)).endswith(b"30 90\r\n")
+
+    @promise(since="1.1")
+    async def test_ten_viewers_of_a_flood_get_the_same_bytes(self, spawn: Spawn) -> None:
+        terminal = await spawn(f"stty -echo; echo ready; read -r _; {FLOOD}")
+        await shown(terminal, b"ready")
+        seen = [bytearray() for _ in range(10)]
+        attached = anyio.Semaphore(0)
+
+        async def follow(number: int) -> None:
+            viewing = terminal.attach(mode=AttachMode.LOSSLESS, viewer=f"viewer {number}")
+            async with viewing as view:
+                attached.release()
+                async for part in view:
+                    seen[number] += data_of(part)
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                for number in range(10):
+                    tasks.start_soon(follow, number)
+                for _ in range(10):
+                    await attached.acquire()
+                await terminal.write(b"\n")
+        assert [each == flooded() for each in seen] == [True] * 10
 
     async def test_a_viewer_without_a_size_can_leave(self, spawn: Spawn) -> None:
         terminal = await spawn("read -r _")
