@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from frith.changes import AllSessions, ChangeKind, ChangeReader, Cursor, SessionChange
     from frith.config import ManagerConfig, Options
     from frith.doctor import Finding
     from frith.errors import FrithError, SessionVetoed
+    from frith.events import AllSessions, ChangeKind, ChangeReader, Cursor, SessionChange
     from frith.hookspecs import hookimpl
     from frith.manager import SessionManager
     from frith.model import AtStake, ExitStatus, Session, SessionStatus
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "frith.changes": ("AllSessions", "ChangeKind", "ChangeReader", "Cursor", "SessionChange"),
+    "frith.events": ("AllSessions", "ChangeKind", "ChangeReader", "Cursor", "SessionChange"),
     "frith.doctor": ("Finding",),
     "frith.plugins": ("PluginRecord", "PluginState", "installed_plugins"),
     "frith.config": ("ManagerConfig", "Options"),

@@ -11,8 +11,8 @@ from frith._flows.differences import branches, changed_files, diff
 from frith._flows.stop import wait_ended
 from frith._flows.terminals import open_terminal, terminal
 from frith._flows.view import view
-from frith.changes import ChangeReader, Cursor
 from frith.errors import ManagerClosedError
+from frith.events import ChangeReader, Cursor
 from frith.model import AtStake, Session, SessionId
 from frith.ports import AttachMode, Branch, ChangedFile, Diff, DiffScope, Holder, Size, Terminal
 from frith.views import View

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frith._engine.readers import Reader, Readers
-from frith.changes import AllSessions, Cursor
+from frith.events import AllSessions, Cursor
 from frith.model import Session, SessionId
 
 from .world import a_session

@@ -19,10 +19,9 @@ from frith._engine.processes import ProcessTable
 from frith._engine.reactions import Reactions
 from frith._engine.readers import Reader
 from frith._engine.tasks import Task, Tasks
-from frith.changes import Cursor
 from frith.config import ManagerConfig
 from frith.errors import SessionError
-from frith.events import SessionStatusChanged, SessionUpdated
+from frith.events import Cursor, SessionStatusChanged, SessionUpdated
 from frith.model import Session, SessionId
 from frith.plugins import Plugins
 from frith.providers import Role

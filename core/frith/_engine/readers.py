@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from anyio import Event
 from anyio.lowlevel import checkpoint
 
-from frith.changes import AllSessions, ChangeReader, Cursor, SessionChange
+from frith.events import AllSessions, ChangeReader, Cursor, SessionChange
 from frith.model import Session, SessionId
 
 REMEMBERED = 1024

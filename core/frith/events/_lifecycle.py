@@ -1,8 +1,4 @@
-"""Lifecycle events: the argument of each lifecycle hook. New fields have defaults.
-
-Events and their contents are frozen, so that no hook can change what the next hook or the manager
-sees. To change metadata, copy it with ``copy.deepcopy()`` first.
-"""
+"""Lifecycle events: the argument of each lifecycle hook."""
 
 from __future__ import annotations
 
