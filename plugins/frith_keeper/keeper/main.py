@@ -12,6 +12,7 @@ from frith_os.cgroups import leave_group_of_a_terminal
 
 from .command import Command, NotStartedError
 from .home import Home
+from .inherited import Inherited
 from .lifetime import Keeper
 from .sockets import Socket
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Detach from the host, start the command, and keep it."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2:  # also beyond the limit of descriptors, which may have been lowered
+            with suppress(OSError):  # it was that of the list
+                os.close(fd)
     if os.fork():
         os._exit(0)
     connection = Socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
@@ -31,10 +35,11 @@ def main() -> None:
         request = json.load(file)
     _release_host()
     leave_group_of_a_terminal()
+    inherited = Inherited()
     try:
         home = Home(*(request[part] for part in ("base", "directory", "name", "output")))
         try:
-            command = Command(request)
+            command = Command(request, inherited)
         except BaseException:
             home.leave(collected=True)
             raise
@@ -44,7 +49,6 @@ def main() -> None:
     except (OSError, OverflowError) as error:
         _refuse(connection, error="keeper", message=str(error))
         return
-    os.umask(0o077)
     home.drop_output()
     Keeper(request, home, command, connection).run()
 

@@ -219,12 +219,16 @@ def keeper_of() -> Callable[[Terminal], int]:
 
 
 class Host:
-    """A host in a process of its own, with a controlling terminal, that has started a script."""
+    """A host in a process of its own, with a controlling terminal, that has started a script.
 
-    def __init__(self, workspace: Path, session: Session, script: str) -> None:
+    ``before`` is what a shell does before it becomes the host.
+    """
+
+    def __init__(self, workspace: Path, session: Session, script: str, before: str) -> None:
         self.terminal, slave = os.openpty()
+        program = f'{before}\nexec "$0" "$@"'
         self.process = subprocess.Popen(
-            [sys.executable, str(HOST), str(workspace), session.id, script],
+            ["sh", "-c", program, sys.executable, HOST, workspace, session.id, script],
             stdin=slave,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -255,11 +259,11 @@ class Host:
 @pytest.fixture
 def start_host(
     tmp_path: Path, session: Session, spawner: TerminalSpawner
-) -> Iterator[Callable[[str], Host]]:
+) -> Iterator[Callable[..., Host]]:
     started = []
 
-    def start(script: str) -> Host:
-        started.append(Host(tmp_path, session, script))
+    def start(script: str, before: str = "") -> Host:
+        started.append(Host(tmp_path, session, script, before))
         return started[-1]
 
     yield start
