@@ -92,9 +92,7 @@ def _launch(request: bytes, name: str) -> socket.socket:
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM, *_PATHS],
-                # Not the identity of a session: where a process of another session starts us,
-                # ending that session must not end us.
-                {NAME: name} | {key: os.environ[key] for key in _KEPT if key in os.environ},
+                _own_environment(name),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, connection, 0),
                     (os.POSIX_SPAWN_DUP2, fd, 1),
@@ -110,6 +108,15 @@ def _launch(request: bytes, name: str) -> socket.socket:
         ours.close()
         raise
     return ours
+
+
+def _own_environment(name: str) -> dict[str, str]:
+    """Return the environment of the keeper called ``name``.
+
+    Not the identity of a session: where a process of another session has started us, ending that
+    session must not end the keeper.
+    """
+    return {NAME: name} | {key: os.environ[key] for key in _KEPT if key in os.environ}
 
 
 @contextmanager
