@@ -22,6 +22,7 @@ from frith_keeper.finding import Keepers, name_of, session_of
 from frith_keeper.keeper_processes import send_signal
 from frith_keeper.link import Ended, Greeted, KeeperError
 from frith_keeper.options import KeeperOptions
+from frith_keeper.service_managers import warnings
 from frith_keeper.start import start
 from frith_keeper.terminal import KeeperTerminal
 from frith_os.processes import stat_of
@@ -153,6 +154,10 @@ class KeeperSpawner(TerminalSpawner):
             elif send_signal(ref):  # it cannot be asked for its process
                 found[session_of(name)] = int(str(ref["keeper"]))
         return found
+
+    async def warnings(self) -> tuple[str, ...]:
+        """Return what threatens keepers that are started here; see ``TerminalSpawner.warnings``."""
+        return await to_thread.run_sync(warnings)
 
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End processes of a dead host, and their keepers; see ``TerminalSpawner.sweep``."""

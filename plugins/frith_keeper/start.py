@@ -19,6 +19,7 @@ from frith_keeper.finding import Keepers, name_of
 from frith_keeper.keeper_processes import NAME
 from frith_keeper.link import Greeted, KeeperError, RefusedError, greet
 from frith_keeper.options import KeeperOptions
+from frith_keeper.service_managers import scope_manager
 from frith_os import keeperwire as wire
 from frith_terminals.commands import check, directory, find, is_script, refusals
 from frith_terminals.environment import environment
@@ -56,6 +57,7 @@ def start(
         "look": _LOOK,
         "directory": keepers.directory,
         "output": keepers.output(request.session_id),
+        "manager": scope_manager(),
         "argv": request.command,
         "path": path,
         "script": is_script(request, path),

@@ -349,3 +349,7 @@ class TerminalSpawner(ABC):
         Also of those that have no record. Requires ``Capability.ADOPT``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
+
+    async def warnings(self) -> tuple[str, ...]:
+        """Return what threatens processes that are started now, and what the user can do."""
+        return ()

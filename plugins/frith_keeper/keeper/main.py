@@ -14,6 +14,7 @@ from .command import Command, NotStartedError
 from .home import Home
 from .inherited import Inherited
 from .lifetime import Keeper
+from .scope import enter_scope
 from .sockets import Socket
 
 TYPE_CHECKING = False
@@ -35,6 +36,8 @@ def main() -> None:
         request = json.load(file)
     _release_host()
     leave_group_of_a_terminal()
+    if request["manager"]:
+        enter_scope(request["manager"], f"frith-keeper-{request['terminal']}.scope")
     inherited = Inherited()
     try:
         home = Home(*(request[part] for part in ("base", "directory", "name", "output")))
