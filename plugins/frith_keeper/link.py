@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 
 from frith.errors import TerminalError
 from frith.model import ExitStatus
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 from frith_os.pty.ring import MappedRing
 from frith_terminals.readiness import Bell, Readiness
 
@@ -68,6 +68,7 @@ class Ended(BaseModel, alias_generator=to_camel):
 class Greeting(BaseModel, alias_generator=to_camel):
     """The answer of a keeper to the first request; other fields are ignored."""
 
+    version: int
     session: str
     terminal: str
     keeper: int

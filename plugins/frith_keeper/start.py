@@ -20,7 +20,7 @@ from frith_keeper.keeper_processes import NAME
 from frith_keeper.link import Greeted, KeeperError, RefusedError, greet
 from frith_keeper.options import KeeperOptions
 from frith_keeper.service_managers import scope_manager
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 from frith_terminals.commands import check, directory, find, is_script, refusals
 from frith_terminals.environment import environment
 

@@ -7,8 +7,8 @@ import json
 import os
 from contextlib import suppress
 
-from frith_os import keeperwire as wire
 from frith_os.cgroups import leave_group_of_a_terminal
+from frith_os.pty import wire
 
 from .command import Command, NotStartedError
 from .home import Home

@@ -20,7 +20,7 @@ from frith_keeper import link
 from frith_keeper.finding import Keepers, name_of
 from frith_keeper.link import KeeperError, greet
 from frith_keeper.options import KeeperOptions
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ASK = "stty -echo; echo ready; while read -r _; do stty size; done"

@@ -14,7 +14,7 @@ from frith.model import Session
 from frith_keeper.finding import Keepers, name_of
 from frith_keeper.link import greet
 from frith_keeper.options import KeeperOptions
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 
 RAW = "stty raw -echo; echo ready; "
 

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+PROTOCOL = "frith-keeper"
+"""Name of the protocol, for those who ask a host for it."""
 VERSIONS = (1,)
 """Of the protocol. Each side sends those that it speaks; the highest common one is used."""
 LARGEST = 64 * 1024
