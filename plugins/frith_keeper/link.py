@@ -100,14 +100,13 @@ class Greeted:
 
 
 def greet(connection: socket.socket, within: float) -> Greeted:
-    """Greet the keeper at the other end; blocks for ``within`` seconds at most.
+    """Return the keeper that was asked; blocks for ``within`` seconds at most.
 
     Raises:
         KeeperError, OSError: see :func:`receive_greeting`; ``connection`` is closed then.
     """
     try:
         connection.settimeout(within)
-        send_hello(connection)
         return receive_greeting(connection)
     except BaseException:
         abandon(connection)

@@ -25,6 +25,7 @@ from frith_keeper.options import KeeperOptions
 from frith_keeper.service_managers import warnings
 from frith_keeper.start import start
 from frith_keeper.terminal import KeeperTerminal
+from frith_keeper.zygote import Zygote
 from frith_os.processes import stat_of
 from frith_terminals.readiness import Readiness
 from frith_terminals.sweeping import sweep
@@ -60,6 +61,7 @@ class KeeperSpawner(TerminalSpawner):
         self._options = options
         self._workspace = str(workspace)
         self._keepers = Keepers(workspace, options)
+        self._zygote = Zygote()
         self._tasks = tasks
         self._readiness = readiness
         self._terminals: set[KeeperTerminal] = set()
@@ -76,7 +78,7 @@ class KeeperSpawner(TerminalSpawner):
         return await start_in_thread(
             self._tasks,
             request,
-            lambda: start(request, terminal_id, self._keepers, self._options),
+            lambda: start(request, terminal_id, self._zygote, self._keepers, self._options),
             partial(self._started_terminal, request),
             self._undo,
         )
@@ -174,6 +176,7 @@ class KeeperSpawner(TerminalSpawner):
         self._is_closed = True
         for terminal in tuple(self._terminals):
             terminal.detach()
+        self._zygote.close()
 
     def _terminal(self, greeted: Greeted) -> KeeperTerminal:
         try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TURN = 64 * 1024
+_RESET = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
 class NotStartedError(Exception):
@@ -90,5 +91,5 @@ def _posix_spawn(env: dict[bytes, bytes], tty: str, path: bytes, argv: list[byte
         ],
         setsid=True,
         setsigmask=(),
-        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        setsigdef=_RESET,
     )

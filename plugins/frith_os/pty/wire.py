@@ -7,6 +7,7 @@ it does not know; a change of their meaning is another version of :data:`VERSION
 
 from __future__ import annotations
 
+import fcntl
 import json
 import struct
 
@@ -31,6 +32,15 @@ _COUNTS = struct.Struct("<cIII")
 _OFFSET = struct.Struct("<cq")
 
 Message = dict[str, "Any"]
+
+
+def take(request: int) -> None:
+    """Take the request in the file in memory ``request``: a keeper to serve it, or a host back.
+
+    Raises:
+        PermissionError: the other one has.
+    """
+    fcntl.fcntl(request, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
 
 
 def write(seq: int, data: bytes | memoryview, *, more: bool = False) -> bytes:

@@ -283,7 +283,7 @@ SPAWNERS = (
         "follows-another-session",
         "What a process of another session has started carries its identity, and ends with it.",
         "a process that another session has started is not ended with it",
-        replaces={"frith_keeper.start:_own_environment": careless.adds_the_hosts},
+        replaces={"frith_keeper.zygote:_own_environment": careless.adds_the_hosts},
     ),
     _keeper(
         "starts-over",

@@ -22,7 +22,7 @@ import frith_keeper
 from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
 from frith_keeper import finding as finding_module
-from frith_keeper import start as start_module
+from frith_keeper import zygote as zygote_module
 from frith_testing.harness.opening import Context
 from frith_testing.harness.samples import a_session
 from waiting import PATIENCE, wait_until
@@ -81,7 +81,7 @@ class Keepers:
         return {
             int(process.name)
             for process in Path("/proc").glob("[0-9]*")
-            if b"keeper.main" in _read(process / "cmdline")
+            if _read(process / "comm") == b"frith-keeper\n"
             and self._mark in _read(process / "environ").split(b"\0")
         }
 
@@ -112,9 +112,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]
     if variables:
         start = "import sys; sys.path.append({!r}); import coverage; coverage.process_startup(); "
-        program = start.format(sysconfig.get_path("purelib")) + start_module._PROGRAM
-        monkeypatch.setattr(start_module, "_PROGRAM", program)
-        monkeypatch.setattr(start_module, "_KEPT", (*start_module._KEPT, *variables))
+        program = start.format(sysconfig.get_path("purelib")) + zygote_module._PROGRAM
+        monkeypatch.setattr(zygote_module, "_PROGRAM", program)
+        monkeypatch.setattr(zygote_module, "_KEPT", (*zygote_module._KEPT, *variables))
 
 
 @pytest.fixture(autouse=True)
