@@ -22,8 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WITHIN = 1.0
-"""Seconds that the manager may take; afterwards the keeper starts where it is."""
+WITHIN = 3.0
+"""Seconds that the manager may take, which has many to move at times; then the keeper starts where
+it is."""
 _ROOT = 0
 _HEADER = 16
 """Bytes of a message before its first field."""
