@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -107,9 +108,11 @@ def answering(runtime: Path, answer: Callable[[int, socket.socket], object]) -> 
 
 @contextmanager
 def moving(groups: Groups, runtime: Path) -> Iterator[None]:
+    numbers = count()
+
     def move(pid: int, connection: socket.socket) -> None:
         connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
-        (groups.make(f"{pid}.scope") / "cgroup.procs").write_text(str(pid))
+        (groups.make(f"{next(numbers)}.scope") / "cgroup.procs").write_text(str(pid))
         connection.sendall(b"l\4\1\1" + bytes(12))  # some signal
 
     with answering(runtime, move):
