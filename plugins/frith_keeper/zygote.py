@@ -39,6 +39,8 @@ _STATUS = (
     *(b"Umask:", b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
     b"Cpus_allowed:",
 )
+_SCHEDULING = (16, 37, 38)
+"""Niceness, priority and policy among the fields after the name of proc_pid_stat(5)."""
 _LINKS = (
     "root",
     "ns/mnt",
@@ -172,7 +174,7 @@ def _inherited() -> object:
         _own_environment(),
         [line for line in status if line.startswith(_STATUS)],
         [resource.getrlimit(each) for each in _LIMITS],
-        (os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)),
+        [_own("stat").rpartition(b")")[2].split()[field] for field in _SCHEDULING],
         (_own("oom_score_adj"), _own("cgroup")),
         [_link(name) for name in _LINKS],
     )

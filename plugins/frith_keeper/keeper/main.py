@@ -42,22 +42,23 @@ def main() -> None:
     _release_host()
     _call_it(b"frith-zygote")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # Others may hold the connection, too: what the host forks and does not execute.
-    with suppress(ProcessLookupError):
+    try:  # others may hold the connection, too: what the host forks and does not execute
         life = os.pidfd_open(host)
-        gc.collect()
-        gc.freeze()  # keepers would copy what a collection touches
-        while os.getppid() == host:
-            ready, _, _ = select.select([requests.fileno(), life], [], [])
-            if life in ready or not (fds := receive_fds(requests, 2)):
-                return
-            if not os.fork():
-                requests.close()
-                os.close(life)
-                _keep(*fds)
-                return
-            for fd in fds:
-                os.close(fd)
+    except ProcessLookupError:
+        return
+    gc.collect()
+    gc.freeze()  # keepers would copy what a collection touches
+    while os.getppid() == host:
+        ready, _, _ = select.select([requests.fileno(), life], [], [])
+        if life in ready or not (fds := receive_fds(requests, 2)):
+            return
+        if not os.fork():
+            requests.close()
+            os.close(life)
+            _keep(*fds)
+            return
+        for fd in fds:
+            os.close(fd)
 
 
 def _keep(connection_fd: int, request_fd: int) -> None:
