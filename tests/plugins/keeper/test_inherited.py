@@ -117,7 +117,7 @@ async def test_signals_are_reset(start_host: Start) -> None:
 @pytest.mark.parametrize(
     ("attribute", "before"),
     [
-        (niceness, "renice -n 5 $$"),
+        (niceness, "renice -n 13 $$"),
         (io_class, "ionice -c 3 -p $$"),
         (oom_score_adj, "echo 300 >/proc/self/oom_score_adj"),
         (os.sched_getaffinity, "taskset -p 1 $$"),
