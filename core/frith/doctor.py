@@ -30,6 +30,8 @@ class Finding:
     remedy: str = ""
     """The effect of a repair; empty if frith cannot repair it."""
     repaired: bool = False
+    is_risk: bool = False
+    """Whether it is no damage, but may lead to some where this host runs."""
 
 
 async def diagnose(engine: Engine) -> tuple[Finding, ...]:
@@ -42,6 +44,7 @@ async def diagnose(engine: Engine) -> tuple[Finding, ...]:
         _unfinished_findings(engine),
         _marker_findings(engine, markers),
         _process_findings(engine, markers),
+        _risk_findings(engine),
     )
     return tuple([finding for group in groups async for finding in group])
 
@@ -49,8 +52,8 @@ async def diagnose(engine: Engine) -> tuple[Finding, ...]:
 async def repair(engine: Engine) -> tuple[Finding, ...]:
     """Repair what can be repaired; return what was found, each with whether it is repaired."""
     found = await diagnose(engine)
-    if not found:
-        return ()
+    if all(finding.is_risk for finding in found):
+        return found
     async with engine.providers.use(Role.WORKSPACE) as workspace:
         await workspace.repair()
     for session_id, location in (await locations(engine, Report())).items():
@@ -159,6 +162,12 @@ async def _process_findings(engine: Engine, markers: Sequence[Marker]) -> AsyncI
             f"look at it, and end it with `kill {pid}`, before the session is resumed"
         )
         yield Finding("PROCESS_UNRECORDED", message, session_id)
+
+
+async def _risk_findings(engine: Engine) -> AsyncIterator[Finding]:
+    async with engine.providers.use(Role.TERMINAL) as spawner:
+        for message in await spawner.warnings():
+            yield Finding("TERMINAL_AT_RISK", message, is_risk=True)
 
 
 async def _unknown_processes(engine: Engine) -> dict[SessionId, int]:

@@ -21,8 +21,8 @@ from frith_keeper.keeper.sockets import at, is_ours, peer
 from frith_keeper.keeper_processes import end, find_keepers, send_signal
 from frith_keeper.link import Ended, Greeted, KeeperError, abandon, receive_greeting, send_hello
 from frith_keeper.options import KeeperOptions
-from frith_os import keeperwire as wire
 from frith_os.private import is_trusted
+from frith_os.pty import wire
 
 _EXIT = ".exit"
 _FOUND_AGAIN = 2.0
@@ -46,6 +46,10 @@ class Keepers:
         self.directory = str(workspace / directory if directory else home / "keepers")
         self._outputs = home / "outputs"
         self._answer_within = options.answer_timeout
+
+    def path(self, name: str) -> str:
+        """Return the path of the socket of the keeper called ``name``."""
+        return os.path.join(self.directory, name)
 
     def connect(self, name: str) -> socket.socket:
         """Connect to the keeper called ``name``; never blocks.

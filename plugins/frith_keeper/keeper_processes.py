@@ -14,11 +14,12 @@ from typing import Any
 from anyio import move_on_after, wait_readable
 from pydantic import JsonValue
 
+from frith_keeper.keeper.home import SIGN
 from frith_keeper.link import KeeperError
 from frith_os.processes import Process, all_pids, environ_of, here, is_here, matching, start_time
 
-NAME = "FRITH_KEEPER"
-"""Variable in the environment of a keeper, not of its command: the name of its socket."""
+MARK = "FRITH_KEEPER=1"
+"""Variable in the environment of keepers and of what they are forked from, not of commands."""
 
 
 def send_signal(ref: Mapping[str, Any], number: int = 0) -> bool:
@@ -75,28 +76,26 @@ def find_keepers(base: str) -> dict[str, dict[str, JsonValue]]:
         place = os.stat(base)
     except OSError:
         return {}
-    return {
-        name: {"keeper": pid, "keeperStart": started, **here()}
-        for name, pid in _keepers()
-        if _holds(pid, place) and (started := start_time(pid))
-    }
-
-
-def _keepers() -> Iterator[tuple[str, int]]:
-    prefix = f"{NAME}=".encode()
     try:
         pids = all_pids()
     except OSError as error:
         raise KeeperError(f"Cannot look for keepers: {error}. Try again.") from error
-    for pid in pids:
-        for entry in environ_of(pid) or ():
-            if entry.startswith(prefix):
-                yield os.fsdecode(entry.removeprefix(prefix)), pid
+    return {
+        name: {"keeper": pid, "keeperStart": started, **here()}
+        for pid in pids
+        if MARK.encode() in (environ_of(pid) or ())
+        and (name := _name(pid, place))
+        and (started := start_time(pid))
+    }
 
 
-def _holds(pid: int, place: os.stat_result) -> bool:
+def _name(pid: int, place: os.stat_result) -> str:
+    """Return the name of the keeper ``pid`` if it holds the directory ``place`` open, else none."""
+    prefix, name, is_there = f"/memfd:{SIGN}", "", False
     with suppress(OSError):  # it has ended, or is another user's
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), place):
-                return True
-    return False
+            link = f"/proc/{pid}/fd/{fd}"
+            if (target := os.readlink(link)).startswith(prefix):
+                name = target.removeprefix(prefix).removesuffix(" (deleted)")
+            is_there = is_there or os.path.samestat(os.stat(link), place)
+    return name if is_there else ""

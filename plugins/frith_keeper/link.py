@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 
 from frith.errors import TerminalError
 from frith.model import ExitStatus
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 from frith_os.pty.ring import MappedRing
 from frith_terminals.readiness import Bell, Readiness
 
@@ -68,6 +68,7 @@ class Ended(BaseModel, alias_generator=to_camel):
 class Greeting(BaseModel, alias_generator=to_camel):
     """The answer of a keeper to the first request; other fields are ignored."""
 
+    version: int
     session: str
     terminal: str
     keeper: int
@@ -99,14 +100,13 @@ class Greeted:
 
 
 def greet(connection: socket.socket, within: float) -> Greeted:
-    """Greet the keeper at the other end; blocks for ``within`` seconds at most.
+    """Return the keeper that was asked; blocks for ``within`` seconds at most.
 
     Raises:
         KeeperError, OSError: see :func:`receive_greeting`; ``connection`` is closed then.
     """
     try:
         connection.settimeout(within)
-        send_hello(connection)
         return receive_greeting(connection)
     except BaseException:
         abandon(connection)

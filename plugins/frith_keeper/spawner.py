@@ -22,8 +22,10 @@ from frith_keeper.finding import Keepers, name_of, session_of
 from frith_keeper.keeper_processes import send_signal
 from frith_keeper.link import Ended, Greeted, KeeperError
 from frith_keeper.options import KeeperOptions
+from frith_keeper.service_managers import warnings
 from frith_keeper.start import start
 from frith_keeper.terminal import KeeperTerminal
+from frith_keeper.zygote import Zygote
 from frith_os.processes import stat_of
 from frith_terminals.readiness import Readiness
 from frith_terminals.sweeping import sweep
@@ -66,6 +68,7 @@ class KeeperSpawner(TerminalSpawner):
         self._options = options
         self._workspace = str(workspace)
         self._keepers = Keepers(workspace, options, limiter)
+        self._zygote = Zygote()
         self._tasks = tasks
         self._readiness = readiness
         self._terminals: set[KeeperTerminal] = set()
@@ -82,7 +85,7 @@ class KeeperSpawner(TerminalSpawner):
         return await start_in_thread(
             self._tasks,
             request,
-            lambda: start(request, terminal_id, self._keepers, self._options),
+            lambda: start(request, terminal_id, self._zygote, self._keepers, self._options),
             partial(self._started_terminal, request),
             self._undo,
         )
@@ -164,6 +167,10 @@ class KeeperSpawner(TerminalSpawner):
                 found[session_of(name)] = int(str(ref["keeper"]))
         return found
 
+    async def warnings(self) -> tuple[str, ...]:
+        """Return what threatens keepers that are started here; see ``TerminalSpawner.warnings``."""
+        return await to_thread.run_sync(warnings, limiter=self._keepers.limiter)
+
     async def sweep(self, session: Session, grace: float) -> SweepReport:
         """End processes of a dead host, and their keepers; see ``TerminalSpawner.sweep``."""
         ours = tuple(self._started)
@@ -179,6 +186,7 @@ class KeeperSpawner(TerminalSpawner):
         self._is_closed = True
         for terminal in tuple(self._terminals):
             terminal.detach()
+        self._zygote.close()
 
     def _terminal(self, greeted: Greeted) -> KeeperTerminal:
         try:

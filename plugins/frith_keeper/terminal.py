@@ -13,13 +13,13 @@ from pydantic import JsonValue
 
 from frith.errors import LineTooLongError, TerminalBusyError, TerminalClosedError
 from frith.model import ExitStatus
-from frith.ports import Attachment, AttachMode, Foreground, Size
+from frith.ports import Attachment, AttachMode, Direct, Foreground, Size
 from frith_keeper.finding import Keepers, name_of
 from frith_keeper.keeper_processes import send_signal
 from frith_keeper.link import Ended, Greeted, Greeting, KeeperError, KeeperLostError, Link
 from frith_keeper.options import KeeperOptions
-from frith_os import keeperwire as wire
 from frith_os.processes import here, stat_of
+from frith_os.pty import wire
 from frith_os.pty.input import LINE_LIMIT
 from frith_os.pty.output import record_size
 from frith_os.pty.ring import SPARE
@@ -149,6 +149,12 @@ class KeeperTerminal(ViewedTerminal):
         if self._status is None:
             with suppress(KeeperError):
                 await self._link.ask("leave", viewer=viewer)
+
+    def direct(self) -> Direct | None:
+        """Return the keeper's socket and the version that it speaks; see ``Terminal.direct``."""
+        if self.is_detached:
+            return None
+        return Direct(wire.PROTOCOL, self._greeting.version, self._keepers.path(self._name))
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""

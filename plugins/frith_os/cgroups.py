@@ -5,6 +5,7 @@ See cgroups(7), "Control Group v2".
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 PREFIX = "frith-"
@@ -17,8 +18,9 @@ def own_path() -> str:
     Raises:
         OSError, StopIteration: there are no groups of version 2.
     """
-    with open("/proc/self/cgroup") as file:
-        return next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
+    with open("/proc/self/cgroup", "rb", buffering=0) as file:
+        lines = os.fsdecode(file.read()).splitlines()
+    return next(line[3:] for line in lines if line.startswith("0::"))
 
 
 def mount_point() -> str:

@@ -8,6 +8,7 @@ from frith import Finding, Session, SessionStatus
 from frith.model import Snapshot
 from frith.ports import Marker, MarkerState, Presence
 
+from .fakes import FakeSpawner
 from .managers import manager
 from .world import World, a_reservation, a_session, as_running
 
@@ -33,6 +34,20 @@ async def test_where_all_is_as_it_should_be_nothing_is_found_and_nothing_done(
         assert await m.repair() == ()
         assert "repair" not in world.calls
         assert m.get_session(running.id) == running
+
+
+async def test_a_risk_of_the_terminal_is_found_and_nothing_is_repaired(
+    world: World, one: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def warnings(self: FakeSpawner) -> tuple[str, ...]:
+        return ("a logout ends everything",)
+
+    monkeypatch.setattr(FakeSpawner, "warnings", warnings)
+    async with manager(world) as m:
+        (finding,) = await m.diagnose()
+        assert finding == Finding("TERMINAL_AT_RISK", "a logout ends everything", is_risk=True)
+        assert await m.repair() == (finding,)
+        assert "repair" not in world.calls
 
 
 @pytest.mark.requirement("R4.4")

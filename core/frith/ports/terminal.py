@@ -159,6 +159,18 @@ class Foreground:
     """Offset of the output when the last of them were sent; ``None`` if it is not recorded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Where a client on the same machine reaches a terminal without its host."""
+
+    protocol: str
+    """Name of what is spoken there."""
+    version: int
+    """A client that does not speak this version goes through the host."""
+    address: str
+    """In the form that the protocol has, for example the path of a socket."""
+
+
 class Terminal(ABC):
     """One process in one terminal."""
 
@@ -297,6 +309,13 @@ class Terminal(ABC):
         await sleep_forever()
         return seen
 
+    def direct(self) -> Direct | None:
+        """Return where a client can view and write without this host; ``None`` if it cannot.
+
+        Such a client goes on while the host restarts.
+        """
+        return None
+
     async def foreground(self) -> Foreground | None:
         """Return the foreground processes now; ``None`` if they are unknown."""
         return None
@@ -358,3 +377,7 @@ class TerminalSpawner(ABC):
         Also of those that have no record. Requires ``Capability.ADOPT``.
         """
         raise UnsupportedCapabilityError(type(self).__qualname__, "adopt")
+
+    async def warnings(self) -> tuple[str, ...]:
+        """Return what threatens processes that are started now, and what the user can do."""
+        return ()

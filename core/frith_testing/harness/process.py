@@ -54,6 +54,22 @@ async def elsewhere(
     Both must be picklable, so defined in a module that can be imported. It must yield JSON values.
     The process runs ``asyncio.run``, whatever the backend of this one.
     """
+    command, env = program(steps, *args)
+    process = await anyio.open_process(command, stderr=None, env={**os.environ, **env})
+    try:
+        yield Elsewhere(process)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process)
+
+
+def program(
+    steps: Callable[..., AsyncIterator[Any]], *args: object
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command that runs ``steps(*args)``, and the variables that it needs.
+
+    It runs from one ``yield`` to the next for each line of its input, and prints what it yielded.
+    """
     try:
         job = base64.b64encode(pickle.dumps((steps, args)))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -61,14 +77,8 @@ async def elsewhere(
             f"another process cannot open the provider: {error}. Define the provider, its factory "
             "and its options in a module that can be imported."
         )
-    command = [sys.executable, "-m", __name__, job.decode()]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = await anyio.open_process(command, stderr=None, env=env)
-    try:
-        yield Elsewhere(process)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _end(process)
+    paths = os.pathsep.join(filter(None, sys.path))
+    return [sys.executable, "-m", __name__, job.decode()], {"PYTHONPATH": paths}
 
 
 async def _end(process: Process) -> None:

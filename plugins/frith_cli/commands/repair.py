@@ -29,7 +29,7 @@ async def rebuild(app: App, *, dry_run: bool) -> int:
 
 
 async def doctor(app: App, *, fix: bool) -> int:
-    """Print what is wrong, with ``fix`` after repairing it; refuse if anything remains."""
+    """Print what is wrong, with ``fix`` after repairing it; refuse if damage remains."""
     async with opened(app, restore=False) as manager:
         with progress("Comparing the state file, the worktrees and the processes"):
             findings = await (manager.repair() if fix else manager.diagnose())
@@ -45,7 +45,7 @@ async def doctor(app: App, *, fix: bool) -> int:
         )
     else:
         note("No findings.")
-    return 0 if all(finding.repaired for finding in findings) else REFUSED
+    return 0 if all(each.repaired or each.is_risk for each in findings) else REFUSED
 
 
 def _outcome(finding: Finding, *, fix: bool) -> str:

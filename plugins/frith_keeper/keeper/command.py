@@ -11,11 +11,14 @@ from frith_os.pty.child import Child, open_pty, spawn
 from frith_os.pty.input import Input
 from frith_os.pty.output import Output
 
+from .inherited import Inherited
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _TURN = 64 * 1024
+_RESET = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
 class NotStartedError(Exception):
@@ -29,8 +32,8 @@ class NotStartedError(Exception):
 class Command:
     """A process on its terminal, with its input and output."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Start the command of ``request``.
+    def __init__(self, request: dict[str, Any], inherited: Inherited) -> None:
+        """Start the command of ``request``, with what it has ``inherited``.
 
         Raises:
             NotStartedError: it cannot be executed.
@@ -41,7 +44,7 @@ class Command:
         try:
             scrollback = int(request["scrollback"])
             self.output = Output(self.master, self.tty, scrollback, size, is_shared=True)
-            self.child = Child(_spawn(request, self.tty))
+            self.child = Child(_spawn(request, inherited, self.tty))
         finally:
             os.close(slave)
         self.start_time = start_time(self.child.pid)
@@ -56,7 +59,7 @@ class Command:
         self.output.read(_TURN)
 
 
-def _spawn(request: dict[str, Any], tty: str) -> int:
+def _spawn(request: dict[str, Any], inherited: Inherited, tty: str) -> int:
     argv = [os.fsencode(each) for each in request["argv"]]
     env = dict(os.fsencode(each).split(b"=", 1) for each in request["env"])
     path = os.fsencode(request["path"])
@@ -65,7 +68,9 @@ def _spawn(request: dict[str, Any], tty: str) -> int:
     except OSError as error:
         raise NotStartedError("cwd", error) from error
     try:
-        return spawn(partial(_posix_spawn, env, tty), path, argv, is_script=request["script"])
+        with inherited.applied():
+            start = partial(_posix_spawn, env, tty)
+            return spawn(start, path, argv, is_script=request["script"])
     except OSError as error:
         raise NotStartedError("command", error) from error
     finally:
@@ -86,5 +91,5 @@ def _posix_spawn(env: dict[bytes, bytes], tty: str, path: bytes, argv: list[byte
         ],
         setsid=True,
         setsigmask=(),
-        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        setsigdef=_RESET,
     )

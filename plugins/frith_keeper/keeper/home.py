@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 64
+SIGN = "frith-keeper:"
+"""Name of a file in memory that a keeper holds open, before the keeper's own."""
 _LONGEST = 80
 """Characters of a name: hosts must be able to connect to it, see :func:`.sockets.at`."""
 _replace = partial(atomic.replace, keep_access=False, sync_name=False)
@@ -42,6 +44,8 @@ class Home:
         """
         if len(name) > _LONGEST:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
+        # By its name it is found even if it does not listen.
+        self._sign = os.memfd_create(f"{SIGN}{name}", os.MFD_CLOEXEC)
         self._base = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._path = self._within(base, path)
         self._name = name

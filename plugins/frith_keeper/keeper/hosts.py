@@ -6,7 +6,7 @@ import os
 from collections import deque
 from contextlib import suppress
 
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 
 from .loop import READ, WRITE
 from .sockets import Socket, send_fds

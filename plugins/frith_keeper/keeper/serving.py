@@ -7,8 +7,8 @@ import termios
 from functools import partial
 from time import monotonic
 
-from frith_os import keeperwire as wire
 from frith_os.processes import start_time
+from frith_os.pty import wire
 from frith_os.pty.windows import Windows
 
 from .command import Command

@@ -6,6 +6,8 @@ import os
 import struct
 from _socket import (
     AF_UNIX,
+    CMSG_SPACE,
+    MSG_CMSG_CLOEXEC,
     SCM_RIGHTS,
     SO_PEERCRED,
     SOCK_NONBLOCK,
@@ -15,7 +17,17 @@ from _socket import (
 )
 from _socket import socket as Socket  # noqa: N812 - as a type it is a name like any other
 
-__all__ = ["Socket", "accept", "at", "is_ours", "listening", "peer", "send_fds", "socketpair"]
+__all__ = [
+    "Socket",
+    "accept",
+    "at",
+    "is_ours",
+    "listening",
+    "peer",
+    "receive_fds",
+    "send_fds",
+    "socketpair",
+]
 
 _CREDENTIALS = struct.Struct("3i")
 
@@ -73,3 +85,14 @@ def send_fds(connection: Socket, packet: bytes, *fds: int) -> None:
         OSError: as sendmsg(2).
     """
     connection.sendmsg([packet], [(SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))])
+
+
+def receive_fds(connection: Socket, count: int) -> tuple[int, ...]:
+    """Return the ``count`` descriptors of the next packet; none if the other end has hung up.
+
+    Raises:
+        OSError: as recvmsg(2).
+    """
+    layout = struct.Struct(f"{count}i")
+    _, control, _, _ = connection.recvmsg(1, CMSG_SPACE(layout.size), MSG_CMSG_CLOEXEC)
+    return next((layout.unpack(data) for _, _, data in control if len(data) == layout.size), ())

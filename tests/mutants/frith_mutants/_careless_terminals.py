@@ -45,6 +45,10 @@ def prefers_the_host(environment: Part) -> Part:
     return careless
 
 
+def adds_the_hosts(environment: Part) -> Part:
+    return lambda *arguments: {**os.environ, **environment(*arguments)}
+
+
 def takes_them_along(close: Part) -> Part:
     def careless(self: Any) -> None:
         for terminal in self._terminals:

@@ -293,6 +293,12 @@ SPAWNERS = (
         replaces={"frith_keeper.spawner:KeeperSpawner.close": careless.takes_them_along},
     ),
     _keeper(
+        "follows-another-session",
+        "What a process of another session has started carries its identity, and ends with it.",
+        "a process that another session has started is not ended with it",
+        replaces={"frith_keeper.zygote:_own_environment": careless.adds_the_hosts},
+    ),
+    _keeper(
         "starts-over",
         "What it gives for adopted is a new process.",
         "a process of a killed host is adopted",

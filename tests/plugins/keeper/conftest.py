@@ -22,7 +22,7 @@ import frith_keeper
 from frith.model import Session
 from frith.ports import Attachment, Chunk, SpawnRequest, Terminal, TerminalSpawner
 from frith_keeper import finding as finding_module
-from frith_keeper import start as start_module
+from frith_keeper import zygote as zygote_module
 from frith_testing.harness.opening import Context
 from frith_testing.harness.samples import a_session
 from waiting import PATIENCE, wait_until
@@ -81,7 +81,7 @@ class Keepers:
         return {
             int(process.name)
             for process in Path("/proc").glob("[0-9]*")
-            if b"keeper.main" in _read(process / "cmdline")
+            if _read(process / "comm") == b"frith-keeper\n"
             and self._mark in _read(process / "environ").split(b"\0")
         }
 
@@ -112,9 +112,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]
     if variables:
         start = "import sys; sys.path.append({!r}); import coverage; coverage.process_startup(); "
-        program = start.format(sysconfig.get_path("purelib")) + start_module._PROGRAM
-        monkeypatch.setattr(start_module, "_PROGRAM", program)
-        monkeypatch.setattr(start_module, "_KEPT", (*start_module._KEPT, *variables))
+        program = start.format(sysconfig.get_path("purelib")) + zygote_module._PROGRAM
+        monkeypatch.setattr(zygote_module, "_PROGRAM", program)
+        monkeypatch.setattr(zygote_module, "_KEPT", (*zygote_module._KEPT, *variables))
 
 
 @pytest.fixture(autouse=True)
@@ -219,12 +219,16 @@ def keeper_of() -> Callable[[Terminal], int]:
 
 
 class Host:
-    """A host in a process of its own, with a controlling terminal, that has started a script."""
+    """A host in a process of its own, with a controlling terminal, that has started a script.
 
-    def __init__(self, workspace: Path, session: Session, script: str) -> None:
+    ``before`` is what a shell does before it becomes the host.
+    """
+
+    def __init__(self, workspace: Path, session: Session, script: str, before: str) -> None:
         self.terminal, slave = os.openpty()
+        program = f'{before}\nexec "$0" "$@"'
         self.process = subprocess.Popen(
-            [sys.executable, str(HOST), str(workspace), session.id, script],
+            ["sh", "-c", program, sys.executable, HOST, workspace, session.id, script],
             stdin=slave,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -255,11 +259,11 @@ class Host:
 @pytest.fixture
 def start_host(
     tmp_path: Path, session: Session, spawner: TerminalSpawner
-) -> Iterator[Callable[[str], Host]]:
+) -> Iterator[Callable[..., Host]]:
     started = []
 
-    def start(script: str) -> Host:
-        started.append(Host(tmp_path, session, script))
+    def start(script: str, before: str = "") -> Host:
+        started.append(Host(tmp_path, session, script, before))
         return started[-1]
 
     yield start

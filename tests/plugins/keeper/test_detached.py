@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from frith_keeper import start as start_module
+from frith_keeper import zygote as zygote_module
 from frith_os.processes import stat_of
 
 LIST = "print(*(name.partition('.')[0] for name in sys.modules))"
@@ -23,9 +23,9 @@ def counted() -> None:
 
 
 def test_a_keeper_loads_the_standard_library_and_frith_os_only() -> None:
-    program = start_module._PROGRAM.replace("main()", LIST)
-    assert program != start_module._PROGRAM
-    command = [sys.executable, "-I", "-S", "-c", program, *start_module._PATHS]
+    program = zygote_module._PROGRAM.replace("main()", LIST)
+    assert program != zygote_module._PROGRAM
+    command = [sys.executable, "-I", "-S", "-c", program, *zygote_module._PATHS]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     foreign = set(loaded) - sys.stdlib_module_names - {"__main__"}
     assert foreign == {"keeper", "frith_os"}

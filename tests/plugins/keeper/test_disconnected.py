@@ -18,9 +18,9 @@ from frith.model import Session
 from frith.ports import AttachMode, Size, SpawnRequest
 from frith_keeper import link
 from frith_keeper.finding import Keepers, name_of
-from frith_keeper.link import KeeperError, greet
+from frith_keeper.link import KeeperError, greet, send_hello
 from frith_keeper.options import KeeperOptions
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'
 ASK = "stty -echo; echo ready; while read -r _; do stty size; done"
@@ -36,6 +36,7 @@ def connect(tmp_path: Path, session: Session) -> Any:
         connection = Keepers(tmp_path, KeeperOptions()).connect(
             name_of(session.id, terminal.terminal_id)
         )
+        send_hello(connection)
         return greet(connection, 10)
 
     return connected

@@ -6,7 +6,7 @@ import socket
 
 from frith_keeper.keeper.hosts import Host
 from frith_keeper.keeper.sockets import Socket
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 
 
 def test_a_request_is_read_from_a_host_that_left_without_reading_everything() -> None:

@@ -16,7 +16,7 @@ import pytest
 from frith.ports import Size
 from frith_keeper.finding import name_of
 from frith_keeper.link import KeeperError
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 from waiting import PATIENCE
 
 ECHO = 'stty -echo; echo ready; while read -r line; do echo "got $line"; done'

@@ -12,9 +12,9 @@ import pytest
 
 from frith.model import Session
 from frith_keeper.finding import Keepers, name_of
-from frith_keeper.link import greet
+from frith_keeper.link import greet, send_hello
 from frith_keeper.options import KeeperOptions
-from frith_os import keeperwire as wire
+from frith_os.pty import wire
 
 RAW = "stty raw -echo; echo ready; "
 
@@ -24,10 +24,10 @@ def writer(tmp_path: Path, session: Session) -> Any:
     """Connects to a terminal's keeper as a host that writes and reads no answer."""
 
     def connected(terminal: Any) -> Any:
-        greeted = greet(
-            Keepers(tmp_path, KeeperOptions()).connect(name_of(session.id, terminal.terminal_id)),
-            10,
-        )
+        name = name_of(session.id, terminal.terminal_id)
+        connection = Keepers(tmp_path, KeeperOptions()).connect(name)
+        send_hello(connection)
+        greeted = greet(connection, 10)
         greeted.connection.setblocking(False)
         return greeted
 

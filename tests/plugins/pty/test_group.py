@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,6 +37,26 @@ async def main():
         await terminal.terminate(0)
 
 anyio.run(main, backend=backend)
+"""
+NESTED = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+import anyio
+import frith_keeper
+from frith.ports import SpawnRequest
+
+workspace, file = sys.argv[1:]
+
+async def main():
+    (spec,) = frith_keeper.frith_providers()
+    context = SimpleNamespace(workspace=Path(workspace))
+    async with spec.factory(spec.config(), context) as spawner:
+        terminal = await spawner.spawn(SpawnRequest("inner", ("sleep", "1000"), "/", workspace))
+        print(terminal.pid, file=open(file, "w"), flush=True)
+        await anyio.sleep_forever()
+
+anyio.run(main)
 """
 ESCAPES = "sleep 0.1; env -i setsid sh -c 'echo $$ >{file}; exec sleep 1000' & wait"
 
@@ -81,6 +103,27 @@ def test_terminating_ends_a_process_that_left_the_session_and_cleared_its_enviro
     assert f"/{delegated.name}/frith-" in path
     assert is_gone(pid)
     assert list(delegated.glob("frith-*")) == []
+
+
+def test_a_keeper_that_is_started_from_inside_outlives_the_control_group_of_its_starter(
+    host: list[str], delegated: Path, tmp_path: Path
+) -> None:
+    nested = [sys.executable, "-c", NESTED, str(tmp_path), host[-2]]
+    command = [*host[:-1], f"exec {shlex.join(nested)}"]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=TO_RUN, check=True)
+    pid, path = output.stdout.split()
+    keeper = re.search(r"\nPPid:\t(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert keeper is not None
+    try:
+        assert path.endswith(delegated.name), "its group is not that of the session around it"
+        assert not is_gone(pid)
+        assert not is_gone(keeper[1])
+    finally:
+        for process in (keeper[1], pid):
+            fd = os.pidfd_open(int(process))
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            assert select.select([fd], [], [], 10)[0]
+            os.close(fd)
 
 
 def test_without_delegation_there_are_no_groups(host: list[str], delegated: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from frith.model import ExitStatus, Session
 from frith.ports import Terminal, TerminalSpawner
 from frith.providers import Capability
 from frith_testing.harness.base import PATIENCE, Opening
-from frith_testing.harness.process import elsewhere
+from frith_testing.harness.process import elsewhere, program
 from frith_testing.harness.promises import promise
 from frith_testing.harness.samples import a_session
 from frith_testing.suites.terminal.open_spawner import OpenSpawnerConformance
@@ -138,6 +139,27 @@ class AdoptionConformance(OpenSpawnerConformance, suite="terminal"):
             assert processes.of(session.id) == set()
             assert await spawn.spawner.adopt(session) is None
 
+    @promise(since="1.1", needs=Capability.ADOPT)
+    async def test_a_process_that_another_session_has_started_is_not_ended_with_it(
+        self, spawn: Spawn, opening: Opening, processes: Processes
+    ) -> None:
+        async with outliving(opening) as inner, outliving(opening) as outer:
+            host, env = program(leaves_running, opening, inner, ECHO, "ready")
+            script = 'sleep 1000 & setsid sleep 1000 & exec "$@"'
+            terminal = await spawn.command("sh", "-c", script, "-", *host, session=outer, env=env)
+            await terminal.write(b"\n")
+            await shown(terminal, b"]\r\n")
+            pid, ref, _ = json.loads((await seen_by(terminal)).splitlines()[-1])
+            with anyio.fail_after(PATIENCE):
+                await terminal.terminate(0.1)
+                assert processes.of(outer.id) == set()
+                async with opening.open() as other:
+                    await other.sweep(outer, 0)
+            session = inner.evolve(pty_pid=pid).detail(terminal_ref=ref)
+            again = await adopted(spawn.spawner, session)
+            await again.write(b"more\n")
+            await shown(again, b"got more")
+
     @promise(needs=Capability.ADOPT)
     async def test_a_session_without_a_process_is_not_adopted(self, spawn: Spawn) -> None:
         assert await spawn.spawner.adopt(a_session()) is None
@@ -184,6 +206,12 @@ async def adopted(spawner: TerminalSpawner, session: Session) -> Terminal:
     terminal = await spawner.adopt(session)
     assert terminal is not None, "adopt() found no process"
     return terminal
+
+
+async def seen_by(terminal: Terminal) -> bytes:
+    """Return what ``terminal`` has written so far."""
+    async with terminal.attach() as view:
+        return view.snapshot
 
 
 async def left_running(

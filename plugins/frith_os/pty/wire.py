@@ -7,6 +7,7 @@ it does not know; a change of their meaning is another version of :data:`VERSION
 
 from __future__ import annotations
 
+import fcntl
 import json
 import struct
 
@@ -14,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+PROTOCOL = "frith-keeper"
+"""Name of the protocol, for those who ask a host for it."""
 VERSIONS = (1,)
 """Of the protocol. Each side sends those that it speaks; the highest common one is used."""
 LARGEST = 64 * 1024
@@ -29,6 +32,15 @@ _COUNTS = struct.Struct("<cIII")
 _OFFSET = struct.Struct("<cq")
 
 Message = dict[str, "Any"]
+
+
+def take(request: int) -> None:
+    """Take the request in the file in memory ``request``: a keeper to serve it, or a host back.
+
+    Raises:
+        PermissionError: the other one has.
+    """
+    fcntl.fcntl(request, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
 
 
 def write(seq: int, data: bytes | memoryview, *, more: bool = False) -> bytes:
