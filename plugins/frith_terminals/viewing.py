@@ -39,6 +39,7 @@ class Viewers:
         "_later",
         "_lossless",
         "_number",
+        "_patience",
         "_shared",
         "_step",
         "_told",
@@ -76,8 +77,9 @@ class Viewers:
         self._hold = hold
         self._held = 0
         self._later = later
-        self._step = (ring.capacity - SPARE) // 8
-        self._chunk = max(_CHUNK, self._step)
+        scrollback = ring.capacity - SPARE
+        self._step, self._patience = scrollback // 8, scrollback // 4
+        self._chunk = max(_CHUNK, scrollback // 2)  # what comes until the next wake-up, mostly
         self._told = self._told_before = ring.end
         self._is_paced = False
         self._number = 0
@@ -87,7 +89,7 @@ class Viewers:
     def more(self) -> None:
         """Wake the viewers, now or soon: there is more output."""
         came = self.ring.end - self._told
-        if self._is_paced and came < self._step:
+        if self._is_paced and came < self._patience:
             return
         if came >= _LITTLE and not self._is_paced:
             self._is_paced = True

@@ -158,6 +158,22 @@ async def test_after_a_gap_comes_a_fresh_screen(
         assert await soon(anext(view)) == Output(b" on")
 
 
+async def test_output_that_a_fresh_screen_shows_in_part_is_continued(
+    world: World, ours: SessionManager, session: Session, terminal: FakeTerminal
+) -> None:
+    async def say_more() -> None:
+        terminal.say(b" shown")
+
+    async with ours.view(session.id) as view:
+        await soon(anext(view))
+        world.meanwhile["screen"] = [say_more]
+        terminal.say(b"lost kept")
+        terminal.lose(5)
+        assert await soon(anext(view)) == screen(b"lost kept shown")
+        terminal.say(b" on")
+        assert await soon(anext(view)) == Output(b" on")
+
+
 async def test_output_lost_before_attaching_is_a_gap_too(
     world: World, ours: SessionManager, session: Session, terminal: FakeTerminal
 ) -> None:

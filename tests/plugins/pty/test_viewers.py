@@ -108,16 +108,16 @@ async def test_much_output_is_passed_on_at_once_and_the_next_after_a_pause(
     assert not written.pauses
 
 
-async def test_an_eighth_of_the_scrollback_is_passed_on_without_a_pause(written: Written) -> None:
+async def test_a_quarter_of_the_scrollback_is_passed_on_without_a_pause(written: Written) -> None:
     following = Following(written.attach())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(following.run)
-        for size in (MUCH, SCROLLBACK // 8 - 1, 1):
+        for size in (MUCH, SCROLLBACK // 4 - 1, 1):
             await anyio.wait_all_tasks_blocked()
             written.write(size)
         await anyio.wait_all_tasks_blocked()
         written.viewers.close()
-    assert following.sizes == [MUCH, SCROLLBACK // 8]
+    assert following.sizes == [MUCH, SCROLLBACK // 4]
     assert len(written.pauses) == 1
 
 
