@@ -17,8 +17,8 @@ from waiting import until
 
 SCRIPT = Path(__file__).with_name("changing.py")
 PROCESSES = 6
-PAUSE = 0.05
-"""Seconds for which the slow reader sleeps after each item."""
+SLOWER = 20
+"""Items that the fast reader reads while the slow one reads one."""
 
 
 @dataclass
@@ -30,10 +30,15 @@ class Seen:
     revision: int = 0
     items: int = 0
 
-    async def follow(self, pause: float = 0) -> None:
+    async def follow(self) -> None:
         async for item in self.changes:
             self.take(item)
-            await anyio.sleep(pause)
+
+    async def follow_slowly(self, fast: Seen, ended: anyio.Event) -> None:
+        async for item in self.changes:
+            self.take(item)
+            enough = fast.items + SLOWER
+            await until(lambda enough=enough: fast.items >= enough or ended.is_set())  # type: ignore[misc]
 
     def take(self, item: AllSessions | SessionChange) -> None:
         assert item.cursor.revision >= self.revision
@@ -61,10 +66,12 @@ async def test_every_reader_reaches_the_stored_state(count: int, workspace: Path
         manager.changes() as asleep,
     ):
         readers = [Seen(fast), Seen(slow), Seen(asleep)]
+        ended = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(readers[0].follow)
-            tasks.start_soon(readers[1].follow, PAUSE)
+            tasks.start_soon(readers[1].follow_slowly, readers[0], ended)
             await all_processes(workspace, count)
+            ended.set()
             stored = await in_store(config)
             await until(lambda: readers[0].sessions == stored)
             await until(lambda: readers[1].sessions == stored)

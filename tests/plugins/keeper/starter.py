@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -17,12 +16,12 @@ import anyio
 import frith_keeper
 from frith.ports import SpawnRequest
 from frith_keeper import service_managers
+from frith_testing.harness.opening import Context
 
 
 async def run(workspace: Path, script: str, sessions: list[str]) -> None:
     (spec,) = frith_keeper.frith_providers()
-    context: Any = SimpleNamespace(workspace=workspace)
-    async with spec.factory(spec.config(), context) as spawner:
+    async with spec.factory(spec.config(), Context(workspace)) as spawner:
         warned = await spawner.warnings()
         refs: dict[str, Any] = {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from frith_keeper import zygote as zygote_module
 from frith_os.processes import stat_of
 from frith_os.pty import wire
-from waiting import until
+from waiting import pass_time, until
 
 MANY = 20
 
@@ -129,7 +128,7 @@ async def test_a_zygote_may_be_killed_at_any_moment(
     moments = Random(0)
 
     def kill() -> None:
-        time.sleep(moments.uniform(0, 0.05))
+        pass_time(moments, 0.05)
         if (process := spawner._zygote._process) is not None:
             with suppress(OSError):  # it is being replaced
                 process._handle.signal(signal.SIGKILL)

@@ -41,17 +41,16 @@ anyio.run(main, backend=backend)
 NESTED = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 import anyio
 import frith_keeper
 from frith.ports import SpawnRequest
+from frith_testing.harness.opening import Context
 
 workspace, file = sys.argv[1:]
 
 async def main():
     (spec,) = frith_keeper.frith_providers()
-    context = SimpleNamespace(workspace=Path(workspace))
-    async with spec.factory(spec.config(), context) as spawner:
+    async with spec.factory(spec.config(), Context(Path(workspace))) as spawner:
         terminal = await spawner.spawn(SpawnRequest("inner", ("sleep", "1000"), "/", workspace))
         print(terminal.pid, file=open(file, "w"), flush=True)
         await anyio.sleep_forever()
