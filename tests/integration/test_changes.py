@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -38,7 +39,10 @@ class Seen:
         async for item in self.changes:
             self.take(item)
             enough = fast.items + SLOWER
-            await until(lambda enough=enough: fast.items >= enough or ended.is_set())  # type: ignore[misc]
+            await until(partial(fast.has_read, enough, ended))
+
+    def has_read(self, items: int, ended: anyio.Event) -> bool:
+        return self.items >= items or ended.is_set()
 
     def take(self, item: AllSessions | SessionChange) -> None:
         assert item.cursor.revision >= self.revision
