@@ -43,6 +43,9 @@ class Capability(StrEnum):
     """Processes outlive their host, and another adopts them: ``TerminalSpawner.adopt``."""
     RECALL = "recall"
     """The last output of ended processes is kept until forgotten: ``TerminalSpawner.recall``."""
+    QUERIES = "queries"
+    """A terminal has each query of its process answered once, by a viewer or by itself; see
+    ``Terminal.attach``."""
     MULTI_PROCESS = "multi-process"
     """Any number of processes use it on one workspace at once. A provider without it refuses to
     be opened while another process has it open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from anyio import CancelScope, Lock, lowlevel, sleep
@@ -23,6 +23,7 @@ from frith_os.processes import here, stat_of
 from frith_os.pty.input import LINE_LIMIT
 from frith_os.pty.output import record_size
 from frith_os.pty.ring import SPARE
+from frith_terminals.answering import Answering
 from frith_terminals.ending import end_all
 from frith_terminals.foreground import Written, described
 from frith_terminals.readiness import Bell, Readiness
@@ -73,7 +74,7 @@ class KeeperTerminal(ViewedTerminal):
         self._ring = greeted.ring
         self._sizes = greeting.sizes
         self._due = (self._ring.capacity - SPARE) // 2
-        viewers = Viewers(self._ring, self._sizes, self._hold)
+        viewers = Viewers(self._ring, self._sizes, self._hold, greeting.recent)
         super().__init__(greeting.session, greeting.terminal, viewers)
         self._link = Link(
             greeted.connection,
@@ -84,7 +85,9 @@ class KeeperTerminal(ViewedTerminal):
             on_event=self._on_event,
             on_lost=self._on_lost,
         )
+        Answering(viewers, readiness, tasks, self._claim, self.write)
         readiness.watch(greeted.bell, self._on_bell)
+        viewers.look()
         self._note_end(greeting)
 
     @property
@@ -104,12 +107,16 @@ class KeeperTerminal(ViewedTerminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """View the output; a lossless viewer in any host holds the process up."""
         viewers = self._viewers
         if mode is AttachMode.LOSSLESS and self._status is None:
-            slowest, end = viewers.slowest, self._ring.end
+            slowest, end = viewers.slowest, viewers.end
             try:
                 await self._link.ask("hold", at=end if slowest is None else min(slowest, end))
             except KeeperError:
@@ -117,8 +124,8 @@ class KeeperTerminal(ViewedTerminal):
             except BaseException:
                 self._hold(viewers.slowest)  # the keeper may have been asked already
                 raise
-        async with super().attach(from_offset, mode) as viewer:
-            yield viewer
+        async with super().attach(from_offset, mode, viewer=viewer) as attached:
+            yield attached
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
@@ -145,6 +152,14 @@ class KeeperTerminal(ViewedTerminal):
         if self._status is None:
             with suppress(KeeperError):
                 await self._link.ask("leave", viewer=viewer)
+
+    async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
+        """Ask the keeper which queries this host has to have answered."""
+        try:
+            answer = await self._link.ask("claim", queries=queries)
+        except KeeperError:
+            return {}
+        return dict(answer.get("yours", ()))
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""
@@ -267,7 +282,7 @@ class KeeperTerminal(ViewedTerminal):
     def _on_output(self) -> None:
         if self._ring.end >= self._due:
             self._due = self._viewers.picture.keep_up(_READ)
-        self._viewers.news.ring()
+        self._viewers.look()
 
     def _on_event(self, message: wire.Message) -> None:
         event = message.get("event")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -23,6 +23,7 @@ from frith_os.pty.windows import Windows
 from frith_pty.start import Started
 from frith_pty.stops import Stops
 from frith_pty.turns import Turns
+from frith_terminals.answering import Answering
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
 from frith_terminals.options import TerminalOptions
@@ -93,6 +94,7 @@ class PtyTerminal(ViewedTerminal):
         self._waiting: CancelScope | None = None
         self._ending: Lock | None = None
         self._users = 0
+        Answering(viewers, shared.readiness, shared.tasks, self._claim, self.write)
         self._watch()
         shared.readiness.watch(self._child.fd, self._on_exit)
         shared.terminals.add(self)
@@ -153,6 +155,10 @@ class PtyTerminal(ViewedTerminal):
         if size is not None and self._status is None:
             termios.tcsetwinsize(self._output.master, size)
             self._output.resized(*size)
+
+    async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
+        """Return who answers queries: the viewer that owns the size; all are this host's."""
+        return dict.fromkeys(queries, self._windows.owner)
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""
@@ -248,7 +254,7 @@ class PtyTerminal(ViewedTerminal):
         output, before = self._output, self._output.ring.end
         stopped = output.read(_TURN, self._begin_turn)
         if output.ring.end > before:
-            self._viewers.news.ring()
+            self._viewers.look()
         return stopped
 
     def _begin_turn(self) -> float:

@@ -33,15 +33,22 @@ class ViewedTerminal(Terminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """View the output; see ``Terminal.attach``."""
-        viewer = Viewer(self._viewers, from_offset, mode)
-        self._viewers.add(viewer)
+        viewers = self._viewers
+        viewers.look()
+        await viewers.queries.search_earlier(from_offset)
+        attached = Viewer(viewers, from_offset, mode, viewer)
+        viewers.add(attached)
         try:
-            yield viewer
+            yield attached
         finally:
-            self._viewers.remove(viewer)
+            viewers.remove(attached)
 
     async def screen(self, size: Size | None = None) -> Screen:
         """Return the screen as it is; see ``Terminal.screen``."""

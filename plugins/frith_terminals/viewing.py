@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from anyio import lowlevel
 
 from frith.ports import Attachment, AttachMode, Chunk, Gap, Resize, Screen, Size
 from frith_os.pty.ring import SPARE, Ring
+from frith_terminals.queries import Queries, Query
 from frith_terminals.readiness import Bell
 from frith_vt import Picture
 
@@ -28,11 +29,17 @@ class Viewers:
         "_number",
         "_shared",
         "_step",
+        "_viewers",
+        "end",
         "is_closed",
         "news",
+        "on_missed",
+        "on_queries",
         "picture",
+        "queries",
         "ring",
         "sizes",
+        "undecided",
     )
 
     def __init__(
@@ -40,6 +47,7 @@ class Viewers:
         ring: Ring,
         sizes: Sequence[tuple[int, int, int]],
         hold: Callable[[int | None], None],
+        recent: int | None = None,
     ) -> None:
         """Show ``ring``.
 
@@ -48,10 +56,20 @@ class Viewers:
             sizes: offset, rows and columns of the window; its owner keeps this up to date.
             hold: called with the offset from which on nothing may be overwritten; with ``None``
                 if everything may.
+            recent: offset from which on queries are still answered; by default those to come.
         """
         self.ring = ring
         self.sizes = sizes
         self.picture = Picture(ring, sizes)
+        self.queries = Queries(ring, recent)
+        self.undecided: list[Query] = []
+        """Queries of which it is not known yet who answers; viewers wait at the first."""
+        self.on_queries: Callable[[Sequence[Query]], None] = lambda queries: None
+        """Called with new queries, also from a callback of the event loop."""
+        self.on_missed: Callable[[Sequence[Query]], None] = lambda queries: None
+        """Called with queries that the viewer that was to answer has missed."""
+        self.end = self.queries.searched
+        """Offset after the newest byte that viewers may see."""
         self.news = Bell()
         """Rings when there is more, or when no more will come."""
         self.is_closed = False
@@ -59,14 +77,34 @@ class Viewers:
         self._hold = hold
         self._held = 0
         self._step = (ring.capacity - SPARE) // 8
-        self._number = 0
+        self._viewers: list[Viewer] = []
         self._lossless: list[Viewer] = []
         self._shared: dict[int, Chunk] = {}
 
     def close(self) -> None:
         """No more will come: viewers end once they have seen the rest."""
+        self.queries.search()
         self.is_closed = True
+        self.undecided.clear()
+        self.end = self.ring.end
         self.news.ring()
+
+    def look(self) -> None:
+        """Show viewers what has come since; may be called from a callback of the event loop."""
+        if found := self.queries.search():
+            self.on_queries(found)
+        self.proceed()
+
+    def proceed(self) -> None:
+        """Let viewers see the output up to the first query that is undecided."""
+        if not self.is_closed:
+            self.end = self.undecided[0].start if self.undecided else self.queries.searched
+            self.news.ring()
+
+    def called(self, name: str) -> Viewer | None:
+        """Return the latest viewer called ``name``."""
+        named = [viewer for viewer in self._viewers if viewer.name == name]
+        return named[-1] if named else None
 
     @property
     def slowest(self) -> int | None:
@@ -75,18 +113,19 @@ class Viewers:
 
     def add(self, viewer: Viewer) -> None:
         """Let ``viewer`` follow; from now on it delays the process if it is lossless."""
-        self._number += 1
+        self._viewers.append(viewer)
         if viewer.is_lossless:
             self._lossless.append(viewer)
             self._tell()
 
     def remove(self, viewer: Viewer) -> None:
         """Forget ``viewer``, which no longer delays the process."""
-        self._number -= 1
+        self._viewers.remove(viewer)
         self._shared.clear()
         if viewer.is_lossless:
             self._lossless.remove(viewer)
             self._tell()
+        self.on_missed(viewer.asked)
 
     def has_read(self, viewer: Viewer) -> None:
         """Record that ``viewer`` has moved on."""
@@ -99,48 +138,73 @@ class Viewers:
         self._held = slowest or 0
         self._hold(slowest)
 
-    def chunk(self, offset: int) -> Chunk | None:
+    def chunk(self, offset: int, asked: Collection[int] = ()) -> Chunk | None:
         """Return output from ``offset`` on, one copy for all viewers that keep pace.
 
         ``None`` if it was overwritten, maybe just now.
+
+        Args:
+            offset: of its first byte.
+            asked: offsets of the queries that are for this viewer only.
         """
-        ring, shared = self.ring, self._shared
-        if offset < ring.start:
-            return None
-        if (chunk := shared.get(offset)) is None:
-            chunk = Chunk(offset, ring.read(offset, _CHUNK))
-            if offset < ring.start:
-                return None
-            if self._number > 1:
+        shared = self._shared
+        if asked:
+            return self._copy(offset, asked)
+        if (chunk := shared.get(offset)) is None or offset < self.ring.start:
+            chunk = self._copy(offset)
+            if chunk is not None and len(self._viewers) > 1:
                 if len(shared) == _SHARED:
                     shared.clear()
                 shared[offset] = chunk
         return chunk
 
+    def _copy(self, offset: int, asked: Collection[int] = ()) -> Chunk | None:
+        ring = self.ring
+        if offset < ring.start:
+            return None
+        data = ring.read(offset, min(_CHUNK, self.end - offset))
+        if offset < ring.start:
+            return None
+        return Chunk(offset, self.queries.blanked(offset, data, asked))
+
+    def newest(self) -> Chunk:
+        """Return everything that is kept."""
+        first, kept = self.ring.newest()
+        kept = kept[: max(0, self.end - first)]
+        return Chunk(first, self.queries.blanked(first, kept))
+
     async def screen(self, size: Size | None) -> Screen:
         """Return the screen as it is now; see ``Terminal.screen``."""
         await lowlevel.checkpoint()
+        self.look()
         for _ in range(_TURNS):
-            if self.picture.is_near:
+            if self.picture.is_near(self.end):
                 break
-            self.picture.approach()
+            self.picture.approach(self.end)
             await lowlevel.checkpoint()
-        at, own, data = self.picture.screen((size.rows, size.columns) if size else None)
+        while self.picture.at > self.end and not self.is_closed:
+            await self.news.wait()
+        at, own, data = self.picture.screen(self.end, (size.rows, size.columns) if size else None)
         return Screen(at, Size(*own), data)
 
 
 class Viewer(Attachment):
     """One viewer. One task at a time may iterate it."""
 
-    def __init__(self, viewers: Viewers, from_offset: int | None, mode: AttachMode) -> None:
+    def __init__(
+        self, viewers: Viewers, from_offset: int | None, mode: AttachMode, name: str | None = None
+    ) -> None:
         """View the output; see ``Terminal.attach``."""
-        self.offset, kept = viewers.ring.newest()
-        self.cursor = self.offset + len(kept)
+        kept = viewers.newest()
+        self.cursor = kept.offset + len(kept.data)
         """Offset of the next byte to see."""
-        skipped = min(max((from_offset or 0) - self.offset, 0), len(kept))
-        self.offset += skipped
-        self.snapshot = kept[skipped:] if skipped else kept
+        self.offset = min(max(from_offset or 0, kept.offset), self.cursor)
+        self.offset = min(viewers.queries.after(self.offset), self.cursor)
+        self.snapshot = kept.data[self.offset - kept.offset :]
         self.is_lossless = mode is AttachMode.LOSSLESS
+        self.name = name
+        self.asked: list[Query] = []
+        """The queries to come that are for this viewer."""
         self._viewers = viewers
         self._fresh: Chunk | None = None
 
@@ -159,17 +223,20 @@ class Viewer(Attachment):
         if (fresh := self._fresh) is not None:
             self._fresh = None
             return fresh
-        while self.cursor == viewers.ring.end:
+        while self.cursor >= viewers.end:
             if viewers.is_closed:
                 raise StopAsyncIteration
             await viewers.news.wait()
         offset = self.cursor
-        chunk = viewers.chunk(offset)
+        chunk = viewers.chunk(offset, [query.start for query in self.asked] if self.asked else ())
         if chunk is None:
-            first, kept = viewers.ring.newest()
-            self._fresh = Chunk(first, kept)
-            self.cursor = first + len(kept)
-            return Gap(offset, first - offset)
+            self._fresh = fresh = viewers.newest()
+            self.cursor = fresh.offset + len(fresh.data)
+            missed, self.asked = self.asked, []
+            viewers.on_missed(missed)
+            return Gap(offset, fresh.offset - offset)
         self.cursor += len(chunk.data)
+        if self.asked:
+            self.asked = [query for query in self.asked if query.end > self.cursor]
         viewers.has_read(self)
         return chunk

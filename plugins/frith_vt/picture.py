@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol
 
+from frith_vt.answers import answer_from
 from frith_vt.emulator import Emulator
 from frith_vt.plain import SPECIAL, TAIL_A_CELL
 from frith_vt.render import render
@@ -97,36 +98,45 @@ class Picture:
         """
         ring = self._ring
         most = ring.kept // 2
-        self._skip_plain()
+        self._skip_plain(ring.end)
         if self._behind > most:
             now = self._clock()
             earned = int(min(now - self._kept_up, 1.0) * _RATE)
             self._kept_up = now
             self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)))
-            self._skip_plain()  # a prompt, then a flood
+            self._skip_plain(ring.end)  # a prompt, then a flood
         if self._behind > most + most // 2:
             self._skim(ring.end - most // 2)
         return max(self.at + most, ring.end + min(_SLICE, most // 4))
 
-    @property
-    def is_near(self) -> bool:
-        """Whether the rest can be interpreted at once."""
-        return self._behind <= _SLICE
+    def is_near(self, to: int) -> bool:
+        """Whether the output up to ``to`` can be interpreted at once."""
+        return to - self.at <= _SLICE
 
-    def approach(self) -> None:
-        """Interpret some of the rest: plain text of any length, and one slice."""
-        self._skip_plain()
-        self._advance(min(self._ring.end, self.at + _SLICE))
+    def approach(self, to: int) -> None:
+        """Interpret some of the output up to ``to``: plain text of any length, and one slice."""
+        self._skip_plain(to)
+        self._advance(min(to, self.at + _SLICE))
 
-    def screen(self, size: Size | None) -> tuple[int, Size, bytes]:
-        """Return the screen at the end of the ring: its offset, its size, and output that shows it.
+    def answer(self, query: bytes, at: int) -> bytes:
+        """Return the answer to a query at the offset ``at``, as far as output was interpreted."""
+        if self.is_near(at):
+            self._advance(at)
+        return answer_from(self._started(), query)
+
+    def screen(self, to: int, size: Size | None) -> tuple[int, Size, bytes]:
+        """Return the screen at the offset ``to``, or later if more has been interpreted.
 
         Args:
+            to: the offset.
             size: of the terminal that is to show it; by default that of the screen.
+
+        Returns:
+            Its offset, its size, and output that shows it.
         """
-        if self._behind > _MOST_LEFT:
-            self._skim(self._ring.end - _MOST_LEFT)
-        self._advance(self._ring.end)
+        if to - self.at > _MOST_LEFT:
+            self._skim(to - _MOST_LEFT)
+        self._advance(to)
         emulator = self._started()
         own = emulator.rows, emulator.columns
         return self.at, own, render(emulator, *(size or own))
@@ -136,18 +146,19 @@ class Picture:
             self._emulator = Emulator(*_bounded(*self._sizes[0][1:]))
         return self._emulator
 
-    def _skip_plain(self) -> None:
-        """Skip plain text that scrolled away, and was written at one size."""
+    def _skip_plain(self, to: int) -> None:
+        """Skip plain text before ``to`` that scrolled away, and was written at one size."""
         self._advance(self.at)
         emulator, ring = self._started(), self._ring
         if not emulator.is_settled:
             return
-        later = [offset for offset, *_ in self._sizes if offset > self.at]
-        end = later[0] if later else ring.end
+        later = [offset for offset, *_ in self._sizes if self.at < offset < to]
+        end = later[0] if later else to
         if not later and not any(ring.holds(byte, self.at) for byte in SPECIAL):
             # Nothing but text: its end suffices, and copying the rest would cost most.
             self.at = max(self.at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
-        self.at += emulator.pass_over(ring.read(self.at, end - self.at))
+        if end > self.at:
+            self.at += emulator.pass_over(ring.read(self.at, end - self.at))
 
     def _skim(self, to: int) -> None:
         self._skip_lost()

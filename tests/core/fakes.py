@@ -316,7 +316,11 @@ class FakeTerminal(Terminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         self.viewers += 1
         yield FakeAttachment(self)

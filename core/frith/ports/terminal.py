@@ -188,12 +188,27 @@ class Terminal(ABC):
 
     @abstractmethod
     def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AbstractAsyncContextManager[Attachment]:
         """View the output, from the whole scrollback or from an absolute offset on.
 
         Works after the process has ended too. Bytes before the oldest kept one are a
         :class:`Gap`: the attachment then starts at the oldest.
+
+        With ``Capability.QUERIES``, a query of the process to its terminal is answered once. The
+        attachment of the viewer that set the latest size yields it, and that viewer writes the
+        answer of its terminal; without such a viewer, the provider answers. Everywhere else, in
+        snapshots and after gaps too, it is replaced by a sequence of the same length that has no
+        effect, so offsets stay as they are.
+
+        Args:
+            from_offset: where to begin; by default with the oldest byte that is kept.
+            mode: what happens if the viewer is slower than the output.
+            viewer: the name under which it calls :meth:`resize`, if it answers queries.
         """
 
     @abstractmethod

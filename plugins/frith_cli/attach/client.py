@@ -141,7 +141,8 @@ class _Attached:
 
     async def _follow(self, screen: Screen | None) -> None:
         """Show ``screen`` and what follows, until the end or until it must be redrawn."""
-        async with self._terminal.attach(screen.offset if screen else None) as view:
+        viewer = None if self._read_only else self._viewer
+        async with self._terminal.attach(screen.offset if screen else None, viewer=viewer) as view:
             await self._write(self._mark.sequence)
             if screen:
                 await self._tty.end_cut_sequence()

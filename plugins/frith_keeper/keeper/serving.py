@@ -11,6 +11,7 @@ from frith_os import keeperwire as wire
 from frith_os.processes import start_time
 from frith_os.pty.windows import Windows
 
+from .claims import Claims
 from .command import Command
 from .home import Home
 from .hosts import Host
@@ -43,6 +44,7 @@ class Server:
         ring = f"/proc/self/fd/{command.output.ring.fd}"
         self._readable_ring = os.open(ring, os.O_RDONLY | os.O_CLOEXEC)
         self._windows = Windows(request["sizePolicy"])
+        self._claims = Claims()
         self._hosts: list[Host] = []
         self._written: list[tuple[Host, bytes]] = []
         """Answers to writes, not sent yet."""
@@ -79,6 +81,7 @@ class Server:
         end = self._command.output.ring.end
         if end > self._rung:
             self._rung = end
+            self._claims.came(end)
             for host in self._hosts:
                 host.ring()
 
@@ -184,6 +187,7 @@ class Server:
                 tty=self._command.tty,
                 capacity=self._command.output.ring.capacity,
                 sizes=self._command.output.sizes,
+                recent=self._claims.recent,
                 exit=self._command.exit,
                 shutDown=self._command.was_shut_down,
                 drained=self._is_drained,
@@ -202,6 +206,9 @@ class Server:
         elif request == "leave":
             host.viewers.discard(message["viewer"])
             self._fit(self._windows.remove((host, message["viewer"])))
+        elif request == "claim":
+            queries = [int(at) for at in message["queries"]]
+            return {"yours": self._claims.claim(host, queries, self._windows.owner)}
         elif request == "signal":
             if self._command.exit is not None:
                 return {"error": "closed"}

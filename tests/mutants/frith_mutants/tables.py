@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from frith_mutants.mutant import Mutant
+from frith_mutants.queries import QUERIES
 from frith_mutants.recoveries import RECOVERIES
 from frith_mutants.spawners import SPAWNERS
 from frith_mutants.statuses import STATUSES
 from frith_mutants.stores import STORES
 from frith_mutants.workspaces import WORKSPACES
 
-PROVIDERS: tuple[Mutant, ...] = (*STORES, *WORKSPACES, *RECOVERIES, *SPAWNERS, *STATUSES)
+PROVIDERS: tuple[Mutant, ...] = (
+    *STORES,
+    *WORKSPACES,
+    *RECOVERIES,
+    *SPAWNERS,
+    *QUERIES,
+    *STATUSES,
+)

@@ -68,7 +68,11 @@ class Program(Terminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         assert mode is AttachMode.LOSSY
         self.attached.set()

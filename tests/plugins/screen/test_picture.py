@@ -52,7 +52,7 @@ class Written:
         return render(emulator, *SIZE)
 
     def shown(self) -> bytes:
-        offset, size, data = self.picture.screen(None)
+        offset, size, data = self.picture.screen(self.ring.end, None)
         assert (offset, size) == (self.ring.end, SIZE)
         return data
 
@@ -111,7 +111,7 @@ def test_output_is_shown_at_the_size_it_was_written_for() -> None:
     written.write(b"x" * 100 + b"\r\n", 100)
     written.sizes.append((written.ring.end, 24, 40))
     written.write(b"y" * 41, 100)
-    _, size, data = written.picture.screen(None)
+    _, size, data = written.picture.screen(written.ring.end, None)
     emulator = Emulator(24, 40)
     emulator.feed(b"x" * 40 + b"\r\n" + b"x" * 20 + b"\r\n" + b"y" * 41)
     assert (size, data) == ((24, 40), render(emulator, 24, 40))
@@ -119,4 +119,4 @@ def test_output_is_shown_at_the_size_it_was_written_for() -> None:
 
 def test_a_window_that_claims_to_be_enormous_costs_no_more_than_a_large_one() -> None:
     picture = Picture(WrittenRing(CAPACITY), [(0, 65535, 65535)])
-    assert picture.screen((24, 80))[1] == (500, 1000)
+    assert picture.screen(0, (24, 80))[1] == (500, 1000)

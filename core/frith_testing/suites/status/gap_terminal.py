@@ -19,10 +19,14 @@ class Interrupted(Terminal):
 
     @asynccontextmanager
     async def attach(
-        self, from_offset: int | None = None, mode: AttachMode = AttachMode.LOSSY
+        self,
+        from_offset: int | None = None,
+        mode: AttachMode = AttachMode.LOSSY,
+        *,
+        viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """Attach, as if half of the scrollback had been missed."""
-        async with self._inner.attach(from_offset, mode) as view:
+        async with self._inner.attach(from_offset, mode, viewer=viewer) as view:
             yield _WithGap(view)
 
     @property
