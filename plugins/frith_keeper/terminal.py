@@ -85,7 +85,7 @@ class KeeperTerminal(ViewedTerminal):
             on_event=self._on_event,
             on_lost=self._on_lost,
         )
-        Answering(viewers, readiness, tasks, self._claim, self.write)
+        Answering(viewers, readiness, tasks, self._claim, self._answer)
         readiness.watch(greeted.bell, self._on_bell)
         viewers.look()
         self._note_end(greeting)
@@ -133,7 +133,7 @@ class KeeperTerminal(ViewedTerminal):
         self.check_running()
         for start in range(0, len(data) or 1, wire.MOST_INPUT):
             part = data[start : start + wire.MOST_INPUT]
-            answer = await self._answer(self._link.write(part, self._write_within))
+            answer = await self._answer_of(self._link.write(part, self._write_within))
             if answer["longest"]:
                 raise LineTooLongError(answer["longest"], LINE_LIMIT)
             if answer["written"] < len(part):
@@ -160,6 +160,9 @@ class KeeperTerminal(ViewedTerminal):
         except KeeperError:
             return {}
         return dict(answer.get("yours", ()))
+
+    async def _answer(self, query: int, answer: bytes) -> None:
+        await self._ask("answer", query=query, answer=answer.decode())
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""
@@ -257,9 +260,9 @@ class KeeperTerminal(ViewedTerminal):
 
     async def _ask(self, request: str, **fields: object) -> None:
         self.check_running()
-        await self._answer(self._link.ask(request, **fields))
+        await self._answer_of(self._link.ask(request, **fields))
 
-    async def _answer(self, asked: Awaitable[wire.Message]) -> wire.Message:
+    async def _answer_of(self, asked: Awaitable[wire.Message]) -> wire.Message:
         try:
             answer = await asked
         except KeeperLostError:

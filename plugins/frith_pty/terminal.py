@@ -94,7 +94,7 @@ class PtyTerminal(ViewedTerminal):
         self._waiting: CancelScope | None = None
         self._ending: Lock | None = None
         self._users = 0
-        Answering(viewers, shared.readiness, shared.tasks, self._claim, self.write)
+        Answering(viewers, shared.readiness, shared.tasks, self._claim, self._answer)
         self._watch()
         shared.readiness.watch(self._child.fd, self._on_exit)
         shared.terminals.add(self)
@@ -159,6 +159,9 @@ class PtyTerminal(ViewedTerminal):
     async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
         """Return who answers queries: the viewer that owns the size; all are this host's."""
         return dict.fromkeys(queries, self._windows.owner)
+
+    async def _answer(self, _query: int, answer: bytes) -> None:
+        await self.write(answer)
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""

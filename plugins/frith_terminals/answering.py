@@ -40,14 +40,22 @@ class Answering:
         readiness: Readiness,
         tasks: TaskGroup,
         claim: Claim,
-        write: Callable[[bytes], Awaitable[None]],
+        answer: Callable[[int, bytes], Awaitable[None]],
     ) -> None:
-        """Answer the queries in the output of ``viewers`` with ``write``."""
+        """Answer the queries in the output of ``viewers``.
+
+        Args:
+            viewers: those of the terminal.
+            readiness: starts the tasks that answer.
+            tasks: where they run.
+            claim: finds out which queries this host has to have answered.
+            answer: writes the emulator's answer to the query at an offset.
+        """
         self._viewers = viewers
         self._readiness = readiness
         self._tasks = tasks
         self._claim = claim
-        self._write = write
+        self._write = answer
         self._due: list[Query] = []
         self._is_deciding = self._is_answering = False
         self._paid_until = 0.0
@@ -129,7 +137,7 @@ class Answering:
             answer = self._viewers.picture.answer(query.data, query.start)
         if answer:
             with suppress(FrithError):  # the process has ended, or does not read
-                await self._write(answer)
+                await self._write(query.start, answer)
 
     async def _interpret(self, to: int) -> None:
         """Interpret the output up to ``to``, as far as the budget goes."""

@@ -5,8 +5,6 @@ They are those of a VT220 with colours, without images, on a dark background.
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from frith_vt.modes import KNOWN, ORIGIN
@@ -45,7 +43,7 @@ def fixed_answer(query: bytes) -> bytes | None:
         case b"=c":
             return b"\x1bP!|00000000\x1b\\"
         case b">q":
-            return b"\x1bP>|frith(%b)\x1b\\" % _version().encode()
+            return b"\x1bP>|frith\x1b\\"
         case b"5n":
             return b"\x1b[0n"
         case b"?996n":
@@ -99,11 +97,3 @@ def _colours(body: bytes) -> bytes:
         for each in range(int(number), int(number) + len(asked))
         if each in _COLOURS
     )
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("frith")
-    except PackageNotFoundError:
-        return "unknown"

@@ -118,6 +118,14 @@ class Picture:
         self._skip_plain(to)
         self._advance(min(to, self.at + _SLICE))
 
+    def bring_to(self, to: int) -> None:
+        """Interpret the output up to ``to`` at once; if that is much, the beginning in outline."""
+        if to - self.at > _MOST_LEFT:
+            self._skip_plain(to)
+        if to - self.at > _MOST_LEFT:
+            self._skim(to - _MOST_LEFT)
+        self._advance(to)
+
     def answer(self, query: bytes, at: int) -> bytes:
         """Return the answer to a query at the offset ``at``, as far as output was interpreted."""
         if self.is_near(at):
@@ -134,9 +142,7 @@ class Picture:
         Returns:
             Its offset, its size, and output that shows it.
         """
-        if to - self.at > _MOST_LEFT:
-            self._skim(to - _MOST_LEFT)
-        self._advance(to)
+        self.bring_to(to)
         emulator = self._started()
         own = emulator.rows, emulator.columns
         return self.at, own, render(emulator, *(size or own))

@@ -19,11 +19,20 @@ _MOST = 1000
 
 
 class _Claimed:
-    __slots__ = ("asked", "host", "viewer")
+    __slots__ = ("asked", "host", "is_answered", "viewer")
 
-    def __init__(self, host: Host, viewer: str | None) -> None:
+    def __init__(self, host: Host | None, viewer: str | None) -> None:
         self.host, self.viewer = host, viewer
-        self.asked: set[Host] = set()
+        self.asked: set[Host | None] = set()
+        self.is_answered = False
+
+    def falls_to(self, host: Host | None) -> bool:
+        """Whether ``host``, which asks, replaces one that is suspended or gone."""
+        if self.host is None or self.is_answered:
+            return False
+        if self.host.is_gone:
+            return self.viewer is None  # else the viewer may have answered
+        return host in self.asked and self.host not in self.asked
 
 
 class Claims:
@@ -55,13 +64,12 @@ class Claims:
         return next((offset for time, offset in self._times if time >= since), self._end)
 
     def claim(
-        self, host: Host, queries: Iterable[int], owner: tuple[Host, str] | None
+        self, host: Host | None, queries: Iterable[int], owner: tuple[Host, str] | None
     ) -> list[tuple[int, str | None]]:
         """Return those of ``queries`` that ``host`` has to have answered, and by which viewer.
 
-        That is the viewer that owns the size when the first host asks; without one, that host's
-        emulator. A host that asks again gets a query whose host has not asked meanwhile: it is
-        suspended or gone.
+        ``None`` stands for this keeper, which answers while no host is connected. The viewer is the
+        one that owns the size when the first host asks; ``None`` is the emulator of that host.
         """
         recent = self.recent
         self._claimed = {at: each for at, each in self._claimed.items() if at >= recent}
@@ -70,9 +78,17 @@ class Claims:
             if at < recent or (len(self._claimed) >= _MOST and at not in self._claimed):
                 continue
             claimed = self._claimed.setdefault(at, _Claimed(*(owner or (host, None))))
-            if host in claimed.asked and claimed.host not in claimed.asked:
+            if claimed.falls_to(host):
                 claimed.host, claimed.viewer = host, None
             claimed.asked.add(host)
             if claimed.host is host:
                 mine.append((at, claimed.viewer))
         return mine
+
+    def answers(self, host: Host, query: int) -> bool:
+        """Return whether the answer of this host's emulator to ``query`` is to be written."""
+        claimed = self._claimed.get(query)
+        if claimed is None or claimed.host is not host or query < self.recent:
+            return False
+        was_answered, claimed.is_answered = claimed.is_answered, True
+        return not was_answered

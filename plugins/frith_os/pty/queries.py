@@ -10,25 +10,24 @@ import re
 LONGEST = 1024
 """Bytes of a query at most; what is longer is not taken for one."""
 
-_ST = rb"(?:\x07|\x1b\\)"
-_CONTROL = re.compile(
-    rb"\x1b\[(?:"
+_QUERY = re.compile(
+    rb"\x1b"
+    rb"(?!\[(?:[0-9]*+[^0-9c>=?n$t]|\?[0-9;]*+[hl]))"  # passes most sequences, quickly in floods
+    rb"(?:"
+    rb"\[(?:"
     rb"[>=]?0*+c"  # device attributes
     rb"|[56]n"  # device status, position of the cursor
     rb"|>0*+q"  # XTVERSION
     rb"|\?(?:u|[0-9;]++(?:n|m|\$p))"  # kitty keyboard; DEC status, XTQMODKEYS, DECRQM
     rb"|[0-9]++\$p"  # DECRQM of ANSI modes
-    rb"|(?:1[134568]|19|2[01])(?:;[0-9]*+)*+t"  # sizes, place and titles of the window
+    rb"|(?:1[134568]|19|2[01])t"  # sizes, place and titles of the window
     rb")"
-)
-_STRING = re.compile(
-    rb"\x1b(?:"
-    rb"\](?:1[0-9](?:;\?)++|[45](?:;[0-9]++;\?)++|52;[a-z0-9]{0,16};\?)%b"  # colours, clipboard
+    rb"|\](?:1[0-9](?:;\?)++|[45](?:;[0-9]++;\?)++|52;[a-z0-9]{0,16};\?)"  # colours, clipboard
+    rb"(?:\x07|\x1b\\)"
     rb"|P[$+]q[ -~]{0,%d}\x1b\\"  # DECRQSS, XTGETTCAP
     rb"|_G(?:[^;\x1b]{0,256},)?a=q[,;][^\x1b]{0,%d}\x1b\\"  # kitty graphics
-    rb")" % (_ST, LONGEST - 8, LONGEST - 512)
+    rb")" % (LONGEST - 8, LONGEST - 512)
 )
-_STRINGS = (b"\x1b]", b"\x1bP", b"\x1b_")
 _UNFINISHED = re.compile(
     rb"\x1b(?:"
     rb"\[(?:[>=]?[0-9;]{0,64}|\?[0-9;]{0,64})\$?"
@@ -45,9 +44,7 @@ def find(data: bytes) -> tuple[list[tuple[int, int]], int]:
     Returns:
         Where each begins and ends, and where an unfinished sequence begins that may become one.
     """
-    found = [query.span() for query in _CONTROL.finditer(data)]
-    if any(start in data for start in _STRINGS):
-        found = sorted(found + [query.span() for query in _STRING.finditer(data)])
+    found = [query.span() for query in _QUERY.finditer(data)]
     return found, _begin_of_unfinished(data)
 
 

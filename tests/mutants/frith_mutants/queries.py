@@ -127,7 +127,7 @@ QUERIES = (
     _keeper(
         "answers-what-is-long-past",
         "A host answers queries that were written when there was none.",
-        "a query of a process without a host is not answered late",
+        "a query while no host runs is answered once",
         replaces={_CLAIM: _claims_all, "frith_keeper.terminal:Viewers": _from_the_start},
     ),
 )

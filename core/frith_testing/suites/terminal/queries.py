@@ -170,19 +170,25 @@ class QueriesConformance(OpenSpawnerConformance, suite="terminal"):
                 assert (seen_here, seen_there) == ([], ["there"])
 
     @promise(since="1.1", needs=Capability.ADOPT, seconds=3)
-    async def test_a_query_of_a_process_without_a_host_is_not_answered_late(
+    async def test_a_query_while_no_host_runs_is_answered_once(
         self, spawn: Spawn, opening: Opening, workspace: Path
     ) -> None:
         skip_without_queries(opening)
-        until_alone = f"until [ -e {workspace}/alone ]; do sleep 0.01; done"
-        script = f"{RAW}; printf ready; {until_alone}; {ASK}; sleep {LATE}; touch late; {KEEP}"
+        alone, there = until(workspace / "alone"), until(workspace / "adopted")
+        keep = "stty min 0 time 5; cat >kept; touch complete"
+        script = f"{RAW}; printf ready; {alone}; {ASK}; sleep {LATE}; touch late; {there}; {keep}"
         async with outliving(opening) as session:
             session, _ = await left_running(opening, session, script, "ready")
             (workspace / "alone").touch()
             await existing(workspace / "late")
-            terminal = await adopted(spawn.spawner, session)
-            await terminal.write(b"x")
-            assert await kept(workspace) == b"x"
+            await adopted(spawn.spawner, session)
+            (workspace / "adopted").touch()
+            assert await kept(workspace) == b"\x1b[0n"
+
+
+def until(path: Path) -> str:
+    """Return a script that waits for a file at ``path``."""
+    return f"until [ -e {path} ]; do sleep 0.01; done"
 
 
 def skip_without_queries(opening: Opening) -> None:
