@@ -125,7 +125,13 @@ class Viewers:
         if viewer.is_lossless:
             self._lossless.remove(viewer)
             self._tell()
-        self.on_missed(viewer.asked)
+        self.give_back(viewer)
+
+    def give_back(self, viewer: Viewer) -> None:
+        """Have the queries answered that ``viewer`` was to see and will not."""
+        missed = [query for query in viewer.asked if query.start >= viewer.cursor]
+        viewer.asked = []
+        self.on_missed(missed)
 
     def has_read(self, viewer: Viewer) -> None:
         """Record that ``viewer`` has moved on."""
@@ -230,10 +236,9 @@ class Viewer(Attachment):
         offset = self.cursor
         chunk = viewers.chunk(offset, [query.start for query in self.asked] if self.asked else ())
         if chunk is None:
+            viewers.give_back(self)
             self._fresh = fresh = viewers.newest()
             self.cursor = fresh.offset + len(fresh.data)
-            missed, self.asked = self.asked, []
-            viewers.on_missed(missed)
             return Gap(offset, fresh.offset - offset)
         self.cursor += len(chunk.data)
         if self.asked:

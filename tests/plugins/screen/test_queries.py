@@ -39,7 +39,7 @@ ASKED = [
     b"\x1b]11;?\x1b\\",
     b"\x1b]10;?;?\x1b\\",
     b"\x1b]4;7;?\x07",
-    b"\x1b]52;c;?\x07",
+    b"\x1b]52;cs;?\x07",
     b"\x1bP$qm\x1b\\",
     b"\x1bP+q544e;436f\x1b\\",
     b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\",
