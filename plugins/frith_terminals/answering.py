@@ -10,13 +10,11 @@ from anyio import lowlevel, move_on_after, sleep
 from anyio.abc import TaskGroup
 
 from frith.errors import FrithError
-from frith_terminals.queries import Query
+from frith_terminals.queries import MOST, Query
 from frith_terminals.readiness import Readiness
 from frith_terminals.viewing import Viewer, Viewers
 from frith_vt import fixed_answer
 
-_MOST = 64
-"""Queries that wait at most; a program that asks more at once does not read the answers."""
 _TAKEN_WITHIN = 0.25
 """Seconds within which a viewer must have taken a query; then the emulator answers, well before
 programs stop waiting, which is after a second mostly."""
@@ -64,7 +62,7 @@ class Answering:
 
     def _found(self, queries: Sequence[Query]) -> None:
         undecided = self._viewers.undecided
-        undecided.extend(queries[: _MOST - len(undecided)])
+        undecided.extend(queries[: MOST - len(undecided)])
         self._readiness.hand_over(self._start_deciding)
 
     def _start_deciding(self) -> None:
@@ -115,7 +113,7 @@ class Answering:
             self._readiness.hand_over(lambda: self._answer_soon(queries))
 
     def _answer_soon(self, queries: Sequence[Query]) -> None:
-        self._due.extend(queries[: _MOST - len(self._due)])
+        self._due.extend(queries[: MOST - len(self._due)])
         if self._due and not self._is_answering:
             self._is_answering = True
             self._tasks.start_soon(self._answer)

@@ -13,6 +13,8 @@ from anyio import lowlevel
 from frith_os.pty import queries
 from frith_os.pty.ring import Ring
 
+MOST = 64
+"""Queries that are answered at once; a program that asks more does not read the answers."""
 _SLICE = 64 * 1024
 """Bytes of earlier output that are searched without a pause."""
 
@@ -60,7 +62,7 @@ class Queries:
         """The offset up to which it was not searched, because it came before this host."""
 
     def search(self) -> list[Query]:
-        """Return the queries in the output that has come since the last call."""
+        """Return the first queries in the output that has come since the last call."""
         ring, end = self._ring, self._ring.end
         at = max(self.searched, ring.start)
         if not ring.holds(b"\x1b", at):
@@ -78,7 +80,7 @@ class Queries:
         self._ends.extend(at + end for _, end in spans)
         self._last = self._ends[-1]
         now = monotonic()
-        return [Query(at + start, data[start:end], now) for start, end in spans]
+        return [Query(at + start, data[start:end], now) for start, end in spans[:MOST]]
 
     def _forget_lost(self) -> None:
         if self._ends and self._ends[0] <= self._ring.start:

@@ -15,7 +15,7 @@ Part = Callable[..., Any]
 _mutant = partial(Mutant, Role.TERMINAL)
 _keeper = partial(Mutant, Role.TERMINAL, plugin="frith_keeper")
 _ANSWERING = "frith_terminals.answering:Answering"
-_CLAIM = "frith_keeper.terminal:KeeperTerminal._claim"
+_KEPT = "frith_keeper.terminal:KeeperTerminal"
 
 
 def _does_nothing(_: Part) -> Part:
@@ -52,6 +52,13 @@ def _replays(_: Part) -> Part:
 def _claims_all(_: Part) -> Part:
     async def careless(self: Any, queries: Any) -> dict[int, str | None]:
         return dict.fromkeys(queries)
+
+    return careless
+
+
+def _writes(_: Part) -> Part:
+    async def careless(self: Any, _query: int, answer: bytes) -> None:
+        await self.write(answer)
 
     return careless
 
@@ -116,18 +123,22 @@ QUERIES = (
         "answers-in-every-host",
         "Every host answers a query.",
         "only one of several hosts answers",
-        replaces={_CLAIM: _claims_all},
+        replaces={f"{_KEPT}._claim": _claims_all, f"{_KEPT}._answer": _writes},
     ),
     _keeper(
         "asks-no-viewer",
         "The host answers although a viewer owns the size.",
         "the viewer in another host is asked",
-        replaces={_CLAIM: _asks_no_viewer},
+        replaces={f"{_KEPT}._claim": _asks_no_viewer},
     ),
     _keeper(
         "answers-what-is-long-past",
         "A host answers queries that were written when there was none.",
         "a query while no host runs is answered once",
-        replaces={_CLAIM: _claims_all, "frith_keeper.terminal:Viewers": _from_the_start},
+        replaces={
+            "frith_keeper.terminal:Viewers": _from_the_start,
+            f"{_KEPT}._claim": _claims_all,
+            f"{_KEPT}._answer": _writes,
+        },
     ),
 )
