@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from frith.ports import Chunk, Size
+from frith_terminals import answering
 
 FLOOD = "stty raw -echo; printf ready; read -r _; yes \"$(printf '\\033[6n')\" | head -n %d"
 MANY = 300_000
@@ -59,3 +61,15 @@ async def test_a_query_is_answered_under_another_window_size(
         await terminal.write(b"x")
         await seen.until(b"complete")
     assert (tmp_path / "kept").read_bytes() == b"\x1b[12;34R"
+
+
+async def test_an_answer_that_would_be_late_is_not_written(
+    shell: Any, transcript: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "_LATEST", -1)
+    terminal = await shell(
+        "stty raw -echo min 0 time 5; printf '\\033[5n\\033[6n'; cat >kept; printf complete"
+    )
+    async with terminal.attach() as view:
+        await transcript(view).until(b"complete")
+    assert (tmp_path / "kept").read_bytes() == b""
