@@ -26,6 +26,7 @@ from frith_os.pty.ring import SPARE
 from frith_terminals.answering import Answering
 from frith_terminals.ending import end_all
 from frith_terminals.foreground import Written, described
+from frith_terminals.queries import Query
 from frith_terminals.readiness import Bell, Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
@@ -85,7 +86,7 @@ class KeeperTerminal(ViewedTerminal):
             on_event=self._on_event,
             on_lost=self._on_lost,
         )
-        Answering(viewers, readiness, tasks, self._claim, self._answer)
+        viewers.on_queries = self._begin_to_answer
         readiness.watch(greeted.bell, self._on_bell)
         viewers.look()
         self._note_end(greeting)
@@ -152,6 +153,13 @@ class KeeperTerminal(ViewedTerminal):
         if self._status is None:
             with suppress(KeeperError):
                 await self._link.ask("leave", viewer=viewer)
+
+    def _begin_to_answer(self, queries: Sequence[Query]) -> None:
+        """Have queries answered, the first ones and those to come."""
+        answering = Answering(
+            self._viewers, self._readiness, self._tasks, self._claim, self._answer
+        )
+        answering.found(queries)
 
     async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
         """Ask the keeper which queries this host has to have answered."""

@@ -27,6 +27,7 @@ from frith_terminals.answering import Answering
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
 from frith_terminals.options import TerminalOptions
+from frith_terminals.queries import Query
 from frith_terminals.readiness import Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
@@ -94,7 +95,7 @@ class PtyTerminal(ViewedTerminal):
         self._waiting: CancelScope | None = None
         self._ending: Lock | None = None
         self._users = 0
-        Answering(viewers, shared.readiness, shared.tasks, self._claim, self._answer)
+        viewers.on_queries = self._begin_to_answer
         self._watch()
         shared.readiness.watch(self._child.fd, self._on_exit)
         shared.terminals.add(self)
@@ -155,6 +156,12 @@ class PtyTerminal(ViewedTerminal):
         if size is not None and self._status is None:
             termios.tcsetwinsize(self._output.master, size)
             self._output.resized(*size)
+
+    def _begin_to_answer(self, queries: Sequence[Query]) -> None:
+        """Have queries answered, the first ones and those to come."""
+        viewers, shared = self._viewers, self._shared
+        answering = Answering(viewers, shared.readiness, shared.tasks, self._claim, self._answer)
+        answering.found(queries)
 
     async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
         """Return who answers queries: the viewer that owns the size; all are this host's."""

@@ -30,7 +30,7 @@ that name, or by the emulator."""
 
 
 class Answering:
-    """Has the queries of one terminal answered."""
+    """Has the queries of one terminal answered, from its first on: most have none."""
 
     def __init__(
         self,
@@ -54,19 +54,21 @@ class Answering:
         self._tasks = tasks
         self._claim = claim
         self._write = answer
+        self._undecided: list[Query] = []
         self._due: list[Query] = []
         self._is_deciding = self._is_answering = False
         self._paid_until = 0.0
-        viewers.on_queries = self._found
+        viewers.on_queries = self.found
         viewers.on_missed = self._missed
 
-    def _found(self, queries: Sequence[Query]) -> None:
-        undecided = self._viewers.undecided
-        undecided.extend(queries[: MOST - len(undecided)])
+    def found(self, queries: Sequence[Query]) -> None:
+        """Have ``queries`` answered; may be called from a callback of the event loop."""
+        self._undecided.extend(queries[: MOST - len(self._undecided)])
+        self._viewers.held = self._undecided[0].start
         self._readiness.hand_over(self._start_deciding)
 
     def _start_deciding(self) -> None:
-        if self._viewers.undecided and not self._is_deciding:
+        if self._undecided and not self._is_deciding:
             self._is_deciding = True
             self._tasks.start_soon(self._decide)
 
@@ -74,11 +76,12 @@ class Answering:
         """Find out who answers; until then no viewer sees the query."""
         viewers = self._viewers
         try:
-            while queries := tuple(viewers.undecided):
+            while queries := tuple(self._undecided):
                 mine: Mapping[int, str | None] = {}
                 with move_on_after(_LATEST):
                     mine = await self._claim([query.start for query in queries])
-                del viewers.undecided[: len(queries)]
+                del self._undecided[: len(queries)]
+                viewers.held = self._undecided[0].start if self._undecided else None
                 for query in queries:
                     if query.start in mine:
                         self._settle(query, mine[query.start])

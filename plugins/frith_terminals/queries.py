@@ -15,6 +15,8 @@ from frith_os.pty.ring import Ring
 
 MOST = 64
 """Queries that are answered at once; a program that asks more does not read the answers."""
+_NONE = array("Q")
+"""Shared by all terminals whose process has asked nothing."""
 _SLICE = 64 * 1024
 """Bytes of earlier output that are searched without a pause."""
 
@@ -50,7 +52,7 @@ class Queries:
         Earlier output is searched only if it is shown.
         """
         self._ring = ring
-        self._starts, self._ends = array("Q"), array("Q")
+        self._starts = self._ends = _NONE
         self._last = 0
         """Where the last of them ends."""
         if recent is None:
@@ -76,6 +78,8 @@ class Queries:
         if not spans:
             return []
         self._forget_lost()
+        if self._ends is _NONE:
+            self._starts, self._ends = array("Q"), array("Q")
         self._starts.extend(at + start for start, _ in spans)
         self._ends.extend(at + end for _, end in spans)
         self._last = self._ends[-1]

@@ -18,6 +18,12 @@ _SHARED = 4
 _TURNS = 256
 """Turns of the event loop within which the screen is worked out, however much output comes."""
 
+OnQueries = Callable[[Sequence[Query]], None]
+
+
+def _leave(queries: Sequence[Query]) -> None:
+    """Have them answered by nobody."""
+
 
 class Viewers:
     """The viewers of one terminal's output, and its screen."""
@@ -31,6 +37,7 @@ class Viewers:
         "_step",
         "_viewers",
         "end",
+        "held",
         "is_closed",
         "news",
         "on_missed",
@@ -39,7 +46,6 @@ class Viewers:
         "queries",
         "ring",
         "sizes",
-        "undecided",
     )
 
     def __init__(
@@ -62,11 +68,11 @@ class Viewers:
         self.sizes = sizes
         self.picture = Picture(ring, sizes)
         self.queries = Queries(ring, recent)
-        self.undecided: list[Query] = []
-        """Queries of which it is not known yet who answers; viewers wait at the first."""
-        self.on_queries: Callable[[Sequence[Query]], None] = lambda queries: None
+        self.held: int | None = None
+        """Offset of a query of which it is not known yet who answers: viewers wait there."""
+        self.on_queries: OnQueries = _leave
         """Called with new queries, also from a callback of the event loop."""
-        self.on_missed: Callable[[Sequence[Query]], None] = lambda queries: None
+        self.on_missed: OnQueries = _leave
         """Called with queries that the viewer that was to answer has missed."""
         self.end = self.queries.searched
         """Offset after the newest byte that viewers may see."""
@@ -85,7 +91,6 @@ class Viewers:
         """No more will come: viewers end once they have seen the rest."""
         self.queries.search()
         self.is_closed = True
-        self.undecided.clear()
         self.end = self.ring.end
         self.news.ring()
 
@@ -98,7 +103,7 @@ class Viewers:
     def proceed(self) -> None:
         """Let viewers see the output up to the first query that is undecided."""
         if not self.is_closed:
-            self.end = self.undecided[0].start if self.undecided else self.queries.searched
+            self.end = self.queries.searched if self.held is None else self.held
             self.news.ring()
 
     def called(self, name: str) -> Viewer | None:
@@ -129,9 +134,10 @@ class Viewers:
 
     def give_back(self, viewer: Viewer) -> None:
         """Have the queries answered that ``viewer`` was to see and will not."""
-        missed = [query for query in viewer.asked if query.start >= viewer.cursor]
-        viewer.asked = []
-        self.on_missed(missed)
+        if viewer.asked:
+            missed = [query for query in viewer.asked if query.start >= viewer.cursor]
+            viewer.asked = []
+            self.on_missed(missed)
 
     def has_read(self, viewer: Viewer) -> None:
         """Record that ``viewer`` has moved on."""
