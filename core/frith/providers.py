@@ -49,6 +49,9 @@ class Capability(StrEnum):
     ``WorkspaceProvider.diff``."""
     BRANCHES = "branches"
     """A workspace lists its branches: ``WorkspaceProvider.branches``."""
+    QUERIES = "queries"
+    """A terminal has each query of its process answered once, by a viewer or by itself; see
+    ``Terminal.attach``."""
     MULTI_PROCESS = "multi-process"
     """Any number of processes use it on one workspace at once. A provider without it refuses to
     be opened while another process has it open."""

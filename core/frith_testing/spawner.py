@@ -8,6 +8,7 @@ from frith_testing.suites.terminal.event_loop import EventLoopConformance
 from frith_testing.suites.terminal.input import InputConformance
 from frith_testing.suites.terminal.leftovers import LeftoversConformance
 from frith_testing.suites.terminal.output import OutputConformance
+from frith_testing.suites.terminal.queries import QueriesConformance
 from frith_testing.suites.terminal.recall import RecallConformance
 from frith_testing.suites.terminal.start import StartConformance
 from frith_testing.suites.terminal.sweep import SweepConformance
@@ -18,6 +19,7 @@ class SpawnerConformance(
     StartConformance,
     InputConformance,
     OutputConformance,
+    QueriesConformance,
     TerminationConformance,
     CancellationConformance,
     SweepConformance,

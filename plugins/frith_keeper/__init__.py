@@ -22,5 +22,5 @@ def _open(
 @hookimpl
 def frith_providers() -> Iterable[ProviderSpec]:
     """Offer the terminal provider `keeper`."""
-    can = frozenset({Capability.ADOPT, Capability.RECALL})
+    can = frozenset({Capability.ADOPT, Capability.RECALL, Capability.QUERIES})
     return [ProviderSpec(Role.TERMINAL, "keeper", _open, KeeperOptions, can)]

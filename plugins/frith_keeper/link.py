@@ -78,6 +78,8 @@ class Greeting(BaseModel, alias_generator=to_camel):
     tty: str
     capacity: int
     sizes: Sizes
+    recent: _Count
+    """The offset of the output of the last second, whose queries are still answered."""
     exit: ExitStatus | None
     shut_down: bool = False
     drained: bool

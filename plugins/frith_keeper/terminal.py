@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from anyio import CancelScope, Lock, lowlevel, sleep
@@ -23,8 +23,10 @@ from frith_os.pty import wire
 from frith_os.pty.input import LINE_LIMIT
 from frith_os.pty.output import record_size
 from frith_os.pty.ring import SPARE
+from frith_terminals.answering import Answering
 from frith_terminals.ending import end_all
 from frith_terminals.foreground import Written, described
+from frith_terminals.queries import Query
 from frith_terminals.readiness import Bell, Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
@@ -73,7 +75,7 @@ class KeeperTerminal(ViewedTerminal):
         self._ring = greeted.ring
         self._sizes = greeting.sizes
         self._due = (self._ring.capacity - SPARE) // 2
-        viewers = Viewers(self._ring, self._sizes, self._hold, readiness.later)
+        viewers = Viewers(self._ring, self._sizes, self._hold, readiness.later, greeting.recent)
         super().__init__(greeting.session, greeting.terminal, viewers)
         self._link = Link(
             greeted.connection,
@@ -84,7 +86,9 @@ class KeeperTerminal(ViewedTerminal):
             on_event=self._on_event,
             on_lost=self._on_lost,
         )
+        viewers.on_queries = self._begin_to_answer
         readiness.watch(greeted.bell, self._on_bell)
+        viewers.look()
         self._note_end(greeting)
 
     @property
@@ -113,7 +117,7 @@ class KeeperTerminal(ViewedTerminal):
         """View the output; a lossless viewer in any host holds the process up."""
         viewers = self._viewers
         if mode is AttachMode.LOSSLESS and self._status is None:
-            slowest, end = viewers.slowest, self._ring.end
+            slowest, end = viewers.slowest, viewers.end
             try:
                 await self._link.ask("hold", at=end if slowest is None else min(slowest, end))
             except KeeperError:
@@ -121,8 +125,8 @@ class KeeperTerminal(ViewedTerminal):
             except BaseException:
                 self._hold(viewers.slowest)  # the keeper may have been asked already
                 raise
-        async with super().attach(from_offset, mode, viewer=viewer) as attachment:
-            yield attachment
+        async with super().attach(from_offset, mode, viewer=viewer) as attached:
+            yield attached
 
     async def write(self, data: bytes) -> None:
         """Send input to the process; see ``Terminal.write``."""
@@ -130,7 +134,7 @@ class KeeperTerminal(ViewedTerminal):
         self.check_running()
         for start in range(0, len(data) or 1, wire.MOST_INPUT):
             part = data[start : start + wire.MOST_INPUT]
-            answer = await self._answer(self._link.write(part, self._write_within))
+            answer = await self._answer_of(self._link.write(part, self._write_within))
             if answer["longest"]:
                 raise LineTooLongError(answer["longest"], LINE_LIMIT)
             if answer["written"] < len(part):
@@ -155,6 +159,24 @@ class KeeperTerminal(ViewedTerminal):
         if self.is_detached:
             return None
         return Direct(wire.PROTOCOL, self._greeting.version, self._keepers.path(self._name))
+
+    def _begin_to_answer(self, queries: Sequence[Query]) -> None:
+        """Have queries answered, the first ones and those to come."""
+        answering = Answering(
+            self._viewers, self._readiness, self._tasks, self._claim, self._answer
+        )
+        answering.found(queries)
+
+    async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
+        """Ask the keeper which queries this host has to have answered."""
+        try:
+            answer = await self._link.ask("claim", queries=queries)
+        except KeeperError:
+            return {}
+        return dict(answer.get("yours", ()))
+
+    async def _answer(self, query: int, answer: bytes) -> None:
+        await self._ask("answer", query=query, answer=answer.decode())
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""
@@ -252,9 +274,9 @@ class KeeperTerminal(ViewedTerminal):
 
     async def _ask(self, request: str, **fields: object) -> None:
         self.check_running()
-        await self._answer(self._link.ask(request, **fields))
+        await self._answer_of(self._link.ask(request, **fields))
 
-    async def _answer(self, asked: Awaitable[wire.Message]) -> wire.Message:
+    async def _answer_of(self, asked: Awaitable[wire.Message]) -> wire.Message:
         try:
             answer = await asked
         except KeeperLostError:
@@ -277,7 +299,7 @@ class KeeperTerminal(ViewedTerminal):
     def _on_output(self) -> None:
         if self._ring.end >= self._due:
             self._due = self._viewers.picture.keep_up(_READ)
-        self._viewers.more()
+        self._viewers.look()
 
     def _on_event(self, message: wire.Message) -> None:
         event = message.get("event")

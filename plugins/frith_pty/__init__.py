@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from frith.hookspecs import hookimpl
 from frith.ports import TerminalSpawner
-from frith.providers import ProviderContext, ProviderSpec, Role
+from frith.providers import Capability, ProviderContext, ProviderSpec, Role
 from frith_terminals.options import TerminalOptions
 
 
@@ -22,4 +22,5 @@ def _open(
 @hookimpl
 def frith_providers() -> Iterable[ProviderSpec]:
     """Offer the terminal provider `pty`."""
-    return [ProviderSpec(Role.TERMINAL, "pty", _open, TerminalOptions)]
+    can = frozenset({Capability.QUERIES})
+    return [ProviderSpec(Role.TERMINAL, "pty", _open, TerminalOptions, can)]

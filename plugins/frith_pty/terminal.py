@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -31,9 +31,11 @@ from frith_os.pty.windows import Windows
 from frith_pty.start import Started
 from frith_pty.stops import Stops
 from frith_pty.turns import Turns
+from frith_terminals.answering import Answering
 from frith_terminals.ending import ask_to_end, end_all, hang_up
 from frith_terminals.foreground import Written, foreground
 from frith_terminals.options import TerminalOptions
+from frith_terminals.queries import Query
 from frith_terminals.readiness import Readiness
 from frith_terminals.terminal import ViewedTerminal, checked
 from frith_terminals.viewing import Viewers
@@ -103,6 +105,7 @@ class PtyTerminal(ViewedTerminal):
         self._waiting: CancelScope | None = None
         self._ending: Lock | None = None
         self._users = 0
+        viewers.on_queries = self._begin_to_answer
         self._watch()
         shared.readiness.watch(self._child.fd, self._on_exit)
         shared.terminals.add(self)
@@ -163,6 +166,19 @@ class PtyTerminal(ViewedTerminal):
         if size is not None and self._status is None:
             termios.tcsetwinsize(self._output.master, size)
             self._output.resized(*size)
+
+    def _begin_to_answer(self, queries: Sequence[Query]) -> None:
+        """Have queries answered, the first ones and those to come."""
+        viewers, shared = self._viewers, self._shared
+        answering = Answering(viewers, shared.readiness, shared.tasks, self._claim, self._answer)
+        answering.found(queries)
+
+    async def _claim(self, queries: Sequence[int]) -> dict[int, str | None]:
+        """Return who answers queries: the viewer that owns the size; all are this host's."""
+        return dict.fromkeys(queries, self._windows.owner)
+
+    async def _answer(self, _query: int, answer: bytes) -> None:
+        await self.write(answer)
 
     async def foreground(self) -> Foreground | None:
         """Look up the foreground processes; see ``Terminal.foreground``."""
@@ -258,7 +274,7 @@ class PtyTerminal(ViewedTerminal):
         output, before = self._output, self._output.ring.end
         stopped = output.read(_TURN, self._begin_turn)
         if output.ring.end > before:
-            self._viewers.more()
+            self._viewers.look()
         return stopped
 
     def _begin_turn(self) -> float:

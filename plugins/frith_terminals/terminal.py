@@ -40,12 +40,15 @@ class ViewedTerminal(Terminal):
         viewer: str | None = None,
     ) -> AsyncIterator[Attachment]:
         """View the output; see ``Terminal.attach``."""
-        attachment = Viewer(self._viewers, from_offset, mode)
-        self._viewers.add(attachment)
+        viewers = self._viewers
+        viewers.look()
+        await viewers.queries.search_earlier(from_offset)
+        attached = Viewer(viewers, from_offset, mode, viewer)
+        viewers.add(attached)
         try:
-            yield attachment
+            yield attached
         finally:
-            self._viewers.remove(attachment)
+            viewers.remove(attached)
 
     async def screen(self, size: Size | None = None) -> Screen:
         """Return the screen as it is; see ``Terminal.screen``."""

@@ -63,20 +63,24 @@ class Emulator:
             self.parser.feed(data[at : at + plain.LEAST])
             at += plain.LEAST
             if len(data) - at > plain.LEAST:
-                at = self.pass_over(data, at)
+                at, _ = self.pass_over(data, at)
 
     @property
     def is_settled(self) -> bool:
         """Whether line feeds scroll the text, and no sequence is unfinished."""
         return self.top <= self.row <= self.bottom and self.parser.at_rest
 
-    def pass_over(self, data: bytes, at: int = 0) -> int:
-        """Skip text that later text of ``data`` covers; return where to continue."""
+    def pass_over(self, data: bytes, at: int = 0) -> tuple[int, int]:
+        """Skip text that later text of ``data`` covers.
+
+        Returns:
+            Where to continue, and the end of the text that covers what was skipped.
+        """
         if not self.is_settled:
-            return at
-        style, at = plain.shorten(data, at, self.rows, self.columns)
+            return at, at
+        style, at, end = plain.shorten(data, at, self.rows, self.columns)
         self.parser.feed(style)
-        return at
+        return at, end
 
     def skim(self, data: bytes) -> None:
         """Interpret only sequences of ``data`` with lasting effect; drop an unfinished one."""

@@ -12,9 +12,11 @@ and is interpreted when the screen is wanted, or when the ring is about to overw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
+from frith_vt.answers import answer_from
 from frith_vt.emulator import Emulator
 from frith_vt.plain import SPECIAL, TAIL_A_CELL
 from frith_vt.render import render
@@ -26,6 +28,8 @@ _RATE = 1_000_000
 """Bytes a second that are interpreted, a quarter of what is possible."""
 _SLICE = 8 * 1024
 """Bytes that are interpreted without looking for text to skip; four times that are skimmed."""
+_MOST_LEFT = 16 * _SLICE
+"""Bytes that are interpreted before a query to which the answer cannot wait."""
 _PIECE = 1024
 """Bytes that are decoded at once."""
 _WINDOW = 64 * 1024
@@ -105,13 +109,13 @@ class Picture:
         ring = self._ring
         most = ring.kept // 2
         until = self._clock() + _HOLD
-        self._skip_plain(until)
+        self._skip_plain(ring.end, until)
         if self._behind > most:
             now = self._clock()
             earned = int(min(now - self._kept_up, 1.0) * _RATE)
             self._kept_up = now
             self._advance(self.at + min(earned, self._behind, max(_SLICE, 2 * came)), until)
-            self._skip_plain(until)  # a prompt, then a flood
+            self._skip_plain(ring.end, until)  # a prompt, then a flood
         if self._behind > most + most // 2:
             while not self.skim(ring.end - most // 2):
                 pass
@@ -121,9 +125,23 @@ class Picture:
         """Interpret some of the output before the offset ``to``; return whether all of it is."""
         until = self._clock() + _HOLD
         if self.at < to:
-            self._skip_plain(until)
+            self._skip_plain(to, until)
         to = max(to, self._whole_from)
         return self._advance(min(to, self.at + _SLICE), until) and self.at >= to
+
+    def bring_to(self, to: int) -> None:
+        """Interpret the output before ``to`` at once; if that is much, the beginning in outline."""
+        at = -1
+        while at < self.at < to - _MOST_LEFT:
+            at = self.at
+            self._skip_plain(to, inf)
+        while not self.skim(to - _MOST_LEFT):
+            pass
+        self._advance(to, inf)
+
+    def answer(self, query: bytes) -> bytes:
+        """Return the answer to a query at this offset."""
+        return answer_from(self._started(), query)
 
     def screen(self, size: Size | None) -> tuple[int, Size, Iterator[bytes]]:
         """Return the screen: its offset, its size, and output that shows it.
@@ -149,22 +167,22 @@ class Picture:
             self._emulator = Emulator(*_bounded(*self._sizes[0][1:]))
         return self._emulator
 
-    def _skip_plain(self, until: float) -> None:
-        """Skip plain text that scrolled away, and was written at one size."""
+    def _skip_plain(self, to: int, until: float) -> None:
+        """Skip plain text before ``to`` that scrolled away, and was written at one size."""
         has_time = self._advance(self.at, until)  # what was left when time was over
         emulator, ring = self._started(), self._ring
         if not (has_time and emulator.is_settled):
             return
-        later = [offset for offset, *_ in self._sizes if offset > self.at]
-        end = later[0] if later else ring.end
+        later = [offset for offset, *_ in self._sizes if self.at < offset < to]
+        end = later[0] if later else to
         at = self.at
         if not later and not any(ring.holds(byte, at) for byte in SPECIAL):
             # Nothing but text: its end suffices, and copying the rest would cost most.
             at = max(at, end - TAIL_A_CELL * emulator.rows * emulator.columns)
         end = min(end, at + _WINDOW)
-        at += emulator.pass_over(ring.read(at, end - at))
-        if at > self.at:
-            self.at, self._whole_from = at, end
+        passed, covered_by = emulator.pass_over(ring.read(at, end - at))
+        if at + passed > self.at:
+            self.at, self._whole_from = at + passed, at + covered_by
 
     def _skip_lost(self) -> None:
         """Continue at the oldest byte if others are gone: a ring smaller than one reading."""

@@ -27,17 +27,18 @@ _LASTING = re.compile(
 )
 
 
-def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
+def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int, int]:
     """Find how much of ``data`` from ``at`` on is covered by later output.
 
     The cursor must be within the margins and no sequence unfinished.
 
     Returns:
-        The colours that the covered part selects, and where to continue.
+        The colours that the covered part selects, where to continue, and the end of the text that
+        covers it.
     """
     end = _end_of_plain(data, at)
     if end - at <= LEAST:
-        return b"", at
+        return b"", at, end
     cut = _lines_back(data, at, end, 2 * rows)
     if cut < 0:
         cut = max(at, end - TAIL_A_CELL * rows * columns)
@@ -47,9 +48,9 @@ def shorten(data: bytes, at: int, rows: int, columns: int) -> tuple[bytes, int]:
         if begun >= 0 and (style := _STYLE.match(data, begun)) and style.end() > cut:
             cut = begun
     if data.find(b"\x1b", at, cut) < 0:  # quicker than looking for sequences
-        return b"", cut
+        return b"", cut, end
     reset = max(data.rfind(sequence, at, cut) for sequence in _RESETS)
-    return _latest(_STYLE.findall(data, max(at, reset), cut)), cut
+    return _latest(_STYLE.findall(data, max(at, reset), cut)), cut, end
 
 
 def _end_of_plain(data: bytes, at: int) -> int:

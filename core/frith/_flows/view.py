@@ -208,8 +208,10 @@ class OpenView(View):
             begins_anew = screen is None and not self._wants_scrollback
             self._wants_scrollback = False
             start = screen.offset if screen else None
+            # Only a viewer that gives the process its size answers its queries.
+            viewer = None if self._is_read_only or self.size is None else self.viewer
             async with (
-                self.terminal.attach(start, self._mode, viewer=self.viewer) as attachment,
+                self.terminal.attach(start, self._mode, viewer=viewer) as attachment,
                 closing(attachment) as later,
             ):
                 drawn = _size_of(attachment)

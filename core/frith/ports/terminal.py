@@ -211,10 +211,16 @@ class Terminal(ABC):
         Works after the process has ended too. Bytes before the oldest kept one are a
         :class:`Gap`: the attachment then starts at the oldest.
 
+        With ``Capability.QUERIES``, a query of the process to its terminal is answered once. The
+        attachment of the viewer that set the latest size yields it, and that viewer writes the
+        answer of its terminal; without such a viewer, the provider answers. Everywhere else, in
+        snapshots and after gaps too, it is replaced by a sequence of the same length that has no
+        effect, so offsets stay as they are.
+
         Args:
             from_offset: the first byte to see; the oldest that is kept by default.
             mode: what happens if this viewer is slower than the output.
-            viewer: the name under which it calls :meth:`resize` and :meth:`leave`.
+            viewer: the name under which it calls :meth:`resize`, if it answers queries.
         """
 
     @abstractmethod

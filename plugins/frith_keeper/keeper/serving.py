@@ -11,6 +11,8 @@ from frith_os.processes import start_time
 from frith_os.pty import wire
 from frith_os.pty.windows import Windows
 
+from .answers import Answers
+from .claims import Claims
 from .command import Command
 from .home import Home
 from .hosts import Host
@@ -43,6 +45,8 @@ class Server:
         ring = f"/proc/self/fd/{command.output.ring.fd}"
         self._readable_ring = os.open(ring, os.O_RDONLY | os.O_CLOEXEC)
         self._windows = Windows(request["sizePolicy"])
+        self._claims = Claims()
+        self._answers = Answers(command, self._claims)
         self._hosts: list[Host] = []
         self._written: list[tuple[Host, bytes]] = []
         """Answers to writes, not sent yet."""
@@ -79,8 +83,15 @@ class Server:
         end = self._command.output.ring.end
         if end > self._rung:
             self._rung = end
+            self._claims.came(end)
             for host in self._hosts:
                 host.ring()
+            self._answer_queries()
+
+    def _answer_queries(self) -> None:
+        is_alone = self.is_known and not any(host.is_greeted for host in self._hosts)
+        if is_alone and self._command.exit is None:
+            self._answers.answer()
 
     def exited(self) -> None:
         """Tell hosts how the command ended."""
@@ -139,6 +150,7 @@ class Server:
         host.close()
         self._hold()
         self._fit(self._windows.remove(*((host, viewer) for viewer in host.viewers)))
+        self._answer_queries()
         if host.is_greeted:
             self._tell_all(event="departed")
 
@@ -184,6 +196,7 @@ class Server:
                 tty=self._command.tty,
                 capacity=self._command.output.ring.capacity,
                 sizes=self._command.output.sizes,
+                recent=self._claims.recent,
                 exit=self._command.exit,
                 shutDown=self._command.was_shut_down,
                 drained=self._is_drained,
@@ -202,6 +215,12 @@ class Server:
         elif request == "leave":
             host.viewers.discard(message["viewer"])
             self._fit(self._windows.remove((host, message["viewer"])))
+        elif request == "claim":
+            queries = [int(at) for at in message["queries"]]
+            return {"yours": self._claims.claim(host, queries, self._windows.owner)}
+        elif request == "answer":
+            if self._claims.answers(host, int(message["query"])):
+                self._answers.write(str(message["answer"]).encode())
         elif request == "signal":
             if self._command.exit is not None:
                 return {"error": "closed"}

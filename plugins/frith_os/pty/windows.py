@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
+    from typing import Any
 
     Size = tuple[int, int]
 
@@ -31,6 +32,11 @@ class Windows:
         """Forget windows; return the size to have, ``None`` to leave it as it is."""
         gone = [self._sizes.pop(viewer, None) for viewer in viewers]
         return self._wanted() if any(gone) and self._sizes else None
+
+    @property
+    def owner(self) -> Any:
+        """The viewer that gave the latest size; ``None`` without a viewer."""
+        return next(reversed(self._sizes), None)
 
     def _wanted(self) -> Size:
         sizes = [*self._sizes.values()]

@@ -134,8 +134,8 @@ def keeps_everything(ring: Part) -> Part:
 
 
 def begins_at_the_end(init: Part) -> Part:
-    def careless(self: Any, output: Any, from_offset: int | None, mode: Any) -> None:
-        init(self, output, output.ring.end, mode)
+    def careless(self: Any, output: Any, from_offset: int | None, *options: Any) -> None:
+        init(self, output, output.ring.end, *options)
 
     return careless
 

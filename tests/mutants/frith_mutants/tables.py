@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from frith_mutants.differences import DIFFERENCES
 from frith_mutants.mutant import Mutant
+from frith_mutants.queries import QUERIES
 from frith_mutants.recoveries import RECOVERIES
 from frith_mutants.spawners import SPAWNERS
 from frith_mutants.statuses import STATUSES
@@ -16,5 +17,6 @@ PROVIDERS: tuple[Mutant, ...] = (
     *DIFFERENCES,
     *RECOVERIES,
     *SPAWNERS,
+    *QUERIES,
     *STATUSES,
 )

@@ -1,7 +1,7 @@
 """A host in a process of its own: ``python host.py WORKSPACE SESSION SCRIPT``.
 
-Its standard input is its controlling terminal. It starts the script, tells its pid and reference
-once that has written `ready`, and stays until it is killed.
+Its standard input is its controlling terminal. It starts the script, gives it a window, tells its
+pid and reference once that has written `ready`, and stays until it is killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 import frith_keeper
-from frith.ports import Chunk, SpawnRequest
+from frith.ports import Chunk, Size, SpawnRequest
 from frith_testing.harness.opening import Context
 
 
@@ -31,6 +31,7 @@ async def run(workspace: Path, session_id: str, script: str) -> None:
                 item = await anext(aiter(view))
                 assert isinstance(item, Chunk)
                 seen += item.data
+        await terminal.resize("host", Size())
         print(json.dumps([terminal.pid, terminal.ref]), flush=True)
         await anyio.sleep_forever()
 

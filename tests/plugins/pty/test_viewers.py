@@ -36,7 +36,7 @@ class Written:
         while size:
             part = os.write(self._writing, b"x" * min(size, 4096))
             size -= self.ring.fill(self._reading, part)
-        self.viewers.more()
+        self.viewers.look()
 
     def pause(self) -> None:
         """Let the time between two wake-ups pass."""
