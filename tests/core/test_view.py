@@ -113,6 +113,18 @@ async def test_the_process_gets_the_size_of_the_viewer_until_it_leaves(
     assert set(terminal.leavers) == {"me"}
 
 
+async def test_a_view_that_gives_the_process_no_size_answers_no_queries(
+    ours: SessionManager, session: Session, terminal: FakeTerminal
+) -> None:
+    async with ours.view(session.id, "reader", OTHER, read_only=True) as view:
+        await soon(anext(view))
+    async with ours.view(session.id, "me") as view:
+        await soon(anext(view))
+        await view.resize(OTHER)
+        await soon(anext(view))
+    assert terminal.leavers == [None, None, "me"]
+
+
 async def test_a_viewer_without_a_name_gets_one_of_its_own(
     ours: SessionManager, session: Session, terminal: FakeTerminal
 ) -> None:

@@ -212,10 +212,10 @@ class Terminal(ABC):
         :class:`Gap`: the attachment then starts at the oldest.
 
         With ``Capability.QUERIES``, a query of the process to its terminal is answered once. The
-        attachment of the viewer that set the latest size yields it, and that viewer writes the
-        answer of its terminal; without such a viewer, the provider answers. Everywhere else, in
-        snapshots and after gaps too, it is replaced by a sequence of the same length that has no
-        effect, so offsets stay as they are.
+        attachment of the viewer that owns the size yields it, the latest one whose window the
+        process has, and that viewer writes the answer of its terminal; without such a viewer, the
+        provider answers. Everywhere else, in snapshots and after gaps too, it is replaced by a
+        sequence of the same length that has no effect, so offsets stay as they are.
 
         Args:
             from_offset: the first byte to see; the oldest that is kept by default.

@@ -221,6 +221,8 @@ class _Attached:
     async def _suspend(self) -> None:
         """Restore the terminal, and stop as a program without a handler does."""
         await self._leave_modes()
+        with anyio.move_on_after(_SECONDS_TO_LEAVE):  # who sees nothing answers no queries
+            await self._view.terminal.leave(self._view.viewer)
         self._tty.leave()
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)  # sent to this thread, so it stops before the next line

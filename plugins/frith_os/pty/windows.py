@@ -35,8 +35,10 @@ class Windows:
 
     @property
     def owner(self) -> Any:
-        """The viewer that gave the latest size; ``None`` without a viewer."""
-        return next(reversed(self._sizes), None)
+        """The latest viewer whose window is as large as the terminal; ``None`` without one."""
+        wanted = self._wanted() if self._sizes else None
+        latest_first = reversed(self._sizes.items())
+        return next((viewer for viewer, size in latest_first if size == wanted), None)
 
     def _wanted(self) -> Size:
         sizes = [*self._sizes.values()]

@@ -40,6 +40,21 @@ def outer() -> Iterator[Outer]:
     terminal.close()
 
 
+async def test_a_suspended_attachment_gives_up_the_size_so_that_it_is_asked_nothing(
+    outer: Outer, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspended: list[dict[str, Size]] = []
+    async with attached(outer, program):
+        (viewer,) = program.viewers
+        with monkeypatch.context() as patched:
+            patched.setattr(signal, "raise_signal", lambda _: suspended.append({**program.viewers}))
+            os.kill(os.getpid(), signal.SIGTSTP)
+            await program.until(lambda: bool(suspended and program.viewers))
+        assert suspended == [{}]
+        assert list(program.viewers) == [viewer]
+        program.end()
+
+
 @pytest.mark.requirement("R7.3")
 async def test_the_scrollback_comes_first_and_then_what_follows(
     outer: Outer,

@@ -32,6 +32,20 @@ def test_a_window_given_again_is_the_latest() -> None:
     assert windows.remove("other") == WIDE
 
 
+def test_the_latest_viewer_that_sees_exactly_the_terminal_owns_its_size() -> None:
+    latest, smallest = Windows(SizePolicy.LATEST), Windows(SizePolicy.SMALLEST)
+    for windows, owners in (
+        (latest, ["one", "other", "third"]),
+        (smallest, ["one", None, "third"]),
+    ):
+        assert windows.owner is None
+        for viewer, size in {"one": WIDE, "other": HIGH, "third": (20, 60)}.items():
+            windows.add(viewer, size)
+            assert windows.owner == owners.pop(0)
+        windows.remove("third", "other")
+        assert windows.owner == "one"
+
+
 def test_the_size_stays_when_the_last_or_an_unknown_window_is_removed() -> None:
     windows = Windows(SizePolicy.SMALLEST)
     windows.add("one", WIDE)

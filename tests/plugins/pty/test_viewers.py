@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import anyio
 import pytest
@@ -12,10 +12,12 @@ import pytest
 from frith.ports import AttachMode, Chunk, Gap, Size
 from frith_os.pty.ring import WrittenRing
 from frith_terminals import viewing
+from frith_terminals.queries import Query
 from frith_terminals.viewing import Viewer, Viewers
 
 SCROLLBACK = 1 << 20
 MUCH = 64 * 1024
+QUERY, BLANK = b"\x1b[6n", b"\x1b[0n"
 
 
 class Written:
@@ -33,10 +35,32 @@ class Written:
 
     def write(self, size: int) -> None:
         """Write ``size`` bytes, and say so once."""
-        while size:
-            part = os.write(self._writing, b"x" * min(size, 4096))
-            size -= self.ring.fill(self._reading, part)
+        self.say(b"x" * size)
+
+    def say(self, data: bytes) -> None:
+        """Write ``data``, and say so once."""
+        while data:
+            part = os.write(self._writing, data[:4096])
+            data = data[self.ring.fill(self._reading, part) :]
         self.viewers.look()
+
+    def hold_queries(self) -> list[Query]:
+        """Leave the queries to come undecided; return a list that gets them."""
+        found: list[Query] = []
+
+        def hold(queries: Sequence[Query]) -> None:
+            found.extend(queries)
+            self.viewers.held = found[0].start
+
+        self.viewers.on_queries = hold
+        return found
+
+    def decide(self, asked: Viewer | None = None) -> None:
+        """Have the query that is held answered by ``asked``."""
+        if asked is not None:
+            asked.asked.append(Query(self.viewers.held or 0, QUERY, 0))
+        self.viewers.held = None
+        self.viewers.proceed()
 
     def pause(self) -> None:
         """Let the time between two wake-ups pass."""
@@ -69,6 +93,10 @@ class Following:
     async def run(self) -> None:
         async for piece in self._viewer:
             self.pieces.append(piece)
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(piece.data for piece in self.pieces if isinstance(piece, Chunk))
 
     @property
     def sizes(self) -> list[int]:
@@ -146,6 +174,74 @@ async def test_ten_viewers_get_the_same_objects(written: Written) -> None:
     assert sum(first.sizes) == 20 * SCROLLBACK // 4
     for other in others:
         assert all(one is same for one, same in zip(first.pieces, other.pieces, strict=True))
+
+
+async def test_output_after_a_query_is_held_and_passed_on_at_once_when_it_is_decided(
+    written: Written,
+) -> None:
+    following, found = Following(written.attach()), written.hold_queries()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(following.run)
+        for data in (b"x" * MUCH, b"one" + QUERY + b"two", b"three"):
+            await anyio.wait_all_tasks_blocked()
+            written.say(data)
+        written.pause()
+        await anyio.wait_all_tasks_blocked()
+        assert following.data == b"x" * MUCH + b"one"
+        written.say(b"x" * MUCH)
+        await anyio.wait_all_tasks_blocked()
+        assert following.sizes == [MUCH, 3]
+        written.decide()
+        await anyio.wait_all_tasks_blocked()
+        assert following.sizes[2:] == [len(BLANK + b"twothree") + MUCH]
+        written.say(b"x" + QUERY)
+        written.decide()
+        await anyio.wait_all_tasks_blocked()
+        assert following.data.endswith(b"x" + BLANK), "a pause is no reason to wait"
+        written.viewers.close()
+    assert [query.data for query in found] == [QUERY, QUERY]
+    assert BLANK + b"twothree" in following.data
+
+
+async def test_a_query_is_only_in_the_pieces_of_the_viewer_that_answers(written: Written) -> None:
+    viewers = [written.attach() for _ in range(3)]
+    all_following = [Following(viewer) for viewer in viewers]
+    written.hold_queries()
+    async with anyio.create_task_group() as tasks:
+        for following in all_following:
+            tasks.start_soon(following.run)
+        await anyio.wait_all_tasks_blocked()
+        written.say(b"one" + QUERY + b"two")
+        await anyio.wait_all_tasks_blocked()
+        written.decide(asked=viewers[1])
+        await anyio.wait_all_tasks_blocked()
+        written.say(b"three")
+        await anyio.wait_all_tasks_blocked()
+        written.viewers.close()
+    first, asked, last = all_following
+    assert asked.data == b"one" + QUERY + b"twothree"
+    assert first.data == b"one" + BLANK + b"twothree"
+    assert all(one is same for one, same in zip(first.pieces, last.pieces, strict=True))
+    assert asked.pieces[-1] is first.pieces[-1], "it shares again what has no query"
+
+
+async def test_a_screen_shows_nothing_after_a_query_that_is_held(written: Written) -> None:
+    written.hold_queries()
+    written.say(b"one" + QUERY + b"two")
+    assert (await written.viewers.screen(None)).offset == 3
+    while not written.viewers.picture.approach(written.ring.end):
+        pass
+    async with anyio.create_task_group() as tasks:
+        screens: list[int] = []
+
+        async def look() -> None:
+            screens.append((await written.viewers.screen(None)).offset)
+
+        tasks.start_soon(look)
+        await anyio.wait_all_tasks_blocked()
+        assert not screens
+        written.decide()
+    assert screens == [written.ring.end]
 
 
 async def test_a_viewer_that_lags_has_nothing_kept_for_it(written: Written) -> None:

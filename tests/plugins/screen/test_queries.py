@@ -222,6 +222,19 @@ def test_the_emulator_answers(output: bytes) -> None:
     assert answer(picture, start, query) == ANSWERS[output]
 
 
+def test_the_cursor_is_exact_after_text_that_was_passed_over() -> None:
+    output = b"line\r\n" * 9000 + b"last" + b"\x1b[6n"
+    ring = WrittenRing(64 * 1024)
+    picture = Picture(ring, [(0, 6, 20)])
+    append(ring, output + b"later\x1b[H" * 1000)
+    picture.keep_up(len(output))
+    start = output.index(b"\x1b[6n")
+    while not picture.approach(start):
+        pass
+    assert picture.at == start
+    assert picture.answer(b"\x1b[6n") == b"\x1b[6;5R"
+
+
 @given(MIXED)
 def test_no_query_makes_the_emulator_fail(data: Any) -> None:
     picture = Picture(Ring(0, data), [(0, 6, 20)])
