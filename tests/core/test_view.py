@@ -166,6 +166,7 @@ async def test_after_a_gap_comes_a_fresh_screen(
         terminal.say(b"lost kept")
         terminal.lose(5)
         assert await soon(anext(view)) == screen(b"lost kept")
+        assert terminal.leavers == [None], "else it reads and drops queries that the screen covers"
         terminal.say(b" on")
         assert await soon(anext(view)) == Output(b" on")
 

@@ -222,13 +222,13 @@ class OpenView(View):
                 while piece := pieces.popleft() if pieces else await self._next(later):
                     if _end_of(piece) <= seen and not begins_anew:
                         continue  # the screen shows it
-                    if (isinstance(piece, Gap) or not self._fits(attachment, drawn)) and (
-                        screen := await self._next_screen()
-                    ):
+                    if isinstance(piece, Gap):
+                        await sleep_until(self._next_frame)
+                        self._is_stale = True  # attached anew, it misses no query to come
+                        break
+                    if not self._fits(attachment, drawn) and (screen := await self._next_screen()):
                         seen, drawn = screen.offset, _size_of(attachment)
                         yield self._redraw(screen)
-                    elif isinstance(piece, Gap):
-                        begins_anew = True  # the whole scrollback follows
                     else:
                         data = piece.data[max(0, seen - piece.offset) :]
                         seen = _end_of(piece)

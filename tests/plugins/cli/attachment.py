@@ -137,7 +137,8 @@ class _View(Attachment, AsyncIterator[Chunk | Gap]):
     def __init__(self, program: Program, viewer: str | None) -> None:
         self.offset = -len(program.scrollback)
         self.snapshot = program.scrollback
-        self._at = 0
+        shown = enumerate(program.pieces[: program.shown_pieces], 1)
+        self._at = max((at for at, piece in shown if isinstance(piece, Gap)), default=0)
         self._program = program
         self._viewer = viewer
 
