@@ -54,7 +54,7 @@ def test_draining_never_announces_to_overwrite_bytes_held_at_the_exit(
     starts.clear()
     output.process_ended()
     wait_until(lambda: output.read(len(MUCH)) and output.ring.end == held + len(written))
-    assert len(starts) > 4, "it took several readings"
+    assert len(starts) >= 4, "it took two readings, each announced before and after"
     assert max(starts) <= held
     assert seen.read(held, len(written)) == written
 
