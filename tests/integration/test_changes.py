@@ -60,7 +60,7 @@ class Seen:
 
 @pytest.mark.requirement("R10.2")
 @pytest.mark.expensive("starts six processes")
-@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("count", [120, pytest.param(10_000, marks=pytest.mark.nightly)])
 async def test_every_reader_reaches_the_stored_state(count: int, workspace: Path) -> None:
     config = ManagerConfig(workspace=workspace, max_sessions=1000)
     async with (

@@ -432,6 +432,7 @@ async def test_an_interrupted_checkout_is_refused(repo: Repo, session: Session) 
         await repo.workspace.changed_files(session, DiffScope.STAGED)
 
 
+@pytest.mark.nightly
 async def test_ten_thousand_files_are_compared(repo: Repo, session: Session, tree: Path) -> None:
     for number in range(10_000):
         (tree / f"{number}").touch()

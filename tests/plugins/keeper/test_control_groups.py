@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
@@ -136,10 +137,10 @@ def systemd(groups: Groups, runtime: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> Path:
-    path = tmp_path / "run"
-    path.mkdir()
-    return path
+def runtime() -> Iterator[Path]:
+    """A directory for the manager's socket, whose path may have 107 bytes, see unix(7)."""
+    with TemporaryDirectory(dir="/tmp", prefix="frith-") as path:
+        yield Path(path)
 
 
 class Starter:

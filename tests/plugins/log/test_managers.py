@@ -142,7 +142,7 @@ async def test_a_host_with_structlog_refuses_that_manager_only(one: Path, other:
 
 async def test_many_managers_leave_no_file_and_no_handler_open(one: Path) -> None:
     used: list[tuple[int, int]] = []
-    for _ in range(10):
+    for _ in range(4):
         async with opened(config(one)):
             pass
         gc.collect()
